@@ -1,0 +1,38 @@
+"""How the package fails: what a user can mend is an `InputError`, a proof that did not hold a `GateError`."""
+
+
+class KerasTransferError(Exception):
+    """Base of the package's own errors; `exit_code` is what the command ends with."""
+
+    exit_code = 1
+
+
+class InputError(KerasTransferError, ValueError):
+    """The call or the input is wrong. The message is one sentence: what, where, what to do."""
+
+    exit_code = 2
+
+
+class GateError(KerasTransferError):
+    """The work is done and written, but a gate failed (an accuracy drop, a target that refuses the file)."""
+
+    exit_code = 3
+
+
+def require(module: str, extra: str, purpose: str) -> None:
+    """Raises `InputError` naming the extra to install when an optional package is missing.
+
+    Args:
+        module: the import name, such as `"pyarrow"`.
+        extra: the extra of this package that brings it, such as `"parquet"`.
+        purpose: what it is needed for, as the start of the sentence.
+
+    Raises:
+        InputError: the module is not installed.
+
+    >>> require("json", "none", "Reading JSON")
+    """
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise InputError(f"{purpose} needs `{module}`, which is not installed: pip install 'keras-transfer[{extra}]'.")

@@ -1,0 +1,60 @@
+"""How a job shows that it is alive: bars on standard error, and nothing on standard output but results."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Switches bars and remarks off (`--json`, tests) or on again."""
+    global _quiet
+    _quiet = quiet
+
+
+def say(text: str) -> None:
+    """One line to the person watching, on standard error."""
+    if not _quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yields `items` behind a progress bar on standard error, shown only on a terminal.
+
+    Where standard error is no terminal (a log, CI) one closing line is written instead, if it took over two seconds.
+
+    Args:
+        items: what to go through.
+        description: what is being done, such as `"Decoding photographs"`.
+        total: how many items there are, if `items` has no length.
+
+    >>> sum(track([1, 2, 3], "Adding"))
+    6
+    """
+    import time
+
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if _quiet:
+        yield from items
+        return
+    started, done = time.monotonic(), 0
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task(description, total=total)
+            for item in items:
+                yield item
+                progress.advance(task)
+        return
+    for item in items:
+        yield item
+        done += 1
+    seconds = time.monotonic() - started
+    if seconds > 2:
+        say(f"{description}: {done} in {seconds:.0f} s")
