@@ -1,7 +1,7 @@
 """How a job shows that it is alive: bars on standard error, and nothing on standard output but results."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     """
     import time
 
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     if _quiet:
         yield from items

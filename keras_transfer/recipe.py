@@ -1,0 +1,147 @@
+"""What a run is told: one validated, typed record that is written to `RUN/recipe.yaml` and read back from it."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_text
+
+Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "scratch"]
+Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
+OptimizerName = Literal["adam", "adamw", "sgd"]
+Format = Literal["float32", "float16", "dynamic", "int8"]
+_Fraction = Annotated[float, Field(ge=0, lt=1)]
+_Count = Annotated[int, Field(ge=1)]
+_Rate = Annotated[float, Field(gt=0, le=10)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Phase(_Strict):
+    """One stretch of training: what trains, how fast, how long.
+
+    Of `stages`, `layers` and `from_layer` at most one is given; none of them means that only the head trains.
+    """
+
+    name: str
+    stages: int | Literal["all"] | None = None
+    layers: _Count | None = None
+    from_layer: str | None = None
+    batchnorm: bool = False
+    epochs: _Count = 30
+    learning_rate: _Rate = 1e-3
+    optimizer: OptimizerName = "adam"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: _Fraction = 0.9
+    schedule: Schedule = "constant"
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch_size: _Count = 32
+    patience: _Count = 4
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the whole backbone stays frozen."""
+        return self.stages is None and self.layers is None and self.from_layer is None
+
+
+class Recipe(_Strict):
+    """Everything a `train` run is told. None means: chosen by the run, which writes its choice to `RUN/recipe.yaml`."""
+
+    data: str
+    labels: str | None = None
+    group_by: str | None = None
+    val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    allow_bad: bool = False
+
+    backbone: str = "mobilenet_v2"
+    alpha: Annotated[float, Field(gt=0)] | None = None
+    weights: str = "imagenet"
+    image_size: Annotated[int, Field(ge=1)] | None = None
+    pooling: Literal["avg", "max"] = "avg"
+    hidden: tuple[_Count, ...] = ()
+    dropout: _Fraction = 0.2
+
+    strategy: Strategy = "auto"
+    phases: tuple[Phase, ...] | None = None
+    gradual: bool = False
+    label_smoothing: _Fraction = 0.0
+    class_weights: bool = True
+    augmentation: str = "auto"
+    mix: Literal["mixup", "cutmix"] | None = None
+    views: _Count | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    formats: tuple[Format, ...] = ("float32", "float16", "dynamic", "int8")
+    targets: tuple[str, ...] = ()
+    calibration_images: _Count = 100
+    tolerance: _Fraction = 0.01
+
+
+def make_recipe(base: str | Path | None = None, **told: Any) -> Recipe:
+    """A recipe from a YAML file and the values told beside it, which win.
+
+    Args:
+        base: a recipe file, or None.
+        **told: fields of `Recipe`; None stands for "not told".
+
+    Returns:
+        The validated recipe.
+
+    Raises:
+        InputError: the file cannot be read, or a field is unknown or out of its range.
+
+    >>> make_recipe(data="photos/", seed=1).seed
+    1
+    """
+    fields: dict[str, Any] = {}
+    if base is not None:
+        try:
+            loaded = yaml.safe_load(Path(base).read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise InputError(f"Cannot read the recipe {base}: {' '.join(str(error).split())}.") from error
+        if not isinstance(loaded, dict):
+            raise InputError(
+                f"The recipe {base} must be a YAML mapping of names to values. Received: {type(loaded).__name__}."
+            )
+        fields = loaded
+    fields |= {name: value for name, value in told.items() if value is not None}
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        source = (
+            f"the recipe {base}" if base is not None and first["loc"] and first["loc"][0] not in told else "the recipe"
+        )
+        if first["type"] == "extra_forbidden":
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(first["loc"][-1]), [*Recipe.model_fields, *Phase.model_fields], 1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            raise InputError(f"`{place}` in {source} is not a field of a recipe.{hint}") from error
+        raise InputError(f"`{place}` in {source} is wrong: {first['msg']}. Received: {first['input']!r}.") from error
+
+
+def write_recipe(path: str | Path, recipe: Recipe) -> Path:
+    """Writes `recipe` to `path` as YAML, defaults included."""
+    return write_text(path, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def differences(told: Recipe, earlier: Recipe) -> list[str]:
+    """The fields in which `told` asks for something else than `earlier`; a field that is None asks for nothing.
+
+    >>> differences(make_recipe(data="a", seed=1), make_recipe(data="a", seed=2, image_size=96))
+    ['seed']
+    """
+    return [
+        name
+        for name in Recipe.model_fields
+        if getattr(told, name) is not None and getattr(told, name) != getattr(earlier, name)
+    ]
