@@ -1,0 +1,40 @@
+"""Backbones and the classifiers built on them: plain Keras models in, plain Keras models out."""
+
+from importlib import import_module
+from typing import Any
+
+# Public name -> the module that holds it; the table alone needs no TensorFlow.
+_PUBLIC = {
+    "BACKBONES": "backbones",
+    "Backbone": "backbones",
+    "find_backbone": "backbones",
+    "build_classifier": "builder",
+    "build_imagenet_classifier": "builder",
+    "compile_classifier": "builder",
+    "logits_of": "builder",
+    "cut_points": "graph",
+    "Stage": "stage",
+    "stages": "stage",
+    "head_layers": "stage",
+    "backbone_layers": "stage",
+    "freeze_backbone": "freezing",
+    "unfreeze_top": "freezing",
+    "boundary": "freezing",
+    "suffix": "freezing",
+    "prefix": "freezing",
+    "preprocessing_of": "preprocessing",
+}
+
+__all__ = [*_PUBLIC]  # noqa: PLE0604  (the names are strings)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'keras_transfer.models' has no attribute '{name}'")
+    value = getattr(import_module(f"keras_transfer.models.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,246 @@
+"""Classifiers as one flat functional graph on raw pixels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_transfer.errors import InputError
+from keras_transfer.models.backbones import Backbone, find_backbone
+from keras_transfer.models.graph import nodes
+from keras_transfer.models.preprocessing import preprocessing_layer
+from keras_transfer.models.weights import construct, load_pretrained
+
+
+def build_classifier(
+    backbone: str,
+    classes: int | Sequence[str],
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    weights: str | Path | None = "imagenet",
+    alpha: float | None = None,
+    pooling: str = "avg",
+    hidden: Sequence[int] = (),
+    dropout: float = 0.2,
+    label_smoothing: float = 0.0,
+    multi_label: bool = False,
+    binary: bool = False,
+) -> keras.Model:
+    """Builds a classifier on a pretrained backbone: a plain `keras.Model`, compiled, that takes pixels in 0..255.
+
+    Preprocessing, backbone, pooling, hidden layers, dropout, `logits` and `predictions` are layers of one flat graph.
+    The model is saved, loaded (`keras.saving.load_model`, safe mode, no custom object) and fitted as any other. All
+    layers train as it comes; `freeze_backbone` and `unfreeze_top` choose.
+
+    Args:
+        backbone: a name of the table `BACKBONES`.
+        classes: how many classes, at least 2 (1 with `multi_label`), or their names.
+        image_size: side of the pictures, or `(height, width)`; the backbone's native size unless given.
+        weights: `"imagenet"` (downloaded and kept by Keras), the path of a `.h5` or `.weights.h5` file of the backbone
+            (with or without its classifier) or of a `.keras` file on the same backbone, or `"none"`/None for random ones.
+        alpha: width multiplier of the MobileNets; 1.0 unless given.
+        pooling: `"avg"` or `"max"`, over the backbone's last map.
+        hidden: units of Dense layers (ReLU) between pooling and dropout.
+        dropout: rate of the dropout before the logits, at least 0 and below 1.
+        label_smoothing: at least 0 and below 1. With it a softmax head's labels must be one-hot
+            (`keras.ops.one_hot(labels, classes)`): Keras's sparse loss has no smoothing.
+        multi_label: one sigmoid per class; labels are multi-hot `[n, classes]`.
+        binary: one sigmoid unit for two classes, the probability of the second; labels are 0 or 1.
+
+    Returns:
+        The model, `float32 [n, height, width, 3]` to probabilities `[n, classes]` (`[n, 1]` if `binary`), compiled
+        with Adam (1e-3) and the matching loss and metrics: integer labels for softmax.
+
+    Raises:
+        InputError: an argument is wrong, or the weights cannot be had; the message says what to do.
+
+    >>> model = build_classifier("mobilenet_v2", ["cat", "dog"], image_size=32, alpha=0.35, weights="none")
+    >>> model.output_shape
+    (None, 2)
+    """
+    row = find_backbone(backbone)
+    count = classes if isinstance(classes, int) else len(classes)
+    _check(count, pooling, hidden, dropout, label_smoothing, multi_label, binary)
+    alpha = _check_alpha(row, alpha)
+    height, width = _check_size(row, image_size)
+    inputs, pixels = _input(row, height, width)
+    body = construct(
+        row,
+        alpha,
+        include_top=False,
+        weights=None,
+        input_tensor=pixels,
+        input_shape=(height, width, 3),
+        pooling=pooling,
+    )
+    if weights not in (None, "none"):
+        load_pretrained(body, row, weights, alpha, max(height, width))
+    x = body.output
+    for number, units in enumerate(hidden):
+        x = keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+    x = keras.layers.Dense(1 if binary else count, name="logits")(x)
+    x = keras.layers.Activation("sigmoid" if binary or multi_label else "softmax", name="predictions")(x)
+    model = keras.Model(inputs, x, name=row.name)
+    compile_classifier(model, label_smoothing=label_smoothing, multi_label=multi_label)
+    return model
+
+
+def compile_classifier(
+    model: keras.Model,
+    optimizer: str | keras.optimizers.Optimizer | None = None,
+    *,
+    label_smoothing: float = 0.0,
+    multi_label: bool = False,
+) -> None:
+    """Compiles a classifier with the loss and metrics that match its head; again is needed after (un)freezing.
+
+    Args:
+        model: a classifier that gives probabilities.
+        optimizer: Adam at 1e-3 unless given.
+        label_smoothing: as in `build_classifier`.
+        multi_label: whether several classes may hold at once; a sigmoid unit for each.
+    """
+    metrics: list[Any]
+    loss: keras.losses.Loss
+    if multi_label:
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+        metrics = [keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.F1Score("macro", 0.5, name="macro_f1")]
+    elif model.output_shape[-1] == 1:
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+        metrics = [keras.metrics.BinaryAccuracy(name="accuracy")]
+    elif label_smoothing:
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+        metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy()
+        metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    # On a CPU, XLA is slower than TensorFlow's own kernels by a factor of up to twelve.
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    chosen = optimizer or keras.optimizers.Adam(1e-3)
+    model.compile(optimizer=chosen, loss=loss, metrics=metrics, jit_compile="auto" if on_gpu else False)
+
+
+def build_imagenet_classifier(
+    backbone: str,
+    *,
+    weights: str | Path | None = "imagenet",
+    image_size: int | tuple[int, int] | None = None,
+    alpha: float | None = None,
+) -> keras.Model:
+    """Builds the backbone with its own classifier of ImageNet's 1000 classes, on pixels in 0..255.
+
+    Args:
+        backbone: a name of the table `BACKBONES`.
+        weights: `"imagenet"`, the path of a file with the classifier's weights, or `"none"`/None.
+        image_size: side of the pictures, or `(height, width)`; the backbone's native size unless given.
+        alpha: width multiplier of the MobileNets; 1.0 unless given.
+
+    Returns:
+        The model, not compiled: `float32 [n, height, width, 3]` to probabilities `[n, 1000]`, in Keras's order of
+        classes (sorted WordNet identifiers).
+
+    Raises:
+        InputError: an argument is wrong, or the weights cannot be had.
+
+    >>> build_imagenet_classifier("mobilenet", weights="none", image_size=32, alpha=0.25).output_shape
+    (None, 1000)
+    """
+    row = find_backbone(backbone)
+    alpha = _check_alpha(row, alpha)
+    height, width = _check_size(row, image_size)
+    inputs, pixels = _input(row, height, width)
+    body = construct(
+        row, alpha, include_top=True, weights=None, input_tensor=pixels, input_shape=(height, width, 3),
+        classifier_activation=None,
+    )  # fmt: skip
+    if weights not in (None, "none"):
+        load_pretrained(body, row, weights, alpha, max(height, width), include_top=True)
+    outputs = keras.layers.Activation("softmax", name="probabilities")(body.output)
+    return keras.Model(inputs, outputs, name=f"{row.name}_imagenet")
+
+
+def logits_of(model: keras.Model) -> Any:
+    """The tensor before the final softmax or sigmoid, for losses, temperature scaling and distillation.
+
+    Args:
+        model: a functional or Sequential classifier.
+
+    Returns:
+        The KerasTensor that the last Activation or Softmax layer reads; the model's output where nothing activates it.
+
+    Raises:
+        InputError: the activation is fused into the last layer (`Dense(n, activation="softmax")`), so that no such
+            tensor exists.
+
+    >>> inputs = keras.Input((4,))
+    >>> logits = keras.layers.Dense(3)(inputs)
+    >>> logits_of(keras.Model(inputs, keras.layers.Activation("softmax")(logits))) is logits
+    True
+    """
+    last = nodes(model)[-1]
+    layer: Any = last.operation
+    if isinstance(layer, keras.layers.Softmax):
+        return last.inputs[0]
+    activation = getattr(layer, "activation", keras.activations.linear)
+    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+        if isinstance(layer, keras.layers.Activation):
+            return last.inputs[0]
+        raise InputError(
+            f"The last layer {layer.name!r} of model {model.name!r} applies {activation.__name__} itself, so there are "
+            "no logits: end the model with a Dense layer without activation and an Activation layer."
+        )
+    return last.output
+
+
+def _input(row: Backbone, height: int, width: int) -> tuple[Any, Any]:
+    inputs = keras.Input((height, width, 3), name="image", dtype="float32")
+    layer = preprocessing_layer(row.preprocessing)
+    return inputs, inputs if layer is None else layer(inputs)
+
+
+def _check(
+    count: int, pooling: str, hidden: Sequence[int], dropout: float, smoothing: float, multi_label: bool, binary: bool
+) -> None:
+    if binary and multi_label:
+        raise InputError("Give at most one of `binary` and `multi_label`.")
+    if count < (1 if multi_label else 2):
+        raise InputError(f"A classifier needs at least two classes. Received: classes={count}.")
+    if binary and count != 2:
+        raise InputError(f"`binary` is for exactly two classes. Received: classes={count}.")
+    if pooling not in ("avg", "max"):
+        raise InputError(f"`pooling` must be 'avg' or 'max'. Received: pooling={pooling!r}.")
+    if not 0 <= dropout < 1:
+        raise InputError(f"`dropout` must be at least 0 and below 1. Received: dropout={dropout}.")
+    if not 0 <= smoothing < 1:
+        raise InputError(f"`label_smoothing` must be at least 0 and below 1. Received: label_smoothing={smoothing}.")
+    if any(not isinstance(units, int) or units < 1 for units in hidden):
+        raise InputError(f"`hidden` must hold positive whole numbers. Received: hidden={hidden!r}.")
+
+
+def _check_alpha(row: Backbone, alpha: float | None) -> float | None:
+    if not row.alphas:
+        if alpha not in (None, 1.0):
+            raise InputError(f"{row.name} has one width only: leave `alpha` out. Received: alpha={alpha}.")
+        return None
+    if alpha is not None and alpha <= 0:
+        raise InputError(f"`alpha` must be above 0. Received: alpha={alpha}.")
+    return 1.0 if alpha is None else float(alpha)
+
+
+def _check_size(row: Backbone, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
+    if image_size is None:
+        image_size = row.image_size
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
+        raise InputError(
+            f"`image_size` must be a whole number or (height, width). Received: image_size={image_size!r}."
+        )
+    if min(sides) < row.min_size:
+        raise InputError(
+            f"{row.name} takes pictures of {row.min_size} x {row.min_size} or more. Received: image_size={image_size!r}."
+        )
+    return sides[0], sides[1]
