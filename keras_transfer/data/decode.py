@@ -1,0 +1,285 @@
+"""From the bytes of a picture to RGB pixels: the one place where the package decodes and resizes."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from keras_transfer.errors import InputError
+
+MAX_PIXELS = 100_000_000
+"""A picture whose header promises more pixels than this is refused before anything is allocated for it."""
+
+FORMATS = "JPEG, PNG, WebP, BMP or GIF"
+EXTENSIONS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"),
+    **dict.fromkeys((".png", ".apng"), "PNG"),
+    **dict.fromkeys((".bmp", ".dib"), "BMP"),
+    ".webp": "WEBP",
+    ".gif": "GIF",
+}
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Picture(NamedTuple):
+    """A decoded picture: `pixels` is `uint8 [H, W, 3]`; `width` and `height` are those of the whole upright picture."""
+
+    pixels: np.ndarray
+    format: str
+    width: int
+    height: int
+
+
+def decode_image(source: str | Path | bytes, image_size: int | tuple[int, int] | None = None) -> np.ndarray:
+    """Decodes a JPEG, PNG, WebP, BMP or GIF (its first frame) to RGB pixels.
+
+    EXIF rotation is obeyed. Grayscale, palette, CMYK and 16-bit pictures become 8-bit RGB; what is transparent shows
+    white. With `image_size` the whole picture is squashed to that size (aspect ratio not kept) with Pillow's
+    antialiased bilinear filter; a JPEG over twice as large is first reduced by 2, 4 or 8 while it is decoded, which
+    is many times faster for a camera's photographs.
+
+    Args:
+        source: the path of a file, or its bytes.
+        image_size: `(height, width)` or one number for a square, in pixels; `None` keeps the picture's own size.
+
+    Returns:
+        `uint8 [H, W, 3]`, RGB in 0..255.
+
+    Raises:
+        InputError: the file is missing, empty, truncated, damaged, no picture, or promises over 100 megapixels.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> buffer = io.BytesIO()
+    >>> Image.new("L", (8, 4), 200).save(buffer, "PNG")
+    >>> decode_image(buffer.getvalue(), image_size=2)[0, 0].tolist()
+    [200, 200, 200]
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return decode(bytes(source), image_size).pixels
+    try:
+        return decode(read(source), image_size).pixels
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+def check_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Returns `image_size` as `(height, width)`.
+
+    >>> check_size(224)
+    (224, 224)
+    """
+    pair = (image_size, image_size) if isinstance(image_size, int | np.integer) else tuple(image_size)
+    if len(pair) != 2 or not all(isinstance(side, int | np.integer) and 0 < side <= 8192 for side in pair):
+        raise InputError(
+            f"`image_size` must be a number of pixels or (height, width), 1 to 8192. Received: image_size={image_size}"
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def read(path: str | Path) -> bytes:
+    """Returns the bytes of a file, or says why they cannot be had."""
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise InputError("no such file")
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise InputError("not a regular file")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def decode(content: bytes, image_size: int | tuple[int, int] | None = None) -> Picture:
+    """Decodes the bytes of a picture; as `decode_image`, and tells the format and the full size as well."""
+    size = None if image_size is None else check_size(image_size)
+    if not content:
+        raise InputError("empty file")
+    format_ = sniff(content)
+    if format_ not in _OPEN:
+        raise InputError(f"not a {FORMATS} picture" + (f" but {format_}" if format_ else ""))
+    try:
+        return _decode(content, format_, size)
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError("not enough memory to decode it") from error
+    # Pillow's plugins raise nearly anything on damaged files: OSError, SyntaxError, ValueError, struct.error,
+    # zlib.error, IndexError, KeyError, OverflowError, EOFError, ...
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "truncated" in reason:
+            raise InputError("truncated") from error
+        raise InputError(f"damaged {format_}: {reason[:120]}") from error
+
+
+def sniff(content: bytes) -> str:
+    """Names the format that the first bytes of a file betray, `""` if none is known.
+
+    >>> sniff(b"GIF89a...")
+    'GIF'
+    """
+    if content.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "WEBP"
+    if content[:6] in (b"GIF87a", b"GIF89a"):
+        return "GIF"
+    if content[:2] == b"BM" and content[14:18] in _BMP_HEADERS:
+        return "BMP"
+    # Not decoded, but worth naming.
+    if content[4:8] == b"ftyp":
+        brand = content[8:12]
+        return "AVIF" if brand in (b"avif", b"avis") else "HEIC" if brand[:2] in (b"he", b"mi", b"ms") else "a video"
+    if content[:4] in (b"II*\0", b"MM\0*"):
+        return "TIFF or a camera's raw file"
+    return "PDF" if content[:5] == b"%PDF-" else ""
+
+
+_BMP_HEADERS = {struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+
+
+class _Jpeg(JpegImagePlugin.JpegImageFile):
+    def getexif(self) -> Image.Exif:
+        # Pillow looks for a resolution there on opening and warns where EXIF is damaged; warnings cannot be silenced
+        # for one thread alone. The orientation is read by `_orientation`.
+        return Image.Exif()
+
+
+# The plugins themselves, not Image.open: that one guesses among formats, and warns or raises by a global limit.
+_OPEN: dict[str, Any] = {
+    "JPEG": _Jpeg,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+}
+
+
+def _decode(content: bytes, format_: str, size: tuple[int, int] | None) -> Picture:
+    content = _CHECKS.get(format_, bytes)(content)
+    with _OPEN[format_](io.BytesIO(content)) as image:
+        width, height = image.size
+        _check_pixels(width, height)
+        if size is not None:
+            image.draft(None, (2 * max(size), 2 * max(size)))
+        image.load()
+        orientation = _orientation(image.info.get("exif", b""))
+        rgb = to_rgb(image)
+    if orientation in _TRANSPOSE:
+        rgb = rgb.transpose(_TRANSPOSE[orientation])
+        if orientation >= 5:
+            width, height = height, width
+    if size is not None and rgb.size != (size[1], size[0]):
+        rgb = rgb.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return Picture(np.asarray(rgb).copy(), format_, width, height)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise InputError("a picture without pixels")
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{width} x {height} pixels is over the limit of {MAX_PIXELS // 1_000_000} megapixels")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turns a loaded Pillow image of any mode into RGB as a person would expect it to look."""
+    mode = image.mode
+    if mode.startswith("I;16") or mode in ("I", "F"):
+        values = np.asarray(image).astype(np.float32)
+        # Pillow's own conversion clips at 255. 16-bit samples span 0..65535 = 257 * 255.
+        eight_bit = np.clip(np.rint(values if mode == "F" else values / 257), 0, 255).astype(np.uint8)
+        return Image.fromarray(eight_bit).convert("RGB")
+    if mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        # Pillow takes every CMYK JPEG for one of Adobe's, whose values are inverted; only the marker says so.
+        image = Image.fromarray(255 - np.asarray(image), "CMYK")
+    if mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        straight = image if mode in ("RGBA", "LA", "PA") or mode[-1] != "a" else image.convert(mode[:-1] + "A")
+        rgba = straight.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if mode == "RGB" else image.convert("RGB")
+
+
+def _orientation(exif: bytes) -> int:
+    """Reads tag 0x0112 of the first directory of an EXIF block; 1 (upright) where it cannot be read."""
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (offset,) = struct.unpack_from(order + "I", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, offset)
+        for i in range(count):
+            tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, offset + 2 + 12 * i)
+            if tag == 0x0112 and kind == 3:
+                return value
+    except struct.error:
+        pass
+    return 1
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yields (type, start, end) of each chunk, checking by CRC the critical ones, which Pillow does not."""
+    position = 8
+    while position + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, position)
+        kind, end = content[position + 4 : position + 8], position + 12 + length
+        if end > len(content):
+            break
+        if not kind[:1].islower() and zlib.crc32(content[position + 4 : end - 4]) != int.from_bytes(
+            content[end - 4 : end], "big"
+        ):
+            raise InputError("damaged PNG: a checksum does not fit")
+        yield kind, position, end
+        if kind == b"IEND":
+            return
+        position = end
+    raise InputError("truncated")
+
+
+def _checked_png(content: bytes) -> bytes:
+    """Checks every chunk and drops those of an animation, so that the still picture is what is decoded."""
+    animation = (b"acTL", b"fcTL", b"fdAT")
+    kept = [content[start:end] for kind, start, end in _png_chunks(content) if kind not in animation]
+    return content[:8] + b"".join(kept)
+
+
+def _checked_jpeg(content: bytes) -> bytes:
+    # libjpeg fills what is missing after the last whole row of blocks; without an end marker something is.
+    if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise InputError("truncated")
+    return content
+
+
+def _checked_webp(content: bytes) -> bytes:
+    if int.from_bytes(content[4:8], "little") + 8 > len(content):
+        raise InputError("truncated")
+    kind, head = content[12:16], content[20:30].ljust(10, b"\0")
+    # Pillow's decoder allocates the canvas on opening, before it can be asked for the size.
+    if kind == b"VP8X":
+        _check_pixels(int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1)
+    elif kind == b"VP8L":
+        bits = int.from_bytes(head[1:5], "little")
+        _check_pixels((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    elif kind == b"VP8 ":
+        _check_pixels(int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF)
+    return content
+
+
+_CHECKS = {"PNG": _checked_png, "JPEG": _checked_jpeg, "WEBP": _checked_webp}

@@ -1,0 +1,58 @@
+"""One look at each file: what it is, what it holds, and what is wrong with it."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_transfer.data.decode import EXTENSIONS, FORMATS, decode, read, sniff
+from keras_transfer.data.duplicates import THUMBNAIL, thumbnail
+from keras_transfer.data.parallel import ordered
+from keras_transfer.errors import InputError
+from keras_transfer.progress import track
+
+
+class Examined(NamedTuple):
+    """What a look at one file found; `thumbnail` is `None` where there is a `problem`."""
+
+    sha256: str = ""
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    problem: str = ""
+    thumbnail: np.ndarray | None = None
+
+
+def examine(paths: Sequence[Path]) -> list[Examined]:
+    """Looks at each file once, in parallel, with a progress bar; damaged files are told by `problem`, never raised.
+
+    Args:
+        paths: files, in any state.
+
+    Returns:
+        One `Examined` a path, in order.
+
+    >>> from pathlib import Path
+    >>> examine([Path("no/such.jpg")])[0].problem
+    'no such file'
+    """
+    return list(track(ordered(examine_file, paths), "Examining photographs", total=len(paths)))
+
+
+def examine_file(path: Path) -> Examined:
+    """Reads, hashes and decodes one file."""
+    sha256 = ""
+    try:
+        content = read(path)
+        sha256 = hashlib.sha256(content).hexdigest()
+        expected, found = EXTENSIONS.get(path.suffix.lower(), path.suffix), sniff(content)
+        if found in EXTENSIONS.values() and path.suffix and expected != found:
+            raise InputError(f"mislabelled extension: {path.suffix} holds a {found}")
+        if content and not found and path.suffix.lower() not in EXTENSIONS:
+            raise InputError(f"not an image: neither name nor content is {FORMATS}")
+        picture = decode(content, THUMBNAIL)
+    except InputError as error:
+        return Examined(sha256=sha256, problem=str(error))
+    return Examined(sha256, picture.format, picture.width, picture.height, "", thumbnail(picture.pixels))

@@ -1,0 +1,183 @@
+"""One side of a data set: photographs that are read when they are wanted."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_transfer.data.decode import check_size, decode, read
+from keras_transfer.data.parallel import ordered, workers
+from keras_transfer.errors import InputError
+from keras_transfer.progress import track
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Photographs and their labels, in a fixed order; nothing is decoded before it is asked for.
+
+    Attributes:
+        name: `"train"`, `"val"` or `"test"`.
+        paths: the files.
+        labels: `int32 [n]` class indices, or `float32 [n, classes]` of 0 and 1 where a picture has several labels.
+        hashes: SHA-256 of each file, in hexadecimal, as found when it was examined.
+        class_names: the classes, in the order of their indices.
+    """
+
+    name: str
+    paths: list[Path]
+    labels: np.ndarray
+    hashes: list[str]
+    class_names: list[str]
+    # Keeps a temporary folder of spooled pictures alive for as long as anything may read from it.
+    _owner: Any = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __repr__(self) -> str:
+        return f"Split({self.name!r}, {len(self)} photographs, {len(self.class_names)} classes)"
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a photograph may have several labels."""
+        return self.labels.ndim == 2
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
+        """The photographs at these indices, in this order."""
+        where = np.asarray(indices, dtype=np.int64)
+        return Split(
+            self.name,
+            [self.paths[i] for i in where],
+            self.labels[where],
+            [self.hashes[i] for i in where],
+            self.class_names,
+            self._owner,
+        )
+
+    def stratified(self, count: int, seed: int = 0) -> "Split":
+        """A random part in which every class has its share, such as for calibration.
+
+        Photographs are dealt class by class, so that any `count` of at least the number of classes holds all of them.
+
+        Args:
+            count: how many photographs; all of them where there are fewer.
+            seed: another seed, another choice.
+
+        Returns:
+            A split of `min(count, len(self))` photographs in random order.
+        """
+        if count < 1:
+            raise InputError(f"`count` must be at least 1. Received: count={count}")
+        random = np.random.default_rng(seed)
+        shuffled = random.permutation(len(self))
+        strata = self.labels[shuffled].argmax(axis=1) if self.multi_label else self.labels[shuffled]
+        # The k-th of a class's n photographs comes at (k + 1/2) / n of the way, but each class's first comes first.
+        turn = np.zeros(len(self))
+        for label in np.unique(strata):
+            own = np.flatnonzero(strata == label)
+            turn[own] = (np.arange(len(own)) + 0.5) / len(own)
+            turn[own[0]] = 0
+        chosen = shuffled[np.argsort(turn, kind="stable")[:count]]
+        return self.take(random.permutation(chosen))
+
+    def read(self, index: int, image_size: int | tuple[int, int]) -> np.ndarray:
+        """Decodes one photograph to `uint8 [H, W, 3]`; refuses one that is no longer what was examined."""
+        path = self.paths[index]
+        try:
+            content = read(path)
+            if hashlib.sha256(content).hexdigest() != self.hashes[index]:
+                raise InputError("the file was changed while it was in use")
+            return decode(content, image_size).pixels
+        except InputError as error:
+            raise InputError(f"{path}: {error}. Put it back, or start a new run.") from error
+
+    def pixels(self, image_size: int | tuple[int, int]) -> np.ndarray:
+        """Decodes all photographs, in parallel and with a progress bar.
+
+        Args:
+            image_size: `(height, width)`, or one number for a square.
+
+        Returns:
+            `uint8 [n, H, W, 3]`, RGB in 0..255, in the order of `paths`.
+
+        Raises:
+            InputError: a file vanished or changed since it was examined.
+        """
+        height, width = check_size(image_size)
+        result = np.empty((len(self), height, width, 3), np.uint8)
+        decoded = ordered(lambda i: self.read(i, image_size), range(len(self)))
+        for i, picture in enumerate(track(decoded, f"Decoding {self.name}", total=len(self))):
+            result[i] = picture
+        return result
+
+    def batches(self, image_size: int | tuple[int, int], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields (`uint8 [b, H, W, 3]`, labels) in order, decoding ahead with bounded memory; the last may be smaller.
+
+        Args:
+            image_size: `(height, width)`, or one number for a square.
+            batch_size: photographs a batch.
+
+        Raises:
+            InputError: a file vanished or changed since it was examined.
+        """
+        if batch_size < 1:
+            raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+        check_size(image_size)
+        waiting: list[np.ndarray] = []
+        done = 0
+        for picture in ordered(lambda i: self.read(i, image_size), range(len(self)), max(batch_size, 4 * workers())):
+            waiting.append(picture)
+            if len(waiting) == batch_size or done + len(waiting) == len(self):
+                yield np.stack(waiting), self.labels[done : done + len(waiting)]
+                done += len(waiting)
+                waiting = []
+
+    def dataset(
+        self,
+        image_size: int | tuple[int, int],
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+        augment: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None,
+    ) -> "tf.data.Dataset":
+        """Batches for `model.fit`, `model.evaluate` and `model.predict`.
+
+        Args:
+            image_size: `(height, width)`, or one number for a square.
+            batch_size: photographs a batch.
+            shuffle: another order every epoch, the same ones for the same seed.
+            seed: of the order and of the augmentation.
+            augment: an `Augmenter`, or any function of TensorFlow tensors `(images uint8 [b, H, W, 3], labels, seed)`
+                that gives images and labels.
+
+        Returns:
+            A `tf.data.Dataset` of (`float32 [b, H, W, 3]` in 0..255, labels) of known length, prefetched.
+        """
+        import tensorflow as tf
+
+        height, width = check_size(image_size)
+
+        def load(index: np.ndarray) -> np.ndarray:
+            return self.read(int(index), (height, width))
+
+        def picture(index: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+            pixels = tf.numpy_function(load, [index], tf.uint8, stateful=False)
+            return tf.ensure_shape(pixels, (height, width, 3)), tf.gather(labels, index)
+
+        labels = tf.constant(self.labels)
+        indices = tf.data.Dataset.range(len(self))
+        if shuffle and len(self):
+            indices = indices.shuffle(len(self), seed=seed, reshuffle_each_iteration=True)
+        batches = indices.map(picture, num_parallel_calls=workers()).batch(batch_size)
+        if augment is not None:
+            seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+            batches = tf.data.Dataset.zip(batches, seeds).map(
+                lambda batch, drawn: augment(batch[0], batch[1], tf.cast(drawn % 2**31, tf.int32))
+            )
+        return batches.map(lambda images, y: (tf.cast(images, tf.float32), y)).prefetch(2)

@@ -1,0 +1,138 @@
+"""Which photograph stands on which side: train, val or test, decided by what it holds and by nothing else."""
+
+import hashlib
+from collections.abc import Sequence
+
+from keras_transfer.errors import InputError
+
+SPLITS = ("train", "val", "test")
+
+
+def position(key: str, seed: int) -> float:
+    """Maps a key to a number in [0, 1) that depends on the seed and on nothing else.
+
+    >>> 0 <= position("a photograph's sha256", seed=0) < 1
+    True
+    """
+    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
+    return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def leader(keys: Sequence[str]) -> str:
+    """The key that speaks for a cluster: the one with the smallest hash, so that most additions do not change it.
+
+    The hash has no seed and is not the one that places the cluster: the smallest of several positions would lean
+    towards the lower end of the line.
+    """
+    return min(keys, key=lambda key: hashlib.sha256(key.encode()).digest())
+
+
+def assign(
+    clusters: Sequence[Sequence[int]],
+    keys: Sequence[str],
+    labels: Sequence[int],
+    shares: dict[str, float],
+    seed: int,
+    class_names: Sequence[str],
+) -> list[str]:
+    """Splits photographs at random but for good: adding others leaves these where they are.
+
+    Each cluster (near-duplicates, a group, or a single photograph) has a position in [0, 1) from a hash of the seed and
+    its leader's key; the shares of the splits divide that line. All classes are divided alike, so a class is stratified
+    in expectation: of n clusters a share p comes out as n p, give or take sqrt(n p (1 - p)).
+
+    The one exception to "for good": a class that a wanted split would lack altogether gets into it the cluster
+    nearest to that split's stretch of the line. Once chance has given the split one of its own, that cluster goes back.
+
+    Args:
+        clusters: indices of photographs that must stand together; a partition of all of them.
+        keys: one a photograph: its group, or its sha256.
+        labels: one class index a photograph; all 0 where photographs have several labels.
+        shares: share of each wanted split, summing to 1, such as `{"test": 0.15, "val": 0.15, "train": 0.7}`.
+        seed: another seed, another split.
+        class_names: for the error's sentence.
+
+    Returns:
+        The split's name for each photograph.
+
+    Raises:
+        InputError: a class has fewer clusters than there are splits.
+
+    >>> assign([[0], [1], [2]], ["a", "b", "c"], [0, 0, 0], {"test": 0.5, "train": 0.5}, 0, ["cat"])
+    ['train', 'test', 'train']
+    """
+    bounds: dict[str, tuple[float, float]] = {}
+    start = 0.0
+    for name, share in shares.items():
+        if share > 0:
+            bounds[name] = (start, start + share)
+            start += share
+    last = list(bounds)[-1]
+    positions = [position(leader([keys[i] for i in members]), seed) for members in clusters]
+    places = [next((name for name, (_, end) in bounds.items() if p < end), last) for p in positions]
+    classes = [{labels[i] for i in members} for members in clusters]
+
+    having = {label: [c for c, found in enumerate(classes) if label in found] for label in sorted(set(labels))}
+
+    def held(label: int, name: str) -> int:
+        return sum(places[c] == name for c in having[label])
+
+    for label, own in having.items():
+        if len(own) < len(bounds):
+            raise InputError(
+                f"Class '{class_names[label]}' has fewer images than splits need: {len(own)} distinct "
+                f"(near-duplicates and groups count once) for {', '.join(sorted(bounds))}. Add photographs, or set "
+                "a split's share to 0."
+            )
+        for name, (low, high) in bounds.items():
+            if held(label, name):
+                continue
+            # A cluster may go where no class that it holds thereby loses its last in the split it leaves.
+            free = [c for c in own if all(held(other, places[c]) > 1 for other in classes[c])]
+            if not free:
+                raise InputError(
+                    f"Class '{class_names[label]}' cannot be brought into '{name}' without breaking up a group or "
+                    "taking another class out of its split. Use smaller groups or fewer splits."
+                )
+            nearest = min(free, key=lambda c: (max(low - positions[c], positions[c] - high, 0), positions[c]))
+            places[nearest] = name
+
+    result = [""] * len(keys)
+    for members, place in zip(clusters, places, strict=True):
+        for i in members:
+            result[i] = place
+    return result
+
+
+def merge(clusters: Sequence[Sequence[int]], groups: Sequence[str]) -> list[list[int]]:
+    """Joins clusters that share a group, so that both stay whole; a group of `""` is none.
+
+    Args:
+        clusters: a partition of the indices of `groups`.
+        groups: one a photograph.
+
+    Returns:
+        A partition, each part and the whole in ascending order.
+
+    >>> merge([[0], [1, 2], [3]], ["a", "", "a", ""])
+    [[0, 1, 2], [3]]
+    """
+    parent = list(range(len(groups)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[str, int] = {}
+    for members in clusters:
+        for i in members:
+            parent[root(i)] = root(members[0])
+    for i, group in enumerate(groups):
+        if group:
+            parent[root(i)] = root(first.setdefault(group, i))
+    together: dict[int, list[int]] = {}
+    for i in range(len(groups)):
+        together.setdefault(root(i), []).append(i)
+    return list(together.values())

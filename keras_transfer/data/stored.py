@@ -1,0 +1,86 @@
+"""Decoded photographs kept in the array cache, so that each is decoded once a run however often it is read."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_transfer import cache
+from keras_transfer.data.split import Split
+from keras_transfer.progress import track
+
+_BLOCK = 64
+
+
+def cached_pixels(split: Split, image_size: tuple[int, int]) -> cache.Arrays:
+    """All images of `split`, decoded and resized, as one array `pixels` uint8 `[n, H, W, 3]` on disk.
+
+    Args:
+        split: the images.
+        image_size: (height, width) in pixels.
+
+    Returns:
+        The open cache entry: close it when done.
+    """
+    key = cache.cache_key(version=1, pixels=cache.digest(split.hashes), size=list(image_size))
+    found = cache.open_entry(key)
+    if found is not None:
+        return found
+    about = {"kind": "pixels", "images": len(split), "size": list(image_size)}
+    with cache.new_entry(key, about) as writer:
+        blocks = split.batches(image_size, _BLOCK)
+        for pixels, _ in track(blocks, f"Decoding {split.name}", total=-(-len(split) // _BLOCK)):
+            writer.append("pixels", pixels)
+    return cache.open_new(key)
+
+
+class StoredSplit:
+    """A `Split` whose images at one size are read from the cache; everything else is the split's own.
+
+    Args:
+        split: the images.
+        image_size: the size (height, width) that is kept.
+    """
+
+    def __init__(self, split: Split, image_size: tuple[int, int]) -> None:
+        self._split, self._size = split, tuple(image_size)
+        self._arrays = cached_pixels(split, image_size)
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    @property
+    def name(self) -> str:
+        """The split's name."""
+        return self._split.name
+
+    @property
+    def labels(self) -> np.ndarray:
+        """See `Split.labels`."""
+        return self._split.labels
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """See `Split.class_names`."""
+        return self._split.class_names
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """See `Split.paths`."""
+        return self._split.paths
+
+    def batches(self, image_size: int | tuple[int, int], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """As `Split.batches`, from the cache where the size is the one kept."""
+        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        if size != self._size:
+            yield from self._split.batches(image_size, batch_size)
+            return
+        pixels = self._arrays["pixels"]
+        read = cache.release_often(self._arrays, pixels[:1].nbytes)
+        for start in range(0, len(self), batch_size):
+            yield np.asarray(pixels[start : start + batch_size]), self.labels[start : start + batch_size]
+            read(batch_size)
+
+    def close(self) -> None:
+        """Lets go of the cache entry."""
+        self._arrays.close()
