@@ -8,12 +8,13 @@ When the store outgrows its bound the least recently used entries go first; one 
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BYTES = 10 * 2**30
 _CHUNK = 8 * 2**20
+_PAGES = 64 * 2**20
 
 
 def cache_folder() -> Path:
@@ -62,6 +64,18 @@ def cache_key(**parts: Any) -> str:
     """
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def digest(parts: Iterable[str]) -> str:
+    """The SHA-256 of `parts` in order, for keys over long lists.
+
+    >>> digest(["a", "b"]) != digest(["ab"])
+    True
+    """
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part.encode() + b"\0")
+    return whole.hexdigest()
 
 
 class ArrayWriter:
@@ -150,8 +164,6 @@ class Arrays:
 
     def release_pages(self) -> None:
         """Gives the pages read so far back to the system's file cache, so that they do not count as this process's."""
-        import mmap
-
         for array in self._maps.values():
             backing = getattr(array, "_mmap", None)
             if backing is not None and hasattr(mmap, "MADV_DONTNEED"):
@@ -163,6 +175,20 @@ class Arrays:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def release_often(arrays: Arrays, row_bytes: int) -> Callable[[int], None]:
+    """A function to be told of every read of rows: now and then it gives the pages back, which bounds memory."""
+    read = 0
+
+    def after(rows: int) -> None:
+        nonlocal read
+        read += rows * max(row_bytes, mmap.PAGESIZE)
+        if read > _PAGES:
+            arrays.release_pages()
+            read = 0
+
+    return after
 
 
 def open_entry(key: str) -> Arrays | None:
@@ -190,6 +216,18 @@ def open_entry(key: str) -> Arrays | None:
         pass
     _remove(folder)
     return None
+
+
+def open_new(key: str) -> Arrays:
+    """The entry of `key`, which this process has just made.
+
+    Raises:
+        InputError: the entry is gone already: the disk or the store's bound is too small.
+    """
+    made = open_entry(key)
+    if made is None:
+        raise InputError(f"The cache in {cache_folder()} does not keep what is written to it: is its disk full?")
+    return made
 
 
 @contextmanager

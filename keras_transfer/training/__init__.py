@@ -1,0 +1,26 @@
+"""Training: frozen features once, then only what trains."""
+
+from keras_transfer.training.callbacks import ReduceRatesOnPlateau, ResumableEarlyStopping
+from keras_transfer.training.features import compute_features
+from keras_transfer.training.fit import History, fit
+from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
+from keras_transfer.training.optimizers import (
+    CyclicalLearningRate,
+    layerwise_optimizer,
+    learning_rate_schedule,
+    make_optimizer,
+)
+
+__all__ = [
+    "CyclicalLearningRate",
+    "History",
+    "LearningRateSweep",
+    "ReduceRatesOnPlateau",
+    "ResumableEarlyStopping",
+    "compute_features",
+    "find_learning_rate",
+    "fit",
+    "layerwise_optimizer",
+    "learning_rate_schedule",
+    "make_optimizer",
+]

@@ -1,0 +1,188 @@
+"""Callbacks for any `model.fit` whose state outlives the process."""
+
+import json
+import math
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import replacing
+
+
+class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
+    """Early stopping that restores the best weights and, with a checkpoint file, goes on where a killed `fit` was.
+
+    After every epoch the weights, the optimizer, the random states, the best weights so far and the epoch's figures are
+    written to `checkpoint` as one file, atomically. `restore` puts them back; the fit that follows ends as the
+    undisturbed one would have.
+
+    Args:
+        patience: epochs without improvement before stopping.
+        monitor: what is compared, such as `"val_loss"`.
+        checkpoint: an `.npz` file, or None to keep nothing.
+        on_epoch: called with each epoch's figures.
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    >>> stopping = ResumableEarlyStopping(patience=2)
+    >>> _ = model.fit(x, y, validation_data=(x, y), epochs=3, verbose=0, callbacks=[stopping])
+    >>> [row["epoch"] for row in stopping.rows]
+    [1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        patience: int,
+        monitor: str = "val_loss",
+        checkpoint: Path | None = None,
+        on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        super().__init__(monitor=monitor, patience=patience, restore_best_weights=True)
+        self.checkpoint, self.on_epoch = checkpoint, on_epoch
+        self.rows: list[dict[str, Any]] = []
+        self.finished = False
+        self._restored: dict[str, Any] | None = None
+        self._started = 0.0
+
+    def restore(self, model: keras.Model, epochs: int) -> int:
+        """Puts back what `checkpoint` holds into a compiled `model` whose optimizer is built.
+
+        Args:
+            model: the model as it was when the killed fit began.
+            epochs: how many epochs the fit was to have.
+
+        Returns:
+            The number of epochs done, for `fit(initial_epoch=...)`; 0 when there is no checkpoint. Where training had
+            ended already, `finished` is true and the model has its best weights.
+        """
+        saved = load_checkpoint(self.checkpoint) if self.checkpoint else None
+        if saved is None:
+            return 0
+        self.rows = saved["rows"]
+        _assign(model.variables, saved["variables"])
+        if not saved["finished"] and (saved["stopped"] or len(self.rows) >= epochs):
+            model.set_weights(saved["best_weights"])  # killed between the last epoch and the end of training
+        elif not saved["finished"]:
+            _assign(model.optimizer.variables, saved["optimizer"])
+            self._restored = saved
+        self.finished = self._restored is None
+        return len(self.rows)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Takes over the state that `restore` found."""
+        super().on_train_begin(logs)
+        if self._restored is not None:
+            self.wait, self.best, self.best_epoch = (self._restored[name] for name in ("wait", "best", "best_epoch"))
+            self.best_weights = self._restored["best_weights"]
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the epoch's clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Compares, records and writes the checkpoint."""
+        logs = logs or {}
+        figures = {name: float(value) for name, value in logs.items()}
+        if not all(math.isfinite(value) for value in figures.values()):
+            raise InputError(
+                f"The loss is not a number after epoch {epoch + 1} ({figures.get('loss')}): lower the learning rate "
+                "(`keras-transfer lr-find` suggests one), and check the labels."
+            )
+        super().on_epoch_end(epoch, logs)
+        row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - self._started, 3), **figures}
+        self.rows.append(row)
+        if self.checkpoint is not None:
+            self._save(finished=False)
+        if self.on_epoch is not None:
+            self.on_epoch(row)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Restores the best weights and marks the checkpoint as finished."""
+        super().on_train_end(logs)
+        self.finished = True
+        if self.checkpoint is not None:
+            self._save(finished=True)
+
+    def _save(self, finished: bool) -> None:
+        arrays = {f"variables_{i}": np.asarray(v) for i, v in enumerate(self.model.variables)}
+        if not finished:
+            arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(self.model.optimizer.variables)}
+            arrays |= {f"best_{i}": v for i, v in enumerate(self.best_weights or [])}
+        state = {
+            "rows": self.rows,
+            "finished": finished,
+            "stopped": bool(self.model.stop_training),
+            "wait": self.wait,
+            "best": None if self.best is None else float(self.best),
+            "best_epoch": self.best_epoch,
+        }
+        assert self.checkpoint is not None
+        with replacing(self.checkpoint) as temporary, temporary.open("wb") as file:
+            np.savez(file, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
+
+
+class ReduceRatesOnPlateau(keras.callbacks.Callback):
+    """Lowers the learning rates when `val_loss` stops improving.
+
+    As `keras.callbacks.ReduceLROnPlateau` does, but for optimizers of several rates as well, and resumable.
+
+    Args:
+        factor: what the rates are multiplied by.
+        patience: epochs without improvement before they are.
+        rows: figures of epochs already done, for a resumed fit: the rates themselves come back with the optimizer.
+
+    >>> ReduceRatesOnPlateau(patience=1, rows=[{"val_loss": 0.5}, {"val_loss": 0.6}]).wait
+    0
+    """
+
+    def __init__(self, factor: float = 0.2, patience: int = 2, rows: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__()
+        self.factor, self.patience = factor, patience
+        self.best, self.wait = math.inf, 0
+        for row in rows:
+            self._is_due(row["val_loss"])
+
+    def _is_due(self, loss: float) -> bool:
+        self.best, self.wait = (loss, 0) if loss < self.best else (self.best, self.wait + 1)
+        due = self.wait >= self.patience
+        if due:
+            self.wait = 0
+        return due
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Lowers the rates where that is due."""
+        if self._is_due((logs or {})["val_loss"]):
+            for optimizer in getattr(self.model.optimizer, "optimizers", [self.model.optimizer]):
+                optimizer.learning_rate = float(optimizer.learning_rate) * self.factor
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """What `ResumableEarlyStopping` wrote to `path`, or None where there is no sound checkpoint.
+
+    Returns:
+        `rows`, `finished`, `stopped`, `wait`, `best`, `best_epoch`, and the lists of arrays `variables`, `optimizer`,
+        `best_weights`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            state = json.loads(stored["state"].tobytes())
+            for prefix, name in (("variables", "variables"), ("optimizer", "optimizer"), ("best", "best_weights")):
+                count = sum(key.startswith(f"{prefix}_") for key in stored.files)
+                state[name] = [stored[f"{prefix}_{i}"] for i in range(count)]
+            return state
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
+    if len(variables) != len(values) or any(tuple(v.shape) != w.shape for v, w in zip(variables, values, strict=False)):
+        raise InputError("The checkpoint belongs to another model: choose another --out.")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,106 @@
+"""The learning-rate range test."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.errors import InputError
+
+
+@dataclass(frozen=True)
+class LearningRateSweep:
+    """Rates tried, the smoothed loss at each, and the rate suggested.
+
+    Args:
+        rates: float64 `[steps]`, growing geometrically.
+        losses: float64 `[steps]`.
+        suggestion: the rate at which the loss fell most steeply.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    suggestion: float
+
+
+class _Sweep(keras.callbacks.Callback):
+    def __init__(self, rates: np.ndarray) -> None:
+        super().__init__()
+        self.rates, self.losses, self._sum = rates, [], 0.0
+        self._step = 0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        for optimizer in getattr(self.model.optimizer, "optimizers", [self.model.optimizer]):
+            optimizer.learning_rate = float(self.rates[self._step])
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        # Keras reports the mean over the epoch so far; the step's own loss is what it adds.
+        mean = float(logs["loss"])
+        total = mean * (self._step + 1)
+        self.losses.append(total - self._sum)
+        self._sum = total
+        self._step += 1
+        diverged = not math.isfinite(mean) or self.losses[-1] > 4 * min(self.losses)
+        if self._step == len(self.rates) or (diverged and self._step > len(self.rates) // 4):
+            self.model.stop_training = True
+
+
+def find_learning_rate(
+    model: keras.Model, dataset: Iterable[Any], *, lowest: float = 1e-6, highest: float = 1.0, steps: int = 100
+) -> LearningRateSweep:
+    """Trains for a few steps at rates from `lowest` to `highest`, notes the loss at each, and puts the weights back.
+
+    The learning-rate range test (Smith 2017, https://arxiv.org/abs/1506.01186).
+
+    Args:
+        model: a compiled model; its weights and optimizer are as before afterwards.
+        dataset: a `tf.data.Dataset` of batches, repeated as needed.
+        lowest: first rate.
+        highest: last rate.
+        steps: training steps, at least 10; fewer are taken where the loss diverges.
+
+    Returns:
+        The sweep and the suggested peak rate.
+
+    Raises:
+        InputError: the rates or steps are out of range, or no rate makes the loss fall.
+
+    >>> import tensorflow as tf
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+    >>> sweep = find_learning_rate(model, tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(16), steps=30)
+    >>> 1e-6 < sweep.suggestion < 1
+    True
+    """
+    if not 0 < lowest < highest:
+        raise InputError(f"`lowest` must be above 0 and below `highest`. Received: {lowest} and {highest}.")
+    if steps < 10:
+        raise InputError(f"`steps` must be at least 10. Received: steps={steps}.")
+    weights, rates = model.get_weights(), np.geomspace(lowest, highest, steps)
+    compiled = model.get_compile_config()
+    sweep = _Sweep(rates)
+    repeated = dataset.repeat() if hasattr(dataset, "repeat") else dataset
+    try:
+        model.fit(repeated, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[sweep])
+    finally:
+        model.set_weights(weights)
+        model.compile_from_config(compiled)  # a fresh optimizer: the sweep has filled the old one's state
+    losses = _smoothed(np.array([loss for loss in sweep.losses if math.isfinite(loss)]))
+    if len(losses) < 5 or losses.min() >= losses[0]:
+        raise InputError(f"No rate from {lowest} to {highest} makes the loss fall: check the labels and the data.")
+    falling = slice(0, max(2, int(losses.argmin()) + 1))
+    slope = np.gradient(losses[falling], np.log(rates[falling]))
+    return LearningRateSweep(rates[: len(losses)], losses, float(rates[int(slope.argmin())]))
+
+
+def _smoothed(values: np.ndarray, momentum: float = 0.9) -> np.ndarray:
+    """An exponential moving average without the bias towards zero at its beginning."""
+    mean, out = 0.0, []
+    for step, value in enumerate(values, start=1):
+        mean = momentum * mean + (1 - momentum) * value
+        out.append(mean / (1 - momentum**step))
+    return np.array(out)

@@ -1,0 +1,121 @@
+"""One phase of training: some top layers, on the cached outputs of everything below them, by an ordinary `fit`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_transfer.errors import InputError
+from keras_transfer.models import logits_of, suffix
+from keras_transfer.recipe import Phase
+from keras_transfer.training.callbacks import ReduceRatesOnPlateau, ResumableEarlyStopping
+from keras_transfer.training.feed import Samples, as_dataset
+from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule
+
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What a phase did: one row of figures an epoch, and the validation figures of its best epoch."""
+
+    name: str
+    rows: list[dict[str, Any]]
+    val_accuracy: float
+    val_loss: float
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in epochs."""
+        return sum(row["seconds"] for row in self.rows)
+
+
+def train_phase(
+    model: keras.Model,
+    phase: Phase,
+    tensor: Any,
+    train: Samples,
+    val: Samples,
+    *,
+    seed: int = 0,
+    multi_label: bool = False,
+    label_smoothing: float = 0.0,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> PhaseResult:
+    """Trains the layers after `tensor` in place, restores the best weights, and resumes from `checkpoint`.
+
+    Args:
+        model: the classifier; which of its layers train is already set.
+        phase: rates, epochs, patience.
+        tensor: the KerasTensor of `model` whose values `train` and `val` hold.
+        train: training samples.
+        val: validation samples.
+        seed: of the order of samples.
+        multi_label: whether the outputs are independent.
+        label_smoothing: share of each target spread over all classes (Szegedy et al. 2016,
+            https://arxiv.org/abs/1512.00567).
+        checkpoint: see `ResumableEarlyStopping`.
+        on_epoch: called with each epoch's figures.
+
+    Returns:
+        The phase's figures.
+
+    Raises:
+        InputError: the loss is not a number.
+    """
+    output, from_logits = _output(model)
+    top = suffix(model, tensor, output=output)
+    steps = train.steps(phase.batch_size)
+    rate = learning_rate_schedule(phase.schedule, phase.learning_rate, steps * phase.epochs, phase.warmup)
+    sigmoid = multi_label or top.output_shape[-1] == 1
+    if sigmoid:
+        loss: Any = keras.losses.BinaryCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
+        accuracy: Any = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if from_logits else 0.5)
+    else:
+        loss = keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
+        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    top.compile(
+        optimizer=layerwise_optimizer(
+            top,
+            rate,
+            decay=phase.layer_decay,
+            optimizer=phase.optimizer,
+            weight_decay=phase.weight_decay,
+            momentum=phase.momentum,
+        ),
+        loss=loss,
+        weighted_metrics=[],
+        metrics=[accuracy],
+        jit_compile=False,  # XLA on a CPU is many times slower than TensorFlow's own kernels
+    )
+    top.optimizer.build(top.trainable_variables)
+    stopping = ResumableEarlyStopping(phase.patience, "val_loss", checkpoint, on_epoch)
+    done = stopping.restore(top, phase.epochs)
+    if not stopping.finished:
+        callbacks: list[Any] = [stopping]
+        if phase.schedule == "plateau":
+            callbacks.append(ReduceRatesOnPlateau(patience=max(1, phase.patience // 2), rows=stopping.rows))
+        batches = as_dataset(lambda: train.epochs(phase.batch_size, seed, done), train)
+        held_out = as_dataset(lambda: val.in_order(_EVALUATION_BATCH), val, val.steps(_EVALUATION_BATCH))
+        top.fit(
+            batches,
+            validation_data=held_out,
+            steps_per_epoch=steps,
+            initial_epoch=done,
+            epochs=phase.epochs,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    best = min(stopping.rows, key=lambda row: row["val_loss"])
+    return PhaseResult(phase.name, stopping.rows, best["val_accuracy"], best["val_loss"])
+
+
+def _output(model: keras.Model) -> tuple[Any, bool]:
+    """The tensor the loss is taken of, and whether it holds logits: a Dense layer may apply its own activation."""
+    try:
+        return logits_of(model), True
+    except InputError:
+        return model.output, False

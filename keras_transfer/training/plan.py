@@ -1,0 +1,84 @@
+"""From a strategy and the number of images to the phases of training."""
+
+from keras_transfer.recipe import Phase, Strategy
+
+# Images a class below which fine-tuning rarely beats a head on frozen features, and from which the whole backbone may
+# be tuned.
+_FEW, _MANY = 20, 500
+
+
+def resolve_strategy(strategy: Strategy, images: int, classes: int, pretrained: bool) -> Strategy:
+    """`"auto"` made concrete: feature extraction for few images, light fine-tuning for some, full for many.
+
+    Args:
+        strategy: what was asked for.
+        images: training images.
+        classes: classes.
+        pretrained: whether the backbone has pretrained weights; without them only training from scratch makes sense.
+
+    >>> [resolve_strategy("auto", n, 10, True) for n in (100, 2000, 50_000)]
+    ['feature-extraction', 'fine-tuning', 'full']
+    """
+    if strategy != "auto":
+        return strategy
+    if not pretrained:
+        return "scratch"
+    if images < _FEW * classes:
+        return "feature-extraction"
+    return "fine-tuning" if images < _MANY * classes else "full"
+
+
+def make_phases(strategy: Strategy, *, stage_count: int, gradual: bool = False) -> tuple[Phase, ...]:
+    """The phases of a concrete strategy.
+
+    The head always comes first and is trained to convergence; what is unfrozen after it trains at a tenth of the rate
+    or less.
+
+    Args:
+        strategy: anything but `"auto"`.
+        stage_count: stages of the backbone.
+        gradual: unfreeze from the top down, one stage a phase, instead of all at once (Howard & Ruder 2018).
+
+    Returns:
+        One to `stage_count + 1` phases.
+
+    >>> [phase.name for phase in make_phases("fine-tuning", stage_count=5)]
+    ['frozen', 'fine-tuning']
+    """
+    head = Phase(
+        name="frozen", epochs=40, learning_rate=3e-3, schedule="cosine", warmup=0.05, batch_size=64, patience=5
+    )
+    tuning = Phase(
+        name="fine-tuning",
+        stages=1,
+        epochs=8,
+        learning_rate=1e-4,
+        optimizer="adamw",
+        weight_decay=0.01,
+        schedule="cosine",
+        warmup=0.1,
+        batch_size=64,
+        patience=3,
+    )
+    if strategy == "feature-extraction":
+        return (head,)
+    if strategy == "scratch":
+        return (
+            tuning.model_copy(
+                update={
+                    "name": "scratch",
+                    "stages": "all",
+                    "batchnorm": True,
+                    "epochs": 60,
+                    "learning_rate": 1e-3,
+                    "patience": 10,
+                }
+            ),
+        )
+    depth = stage_count if strategy == "full" else 1
+    if gradual:
+        depths = range(1, max(depth, min(3, stage_count)) + 1)
+        return (head, *(tuning.model_copy(update={"name": f"fine-tuning {n}", "stages": n}) for n in depths))
+    if strategy == "full":
+        return (head, tuning.model_copy(update={"stages": "all", "layer_decay": 0.7}))
+    return (head, tuning)
