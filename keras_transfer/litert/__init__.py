@@ -1,0 +1,16 @@
+"""Converting Keras models to LiteRT files, and running and reading such files."""
+
+from keras_transfer.litert.convert import convert, warm_up
+from keras_transfer.litert.flatbuffer import FileInfo, OperatorInfo, TensorInfo, read_flatbuffer
+from keras_transfer.litert.runtime import LiteRT, open_litert
+
+__all__ = [
+    "FileInfo",
+    "LiteRT",
+    "OperatorInfo",
+    "TensorInfo",
+    "convert",
+    "open_litert",
+    "read_flatbuffer",
+    "warm_up",
+]

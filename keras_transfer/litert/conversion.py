@@ -1,0 +1,142 @@
+"""Keras to LiteRT by TensorFlow's converter: what runs inside the worker process (`keras_transfer.litert.worker`).
+
+The model is traced once at batch 1, its variables become constants, and every format is converted from that one graph:
+several times faster than `TFLiteConverter.from_keras_model` for each format, which writes a SavedModel every time.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.errors import InputError
+from keras_transfer.litert.folding import recentre_input
+
+FORMATS = ("float32", "float16", "dynamic", "int8")
+
+
+def convert_here(
+    model: keras.Model,
+    formats: Sequence[str],
+    calibration: np.ndarray | None = None,
+    input_dtype: str = "uint8",
+    per_tensor_dense: bool = False,
+    fold: bool = True,
+) -> dict[str, bytes]:
+    """Converts in this process; `keras_transfer.litert.convert` explains the arguments and is what to call."""
+    files: dict[str, bytes] = {}
+    pixels_graph = None
+    for name in formats:
+        if name == "int8":
+            assert calibration is not None
+            files[name] = _convert_int8(model, calibration, input_dtype, per_tensor_dense, fold)
+            continue
+        pixels_graph = pixels_graph or _frozen(model, tf.uint8)
+        converter = _converter(pixels_graph)
+        if name != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if name == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        files[name] = _run(converter)
+    return files
+
+
+def scalar_rescaling(model: keras.Model) -> keras.layers.Rescaling | None:
+    """Returns the model's first layer where it is one scale and one offset for all channels, else None."""
+    layers = [layer for layer in getattr(model, "layers", []) if not isinstance(layer, keras.layers.InputLayer)]
+    if not layers or not isinstance(layers[0], keras.layers.Rescaling):
+        return None
+    first = layers[0]
+    scalars = np.ndim(first.scale) == 0 and np.ndim(first.offset) == 0
+    return first if scalars and float(first.scale) > 0 else None
+
+
+def _convert_int8(
+    model: keras.Model, calibration: np.ndarray, input_dtype: str, per_tensor_dense: bool, fold: bool
+) -> bytes:
+    scale, offset, network = 1.0, 0.0, model
+    first = scalar_rescaling(model) if fold else None
+    if first is not None:
+        try:
+            network = keras.Model(first.output, model.outputs)
+            scale, offset = float(first.scale), float(first.offset)
+        except ValueError:  # the input is used elsewhere too: the scale cannot be taken out of the graph
+            network = model
+
+    def representative() -> Any:
+        for index, image in enumerate(calibration):
+            image = image[None].astype(np.float32)
+            if index == 0:  # the input's range must be that of all pixels, not of these photographs
+                image[0, 0, 0], image[0, 0, 1] = 0.0, 255.0
+            yield [image * np.float32(scale) + np.float32(offset)]
+
+    converter = _converter(_frozen(network, tf.float32))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.representative_dataset = representative
+    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(input_dtype)
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = per_tensor_dense
+    return recentre_input(_run(converter), scale, offset)
+
+
+def _frozen(model: keras.Model, dtype: tf.DType) -> Any:
+    """The model at batch 1 as a graph of constants that takes images of `dtype`."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    shape = (1, *model.inputs[0].shape[1:])
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, dtype, name="image")], autograph=False)
+    def serve(image: tf.Tensor) -> list[tf.Tensor]:
+        outputs = model(tf.cast(image, tf.float32), training=False)
+        return [tf.cast(output, tf.float32) for output in tf.nest.flatten(outputs)]
+
+    return convert_variables_to_constants_v2(serve.get_concrete_function())
+
+
+def _converter(graph: Any) -> Any:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([graph], tf.Module())
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter
+
+
+def _run(converter: Any) -> bytes:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "Statistics for quantized inputs were expected": they come by calibration
+            return bytes(converter.convert())
+    except Exception as error:
+        missing = sorted(set(re.findall(r"'(tf\.\w+)' op is neither|(?:Flex|Custom) ops?: ([\w, ]+)", str(error))))
+        names = ", ".join(sorted({name for pair in missing for name in pair if name}))
+        if names:
+            raise InputError(
+                f"LiteRT's built-in operators lack {names}, which the model uses. Replace the layers that need them."
+            ) from error
+        raise
+
+
+def serve_requests(read: Callable[[], dict[str, Any] | None], write: Callable[[dict[str, Any]], None]) -> None:
+    """Answers requests until `read` returns None; every fault becomes an answer, so one bad model ends nothing."""
+    while (request := read()) is not None:
+        folder = Path(request["folder"])
+        try:
+            model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=False)
+        except Exception as error:
+            write({"error": f"{type(error).__name__}: {error}", "kind": "load"})
+            continue
+        try:
+            calibration = np.load(folder / "calibration.npy") if (folder / "calibration.npy").exists() else None
+            for name, content in convert_here(model, calibration=calibration, **request["options"]).items():
+                (folder / f"{name}.tflite").write_bytes(content)
+            write({"done": True})
+        except InputError as error:
+            write({"error": str(error), "kind": "input"})
+        except Exception as error:
+            write({"error": f"{type(error).__name__}: {error}", "kind": "fault"})
+        finally:
+            del model
+            keras.backend.clear_session()

@@ -1,0 +1,216 @@
+"""Keras models to LiteRT files, in a process of its own that is kept while the job lasts."""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError, KerasTransferError
+from keras_transfer.litert.trust import vouch
+
+FORMATS = ("float32", "float16", "dynamic", "int8")
+CALIBRATION_IMAGES = 100
+_RENEW_AFTER = 20  # conversions: bounds what the converter leaks
+_lock = threading.RLock()
+_worker: "_Worker | None" = None
+
+
+def convert(
+    model: Any,
+    formats: Sequence[str] = FORMATS,
+    *,
+    calibration: np.ndarray | None = None,
+    input_dtype: str = "uint8",
+    per_tensor_dense: bool = False,
+    calibration_images: int = CALIBRATION_IMAGES,
+) -> dict[str, bytes]:
+    """Converts a Keras model that takes pixels in 0..255 to LiteRT files that take raw bytes.
+
+    Every file has a static batch of 1 and built-in operators only. Float files cast their `uint8` input and give
+    `float32`. In the `int8` file all is integer, input and output too; where the model starts with one scale and offset
+    for all channels (`keras.layers.Rescaling`), that becomes the input's quantization and costs nothing.
+
+    Args:
+        model: `keras.Model` with one input `[batch, H, W, channels]` of fixed size and one or more outputs.
+        formats: any of `"float32"`, `"float16"` (weights stored as float16), `"dynamic"` (weights int8, arithmetic in
+            float where it must be) and `"int8"`.
+        calibration: `uint8 [n, H, W, channels]` training images that show the range of every activation; `int8` needs it.
+        input_dtype: input and output type of the `int8` file: `"uint8"`, or `"int8"` for microcontrollers.
+        per_tensor_dense: quantize dense layers with one scale, for runtimes that know no other.
+        calibration_images: at most so many of `calibration` are used, spread evenly over it.
+
+    Returns:
+        format -> content of the file.
+
+    Raises:
+        InputError: the model uses operators that LiteRT lacks, its size is not fixed, or an argument is wrong.
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    >>> convert(model, ["float32"])["float32"][4:8]
+    b'TFL3'
+    """
+    _check(model, formats, calibration, input_dtype)
+    if calibration is not None:
+        chosen = np.linspace(0, len(calibration) - 1, min(len(calibration), calibration_images)).round().astype(int)
+        calibration = calibration[chosen]
+    options = {"formats": list(formats), "input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense}
+    with _lock, tempfile.TemporaryDirectory(prefix="keras-transfer-") as name:
+        folder = Path(name)
+        try:
+            model.save(folder / "model.keras")
+        except Exception:  # not every model can be saved, but what runs here can be converted here
+            return _convert_here(model, calibration, options)
+        if calibration is not None and "int8" in formats:
+            np.save(folder / "calibration.npy", calibration)
+        answer = _running().ask({"folder": name, "options": options})
+        kind = answer.get("kind")
+        if kind == "load":  # its classes are known to the user's program only
+            return _convert_here(model, calibration, options)
+        if kind == "input":
+            raise InputError(answer["error"])
+        if kind is not None:
+            raise KerasTransferError(f"The LiteRT converter failed: {answer['error']}")
+        return {name: vouch((folder / f"{name}.tflite").read_bytes()) for name in formats}
+
+
+def warm_up() -> None:
+    """Starts the converting process, so that its start (seconds) overlaps what the caller does next."""
+    with _lock:
+        _running()
+
+
+def close() -> None:
+    """Ends the converting process; the next conversion starts another. Done by itself when the program ends."""
+    global _worker
+    with _lock:
+        if _worker is not None:
+            _worker.close()
+            _worker = None
+
+
+atexit.register(close)
+
+
+def _check(model: Any, formats: Sequence[str], calibration: np.ndarray | None, input_dtype: str) -> None:
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or isinstance(formats, str) or not formats:
+        raise InputError(f"`formats` must be a list out of {', '.join(FORMATS)}. Received: formats={formats!r}.")
+    if input_dtype not in ("uint8", "int8"):
+        raise InputError(f"`input_dtype` must be 'uint8' or 'int8'. Received: input_dtype={input_dtype!r}.")
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) != 1:
+        raise InputError(
+            f"The model must have one image input. Received: {len(inputs)} inputs; build it before converting."
+        )
+    shape = tuple(inputs[0].shape[1:])
+    if len(shape) != 3 or None in shape:
+        raise InputError(
+            f"The model's input must be [batch, H, W, channels] of fixed size. Received: {inputs[0].shape}."
+        )
+    if "int8" not in formats:
+        return
+    if calibration is None or len(calibration) == 0:
+        raise InputError(
+            "int8 needs `calibration`: some uint8 training images that show the range of every activation."
+        )
+    if calibration.dtype != np.uint8 or calibration.shape[1:] != shape:
+        raise InputError(
+            f"`calibration` must be uint8 {['n', *shape]}. Received: {calibration.dtype} {list(calibration.shape)}."
+        )
+
+
+def _convert_here(model: Any, calibration: np.ndarray | None, options: dict[str, Any]) -> dict[str, bytes]:
+    from keras_transfer.litert.conversion import convert_here
+
+    return convert_here(model, calibration=calibration, **options)
+
+
+def _running() -> "_Worker":
+    global _worker
+    if _worker is not None and (_worker.used >= _RENEW_AFTER or _worker.process.poll() is not None):
+        _worker.close()
+        _worker = None
+    _worker = _worker or _Worker()
+    return _worker
+
+
+class _Worker:
+    """One converting process, its pipes, and the log it writes."""
+
+    def __init__(self) -> None:
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
+        package = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        # On the CPU: converting gains nothing from a GPU, and the caller may want all of its memory.
+        environment = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "KERAS_BACKEND": "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+        }
+        environment.pop("TF_USE_LEGACY_KERAS", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "keras_transfer.litert.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=environment,
+        )
+        self.ready = False
+        self.used = 0
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Sends one request and waits for its answer."""
+        try:
+            if not self.ready:
+                self._answer()
+                self.ready = True
+            self.used += len(request["options"]["formats"])
+            assert self.process.stdin is not None
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            return self._answer()
+        except (BrokenPipeError, EOFError) as error:
+            self.process.wait()
+            self.log.seek(0)
+            tail = self.log.read()[-2000:].decode(errors="replace")
+            raise KerasTransferError(
+                f"The converting process ended with code {self.process.returncode}. Its last words:\n{tail}"
+            ) from error
+        except BaseException:  # an interrupt between question and answer: the answer must not meet the next question
+            self.process.kill()
+            raise
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise EOFError
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Ends the process and closes its pipes."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()

@@ -1,0 +1,202 @@
+"""Running LiteRT files: one single-threaded interpreter a core, which is faster than one interpreter on all of them."""
+
+import os
+import queue
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
+from keras_transfer.litert.trust import is_ours
+from keras_transfer.progress import say, track
+
+_CHUNK = 8  # images a task: keeps the cost of passing them between threads small beside a small network's time
+
+
+def open_litert(path_or_bytes: str | Path | bytes, threads: int | None = None, trusted: bool | None = None) -> "LiteRT":
+    """Opens a LiteRT file for running.
+
+    Args:
+        path_or_bytes: the file, or its content.
+        threads: how many images are computed at once; by default the cores this process may use.
+        trusted: whether the file may be run without being tried in another process first. By default only what this
+            process made is trusted: a damaged file can end the process that runs it.
+
+    Returns:
+        The file, ready to predict.
+
+    Raises:
+        InputError: there is no such file, or it is not a sound LiteRT file.
+    """
+    if isinstance(path_or_bytes, bytes):
+        content, name = path_or_bytes, "LiteRT file"
+    else:
+        name = str(path_or_bytes)
+        try:
+            content = Path(path_or_bytes).read_bytes()
+        except OSError as error:
+            raise InputError(f"Cannot read {name}: {error.strerror or error}.") from error
+    try:
+        info = read_flatbuffer(content)
+        if trusted is None:
+            trusted = is_ours(content)
+        if not trusted:
+            from keras_transfer.litert.probe import probe
+
+            probe(content)
+        return LiteRT(content, info, threads)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") if not isinstance(path_or_bytes, bytes) else error from None
+
+
+class LiteRT:
+    """An opened LiteRT file; made by `open_litert`.
+
+    Attributes:
+        inputs: name, shape, dtype, scale and zero point of each input, as the file states them.
+        outputs: the same of each output.
+        info: all that the file holds.
+    """
+
+    def __init__(self, content: bytes, info: FileInfo, threads: int | None = None) -> None:
+        self.info = info
+        self.inputs: list[TensorInfo] = [info.tensors[i] for i in info.inputs]
+        self.outputs: list[TensorInfo] = [info.tensors[i] for i in info.outputs]
+        self._content = content
+        self._threads = threads or _cores()
+        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._idle.put(self._interpreter())
+        self._made = 1
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Runs the file once on arrays of its own types and shapes, and returns its raw outputs.
+
+        Args:
+            arrays: one array an input, batch axis included.
+        """
+        for tensor, array in zip(self.inputs, arrays, strict=True):
+            if array.shape != tensor.shape or str(array.dtype) != tensor.dtype:
+                raise InputError(
+                    f"Input {tensor.name!r} must be {tensor.dtype} {list(tensor.shape)}. "
+                    f"Received: {array.dtype} {list(array.shape)}."
+                )
+        interpreter = self._idle.get()
+        try:
+            return _invoke(interpreter, arrays)
+        finally:
+            self._idle.put(interpreter)
+
+    def map(self, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yields the raw outputs of each image in order, computed on all threads a bounded way ahead.
+
+        Args:
+            images: `uint8 [H, W, 3]` pixels in 0..255.
+
+        Yields:
+            One array an output, without the batch axis.
+        """
+        prepare = self._preparation()
+        images = iter(images)
+        while self._made < self._threads:
+            self._idle.put(self._interpreter())
+            self._made += 1
+
+        def work(chunk: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+            interpreter = self._idle.get()
+            try:
+                return [tuple(out[0] for out in _invoke(interpreter, [prepare(image)[None]])) for image in chunk]
+            finally:
+                self._idle.put(interpreter)
+
+        pending: deque[Future[list[tuple[np.ndarray, ...]]]] = deque()
+        pool = ThreadPoolExecutor(self._made, thread_name_prefix="litert")
+        try:
+            while chunk := list(islice(images, _CHUNK)):
+                pending.append(pool.submit(work, chunk))
+                if len(pending) > 2 * self._made:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def predict(self, pixels: Iterable[np.ndarray], description: str | None = None) -> np.ndarray:
+        """Returns class probabilities.
+
+        Args:
+            pixels: `uint8 [n, H, W, 3]`, or any iterable of `uint8 [H, W, 3]`, in 0..255.
+            description: what a progress bar says; none is shown without it.
+
+        Returns:
+            `float32 [n, classes]`, dequantized; the one unit of a binary head becomes two columns.
+        """
+        if len(self.outputs) != 1:
+            raise InputError(f"A classifier has one output; this file has {len(self.outputs)}: use `run` or `map`.")
+        total = len(pixels) if hasattr(pixels, "__len__") else None
+        rows = self.map(pixels)
+        raw = list(track(rows, description, total) if description else rows)
+        values = np.stack([row[0].reshape(-1) for row in raw]) if raw else np.empty((0, self.outputs[0].shape[-1]))
+        return as_probabilities(values, self.outputs[0])
+
+    def _preparation(self) -> Any:
+        """How a picture becomes the first input's array."""
+        if len(self.inputs) != 1 or len(self.inputs[0].shape) != 4 or self.inputs[0].shape[0] != 1:
+            raise InputError(f"Not an image classifier: its inputs are {[list(t.shape) for t in self.inputs]}.")
+        tensor = self.inputs[0]
+        if tensor.dtype == "float32":
+            from keras_transfer.litert.labels import read_normalization
+
+            known = read_normalization(self.info)
+            if known is None and not is_ours(self._content):
+                say("The file does not say how its float input is normalized; pixels are given as they are, 0..255.")
+            mean, std = known if known is not None else (np.float32(0), np.float32(1))
+        elif tensor.dtype not in ("uint8", "int8"):
+            raise InputError(f"Images cannot be given to an input of type {tensor.dtype}.")
+
+        def prepare(image: np.ndarray) -> np.ndarray:
+            if image.dtype != np.uint8 or image.shape != tensor.shape[1:]:
+                raise InputError(
+                    f"Pixels must be uint8 {list(tensor.shape[1:])}. Received: {image.dtype} {list(image.shape)}."
+                )
+            if tensor.dtype == "int8":
+                return (image ^ np.uint8(128)).view(np.int8)  # the byte less 128
+            return image if tensor.dtype == "uint8" else (image.astype(np.float32) - mean) / std
+
+        return prepare
+
+    def _interpreter(self) -> Any:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(model_content=self._content, num_threads=1)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"LiteRT cannot run this file: {' '.join(str(error).split())}.") from error
+        return interpreter
+
+
+def as_probabilities(values: np.ndarray, output: TensorInfo) -> np.ndarray:
+    """Dequantizes raw outputs `[n, units]`, and shows one sigmoid unit as the two columns `[1 - p, p]`."""
+    if output.scale and output.dtype != "float32":
+        values = (values.astype(np.float32) - np.float32(output.zero_point[0])) * np.float32(output.scale[0])
+    values = values.astype(np.float32, copy=False)
+    return np.concatenate([1 - values, values], axis=1) if values.shape[1] == 1 else values
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _invoke(interpreter: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    for details, array in zip(interpreter.get_input_details(), arrays, strict=True):
+        interpreter.set_tensor(details["index"], array)
+    interpreter.invoke()
+    return [interpreter.get_tensor(details["index"]) for details in interpreter.get_output_details()]

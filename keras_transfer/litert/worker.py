@@ -1,0 +1,37 @@
+"""The converting process: `python -m keras_transfer.litert.worker`, one JSON request a line in, one answer a line out.
+
+TensorFlow takes seconds to import and its converter leaks memory (tensorflow#122598), so conversions happen here, in a
+process that is kept while a job lasts and renewed now and then.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+
+
+def main() -> None:
+    """Imports TensorFlow, says so, and serves requests until standard input closes."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # the converter prints to standard output
+    requests: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            requests.put(line)
+        os._exit(0)  # the parent is gone, or done with us: whatever is running is wanted by nobody
+
+    threading.Thread(target=listen, daemon=True).start()
+
+    def write(answer: dict) -> None:
+        print(json.dumps(answer), file=answers, flush=True)
+
+    from keras_transfer.litert.conversion import serve_requests
+
+    write({"ready": True})
+    serve_requests(lambda: json.loads(requests.get()), write)
+
+
+if __name__ == "__main__":
+    main()
