@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -105,6 +106,11 @@ class ArrayWriter:
         self._files[name].write(rows.data)
         self._rows[name] += len(rows)
 
+    def abandon(self) -> None:
+        """Closes the files as they are."""
+        for file in self._files.values():
+            file.close()
+
     def close(self) -> dict[str, dict[str, int]]:
         """Completes the headers, syncs the files and returns their sizes and checksums."""
         described = {}
@@ -147,9 +153,9 @@ class Entry:
 class Arrays:
     """An open entry: its arrays as read-only memory maps, and a lock that keeps it from being evicted."""
 
-    def __init__(self, folder: Path, lock: IO[bytes] | None, names: list[str], about: Mapping[str, Any]) -> None:
-        self.folder, self.about, self._lock = folder, about, lock
-        self._names = names
+    def __init__(self, folder: Path, lock: IO[bytes], names: list[str], about: Mapping[str, Any]) -> None:
+        self.folder, self.about, self._names = folder, about, names
+        self._unlock = weakref.finalize(self, lock.close)
         self._maps: dict[str, np.memmap] = {}
 
     def __getitem__(self, name: str) -> "np.memmap":
@@ -172,9 +178,7 @@ class Arrays:
     def close(self) -> None:
         """Lets go of the maps and the lock."""
         self._maps.clear()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._unlock()
 
 
 def release_often(arrays: Arrays, row_bytes: int) -> Callable[[int], None]:
@@ -197,6 +201,7 @@ def open_entry(key: str) -> Arrays | None:
     Being opened counts as being used, for eviction.
     """
     folder = cache_folder() / key
+    lock = None
     try:
         lock = (folder / "lock").open("rb")
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -207,13 +212,17 @@ def open_entry(key: str) -> Arrays | None:
         )
         if sound:
             os.utime(folder / "entry.json")
-            return Arrays(folder, lock, list(entry["arrays"]), entry["about"])
-        lock.close()
+            opened = Arrays(folder, lock, list(entry["arrays"]), entry["about"])
+            lock = None
+            return opened
     except FileNotFoundError:
         if not folder.is_dir():
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
+    finally:
+        if lock is not None:
+            lock.close()
     _remove(folder)
     return None
 
@@ -250,8 +259,11 @@ def new_entry(key: str, about: Mapping[str, Any]) -> Iterator[ArrayWriter]:
         with (temporary / "lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
             writer = ArrayWriter(temporary)
-            yield writer
-            arrays = writer.close()
+            try:
+                yield writer
+                arrays = writer.close()
+            finally:
+                writer.abandon()
             write_json(temporary / "entry.json", {"about": dict(about), "arrays": arrays})
             _evict(root, keep=key, needed=sum(told["bytes"] for told in arrays.values()))
             try:

@@ -126,6 +126,8 @@ def make_recipe(base: str | Path | None = None, **told: Any) -> Recipe:
             near = get_close_matches(str(first["loc"][-1]), [*Recipe.model_fields, *Phase.model_fields], 1)
             hint = f" Did you mean `{near[0]}`?" if near else ""
             raise InputError(f"`{place}` in {source} is not a field of a recipe.{hint}") from error
+        if first["type"] == "missing":
+            raise InputError(f"`{place}` is missing: give it on the command line or in a recipe file.") from error
         raise InputError(f"`{place}` in {source} is wrong: {first['msg']}. Received: {first['input']!r}.") from error
 
 
