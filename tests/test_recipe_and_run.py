@@ -1,5 +1,6 @@
 """Recipes and run directories."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -49,7 +50,7 @@ def test_any_sound_recipe_survives_the_file(tmp_path_factory, fields):
         ("data: a\nstrategy: best", "`strategy`"),
         ("data: !!python/object/apply:os.system ['true']", "Cannot read"),
         ("data: [", "Cannot read"),
-        ("a: &a [*a]", "not a field|Cannot read"),
+        ("a: &a [*a]", "not a field|Cannot read|missing"),
         ("data: a\nval: .nan", "`val`"),
         ("seed: 1", "`data`"),
     ],
@@ -65,10 +66,8 @@ def test_a_bad_recipe_is_one_sentence(tmp_path, text, message):
 def test_no_file_crashes_the_reader(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("recipe") / "r.yaml"
     path.write_bytes(content)
-    try:
+    with contextlib.suppress(InputError):
         assert isinstance(make_recipe(path), Recipe)
-    except InputError:
-        pass
 
 
 def test_values_told_win_over_the_file(tmp_path):
@@ -115,6 +114,7 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path):
     assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_full_disk_is_one_sentence():
-    with pytest.raises(InputError, match=r"Cannot write /dev/full"), replacing("/dev/full.txt") as temporary:
+def test_a_full_disk_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"Cannot write .*No space left"), replacing(tmp_path / "a") as temporary:
         raise OSError(28, "No space left on device", str(temporary))
+    assert not list(tmp_path.iterdir())
