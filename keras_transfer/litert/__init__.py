@@ -2,6 +2,7 @@
 
 from keras_transfer.litert.convert import convert, warm_up
 from keras_transfer.litert.flatbuffer import FileInfo, OperatorInfo, TensorInfo, read_flatbuffer
+from keras_transfer.litert.labels import read_labels, write_labels
 from keras_transfer.litert.runtime import LiteRT, open_litert
 
 __all__ = [
@@ -12,5 +13,7 @@ __all__ = [
     "convert",
     "open_litert",
     "read_flatbuffer",
+    "read_labels",
     "warm_up",
+    "write_labels",
 ]

@@ -16,8 +16,7 @@ import tensorflow as tf
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert.folding import recentre_input
-
-FORMATS = ("float32", "float16", "dynamic", "int8")
+from keras_transfer.models.preprocessing import preprocessing_of
 
 
 def convert_here(
@@ -46,27 +45,14 @@ def convert_here(
     return files
 
 
-def scalar_rescaling(model: keras.Model) -> keras.layers.Rescaling | None:
-    """Returns the model's first layer where it is one scale and one offset for all channels, else None."""
-    layers = [layer for layer in getattr(model, "layers", []) if not isinstance(layer, keras.layers.InputLayer)]
-    if not layers or not isinstance(layers[0], keras.layers.Rescaling):
-        return None
-    first = layers[0]
-    scalars = np.ndim(first.scale) == 0 and np.ndim(first.offset) == 0
-    return first if scalars and float(first.scale) > 0 else None
-
-
 def _convert_int8(
     model: keras.Model, calibration: np.ndarray, input_dtype: str, per_tensor_dense: bool, fold: bool
 ) -> bytes:
     scale, offset, network = 1.0, 0.0, model
-    first = scalar_rescaling(model) if fold else None
-    if first is not None:
-        try:
-            network = keras.Model(first.output, model.outputs)
-            scale, offset = float(first.scale), float(first.offset)
-        except ValueError:  # the input is used elsewhere too: the scale cannot be taken out of the graph
-            network = model
+    found = preprocessing_of(model) if fold and _is_graph(model) else None
+    if found is not None and found[1] > 0:
+        first, scale, offset = found
+        network = keras.Model(first.output, model.outputs)
 
     def representative() -> Any:
         for index, image in enumerate(calibration):
@@ -82,6 +68,11 @@ def _convert_int8(
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(input_dtype)
     converter._experimental_disable_per_channel_quantization_for_dense_layers = per_tensor_dense
     return recentre_input(_run(converter), scale, offset)
+
+
+def _is_graph(model: keras.Model) -> bool:
+    """Whether the model is functional or Sequential: a subclass's own `call` cannot be cut."""
+    return isinstance(model, keras.Sequential) or type(model).__name__ == "Functional"
 
 
 def _frozen(model: keras.Model, dtype: tf.DType) -> Any:

@@ -1,6 +1,7 @@
 """Keras models to LiteRT files, in a process of its own that is kept while the job lasts."""
 
 import atexit
+import contextlib
 import json
 import os
 import subprocess
@@ -42,7 +43,7 @@ def convert(
         model: `keras.Model` with one input `[batch, H, W, channels]` of fixed size and one or more outputs.
         formats: any of `"float32"`, `"float16"` (weights stored as float16), `"dynamic"` (weights int8, arithmetic in
             float where it must be) and `"int8"`.
-        calibration: `uint8 [n, H, W, channels]` training images that show the range of every activation; `int8` needs it.
+        calibration: `uint8 [n, H, W, channels]` training images that show the range of every activation, for `int8`.
         input_dtype: input and output type of the `int8` file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: quantize dense layers with one scale, for runtimes that know no other.
         calibration_images: at most so many of `calibration` are used, spread evenly over it.
@@ -203,10 +204,8 @@ class _Worker:
     def close(self) -> None:
         """Ends the process and closes its pipes."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:

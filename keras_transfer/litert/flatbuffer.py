@@ -19,7 +19,7 @@ _BITS |= {"float16": 16, "bfloat16": 16, "float32": 32, "float64": 64}
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor: `scale` and `zero_point` are empty where it is not quantized, and longer than one where per channel."""
+    """One tensor; `scale` and `zero_point` are empty where it is not quantized, longer than one where per channel."""
 
     index: int
     name: str

@@ -14,9 +14,10 @@ _PASSED_THROUGH = {schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.PAD, 
 def recentre_input(content: bytes, scale: float, offset: float) -> bytes:
     """Returns an int8 file whose first layer sees exactly `pixel * scale + offset`.
 
-    A zero point is a whole number, but black may lie between two: for pixels in [-1, 1] it should be 127.5. The half step
-    that is lost is a constant added to every input, so it is given back exactly in the first layer's bias (only the zeros
-    padded around the picture keep it). A file whose first layer carries no constant bias of its own is returned as it is.
+    A zero point is a whole number, but black may lie between two: for pixels in [-1, 1] it should be 127.5. The half
+    step that is lost is a constant added to every input, so it is given back exactly in the first layer's bias (only
+    the zeros padded around the picture keep it). A file whose first layer carries no constant bias of its own is
+    returned as it is.
 
     Args:
         content: an int8 file whose input spans the pixels 0..255.

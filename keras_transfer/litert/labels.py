@@ -1,7 +1,213 @@
-"""Placeholder until the label writer lands."""
+"""Class names inside a LiteRT file, where MediaPipe and the TFLite Task Library look for them.
 
-from keras_transfer.litert.flatbuffer import FileInfo
+That is TFLite Metadata: a second flatbuffer in the buffer named `TFLITE_METADATA`, and the names as `labels.txt` in a
+zip archive appended to the file. Field numbers are those of `metadata_schema.fbs` (tflite-support, Apache-2.0).
+"""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers.table import Table
+
+from keras_transfer.errors import InputError
+from keras_transfer.litert.flatbuffer import FileInfo, read_flatbuffer
+from keras_transfer.litert.trust import is_ours, vouch
+
+LABELS_FILE = "labels.txt"
+_FIELD = "TFLITE_METADATA"
+_IDENTIFIER = b"M001"
+_AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
+_IMAGE = 2  # ContentProperties.ImageProperties
+_RGB = 1  # ColorSpaceType.RGB
+_NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
+_MOST_LABEL_BYTES = 1 << 24
+# What reading forged offsets, archives and text can raise (RuntimeError: an encrypted archive).
+_DAMAGE: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, OverflowError, RuntimeError, OSError)
+_DAMAGE += (EOFError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
-def read_normalization(info: FileInfo) -> None:
+def write_labels(content: bytes, class_names: Sequence[str]) -> bytes:
+    """Returns the file with its class names inside.
+
+    Args:
+        content: an image classifier with one input and one output of `len(class_names)` values.
+        class_names: the names in the order of the output.
+
+    Returns:
+        The file anew: same graph and constants, with metadata and `labels.txt`.
+
+    Raises:
+        InputError: a name is empty or holds a line break, or names and outputs differ in number.
+    """
+    info = read_flatbuffer(content)
+    text = labels_text(class_names)
+    if len(info.inputs) != 1 or len(info.outputs) != 1:
+        raise InputError(f"Labels go into a file of one input and one output. Received: {len(info.outputs)} outputs.")
+    image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    if not output.shape or output.shape[-1] != len(class_names):
+        raise InputError(f"The file has outputs of shape {list(output.shape)} but {len(class_names)} names were given.")
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.metadata = model.metadata or []
+    model.buffers = [_AlignedBuffer(buffer.data) for buffer in model.buffers]
+    entry = next((entry for entry in model.metadata if entry.name == _FIELD.encode()), None)
+    if entry is None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = _FIELD, len(model.buffers)
+        model.metadata.append(entry)
+        model.buffers.append(_AlignedBuffer())
+    model.buffers[entry.buffer].data = np.frombuffer(_metadata(image.shape[1], image.shape[2]), np.uint8)
+    builder = flatbuffers.Builder(len(content) + len(text) + 1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    archive = io.BytesIO(bytes(builder.Output()))
+    archive.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
+        files.writestr(zipfile.ZipInfo(LABELS_FILE, (1980, 1, 1, 0, 0, 0)), text)
+    labelled = archive.getvalue()
+    return vouch(labelled) if is_ours(content) else labelled
+
+
+def read_labels(content: bytes) -> list[str] | None:
+    """Returns the class names inside a LiteRT file, or None where it holds none that can be read.
+
+    Args:
+        content: a LiteRT file from anywhere.
+
+    Raises:
+        InputError: it is not a sound LiteRT file.
+    """
+    metadata = read_flatbuffer(content).metadata.get(_FIELD, b"")
+    return _guarded(lambda: _read_labels(content, metadata))
+
+
+def read_normalization(info: FileInfo) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns mean and standard deviation, `float32 [1]` or `[channels]`, that a float input asks for, or None."""
+    metadata = info.metadata.get(_FIELD, b"")
+    return _guarded(lambda: _read_normalization(metadata))
+
+
+def labels_text(class_names: Sequence[str]) -> str:
+    """Returns the content of `labels.txt`: a name a line, in the order of the model's outputs.
+
+    >>> labels_text(["cat", "dog"])
+    'cat\\ndog\\n'
+    """
+    for name in class_names:
+        if not name.strip() or len(name.splitlines()) > 1:
+            raise InputError(f"A class name must be one line of text. Received: {name!r}.")
+    return "".join(f"{name}\n" for name in class_names)
+
+
+class _AlignedBuffer(schema.BufferT):
+    """Packs constants at 16 bytes, as the format demands and the generated Python code forgets."""
+
+    def __init__(self, data: np.ndarray | None = None) -> None:
+        super().__init__()
+        self.data = data
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        offset = None
+        if self.data is not None and len(self.data):
+            data = np.asarray(self.data, np.uint8).tobytes()
+            builder.StartVector(1, len(data), 16)
+            builder.head -= len(data)
+            builder.Bytes[builder.head : builder.head + len(data)] = data
+            offset = builder.EndVector()
+        schema.BufferStart(builder)
+        if offset is not None:
+            schema.BufferAddData(builder, offset)
+        return int(schema.BufferEnd(builder))
+
+
+def _metadata(height: int, width: int) -> bytes:
+    builder = flatbuffers.Builder(512)
+
+    def table(*fields: Any) -> int:
+        """A table: integers are offsets of what was made before, (type, value) pairs are scalars, None is left out."""
+        builder.StartObject(len(fields))
+        for slot, field in enumerate(fields):
+            if isinstance(field, tuple):
+                getattr(builder, f"Prepend{field[0]}Slot")(slot, field[1], 0)
+            elif field is not None:
+                builder.PrependUOffsetTRelativeSlot(slot, field, 0)
+        return int(builder.EndObject())
+
+    def vector(*offsets: int) -> int:
+        builder.StartVector(4, len(offsets), 4)
+        for offset in reversed(offsets):
+            builder.PrependUOffsetTRelative(offset)
+        return int(builder.EndVector())
+
+    string = builder.CreateString
+    size = table(("Uint32", width), ("Uint32", height))
+    content = table(("Uint8", _IMAGE), table(("Int8", _RGB), size))
+    image = table(string("image"), string("The whole picture, squashed to the size; RGB, 0..255"), None, content)
+    labels = table(string(LABELS_FILE), string("Class names, one a line"), ("Int8", _AXIS_LABELS))
+    scores = table(string("probability"), string("A probability a class"), None, None, None, None, vector(labels))
+    graph = table(None, None, vector(image), vector(scores))
+    parser = string("1.0.0")
+    root = table(string("Image classifier"), None, None, vector(graph), None, None, None, parser)
+    builder.Finish(root, _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _guarded(read: Callable[[], Any]) -> Any:
+    """What `read` returns, or None where metadata is damaged: it is a courtesy, and the model runs without it."""
+    try:
+        return read()
+    except _DAMAGE:
+        return None
+
+
+def _read_labels(content: bytes, metadata: bytes) -> list[str] | None:
+    for tensor in _tensors(metadata, 3):
+        for file in _tables(tensor, 6):
+            offset = file.Offset(4 + 2 * 2)
+            if not offset or file.Get(flatbuffers.number_types.Int8Flags, file.Pos + offset) != _AXIS_LABELS:
+                continue
+            name = file.String(file.Pos + file.Offset(4)).decode()
+            with zipfile.ZipFile(io.BytesIO(content)) as files:
+                if files.getinfo(name).file_size > _MOST_LABEL_BYTES:
+                    return None
+                return files.read(name).decode("utf-8-sig").splitlines()
     return None
+
+
+def _read_normalization(metadata: bytes) -> tuple[np.ndarray, np.ndarray] | None:
+    for tensor in _tensors(metadata, 2):
+        for unit in _tables(tensor, 4):
+            kind, options = unit.Offset(4), unit.Offset(6)
+            if not options or unit.Get(flatbuffers.number_types.Uint8Flags, unit.Pos + kind) != _NORMALIZATION:
+                continue
+            table = Table(metadata, unit.Indirect(unit.Pos + options))
+            mean, std = (
+                table.GetVectorAsNumpy(flatbuffers.number_types.Float32Flags, table.Offset(slot)) for slot in (4, 6)
+            )
+            sound = len(mean) == len(std) > 0 and np.all(np.isfinite(mean)) and np.all(np.isfinite(std)) and np.all(std)
+            return (mean.copy(), std.copy()) if sound else None
+    return None
+
+
+def _tensors(metadata: bytes, slot: int) -> list[Table]:
+    """Metadata of the input (slot 2) or output (slot 3) tensors of the main graph."""
+    if metadata[4:8] != _IDENTIFIER:
+        return []
+    root = Table(metadata, struct.unpack_from("<I", metadata)[0])
+    graphs = _tables(root, 3)
+    return _tables(graphs[0], slot) if graphs else []
+
+
+def _tables(table: Table, slot: int) -> list[Table]:
+    offset = table.Offset(4 + 2 * slot)
+    if not offset:
+        return []
+    start, count = table.Vector(offset), table.VectorLen(offset)
+    if count > len(table.Bytes) // 4:
+        raise ValueError("a list longer than the metadata")
+    return [Table(table.Bytes, table.Indirect(start + 4 * i)) for i in range(count)]

@@ -1,7 +1,8 @@
 """A process that runs unknown LiteRT files first: `python -m keras_transfer.litert.probe`.
 
-The interpreter trusts its file; a damaged one can make it write past an array or end the process. So a file from outside
-is run here, on a few inputs, before it is run in the caller. One process tries file after file until one kills it.
+The interpreter trusts its file; a damaged one can make it write past an array or end the process. So a file from
+outside is run here, on a few inputs, before it is run in the caller. One process tries file after file until one
+kills it.
 """
 
 import atexit

@@ -3,7 +3,7 @@
 import os
 import queue
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuff
 from keras_transfer.litert.trust import is_ours
 from keras_transfer.progress import say, track
 
-_CHUNK = 8  # images a task: keeps the cost of passing them between threads small beside a small network's time
+_CHUNK = 4  # images a task: keeps the cost of passing them between threads small beside a small network's time
 
 
 def open_litert(path_or_bytes: str | Path | bytes, threads: int | None = None, trusted: bool | None = None) -> "LiteRT":
@@ -138,7 +138,7 @@ class LiteRT:
         """
         if len(self.outputs) != 1:
             raise InputError(f"A classifier has one output; this file has {len(self.outputs)}: use `run` or `map`.")
-        total = len(pixels) if hasattr(pixels, "__len__") else None
+        total = len(pixels) if isinstance(pixels, Sized) else None
         rows = self.map(pixels)
         raw = list(track(rows, description, total) if description else rows)
         values = np.stack([row[0].reshape(-1) for row in raw]) if raw else np.empty((0, self.outputs[0].shape[-1]))

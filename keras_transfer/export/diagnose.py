@@ -1,0 +1,103 @@
+"""Which layers of an int8 file stray from the float file."""
+
+import re
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_transfer.litert import FileInfo, read_flatbuffer
+
+
+class LayerError(NamedTuple):
+    """How far one layer's int8 output is from the float one's."""
+
+    layer: str
+    operator: str
+    error: float  # root mean square of the difference over that of the float output; 0 is exact
+    added: float  # of which not there yet in the layer's inputs
+
+
+def diagnose(
+    float_file: bytes, int8_file: bytes, images: np.ndarray, layer_names: Collection[str] = ()
+) -> list[LayerError]:
+    """Compares every intermediate tensor that both files hold under the same name.
+
+    Args:
+        float_file: the float32 file of a model, made by this process.
+        int8_file: the int8 file of the same model.
+        images: `uint8 [n, H, W, 3]`; a few are enough.
+        layer_names: the Keras model's layers, so that errors are told by those names.
+
+    Returns:
+        The layers in descending order of their error.
+    """
+    reference, quantized = read_flatbuffer(float_file), read_flatbuffer(int8_file)
+    names = {reference.tensors[i].name: i for operator in reference.operators for i in operator.outputs}
+    pairs = []
+    for operator in quantized.operators:
+        for index in operator.outputs:
+            tensor = quantized.tensors[index]
+            same = names.get(tensor.name)
+            if same is not None and tensor.scale and reference.tensors[same].shape == tensor.shape:
+                pairs.append((operator, index, same))
+    difference, power = np.zeros(len(pairs)), np.zeros(len(pairs))
+    run_float, run_int8 = _Intermediates(float_file, reference), _Intermediates(int8_file, quantized)
+    for image in images:
+        run_float(image)
+        run_int8(image)
+        for position, (_, index, same) in enumerate(pairs):
+            expected = run_float.tensor(same)
+            difference[position] += np.square(run_int8.tensor(index) - expected).sum()
+            power[position] += np.square(expected).sum()
+    errors = np.sqrt(difference / np.maximum(power, 1e-12))
+    known = {index: float(error) for (_, index, _), error in zip(pairs, errors, strict=True)}
+    found = [
+        LayerError(
+            _layer(quantized.tensors[index].name, layer_names),
+            operator.name,
+            round(known[index], 4),
+            round(max(0.0, known[index] - max((known.get(i, 0.0) for i in operator.inputs), default=0.0)), 4),
+        )
+        for operator, index, _ in pairs
+    ]
+    return sorted(found, key=lambda layer: -layer.error)
+
+
+class _Intermediates:
+    """Runs a file on reference-ordered kernels that keep every tensor."""
+
+    def __init__(self, content: bytes, info: FileInfo) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        # Without delegates: XNNPACK fuses operators, and their tensors between are never made.
+        self._interpreter = Interpreter(
+            model_content=content,
+            num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+        self._interpreter.allocate_tensors()
+        self._info = info
+
+    def __call__(self, image: np.ndarray) -> None:
+        entry = self._info.inputs[0]
+        if self._info.tensors[entry].dtype == "int8":
+            image = (image ^ np.uint8(128)).view(np.int8)
+        self._interpreter.set_tensor(entry, image[None])
+        self._interpreter.invoke()
+
+    def tensor(self, index: int) -> np.ndarray:
+        info, values = self._info.tensors[index], self._interpreter.get_tensor(index).astype(np.float32)
+        if info.scale:
+            values = (values - np.float32(info.zero_point[0])) * np.float32(info.scale[0])
+        return np.asarray(values)
+
+
+def _layer(tensor: str, layer_names: Collection[str]) -> str:
+    """The Keras layers in a tensor's name: `"model/conv_1/convolution;model/bn_1/add"` is conv + bn."""
+    parts: Any = dict.fromkeys(piece for path in tensor.split(";") for piece in path.split("/")[:-1])
+    # A traced layer's name gets a number where the name was used in the graph before.
+    plain = {piece: piece if piece in layer_names else re.sub(r"_\d+$", "", piece) for piece in parts}
+    found = list(dict.fromkeys(name for name in plain.values() if name in layer_names))
+    return " + ".join(reversed(found)) or tensor.split(";")[0]

@@ -1,0 +1,155 @@
+"""From a Keras model to proven files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.export.diagnose import diagnose
+from keras_transfer.export.gate import ADVICE, ExportGateError, failures
+from keras_transfer.export.heads import two_columns
+from keras_transfer.export.proof import compare, describe, run_files
+from keras_transfer.export.targets import check_targets
+from keras_transfer.files import write_bytes, write_json, write_text
+from keras_transfer.litert import convert
+from keras_transfer.litert.convert import CALIBRATION_IMAGES, FORMATS
+from keras_transfer.litert.labels import LABELS_FILE, labels_text, write_labels
+from keras_transfer.progress import say
+
+_DIAGNOSED_IMAGES = 8
+_DIAGNOSED_LAYERS = 5
+
+
+class Artifact(TypedDict):
+    """One exported file, as `result.json` lists it; its whole proof is the JSON file beside it."""
+
+    path: str  # relative to the folder that holds the export folder
+    format: str
+    bytes: int
+    zipped_bytes: int
+    test_accuracy: float
+    agreement: float
+    accuracy_drop: float
+    latency_ms: float
+    targets: dict[str, Any]
+
+
+def export(
+    model: Any,
+    out: str | Path,
+    *,
+    calibration: Any = None,
+    proof: Any,
+    formats: Sequence[str] = FORMATS,
+    class_names: Sequence[str] | None = None,
+    tolerance: float = 0.01,
+    targets: Sequence[str] = ("android",),
+    input_dtype: str = "uint8",
+    per_tensor_dense: bool = False,
+    calibration_images: int = CALIBRATION_IMAGES,
+    keras_probabilities: np.ndarray | None = None,
+    name: str = "model",
+    seed: int = 0,
+) -> list[Artifact]:
+    """Writes a classifier as LiteRT files and proves each on the whole test split.
+
+    Each file is `NAME_FORMAT.tflite`, with the class names inside, and its proof `NAME_FORMAT.json`; `labels.txt`
+    stands beside them. A binary head of one sigmoid unit becomes two outputs.
+
+    Args:
+        model: `keras.Model` on pixels `[batch, H, W, 3]` in 0..255 that gives probabilities.
+        out: the folder to write to.
+        calibration: the *training* `Split`; a stratified part of it calibrates the int8 file.
+        proof: the test `Split`: `batches(image_size, batch_size)`, `labels`, `class_names` and a length.
+        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`.
+        class_names: in the order of the outputs; those of `proof` unless given.
+        tolerance: accuracy that a file may lose against the Keras model, 0..1.
+        targets: names of `TARGETS`; each must take at least one of the files.
+        input_dtype: of the int8 file: `"uint8"`, or `"int8"` for microcontrollers.
+        per_tensor_dense: see `keras_transfer.convert`.
+        calibration_images: how many images calibrate.
+        keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already.
+        name: start of the files' names.
+        seed: of the choice of calibration images.
+
+    Returns:
+        One entry a file, in the order of `formats`.
+
+    Raises:
+        InputError: an argument is wrong, or the model cannot be converted.
+        ExportGateError: all is written, but a file lost more than `tolerance`, or a target takes none of the files.
+    """
+    names = list(class_names if class_names is not None else proof.class_names)
+    _check(model, names, tolerance, proof, formats, calibration)
+    check_targets(targets)
+    labels = labels_text(names)
+    size = (int(model.inputs[0].shape[1]), int(model.inputs[0].shape[2]))
+    shown = two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model
+    images = None
+    if "int8" in formats:
+        images = calibration.stratified(min(calibration_images, len(calibration)), seed).pixels(size)
+    say(f"Converting to {', '.join(formats)}")
+    plain = convert(
+        shown,
+        formats,
+        calibration=images,
+        input_dtype=input_dtype,
+        per_tensor_dense=per_tensor_dense,
+        calibration_images=calibration_images,
+    )
+    files = {kind: write_labels(content, names) for kind, content in plain.items()}
+    expected, results = run_files(model, files, proof, size, keras_probabilities)
+
+    out = Path(out)
+    proofs, artifacts = [], []
+    write_text(out / LABELS_FILE, labels)
+    for kind, content in files.items():
+        file = f"{name}_{kind}.tflite"
+        found = {
+            "file": file,
+            "format": kind,
+            **compare(expected, results[kind], np.asarray(proof.labels), names),
+            **describe(content, targets),
+            "calibration_images": len(images) if kind == "int8" and images is not None else 0,
+        }
+        found["gate"] = _gate(found, tolerance, shown, plain, images)
+        write_bytes(out / file, content)
+        write_json((out / file).with_suffix(".json"), found)
+        proofs.append(found)
+        listed = {key: found[key] for key in Artifact.__annotations__ if key != "path"}
+        artifacts.append(Artifact(path=f"{out.resolve().name}/{file}", **listed))  # type: ignore[typeddict-item]
+    problems = failures(proofs)
+    if problems:
+        raise ExportGateError(" ".join(problems), artifacts)
+    return artifacts
+
+
+def _gate(
+    found: dict[str, Any], tolerance: float, model: Any, plain: dict[str, bytes], images: np.ndarray | None
+) -> dict[str, Any]:
+    ok = found["accuracy_drop"] <= tolerance + 1e-9  # 5 of 500 images are 0.01, whatever binary fractions make of it
+    gate: dict[str, Any] = {"ok": ok, "tolerance": tolerance, "layers": [], "advice": "" if ok else ADVICE}
+    if not ok and found["format"] == "int8" and images is not None:
+        reference = plain.get("float32") or convert(model, ["float32"])["float32"]
+        layers = diagnose(reference, plain["int8"], images[:_DIAGNOSED_IMAGES], {layer.name for layer in model.layers})
+        gate["layers"] = [layer._asdict() for layer in layers[:_DIAGNOSED_LAYERS]]
+    return gate
+
+
+def _check(
+    model: Any, names: list[str], tolerance: float, proof: Any, formats: Sequence[str], calibration: Any
+) -> None:
+    if not 0 <= tolerance <= 1:
+        raise InputError(f"`tolerance` must be a share of images between 0 and 1. Received: tolerance={tolerance}.")
+    if len(proof) == 0:
+        raise InputError("The proof split is empty: give some test images.")
+    if "int8" in formats and (calibration is None or len(calibration) == 0):
+        raise InputError("int8 needs `calibration`: the training split, which shows the range of every activation.")
+    outputs = getattr(model, "outputs", None) or []
+    if len(outputs) != 1 or len(outputs[0].shape) != 2:
+        raise InputError(f"The model must give probabilities [batch, classes]. Received: {[o.shape for o in outputs]}.")
+    units = outputs[0].shape[-1]
+    if units != len(names) and not (units == 1 and len(names) == 2):
+        raise InputError(f"The model has {units} outputs but {len(names)} class names were given.")

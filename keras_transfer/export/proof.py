@@ -1,0 +1,147 @@
+"""What is known about a file after it was itself run over the whole test split."""
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.export.latency import measure_latency
+from keras_transfer.export.targets import judge
+from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
+from keras_transfer.progress import track
+
+_BATCH = 64
+_VERSIONS = ("tensorflow", "keras", "ai-edge-litert", "numpy", "keras-transfer")
+RESIZE = "the whole picture squashed to the size, Pillow's antialiased bilinear filter"
+
+
+def run_files(
+    model: Any, files: Mapping[str, bytes], split: Any, image_size: tuple[int, int], known: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Runs the Keras model and all files over a split in one pass over its pixels.
+
+    Args:
+        model: the Keras model; not run where `known` is given.
+        files: format -> LiteRT file made by this process.
+        split: the `Split` to go through; only one batch of its pixels is held at a time.
+        image_size: `(height, width)`.
+        known: the Keras model's probabilities `[n, classes]` if the caller has them.
+
+    Returns:
+        The Keras model's probabilities and each file's, all `float32 [n, classes]`.
+    """
+    opened = {name: open_litert(content) for name, content in files.items()}
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in files}
+    keras_rows: list[np.ndarray] = []
+    batches = split.batches(image_size, _BATCH)
+    count = -(-len(split) // _BATCH)
+    for pixels, _ in track(batches, f"Proving {len(files)} files on {len(split)} images", total=count):
+        if known is None:
+            keras_rows.append(np.asarray(model.predict_on_batch(pixels.astype(np.float32)), np.float32))
+        for name, file in opened.items():
+            rows[name].append(file.predict(pixels))
+    expected = np.concatenate(keras_rows) if known is None else np.asarray(known, np.float32)
+    if expected.shape[1] == 1:
+        expected = np.concatenate([1 - expected, expected], axis=1)
+    results = {name: np.concatenate(parts) for name, parts in rows.items()}
+    for name, result in {"Keras model": expected, **results}.items():
+        if result.shape != expected.shape or len(result) != len(split):
+            raise InputError(
+                f"The {name} gives {list(result.shape)} for {len(split)} images of {expected.shape[1]} classes."
+            )
+        if not np.all(np.isfinite(result)):
+            raise InputError(f"The {name} gives NaN or infinity on the test split: train it anew before exporting.")
+    return expected, results
+
+
+def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Top-1 accuracy; with labels `[n, classes]` of 0 and 1 the share of right yes-or-no answers at 0.5."""
+    return float(_right(probabilities, labels).mean())
+
+
+def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    if labels.ndim == 2:
+        return (probabilities >= 0.5) == (labels >= 0.5)
+    return probabilities.argmax(axis=1) == labels
+
+
+def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """Compares a file's probabilities with the Keras model's.
+
+    Args:
+        expected: the Keras model's `float32 [n, classes]`.
+        actual: the file's.
+        labels: `int [n]`, or `[n, classes]` of 0 and 1 where several may hold.
+        class_names: one name a class.
+
+    Returns:
+        Accuracies, their difference, agreement (the share of equal decisions), the fall of each class's recall (its
+        accuracy with several labels), and the mean absolute difference of the probabilities.
+    """
+    several = labels.ndim == 2
+    before, after = _right(expected, labels), _right(actual, labels)
+    if several:
+        same = (expected >= 0.5) == (actual >= 0.5)
+        drops = dict(zip(class_names, (before.mean(axis=0) - after.mean(axis=0)).tolist(), strict=True))
+    else:
+        same = expected.argmax(axis=1) == actual.argmax(axis=1)
+        drops = {
+            name: float(before[labels == index].mean() - after[labels == index].mean())
+            for index, name in enumerate(class_names)
+            if np.any(labels == index)
+        }
+    return {
+        "images": len(labels),
+        "test_accuracy": float(after.mean()),
+        "keras_accuracy": float(before.mean()),
+        "accuracy_drop": float(before.mean() - after.mean()),
+        "agreement": float(same.mean()),
+        "mean_abs_difference": float(np.abs(expected - actual).mean()),
+        "class_drops": {name: round(drop, 6) for name, drop in drops.items()},
+    }
+
+
+def describe(content: bytes, targets: Sequence[str]) -> dict[str, Any]:
+    """What a file is, apart from its answers: hash, sizes, contract, operators, latency here, targets' verdicts."""
+    info = read_flatbuffer(content)
+    image = {"colour_order": "RGB", "value_range": "raw bytes, 0..255", "resize": RESIZE}
+    if info.tensors[info.inputs[0]].dtype == "int8":
+        image["value_range"] = "raw bytes less 128, -128..127"
+    latency = measure_latency(content)
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "zipped_bytes": len(zlib.compress(content)),
+        "input": {**_tensor(info.tensors[info.inputs[0]]), **image},
+        "output": _tensor(info.tensors[info.outputs[0]]),
+        "operators": info.counts(),
+        "latency_ms": latency["median_ms"],
+        "latency": latency,
+        "targets": {target: judge(content, target) for target in targets},
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The packages that made a file, without importing them."""
+    found = {}
+    for name in _VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _tensor(tensor: TensorInfo) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": tensor.scale[0] if tensor.scale else None,
+        "zero_point": tensor.zero_point[0] if tensor.zero_point else None,
+    }
