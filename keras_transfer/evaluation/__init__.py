@@ -1,0 +1,22 @@
+"""How good a classifier is: figures, saved models that answer alike, and what they see in files."""
+
+from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier
+from keras_transfer.evaluation.evaluator import evaluate, predict_pixels
+from keras_transfer.evaluation.held_out import held_out
+from keras_transfer.evaluation.keras_file import load_keras
+from keras_transfer.evaluation.predictions import Prediction, predict_files
+from keras_transfer.evaluation.scores import expected_calibration_error, metrics
+
+__all__ = [
+    "Classifier",
+    "Prediction",
+    "evaluate",
+    "expected_calibration_error",
+    "held_out",
+    "keras_classifier",
+    "load_keras",
+    "metrics",
+    "open_classifier",
+    "predict_files",
+    "predict_pixels",
+]

@@ -1,0 +1,115 @@
+"""Scoring a model, in memory or in a file, on a split it has not seen."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier
+from keras_transfer.evaluation.scores import metrics
+from keras_transfer.progress import track
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data import Split
+    from keras_transfer.data.stored import StoredSplit
+
+
+def evaluate(
+    model: "keras.Model | Classifier | str | Path", split: "Split | StoredSplit", *, batch_size: int = 32
+) -> dict[str, Any]:
+    """Scores a classifier on a split.
+
+    Where both sides name their classes they are matched by name, in whatever order each has them, and the split may
+    lack some of the model's; otherwise there must be as many on each side, in the same order.
+
+    Args:
+        model: a `keras.Model` on 0..255 pixels, a `Classifier`, or what `open_classifier` opens.
+        split: such as `load_images(...).test`.
+        batch_size: how many images are decoded and predicted at a time.
+
+    Returns:
+        See `keras_transfer.evaluation.metrics`. Classes are in the model's order, with the split's names where the
+        model has none.
+
+    Raises:
+        InputError: the classes do not fit, the split is empty, or the model is no image classifier.
+    """
+    classifier = _classifier_of(model)
+    columns = _columns(classifier, split)
+    if len(split) == 0:
+        raise InputError(
+            f"The {split.name or 'given'} split holds no images. Give a split or a folder that holds some."
+        )
+    names = classifier.class_names if classifier.named else split.class_names
+    labels = np.asarray(split.labels)
+    if labels.ndim == 2:
+        truth = np.zeros((len(labels), len(names)), np.float32)
+        truth[:, columns] = labels
+    else:
+        truth = columns[labels]
+    return metrics(truth, predict_pixels(classifier, split, batch_size=batch_size), names)
+
+
+def predict_pixels(
+    model: "keras.Model | Classifier | str | Path", split: "Split | StoredSplit", *, batch_size: int = 32
+) -> "np.ndarray[Any, Any]":
+    """Predicts every photograph of a split.
+
+    Args:
+        model: as for `evaluate`.
+        split: the photographs, in whose order the answer is.
+        batch_size: how many images are decoded and predicted at a time.
+
+    Returns:
+        Probabilities, `float32 [n, classes]`, in the order of the model's classes.
+
+    Raises:
+        InputError: a photograph vanished, or the model is no image classifier.
+    """
+    classifier = _classifier_of(model)
+    batches = split.batches(classifier.image_size, batch_size)
+    answers = [
+        classifier.predict(np.asarray(pixels))
+        for pixels, _ in track(batches, "Predicting", total=-(-len(split) // batch_size))
+    ]
+    return np.concatenate(answers) if answers else np.zeros((0, len(classifier.class_names)), np.float32)
+
+
+def _classifier_of(model: "keras.Model | Classifier | str | Path") -> Classifier:
+    if isinstance(model, Classifier):
+        return model
+    if isinstance(model, str | Path):
+        return open_classifier(model)
+    return keras_classifier(model)
+
+
+def _columns(classifier: Classifier, split: "Split | StoredSplit") -> "np.ndarray[Any, Any]":
+    """For each class of the split, its column in the classifier's answer."""
+    ours, theirs = classifier.class_names, list(split.class_names)
+    if classifier.multi_label is not None and classifier.multi_label != (np.ndim(split.labels) == 2):
+        kinds = "several labels an image", "one label an image"
+        raise InputError(
+            f"The model gives {kinds[not classifier.multi_label]} and the data have {kinds[classifier.multi_label]}. "
+            "Evaluate it on data of the kind it was trained on."
+        )
+    if not classifier.named:
+        if len(ours) != len(theirs):
+            raise InputError(
+                f"The model has {len(ours)} classes and the data have {len(theirs)} ({_some(theirs)}). "
+                "Evaluate it on the classes it was trained on."
+            )
+        return np.arange(len(ours))
+    unknown = sorted(set(theirs) - set(ours))
+    if unknown:
+        raise InputError(
+            f"The model does not know the data's {_some(unknown)}; its classes are {_some(ours)}. "
+            "Rename the folders or labels so that both agree."
+        )
+    return np.array([ours.index(name) for name in theirs])
+
+
+def _some(names: list[str], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

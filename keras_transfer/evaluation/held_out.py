@@ -1,0 +1,53 @@
+"""Which photographs of a data set a model is scored on."""
+
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.data import Split, load_images
+from keras_transfer.data.sources import list_source
+from keras_transfer.data.splits import SPLITS
+from keras_transfer.errors import InputError
+from keras_transfer.progress import say
+
+
+def held_out(source: Any, split: str | None = None, *, allow_bad: bool = False) -> Split:
+    """The part of a data set to evaluate on.
+
+    Args:
+        source: what `load_images` takes.
+        split: `"train"`, `"val"` or `"test"` of a source that has splits of its own, or `"all"`. By default its test
+            split, and all photographs of a source without splits.
+        allow_bad: go on though more than 5% of the files cannot be used.
+
+    Returns:
+        The split; its `name` says which it is.
+
+    Raises:
+        InputError: `split` is none of these or the source has no such split, or `load_images` refuses the source.
+    """
+    if split not in (None, "all", *SPLITS):
+        raise InputError(f"`split` must be 'train', 'val', 'test' or 'all'. Received: split={split!r}.")
+    # Listing a TensorFlow data set writes its pictures out; it always has splits of its own.
+    own = set(SPLITS) if str(source).startswith("tfds:") else list_source(source).splits
+    if not own and split not in (None, "all"):
+        raise InputError(f"{source} has no splits of its own, so there is no {split} split. Use the split 'all'.")
+    data = load_images(source, val=0, test=0 if own else 1, allow_bad=allow_bad)
+    for warning in data.warnings:
+        say(f"Warning: {warning}")
+    parts = {name: getattr(data, name) for name in SPLITS if len(getattr(data, name))}
+    if not own or split == "all":
+        whole = list(parts.values())
+        return replace(
+            whole[0],
+            name="all",
+            paths=list(chain.from_iterable(part.paths for part in whole)),
+            labels=np.concatenate([part.labels for part in whole]),
+            hashes=list(chain.from_iterable(part.hashes for part in whole)),
+        )
+    chosen = split or "test"
+    if chosen not in parts:
+        raise InputError(f"{source} has no {chosen} split, only {' and '.join(parts)}. Choose one of these, or 'all'.")
+    return parts[chosen]

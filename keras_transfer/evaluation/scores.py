@@ -1,0 +1,183 @@
+"""How good a set of predictions is: the field's usual figures, ready for JSON."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+
+Array = np.ndarray[Any, Any]
+THRESHOLD = 0.5  # a label of a multi-label classifier is predicted from this probability up
+_LEAST = float(np.finfo(np.float32).eps)  # int8 files give probabilities of exactly 0; the log loss must stay finite
+
+
+def metrics(labels: Any, probabilities: Any, class_names: Sequence[str]) -> dict[str, Any]:
+    """Scores predicted probabilities against the true labels.
+
+    What is not defined for these labels (the recall of a class without images, an AUC where only one class is
+    present) is `None`; means over classes are taken over those where the figure is defined.
+
+    Args:
+        labels: int `[n]`, each an index into `class_names`; or 0/1 `[n, classes]` for a multi-label classifier.
+        probabilities: float `[n, classes]`, in 0..1.
+        class_names: the classes in the order of the columns.
+
+    Returns:
+        A dict that `json.dumps` takes as it is, with these keys.
+        Single-label: `images`, `accuracy`, `balanced_accuracy`, `macro_f1`, `top_3` and `top_5` (where there are more
+        classes than that), `auc_roc` (macro, one class against the rest),
+        `log_loss`, `ece` (expected calibration error, 15 bins), `per_class` (name -> `precision`, `recall`, `f1`,
+        `support`, `auc_roc`) and `confusion_matrix` (rows: true classes, columns: predicted ones).
+        Multi-label: `images`, `accuracy` (all labels of an image right: subset accuracy), `label_accuracy`,
+        `macro_f1`, `micro_f1`, `auc_roc`, `mean_average_precision`, `log_loss` and `per_class`.
+
+    Raises:
+        InputError: there are no images, shapes or labels do not fit `class_names`, or the values are no probabilities.
+
+    >>> scores = metrics([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ["cat", "dog"])
+    >>> round(scores["accuracy"], 3), scores["confusion_matrix"], scores["per_class"]["dog"]["recall"]
+    (0.667, [[1, 0], [1, 1]], 0.5)
+    """
+    names = list(class_names)
+    truth, values = np.asarray(labels), np.asarray(probabilities, np.float64)
+    _check(truth, values, names)
+    if truth.ndim == 2:
+        return _multi_label(truth >= 0.5, values, names)
+    return _single_label(truth.astype(np.int64), values, names)
+
+
+def _check(labels: Array, probabilities: Array, names: list[str]) -> None:
+    if len(labels) == 0:
+        raise InputError("There are no images to evaluate. Give a split or a folder that holds some.")
+    if probabilities.shape != (len(labels), len(names)) or labels.shape not in (labels.shape[:1], probabilities.shape):
+        raise InputError(
+            "`probabilities` must be [images, classes] and `labels` [images] or [images, classes]. Received: "
+            f"{list(probabilities.shape)} and {list(labels.shape)} for {len(names)} classes."
+        )
+    if labels.ndim == 1 and (labels.min() < 0 or labels.max() >= len(names)):
+        raise InputError(
+            f"`labels` must lie in 0..{len(names) - 1}, one for each of {len(names)} classes. "
+            f"Received labels from {labels.min()} to {labels.max()}."
+        )
+    if not np.isfinite(probabilities).all():
+        raise InputError("The model's outputs hold NaN or infinite values. Train it again at a lower learning rate.")
+    if probabilities.min() < -1e-3 or probabilities.max() > 1 + 1e-3:
+        raise InputError(
+            f"The model's outputs lie in {probabilities.min():.3g}..{probabilities.max():.3g} and are no "
+            "probabilities. Give the model a softmax or sigmoid as its last layer."
+        )
+
+
+def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    predicted = probabilities.argmax(axis=1)
+    one_hot = labels[:, None] == np.arange(len(names))
+    figures = precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(len(names)), average=None, zero_division=np.nan
+    )
+    auc = _per_column(_auc, one_hot, probabilities)
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    # Equal probabilities rank in the order of the columns, as argmax has it.
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    rank = (order == labels[:, None]).argmax(axis=1)
+    return {
+        "images": len(labels),
+        "accuracy": float((predicted == labels).mean()),
+        "balanced_accuracy": _mean(figures[1]),
+        "macro_f1": _mean(figures[2]),
+        **{f"top_{k}": float((rank < k).mean()) for k in (3, 5) if len(names) > k},
+        "auc_roc": _mean(auc),
+        "log_loss": float(-np.log(np.clip(of_truth, _LEAST, 1)).mean()),
+        "ece": expected_calibration_error(predicted == labels, probabilities.max(axis=1)),
+        "per_class": _per_class(names, figures, auc),
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=np.arange(len(names))).tolist(),
+    }
+
+
+def _multi_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
+    from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+
+    predicted = probabilities >= THRESHOLD
+    # Each label is a yes or no of its own; scikit-learn takes the matrix, but not one with a single column.
+    figures = [
+        precision_recall_fscore_support(labels[:, i], predicted[:, i], labels=[1], zero_division=np.nan)
+        for i in range(len(names))
+    ]
+    columns = [np.concatenate(part) for part in zip(*figures, strict=True)]
+    right = predicted == labels
+    hits = int((predicted & labels).sum())
+    auc = _per_column(_auc, labels, probabilities)
+    precision = _per_column(average_precision_score, labels, probabilities, needs_both=False)
+    clipped = np.clip(np.where(labels, probabilities, 1 - probabilities), _LEAST, 1)
+    return {
+        "images": len(labels),
+        "accuracy": float(right.all(axis=1).mean()),
+        "label_accuracy": float(right.mean()),
+        "macro_f1": _mean(columns[2]),
+        "micro_f1": _number(2 * hits / max(1, int(predicted.sum() + labels.sum()))),
+        "auc_roc": _mean(auc),
+        "mean_average_precision": _mean(precision),
+        "log_loss": float(-np.log(clipped).mean()),
+        "per_class": _per_class(names, columns, auc),
+    }
+
+
+def expected_calibration_error(correct: Any, confidence: Any, bins: int = 15) -> float:
+    """How far confidence is from accuracy, averaged over equal-width bins of confidence.
+
+    Guo et al., "On Calibration of Modern Neural Networks" (2017), equation 3.
+
+    Args:
+        correct: bool `[n]`, whether each prediction is right.
+        confidence: float `[n]` in 0..1, the probability of each predicted class.
+        bins: how many bins 0..1 is cut into; each holds its upper edge.
+
+    Returns:
+        The error in 0..1; 0 where every bin's accuracy is its mean confidence.
+
+    >>> expected_calibration_error([True, True, True, False], [0.75, 0.75, 0.75, 0.75])
+    0.0
+    """
+    correct, confidence = np.asarray(correct, np.float64), np.asarray(confidence, np.float64)
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    place = np.searchsorted(edges, confidence, side="left")
+    gap = np.bincount(place, correct - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def _auc(labels: Array, values: Array) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, values))
+
+
+def _per_column(score: Callable[..., float], labels: Array, values: Array, needs_both: bool = True) -> Array:
+    """The score of each column, NaN where it has no positive (or, for `needs_both`, no negative) label."""
+    defined: Array = np.any(labels, axis=0) & ~(needs_both & np.all(labels, axis=0))
+    return np.array([score(labels[:, i], values[:, i]) if defined[i] else math.nan for i in range(labels.shape[1])])
+
+
+def _per_class(names: list[str], figures: Sequence[Array], auc: Array) -> dict[str, dict[str, Any]]:
+    precision, recall, f1, support = figures
+    return {
+        name: {
+            "precision": _number(precision[i]),
+            "recall": _number(recall[i]),
+            "f1": _number(f1[i]),
+            "support": int(support[i]),
+            "auc_roc": _number(auc[i]),
+        }
+        for i, name in enumerate(names)
+    }
+
+
+def _number(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _mean(values: Array) -> float | None:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else None

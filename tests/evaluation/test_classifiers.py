@@ -1,0 +1,297 @@
+"""Saved models answer alike whatever their format, and files from outside cannot do harm."""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+import keras
+
+from keras_transfer.data import load_images
+from keras_transfer.errors import InputError
+from keras_transfer.evaluation import evaluate, held_out, open_classifier, predict_files
+from keras_transfer.litert import convert
+from keras_transfer.litert.labels import write_labels
+
+NAMES = ["red", "green", "blue"]
+SIZE = 16
+
+
+def colour_model(activation: str = "softmax", units: int = 3) -> keras.Model:
+    """Names the strongest colour channel; with one unit, whether a picture is green rather than red."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 1, name="mix")(x))
+    x = keras.layers.Dense(units, name="logits")(x)
+    model = keras.Model(inputs, keras.layers.Activation(activation)(x))
+    model.get_layer("mix").set_weights([np.eye(3)[None, None], np.zeros(3)])
+    kernel = 3 * np.eye(3) if units == 3 else np.array([[-3.0], [3.0], [0.0]])
+    model.get_layer("logits").set_weights([kernel, np.zeros(units)])
+    return model
+
+
+def draw(folder: Path, names: list[str], each: int = 4, seed: int = 0) -> Path:
+    """A folder a class of noisy pictures of that colour."""
+    random = np.random.default_rng(seed)
+    for name in names:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(each):
+            pixels = random.integers(0, 120, (24, 20, 3))
+            pixels[..., NAMES.index(name)] += 110
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same classifier in every format, and pictures."""
+    folder = tmp_path_factory.mktemp("models")
+    model = colour_model()
+    model.save(folder / "model.keras")
+    (folder / "labels.txt").write_text("\n".join(NAMES) + "\n")
+    calibration = np.random.default_rng(0).integers(0, 256, (16, SIZE, SIZE, 3), dtype=np.uint8)
+    found = {"keras": folder / "model.keras", "pictures": draw(folder / "pictures", NAMES)}
+    (folder / "lite").mkdir()
+    for name, content in convert(model, ["float32", "int8"], calibration=calibration).items():
+        found[name] = folder / "lite" / f"{name}.tflite"
+        found[name].write_bytes(write_labels(content, NAMES))
+    return found
+
+
+@pytest.mark.parametrize(("name", "near"), [("float32", 1e-5), ("int8", 0.05)])
+def test_a_tflite_answers_like_the_keras_file(files: dict[str, Path], name: str, near: float) -> None:
+    ours, theirs = open_classifier(files["keras"]), open_classifier(files[name])
+    assert ours.class_names == theirs.class_names == NAMES
+    assert ours.image_size == theirs.image_size == (SIZE, SIZE)
+    assert ours.multi_label is theirs.multi_label is False
+    pixels = np.random.default_rng(1).integers(0, 256, (40, SIZE, SIZE, 3), dtype=np.uint8)
+    expected, found = ours.predict(pixels), theirs.predict(pixels)
+    assert found.dtype == expected.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=near)
+
+
+@pytest.mark.parametrize("name", ["keras", "float32", "int8"])
+def test_files_are_predicted_in_order_with_problems_in_place(files: dict[str, Path], name: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    good = sorted(files["pictures"].rglob("*.png"))
+    paths = [*good[:5], broken, tmp_path / "absent.png", *good[5:]]
+    found = list(predict_files(open_classifier(files[name]), paths, top_k=2))
+    assert [p.path for p in found] == [str(path) for path in paths]
+    assert [bool(p.problem) for p in found] == [path.parent == tmp_path for path in paths]
+    for prediction, path in zip(found, paths, strict=True):
+        if not prediction.problem:
+            assert prediction.label == path.parent.name
+            assert prediction.top[0] == (prediction.label, prediction.confidence)
+            assert len(prediction.top) == 2
+            assert prediction.labels == (prediction.label,)
+
+
+def test_a_run_directory_stands_for_its_model(files: dict[str, Path]) -> None:
+    assert open_classifier(files["keras"].parent).path == files["keras"]
+    with pytest.raises(InputError, match=r"no model\.keras"):
+        open_classifier(files["pictures"])
+
+
+def test_one_sigmoid_unit_shows_as_two_columns(tmp_path: Path) -> None:
+    model = colour_model("sigmoid", units=1)
+    model.save(tmp_path / "binary.keras")
+    (tmp_path / "binary.tflite").write_bytes(convert(model, ["float32"])["float32"])
+    pixels = np.zeros((2, SIZE, SIZE, 3), np.uint8)
+    pixels[0, ..., 0] = pixels[1, ..., 1] = 255
+    answers = [open_classifier(tmp_path / name) for name in ("binary.keras", "binary.tflite")]
+    for classifier in answers:
+        assert classifier.class_names == ["0", "1"]
+        assert classifier.multi_label is False
+        assert classifier.predict(pixels).argmax(axis=1).tolist() == [0, 1]
+        np.testing.assert_allclose(classifier.predict(pixels).sum(axis=1), 1, atol=1e-6)
+    data = load_images(draw(tmp_path / "two", NAMES[:2]), val=0, test=1, class_names=NAMES[:2])
+    assert evaluate(model, data.test)["accuracy"] == 1
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    model = colour_model("sigmoid")
+    model.save(tmp_path / "many.keras")
+    (tmp_path / "many.labels.txt").write_text("\n".join(NAMES))
+    draw(tmp_path, NAMES)
+    rows = [f"{name}/{i}.png,{name}" for name in NAMES for i in range(4)]
+    (tmp_path / "data.csv").write_text("path,labels\n" + "\n".join(rows))
+    classifier = open_classifier(tmp_path / "many.keras")
+    assert classifier.multi_label is True
+    scores = evaluate(classifier, held_out(tmp_path / "data.csv"))
+    assert scores["auc_roc"] == scores["mean_average_precision"] == 1
+    (prediction,) = predict_files(classifier, [tmp_path / "red" / "0.png"])
+    assert all((probability >= 0.5) == (name in prediction.labels) for name, probability in prediction.top)
+    with pytest.raises(InputError, match="several labels an image and the data have one"):
+        evaluate(classifier, held_out(draw(tmp_path / "single", NAMES)))
+
+
+@pytest.mark.parametrize("name", ["keras", "float32"])
+def test_classes_are_matched_by_name(files: dict[str, Path], name: str) -> None:
+    data = held_out(files["pictures"])
+    assert data.class_names == sorted(NAMES) != NAMES
+    scores = evaluate(files[name], data)
+    assert scores["accuracy"] == 1
+    assert list(scores["per_class"]) == NAMES
+    # A model without names goes by position: wrong here, right where the order is the same.
+    assert evaluate(colour_model(), data)["accuracy"] < 0.5
+    same_order = load_images(files["pictures"], val=0, test=1, class_names=NAMES).test
+    assert evaluate(colour_model(), same_order)["confusion_matrix"] == scores["confusion_matrix"]
+
+
+def test_photographs_of_some_classes_are_enough(files: dict[str, Path], tmp_path: Path) -> None:
+    scores = evaluate(files["keras"], held_out(draw(tmp_path, ["blue"])))
+    assert scores["accuracy"] == 1
+    assert scores["per_class"]["red"]["recall"] is None
+
+
+def test_unknown_classes_are_named(files: dict[str, Path], tmp_path: Path) -> None:
+    draw(tmp_path, NAMES)
+    (tmp_path / "red").rename(tmp_path / "crimson")
+    with pytest.raises(InputError, match=r"does not know the data's crimson; its classes are red, green, blue"):
+        evaluate(files["keras"], held_out(tmp_path))
+    with pytest.raises(InputError, match="has 3 classes and the data have 2"):
+        evaluate(colour_model(), held_out(draw(tmp_path / "two", NAMES[:2])))
+
+
+def test_what_is_held_out(tmp_path: Path) -> None:
+    plain, parted = draw(tmp_path / "plain", NAMES), tmp_path / "parted"
+    for i, split in enumerate(("train", "test")):
+        draw(parted / split, NAMES, each=2 + i, seed=i)
+    sizes = {
+        (source.name, split): (part.name, len(part))
+        for source, split in [(plain, None), (plain, "all"), (parted, None), (parted, "train"), (parted, "all")]
+        for part in [held_out(source, split)]
+    }
+    assert sizes == {
+        ("plain", None): ("all", 12),
+        ("plain", "all"): ("all", 12),
+        ("parted", None): ("test", 9),
+        ("parted", "train"): ("train", 6),
+        ("parted", "all"): ("all", 15),
+    }
+    for source, split, said in [
+        (plain, "test", "no splits of its own"),
+        (parted, "val", "no val split"),
+        (plain, "x", "'x'"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            held_out(source, split)
+
+
+def test_pixels_of_another_kind_are_refused(files: dict[str, Path]) -> None:
+    classifier = open_classifier(files["keras"])
+    assert classifier.predict(np.zeros((0, SIZE, SIZE, 3), np.uint8)).shape == (0, 3)
+    for pixels in (np.zeros((1, SIZE, SIZE, 3)), np.zeros((1, 8, 8, 3), np.uint8), np.zeros((SIZE, SIZE, 3), np.uint8)):
+        with pytest.raises(InputError, match="must be uint8"):
+            classifier.predict(pixels)
+
+
+# Files from outside
+
+
+def rewrite(source: Path, target: Path, change: Callable[[dict], object]) -> Path:
+    """A `.keras` file with another configuration."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for member in old.namelist():
+            content = old.read(member)
+            if member == "config.json":
+                config = json.loads(content)
+                change(config)
+                content = json.dumps(config).encode()
+            new.writestr(member, content)
+    return target
+
+
+def test_custom_code_is_refused_before_keras_sees_it(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("Keras was asked to load it"))
+    layer = {"module": "evil", "class_name": "Layer", "registered_name": "Evil>Layer", "config": {}}
+    function = {
+        "module": "builtins",
+        "class_name": "function",
+        "config": "evil_function",
+        "registered_name": "function",
+    }
+    by_lambda = {"module": "keras.layers", "class_name": "Lambda", "registered_name": None, "config": {}}
+    nested = {
+        "module": "keras.layers",
+        "class_name": "TimeDistributed",
+        "registered_name": None,
+        "config": {"layer": layer},
+    }
+    for put, said in [
+        (layer, "Evil>Layer"),
+        (function, "evil_function"),
+        (by_lambda, "Lambda"),
+        (nested, "Evil>Layer"),
+    ]:
+        path = rewrite(files["keras"], tmp_path / "evil.keras", lambda c, put=put: c["config"]["layers"].append(put))
+        with pytest.raises(InputError, match=said) as caught:
+            open_classifier(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_custom_loss_does_not_matter(files: dict[str, Path], tmp_path: Path) -> None:
+    path = rewrite(
+        files["keras"],
+        tmp_path / "loss.keras",
+        lambda c: c.update(compile_config={"loss": {"module": "mine", "class_name": "L", "registered_name": "L"}}),
+    )
+    assert open_classifier(path).image_size == (SIZE, SIZE)
+
+
+def test_a_zip_bomb_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(files["keras"]) as old, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr("metadata.json", old.read("metadata.json"))
+        new.writestr("model.weights.h5", old.read("model.weights.h5"))
+        new.writestr("config.json", b" " * (80 << 20) + old.read("config.json"))
+    assert bomb.stat().st_size < 1 << 20
+    with pytest.raises(InputError, match="would unpack"):
+        open_classifier(bomb)
+
+
+def test_foreign_and_damaged_files_are_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    def written(name: str, content: bytes) -> Path:
+        (tmp_path / name).write_bytes(content)
+        return tmp_path / name
+
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    whole = files["keras"].read_bytes()
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    dense.save(tmp_path / "dense.keras")
+    anysize = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D()])
+    anysize.save(tmp_path / "anysize.keras")
+    for path, said in [
+        (tmp_path / "absent.keras", "Cannot open"),
+        (written("empty.keras", b""), "must be a .keras or a .tflite"),
+        (written("text.tflite", b"hello, world"), "must be a .keras or a .tflite"),
+        (written("old.h5", b"\x89HDF\r\n\x1a\n" + bytes(100)), "HDF5"),
+        (written("cut.keras", whole[: len(whole) // 2]), "damaged"),
+        (written("torn.keras", whole[:60] + bytes(800) + whole[860:]), "damaged|cannot be loaded"),
+        (written("cut.tflite", files["int8"].read_bytes()[:500]), "damaged|cannot run|LiteRT"),
+        (tmp_path / "other.zip", "no Keras model: it has no config.json"),
+        (tmp_path / "dense.keras", "no|not"),
+        (tmp_path / "anysize.keras", "of one size"),
+    ]:
+        with pytest.raises(InputError, match=said) as caught:
+            open_classifier(path)
+        assert path.name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_labels_of_another_model_are_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(files["keras"].read_bytes())
+    assert open_classifier(tmp_path / "model.keras").class_names == ["0", "1", "2"]
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match="3 classes but 2 labels"):
+        open_classifier(tmp_path / "model.keras")
