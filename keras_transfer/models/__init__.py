@@ -22,6 +22,7 @@ _PUBLIC = {
     "boundary": "freezing",
     "suffix": "freezing",
     "prefix": "freezing",
+    "load_model": "loading",
     "preprocessing_of": "preprocessing",
 }
 

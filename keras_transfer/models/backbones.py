@@ -8,6 +8,8 @@ from typing import Any
 from keras_transfer.errors import InputError
 
 _SLIM = "tensorflow/models (TF-Slim)"
+_HE, _LIU = "KaimingHe/deep-residual-networks", "liuzhuang13/DenseNet"
+_CONVNEXT = {"Tiny": 27.82, "Small": 49.455, "Base": 87.566, "Large": 196.23, "XLarge": 348.148}
 _TINY = ("phone", "microcontroller", "edgetpu")
 _PHONE = ("phone", "edgetpu")
 
@@ -100,9 +102,9 @@ _ROWS = [
              alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4), weight_sizes=(96, 128, 160, 192, 224)),
     *_mobilenets_v3(),
     *_efficientnets(),
-    Backbone("resnet50", "ResNet50", "caffe", 224, 32, 23.588, "MIT", "KaimingHe/deep-residual-networks", ("server", "edgetpu")),
-    Backbone("resnet101", "ResNet101", "caffe", 224, 32, 42.658, "MIT", "KaimingHe/deep-residual-networks", ("server",)),
-    Backbone("resnet152", "ResNet152", "caffe", 224, 32, 58.371, "MIT", "KaimingHe/deep-residual-networks", ("server",)),
+    Backbone("resnet50", "ResNet50", "caffe", 224, 32, 23.588, "MIT", _HE, ("server", "edgetpu")),
+    Backbone("resnet101", "ResNet101", "caffe", 224, 32, 42.658, "MIT", _HE, ("server",)),
+    Backbone("resnet152", "ResNet152", "caffe", 224, 32, 58.371, "MIT", _HE, ("server",)),
     Backbone("resnet50_v2", "ResNet50V2", "tf", 224, 32, 23.565, "Apache-2.0", _SLIM, ("server", "edgetpu")),
     Backbone("resnet101_v2", "ResNet101V2", "tf", 224, 32, 42.627, "Apache-2.0", _SLIM, ("server",)),
     Backbone("resnet152_v2", "ResNet152V2", "tf", 224, 32, 58.332, "Apache-2.0", _SLIM, ("server",)),
@@ -111,15 +113,15 @@ _ROWS = [
     Backbone("inception_v3", "InceptionV3", "tf", 299, 75, 21.803, "Apache-2.0", _SLIM, ("server", "edgetpu")),
     Backbone("inception_resnet_v2", "InceptionResNetV2", "tf", 299, 75, 54.337, "Apache-2.0", _SLIM, ("server",)),
     Backbone("xception", "Xception", "tf", 299, 71, 20.861, "MIT", "fchollet/deep-learning-models", ("server",)),
-    Backbone("densenet121", "DenseNet121", "torch", 224, 32, 7.038, "BSD-3-Clause", "liuzhuang13/DenseNet", ("server", "edgetpu")),
-    Backbone("densenet169", "DenseNet169", "torch", 224, 32, 12.643, "BSD-3-Clause", "liuzhuang13/DenseNet", ("server",)),
-    Backbone("densenet201", "DenseNet201", "torch", 224, 32, 18.322, "BSD-3-Clause", "liuzhuang13/DenseNet", ("server",)),
+    Backbone("densenet121", "DenseNet121", "torch", 224, 32, 7.038, "BSD-3-Clause", _LIU, ("server", "edgetpu")),
+    Backbone("densenet169", "DenseNet169", "torch", 224, 32, 12.643, "BSD-3-Clause", _LIU, ("server",)),
+    Backbone("densenet201", "DenseNet201", "torch", 224, 32, 18.322, "BSD-3-Clause", _LIU, ("server",)),
     Backbone("nasnet_mobile", "NASNetMobile", "tf", 224, 32, 4.27, "Apache-2.0", _SLIM, ("phone",)),
     Backbone("nasnet_large", "NASNetLarge", "tf", 331, 32, 84.917, "Apache-2.0", _SLIM, ("server",)),
     *(
         Backbone(f"convnext_{size.lower()}", f"ConvNeXt{size}", "none", 224, 32, parameters, "MIT",
                  "facebookresearch/ConvNeXt", ("server",))
-        for size, parameters in (("Tiny", 27.82), ("Small", 49.455), ("Base", 87.566), ("Large", 196.23), ("XLarge", 348.148))
+        for size, parameters in _CONVNEXT.items()
     ),
 ]
 # fmt: on

@@ -10,8 +10,7 @@ import tensorflow as tf
 from keras_transfer.errors import InputError
 from keras_transfer.models.backbones import Backbone, find_backbone
 from keras_transfer.models.graph import nodes
-from keras_transfer.models.preprocessing import preprocessing_layer
-from keras_transfer.models.weights import construct, load_pretrained
+from keras_transfer.models.weights import flat_backbone, load_pretrained
 
 
 def build_classifier(
@@ -35,11 +34,14 @@ def build_classifier(
     layers train as it comes; `freeze_backbone` and `unfreeze_top` choose.
 
     Args:
-        backbone: a name of the table `BACKBONES`.
+        backbone: a name of the table `BACKBONES`; or `"hub:HANDLE"`, the folder of a SavedModel or an address of
+            TensorFlow Hub or Kaggle that gives feature vectors of pictures in 0..1: frozen for good, 224 wide unless
+            told, and the one kind of model that needs this package to load (`load_model`).
         classes: how many classes, at least 2 (1 with `multi_label`), or their names.
         image_size: side of the pictures, or `(height, width)`; the backbone's native size unless given.
-        weights: `"imagenet"` (downloaded and kept by Keras), the path of a `.h5` or `.weights.h5` file of the backbone
-            (with or without its classifier) or of a `.keras` file on the same backbone, or `"none"`/None for random ones.
+        weights: `"imagenet"` (downloaded and kept by Keras; the file made for the nearest size), the path of a `.h5` or
+            `.weights.h5` file of the backbone (with or without its classifier) or of a `.keras` file on the same
+            backbone, or `"none"`/None for random ones. `"hub:HANDLE"` is understood here too.
         alpha: width multiplier of the MobileNets; 1.0 unless given.
         pooling: `"avg"` or `"max"`, over the backbone's last map.
         hidden: units of Dense layers (ReLU) between pooling and dropout.
@@ -60,23 +62,20 @@ def build_classifier(
     >>> model.output_shape
     (None, 2)
     """
-    row = find_backbone(backbone)
     count = classes if isinstance(classes, int) else len(classes)
     _check(count, pooling, hidden, dropout, label_smoothing, multi_label, binary)
-    alpha = _check_alpha(row, alpha)
-    height, width = _check_size(row, image_size)
-    inputs, pixels = _input(row, height, width)
-    body = construct(
-        row,
-        alpha,
-        include_top=False,
-        weights=None,
-        input_tensor=pixels,
-        input_shape=(height, width, 3),
-        pooling=pooling,
-    )
-    if weights not in (None, "none"):
-        load_pretrained(body, row, weights, alpha, max(height, width))
+    handle = next((str(given)[4:] for given in (backbone, weights) if str(given).startswith("hub:")), None)
+    if handle is not None:
+        from keras_transfer.models.hub import hub_backbone
+
+        body = hub_backbone(handle, *_sides(224 if image_size is None else image_size))
+    else:
+        row = find_backbone(backbone)
+        alpha = _check_alpha(row, alpha)
+        height, width = _check_size(row, image_size)
+        body = flat_backbone(row, alpha, height, width, pooling=pooling)
+        if weights not in (None, "none"):
+            load_pretrained(body, row, weights, alpha, max(height, width))
     x = body.output
     for number, units in enumerate(hidden):
         x = keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
@@ -84,7 +83,7 @@ def build_classifier(
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(1 if binary else count, name="logits")(x)
     x = keras.layers.Activation("sigmoid" if binary or multi_label else "softmax", name="predictions")(x)
-    model = keras.Model(inputs, x, name=row.name)
+    model = keras.Model(body.inputs, x, name=body.name if handle is not None else row.name)
     compile_classifier(model, label_smoothing=label_smoothing, multi_label=multi_label)
     return model
 
@@ -152,15 +151,11 @@ def build_imagenet_classifier(
     row = find_backbone(backbone)
     alpha = _check_alpha(row, alpha)
     height, width = _check_size(row, image_size)
-    inputs, pixels = _input(row, height, width)
-    body = construct(
-        row, alpha, include_top=True, weights=None, input_tensor=pixels, input_shape=(height, width, 3),
-        classifier_activation=None,
-    )  # fmt: skip
+    body = flat_backbone(row, alpha, height, width, include_top=True, classifier_activation=None)
     if weights not in (None, "none"):
         load_pretrained(body, row, weights, alpha, max(height, width), include_top=True)
     outputs = keras.layers.Activation("softmax", name="probabilities")(body.output)
-    return keras.Model(inputs, outputs, name=f"{row.name}_imagenet")
+    return keras.Model(body.inputs, outputs, name=f"{row.name}_imagenet")
 
 
 def logits_of(model: keras.Model) -> Any:
@@ -196,12 +191,6 @@ def logits_of(model: keras.Model) -> Any:
     return last.output
 
 
-def _input(row: Backbone, height: int, width: int) -> tuple[Any, Any]:
-    inputs = keras.Input((height, width, 3), name="image", dtype="float32")
-    layer = preprocessing_layer(row.preprocessing)
-    return inputs, inputs if layer is None else layer(inputs)
-
-
 def _check(
     count: int, pooling: str, hidden: Sequence[int], dropout: float, smoothing: float, multi_label: bool, binary: bool
 ) -> None:
@@ -232,15 +221,17 @@ def _check_alpha(row: Backbone, alpha: float | None) -> float | None:
 
 
 def _check_size(row: Backbone, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
-    if image_size is None:
-        image_size = row.image_size
+    sides = _sides(row.image_size if image_size is None else image_size)
+    if min(sides) < row.min_size:
+        least = f"{row.min_size} x {row.min_size}"
+        raise InputError(f"{row.name} takes pictures of {least} or more. Received: image_size={image_size!r}.")
+    return sides
+
+
+def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
     sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
         raise InputError(
             f"`image_size` must be a whole number or (height, width). Received: image_size={image_size!r}."
-        )
-    if min(sides) < row.min_size:
-        raise InputError(
-            f"{row.name} takes pictures of {row.min_size} x {row.min_size} or more. Received: image_size={image_size!r}."
         )
     return sides[0], sides[1]

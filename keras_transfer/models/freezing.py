@@ -49,7 +49,7 @@ def unfreeze_top(
     Args:
         model: a functional or Sequential classifier.
         stages: how many stages from the top (see `stages`), or `"all"`. 0 leaves only the head.
-        layers: how many layers from the top of the backbone, weightless ones counted as `model.layers` does, or `"all"`.
+        layers: how many layers from the top of the backbone, as `model.layers` counts them, or `"all"`.
         from_layer: the name of the lowest layer to train.
         batchnorm: whether BatchNormalization layers among them train too and move their statistics. Left False they
             stay in inference mode, which is right for all but large batches.

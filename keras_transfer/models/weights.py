@@ -1,9 +1,10 @@
 """ImageNet weights: found, checked and put into a backbone, whatever file they come in."""
 
+import os
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,20 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.models.backbones import Backbone
+from keras_transfer.models.loading import first_line, load_model
 from keras_transfer.models.preprocessing import NAME as PREPROCESSING
-from keras_transfer.models.preprocessing import STD
+from keras_transfer.models.preprocessing import STD, preprocessing_layer
 
 Arrays = list[np.ndarray]
+
+
+def flat_backbone(row: Backbone, alpha: float | None, height: int, width: int, **arguments: Any) -> keras.Model:
+    """The backbone on pixels in 0..255: preprocessing and network as one flat graph, weights random."""
+    pixels = keras.Input((height, width, 3), name="image", dtype="float32")
+    layer = preprocessing_layer(row.preprocessing)
+    start = pixels if layer is None else layer(pixels)
+    arguments = {"include_top": False, "weights": None, "input_shape": (height, width, 3), **arguments}
+    return construct(row, alpha, input_tensor=start, **arguments)
 
 
 def construct(row: Backbone, alpha: float | None, **arguments: Any) -> keras.Model:
@@ -45,7 +56,7 @@ def load_pretrained(
     if weights == "imagenet":
         arrays = _download(row, alpha, side, include_top)
     else:
-        arrays = _read(Path(weights), row, alpha, [tuple(variable.shape) for variable in target])
+        arrays = _read(Path(weights), row, alpha, include_top)
     if len(arrays) < len(target) or any(
         array.shape != tuple(variable.shape) for array, variable in zip(arrays, target, strict=False)
     ):
@@ -62,7 +73,7 @@ def _variables(model: keras.Model) -> list[Any]:
 
 
 def _arrays(model: keras.Model) -> Arrays:
-    return [np.asarray(variable) for variable in _variables(model)]
+    return [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
 
 
 def _download(row: Backbone, alpha: float | None, side: int, include_top: bool) -> Arrays:
@@ -81,39 +92,39 @@ def _download(row: Backbone, alpha: float | None, side: int, include_top: bool) 
             return _arrays(construct(row, alpha, weights="imagenet", include_top=include_top, input_shape=shape))
     except Exception as error:
         address = re.search(r"URL fetch failure on (\S+?): ", str(error))
+        cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
         if address is None:
-            raise
-        place = Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else "~/.keras") / "models"
-        name = address[1].rsplit("/", 1)[-1]
+            raise InputError(
+                f"The ImageNet weights of {row.name} cannot be loaded ({first_line(error)}): delete their file in "
+                f"{cache} and try again, or give the path of another as `weights`."
+            ) from error
         raise InputError(
             f"The ImageNet weights of {row.name} cannot be downloaded: fetch {address[1]} on a connected machine and "
-            f"put it at {place / name}, or give its path as `weights`."
+            f"put it at {cache / address[1].rsplit('/', 1)[-1]}, or give its path as `weights`."
         ) from error
 
 
-def _read(path: Path, row: Backbone, alpha: float | None, shapes: Sequence[tuple[int, ...]]) -> Arrays:
+def _read(path: Path, row: Backbone, alpha: float | None, include_top: bool) -> Arrays:
     if not path.is_file():
         raise InputError(
             f"There is no weights file {path}. Give 'imagenet', 'none', 'hub:HANDLE', or the path of a .h5, "
             ".weights.h5 or .keras file."
         )
     if zipfile.is_zipfile(path):
-        try:
-            return _arrays(keras.saving.load_model(path, compile=False, safe_mode=True))
-        except Exception as error:
-            raise InputError(f"{path} cannot be read as a Keras model in safe mode: {_first_line(error)}") from error
-    # A file without or with the classifier, or of one of our own models, whose preprocessing may shift the count.
-    side = row.image_size
-    shape = (side, side, 3)
+        return _arrays(load_model(path))
+    shape = (row.image_size, row.image_size, 3)
+    # A file without or with the 1000 classes, or of one of our own classifiers where a layer of ours has weights too.
     candidates: list[Callable[[], keras.Model]] = [
         lambda: construct(row, alpha, weights=None, include_top=False, pooling="avg", input_shape=shape),
         lambda: construct(row, alpha, weights=None, include_top=True, input_shape=shape),
     ]
-    for candidate in candidates:
+    if row.preprocessing == "caffe":
+        candidates.append(lambda: flat_backbone(row, alpha, row.image_size, row.image_size))
+    for candidate in candidates[1:] + candidates[:1] if include_top else candidates:
         model = candidate()
         try:
             model.load_weights(str(path))
-        except Exception:
+        except Exception:  # what Keras and HDF5 raise on another network's file, or on no HDF5 file at all
             continue
         return _arrays(model)
     raise _misfit(path, row, alpha)
@@ -131,11 +142,8 @@ def _mend_normalization(model: keras.Model) -> None:
     squaring the three numbers has the same effect for a file from anywhere, without the extra layer.
     """
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization) and layer.variables:
-            variance = next(variable for variable in layer.weights if variable.path.endswith("variance"))
-            if np.allclose(np.asarray(variable_value := np.asarray(variance)).ravel(), STD, rtol=1e-3):
-                variance.assign(np.square(np.asarray(STD, "float32")).reshape(variable_value.shape))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        if isinstance(layer, keras.layers.Normalization):
+            variance = keras.ops.convert_to_numpy(layer.adapt_variance)
+            if np.allclose(variance.ravel(), STD, rtol=1e-3):
+                layer.adapt_variance.assign(np.square(variance))
+            layer.finalize_state()

@@ -1,0 +1,173 @@
+"""TensorFlow Hub and Kaggle feature vectors, and any SavedModel of that style, as a frozen Keras layer.
+
+`hub.KerasLayer` is a Keras 2 layer and cannot stand in a Keras 3 model (tensorflow/hub#920); Keras's own `TFSMLayer`
+keeps only a path and loads in unsafe mode alone. This layer keeps the features' graph itself, variables turned into
+constants, inside the `.keras` file, and takes no graph that reads or writes files or runs Python.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from keras_transfer.errors import InputError, require
+from keras_transfer.models.loading import first_line
+
+# Calls of a function inside the graph are marked stateful, whatever the function does; its own operations are checked.
+_CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "If", "Case", "NoOp", "Placeholder"}
+_FILE_WORDS = ("File", "Save", "Restore", "PyFunc", "Directory", "Shard", "Library", "Plugin")
+
+
+@keras.saving.register_keras_serializable("keras_transfer")
+class FrozenFeatures(keras.layers.Layer):
+    """Pictures in 0..1 to feature vectors by a fixed TensorFlow graph; it has no weights that could train.
+
+    Args:
+        features: length of the feature vector.
+        input_name: name of the graph's input tensor.
+        output_name: name of the graph's output tensor.
+        graph: the serialized GraphDef; None while a saved model is being read, which brings it afterwards.
+    """
+
+    def __init__(
+        self, features: int, input_name: str, output_name: str, graph: bytes | None = None, **arguments: Any
+    ) -> None:
+        super().__init__(trainable=False, **{key: value for key, value in arguments.items() if key != "trainable"})
+        self.features, self.input_name, self.output_name = features, input_name, output_name
+        self._graph = b""
+        self._function: Callable[[Any], Any] | None = None
+        self.built = True
+        if graph is not None:
+            self._set_graph(graph)
+
+    def _set_graph(self, graph: bytes) -> None:
+        definition = tf.compat.v1.GraphDef()
+        try:
+            definition.ParseFromString(graph)
+        except Exception as error:
+            raise InputError("The feature graph is damaged: build or save the model again.") from error
+        _refuse_unsafe(definition)
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+        function = wrapped.prune(self.input_name, self.output_name)
+        self._graph = graph
+        self._function = lambda pictures: function(pictures)  # a plain function: Keras need not track it
+
+    def call(self, pictures: Any) -> Any:
+        if self._function is None:
+            raise InputError("The feature graph is missing: load the model from its `.keras` file.")
+        features = self._function(pictures)
+        return tf.ensure_shape(features, (None, self.features))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], self.features)
+
+    def compute_output_spec(self, pictures: Any) -> Any:
+        return keras.KerasTensor(self.compute_output_shape(pictures.shape), dtype="float32")
+
+    def save_own_variables(self, store: Any) -> None:
+        store["graph"] = np.frombuffer(self._graph, "uint8")
+
+    def load_own_variables(self, store: Any) -> None:
+        self._set_graph(np.asarray(store["graph"], "uint8").tobytes())
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"features": self.features, "input_name": self.input_name, "output_name": self.output_name}
+        return {**super().get_config(), **own}
+
+
+def hub_backbone(handle: str, height: int, width: int) -> keras.Model:
+    """A flat model from pixels in 0..255 to the features of a hub module.
+
+    Args:
+        handle: the folder of a SavedModel, or an address of tensorflow_hub (`https://tfhub.dev/...`,
+            `https://www.kaggle.com/models/...`), downloaded and kept by that library. Only take modules you trust:
+            opening a SavedModel runs its initialization.
+        height: rows of the pictures.
+        width: columns of the pictures.
+
+    Returns:
+        The model; `float32 [n, height, width, 3]` to `[n, features]`. Hub's image modules take 0..1 by convention.
+
+    Raises:
+        InputError: the module cannot be had, takes other pictures, or is no feature vector.
+    """
+    folder = _resolve(handle)
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except Exception as error:
+        raise InputError(f"{handle} cannot be loaded as a SavedModel: {first_line(error)}") from error
+    graph, input_name, output_name, features = _freeze(loaded, handle, height, width)
+    pixels = keras.Input((height, width, 3), name="image", dtype="float32")
+    scaled = keras.layers.Rescaling(1 / 255, name="preprocessing")(pixels)
+    layer = FrozenFeatures(features, input_name, output_name, graph, name="features")
+    return keras.Model(pixels, layer(scaled), name="hub")
+
+
+def _resolve(handle: str) -> Path:
+    if Path(handle).is_dir():
+        return Path(handle)
+    if "://" not in handle:
+        raise InputError(f"There is no folder {handle}: give `hub:` and a SavedModel's folder or a full https address.")
+    require("tensorflow_hub", "hub", "Downloading from TensorFlow Hub or Kaggle")
+    import tensorflow_hub
+
+    try:
+        return Path(tensorflow_hub.resolve(handle))
+    except Exception as error:
+        raise InputError(
+            f"{handle} cannot be downloaded ({first_line(error)}): fetch it as a SavedModel on a connected machine, "
+            "unpack it, and give `hub:` and the folder."
+        ) from error
+
+
+def _freeze(loaded: Any, handle: str, height: int, width: int) -> tuple[bytes, str, str, int]:
+    """The features' graph with its variables as constants, the names of its ends, and the features' number."""
+    specification = tf.TensorSpec((None, height, width, 3), tf.float32)
+    attempts: list[Callable[[Any], Any]] = []
+    if callable(loaded):
+        attempts += [lambda pictures: loaded(pictures, training=False), lambda pictures: loaded(pictures)]
+    for signature in getattr(loaded, "signatures", {}).values():
+        names = list(signature.structured_input_signature[1])
+        if len(names) == 1:
+            attempts.append(lambda pictures, call=signature, name=names[0]: call(**{name: pictures}))
+    reason = "it has neither a call nor a signature with one input"
+    for attempt in attempts:
+        try:
+            function = tf.function(lambda pictures, call=attempt: _vector(call(pictures)), autograph=False)
+            concrete = function.get_concrete_function(specification)
+        except Exception as error:
+            reason = first_line(error)
+            continue
+        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+        output = frozen.outputs[0]
+        graph = frozen.graph.as_graph_def().SerializeToString()
+        return graph, frozen.inputs[0].name, output.name, int(output.shape[-1])
+    raise InputError(f"{handle} gives no feature vector of pictures {height} x {width}: {reason}")
+
+
+def _vector(outputs: Any) -> Any:
+    if isinstance(outputs, dict) and "default" in outputs:
+        outputs = outputs["default"]
+    vectors = [tensor for tensor in tf.nest.flatten(outputs) if tensor.shape.rank == 2 and tensor.shape[-1]]
+    if len(vectors) != 1:
+        raise ValueError("its output is not one [pictures, features] tensor")
+    return tf.cast(vectors[0], tf.float32)
+
+
+def _refuse_unsafe(definition: Any) -> None:
+    """Raises on operations that touch files, run Python, or keep state: a saved graph may come from anywhere."""
+    everything = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    functions = {function.signature.name for function in definition.library.function}
+    for node in everything:
+        known = op_def_registry.get(node.op)
+        unsafe = known is None or known.is_stateful or any(word in node.op for word in _FILE_WORDS)
+        if unsafe and node.op not in _CALLS and node.op not in functions:
+            raise InputError(
+                f"The feature graph holds the operation {node.op}, which a frozen feature extractor does not need and "
+                "which may touch files or keep state: use another module."
+            )

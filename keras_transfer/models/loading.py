@@ -1,0 +1,39 @@
+"""Opening a `.keras` file from anywhere: in safe mode, and with one sentence where it cannot be."""
+
+from pathlib import Path
+
+import keras
+
+from keras_transfer.errors import InputError
+
+
+def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # noqa: A002  (Keras's own word)
+    """Loads a `.keras` file in safe mode, so that a file from outside cannot run code.
+
+    Models of `build_classifier` need only Keras to load; those on `hub:` features need this package, and this
+    function brings what they need.
+
+    Args:
+        path: the file.
+        compile: whether to restore the optimizer, loss and metrics.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: there is no such file, or it is not a model that Keras can load in safe mode.
+    """
+    import keras_transfer.models.hub  # noqa: F401  (registers its layer)
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no model file {path}.")
+    try:
+        return keras.saving.load_model(path, compile=compile, safe_mode=True)
+    except Exception as error:
+        raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
