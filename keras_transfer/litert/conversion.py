@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert.folding import recentre_input
@@ -99,7 +100,7 @@ def _run(converter: Any) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "Statistics for quantized inputs were expected": they come by calibration
-            return bytes(converter.convert())
+            return _in_order(bytes(converter.convert()))
     except Exception as error:
         missing = sorted(set(re.findall(r"'(tf\.\w+)' op is neither|(?:Flex|Custom) ops?: ([\w, ]+)", str(error))))
         names = ", ".join(sorted({name for pair in missing for name in pair if name}))
@@ -108,6 +109,20 @@ def _run(converter: Any) -> bytes:
                 f"LiteRT's built-in operators lack {names}, which the model uses. Replace the layers that need them."
             ) from error
         raise
+
+
+def _in_order(content: bytes) -> bytes:
+    """Puts the outputs into the model's order: the converter shuffles them, and its signature tells which is which."""
+    patched = bytearray(content)
+    model = schema.Model.GetRootAs(patched, 0)
+    outputs = model.Subgraphs(0).OutputsAsNumpy()
+    signature = model.SignatureDefs(0)
+    named = [signature.Outputs(i) for i in range(signature.OutputsLength())]
+    # "output_0", "output_1"...; where two are one and the same tensor the converter keeps one name for both
+    named.sort(key=lambda entry: int(entry.Name().decode().rpartition("_")[2]))
+    if len(named) == len(outputs):
+        outputs[:] = [entry.TensorIndex() for entry in named]
+    return bytes(patched)
 
 
 def serve_requests(read: Callable[[], dict[str, Any] | None], write: Callable[[dict[str, Any]], None]) -> None:
