@@ -1,0 +1,5 @@
+"""`python -m keras_transfer.cli` is the `keras-transfer` command."""
+
+from keras_transfer.cli import main
+
+main()

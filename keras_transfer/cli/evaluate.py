@@ -1,0 +1,45 @@
+"""`keras-transfer evaluate`: how good a model is on photographs it has not seen."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class _Split(StrEnum):
+    test = "test"
+    val = "val"
+    train = "train"
+    all = "all"
+
+
+def command(
+    model: Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")],
+    data: Annotated[str, typer.Argument(help="A folder with a folder a class, a .csv or .parquet, or tfds:NAME.")],
+    split: Annotated[
+        _Split | None, typer.Option(help="Default: the test split; all photographs where there are no splits.")
+    ] = None,
+    allow_bad: Annotated[
+        bool, typer.Option("--allow-bad", help="Go on though over 5% of the files cannot be used.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Score a model on labelled photographs."""
+    from keras_transfer.cli.output import print_json, print_table
+    from keras_transfer.evaluation import evaluate, held_out, open_classifier
+    from keras_transfer.progress import set_quiet
+
+    set_quiet(json)
+    classifier = open_classifier(model)
+    part = held_out(data, split, allow_bad=allow_bad)
+    scores = evaluate(classifier, part)
+    if json:
+        print_json({"model": str(model), "data": data, "split": part.name, **scores})
+        return
+    title = f"{model} on {'all photographs' if part.name == 'all' else f'the {part.name} split'} of {data}"
+    single = [(name, value) for name, value in scores.items() if not isinstance(value, dict | list)]
+    print_table(("metric", "value"), single, title)
+    per_class = scores["per_class"]
+    columns = list(next(iter(per_class.values())))
+    print_table(("class", *columns), [(name, *row.values()) for name, row in per_class.items()])

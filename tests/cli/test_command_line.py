@@ -1,0 +1,108 @@
+"""The command as a person meets it: a process with arguments, two streams and an exit code."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from keras_transfer import __version__
+from keras_transfer.models import BACKBONES
+
+HEAVY = ("tensorflow", "keras", "sklearn", "PIL", "ai_edge_litert", "pydantic", "rich.table")
+
+# A command line with one more command, `fail`, that does what a test says.
+WITH_FAIL = """
+import os, signal, sys, types
+import keras_transfer.cli as cli
+from keras_transfer.errors import GateError, InputError
+
+@cli.app.command("fail")
+def fail() -> None:
+    {body}
+
+cli._modules["fail"] = types.SimpleNamespace(RESUMABLE={resumable})
+sys.argv = ["keras-transfer", *{arguments}]
+cli.main()
+"""
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=300)
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return python("-m", "keras_transfer.cli", *map(str, arguments))
+
+
+def fail(body: str, *arguments: str, resumable: bool = False) -> subprocess.CompletedProcess[str]:
+    return python("-c", WITH_FAIL.format(body=body, resumable=resumable, arguments=["fail", *arguments]))
+
+
+@pytest.mark.parametrize("module", ["keras_transfer", "keras_transfer.cli"])
+def test_importing_brings_nothing_heavy(module: str) -> None:
+    done = python("-c", f"import sys, {module}; print(*(set({HEAVY}) & set(sys.modules)))")
+    assert done.stdout.split() == [], done.stderr
+
+
+def test_help_and_version() -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    for name in ("evaluate", "predict", "backbones"):
+        assert f"\n  {name} " in done.stdout
+    assert command("--version").stdout == f"keras-transfer {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("predict",), ("backbones", "--nonsense"), ("evaluate", "a")])
+def test_a_wrong_call_ends_with_2(arguments: tuple[str, ...]) -> None:
+    done = command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("raise InputError('Wrong\\n  input.')", 2, "Error: Wrong input.\n"),
+        ("raise GateError('Too low.')", 3, "Error: Too low.\n"),
+        ("1 / 0", 1, "Error: ZeroDivisionError: division by zero (--debug shows where it happened)\n"),
+        ("raise KeyboardInterrupt", 130, "Stopped.\n"),
+        ("os.kill(os.getpid(), signal.SIGINT)", 130, "Stopped.\n"),
+    ],
+)
+def test_an_error_is_one_sentence_and_a_code(body: str, code: int, said: str) -> None:
+    done = fail(body)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+
+
+def test_a_stopped_job_says_how_to_go_on() -> None:
+    done = fail("raise KeyboardInterrupt", resumable=True)
+    assert done.returncode == 130
+    assert done.stderr == "Stopped; run the same command again to go on from here.\n"
+
+
+def test_debug_shows_the_traceback_wherever_it_stands() -> None:
+    done = fail("1 / 0", "--debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_native_logs_are_kept_off_the_screen_unless_asked_for() -> None:
+    body = "os.write(2, b'native log'); print('ours', file=sys.stderr); print('result')"
+    assert (fail(body).stdout, fail(body).stderr) == ("result\n", "ours\n")
+    assert "native log" in fail(body, "--debug").stderr
+
+
+def test_backbones_lists_the_whole_table_without_tensorflow() -> None:
+    listed = json.loads(command("backbones", "--json").stdout)
+    assert [row["name"] for row in listed] == list(BACKBONES)
+    done = command("backbones", "--fit-for", "microcontroller")
+    for name, row in BACKBONES.items():
+        assert (f"│ {name} " in done.stdout) == ("microcontroller" in row.fit_for)
+    assert command("backbones", "--fit-for", "toaster").returncode == 2
+    used = python("-X", "importtime", "-m", "keras_transfer.cli", "backbones", "--debug").stderr
+    assert "rich.table" in used
+    assert "| tensorflow\n" not in used
+    assert "| keras\n" not in used
