@@ -88,7 +88,7 @@ class RandomView(_RandomLayer):
         flips, turns, zooms, shifts = split_seed(seed, 4)
         mirror = tf.where(_uniform(flips, [count]) < 0, -1.0, 1.0) if self.flip else tf.ones([count])
         if not (self.rotation or self.zoom):
-            return tf.where(mirror[:, None, None, None] < 0, images[:, :, ::-1], images)
+            return tf.where(mirror[:, None, None, None] < 0, tf.reverse(images, [2]), images)
         angle = 2 * math.pi * self.rotation * _uniform(turns, [count])
         window = 1 + self.zoom * _uniform(zooms, [count])
         size = tf.cast(tf.shape(images)[1:3][::-1], tf.float32)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.data.duplicates import clusters
+from keras_transfer.data.duplicates import SMALLEST, clusters
 from keras_transfer.data.examine import Examined, examine
 from keras_transfer.data.sources import Listing, list_source, natural
 from keras_transfer.data.split import Split
@@ -22,6 +22,8 @@ MAX_BAD = 0.05
 """More unusable files than this share of all stop the run."""
 UNEVEN = 1.5
 """From this ratio of the largest to the smallest class on, classes are weighted."""
+MAX_ALIKE = 0.1
+"""A cluster of near-duplicates with more than this share of all photographs is warned of."""
 FEW = 10
 """A class with fewer training photographs than this is warned of."""
 
@@ -115,9 +117,7 @@ class ImageData:
         column = "labels" if self.multi_label else "class"
         writer.writerow(["path", column, "split", "sha256", "problem", "width", "height", "format", "group"])
         for record in self.records:
-            label = record.label
-            indices = () if label is None else label if isinstance(label, tuple) else (label,)
-            names = "|".join(self.class_names[i] for i in indices)
+            names = "|".join(self.class_names[i] for i in _indices(record))
             size = (record.width or "", record.height or "")
             row = (record.path.absolute(), names, record.split, record.sha256, record.problem, *size)
             writer.writerow([*row, record.format, record.group])
@@ -134,6 +134,7 @@ def load_images(
     group_by: str | None = None,
     allow_bad: bool = False,
     class_names: Sequence[str] | None = None,
+    near_duplicates: bool = True,
 ) -> ImageData:
     """Finds, checks and splits labelled photographs.
 
@@ -160,6 +161,8 @@ def load_images(
             or a regular expression on the path, whose first group (or whole match) is what stays together.
         allow_bad: go on though more than 5% of the files cannot be used.
         class_names: the classes in order, where the source's own names or order will not do.
+        near_duplicates: `False` keeps together only what is byte for byte the same: for pictures that look alike by
+            their nature, such as one machine part in one place.
 
     Returns:
         An `ImageData`.
@@ -201,7 +204,10 @@ def load_images(
     ]
     good = [i for i, record in enumerate(records) if not record.problem]
     _check_classes(listing, names, [records[i] for i in good], shares, warnings)
-    similar = clusters(np.stack([examined[i].thumbnail for i in good]), [records[i].sha256 for i in good])
+    thumbnails = np.stack([found.thumbnail for found in examined if found.thumbnail is not None])
+    large = np.array([near_duplicates and min(records[i].width, records[i].height) >= SMALLEST for i in good])
+    similar = clusters(thumbnails, [records[i].sha256 for i in good], large)
+    _warn_of_likeness(similar, [records[i] for i in good], warnings)
     places, problems = _place([records[i] for i in good], similar, shares, seed, names, listing, warnings)
     for i, place, problem in zip(good, places, problems, strict=True):
         records[i] = replace(records[i], split=place, problem=problem)
@@ -211,6 +217,11 @@ def load_images(
     data = ImageData(names, listing.multi_label, records, warnings=warnings, **splits)
     _warn_of_classes(data, shares)
     return data
+
+
+def _indices(record: Record) -> tuple[int, ...]:
+    label = record.label
+    return () if label is None else (label,) if isinstance(label, int) else label
 
 
 def _check_shares(val: float, test: float) -> dict[str, float]:
@@ -257,7 +268,7 @@ def _check_bad(listing: Listing, examined: list[Examined], allow_bad: bool, warn
 def _check_classes(
     listing: Listing, names: list[str], good: list[Record], shares: dict[str, float], warnings: list[str]
 ) -> None:
-    held = Counter(i for record in good for i in ((record.label,) if isinstance(record.label, int) else record.label))
+    held = Counter(i for record in good for i in _indices(record))
     empty = [name for i, name in enumerate(names) if not held[i]]
     if shares["train"] == 0 or not (listing.splits in (set(), {""}) or "train" in listing.splits):
         if empty:
@@ -335,6 +346,15 @@ def _drop_crossing(
         )
 
 
+def _warn_of_likeness(similar: list[list[int]], records: list[Record], warnings: list[str]) -> None:
+    largest = max(similar, key=len)
+    if len(largest) > max(10, MAX_ALIKE * len(records)):
+        warnings.append(
+            f"{len(largest)} of {len(records)} photographs look alike (as {records[largest[0]].path.name} does) "
+            "and stand on one side of the split. If they are different pictures, set `near_duplicates=False`."
+        )
+
+
 def _warn_of_labels(records: list[Record], names: list[str], warnings: list[str]) -> None:
     seen: dict[str, Record] = {}
     clashes = []
@@ -355,7 +375,7 @@ def _split(name: str, records: list[Record], names: list[str], listing: Listing)
     if listing.multi_label:
         labels = np.zeros((len(own), len(names)), np.float32)
         for row, record in zip(labels, own, strict=True):
-            row[list(record.label)] = 1  # type: ignore[arg-type]
+            row[list(_indices(record))] = 1
     else:
         labels = np.array([record.label for record in own], np.int32)
     return Split(name, [r.path for r in own], labels, [r.sha256 for r in own], names, listing.owner)

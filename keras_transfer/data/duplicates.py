@@ -1,12 +1,31 @@
 """Near-duplicates: the same photograph resized, recompressed, slightly cropped or mirrored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from keras_transfer.data.splits import merge
+from keras_transfer.progress import track
 
 THUMBNAIL = 32
+"""Photographs are compared as grayscale squares of this side, in pixels."""
+SMALLEST = 2 * THUMBNAIL
+"""Pictures with a shorter side than this are too small to be told apart by their details."""
+# Chosen on photographs of flowers and dishes, where copies and different pictures lie far apart:
+# benchmarks/near_duplicates.py.
+COARSE = 0.8
+"""Pairs whose 8 x 8 pictures correlate less are not looked at again."""
+FINE = 0.93
+"""The same photograph correlates at least this much, in the best of `_CROPS`. Any two light blobs may, too."""
+DETAIL = 0.7
+"""And so much in its details: what is left when each pixel's surroundings are taken away."""
+_BLOCK = 1024
+_MOST = 50
+# Windows (top, left, height, width), of the whole, on which a cropped copy is sought: the middle, corners and edges.
+_CROPS = [
+    (0, 0, 1, 1),
+    *((top, left, s, s) for s in (0.95, 0.9) for top in (0, (1 - s) / 2, 1 - s) for left in (0, (1 - s) / 2, 1 - s)),
+]
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
@@ -14,6 +33,108 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
 
 
-def clusters(thumbnails: np.ndarray, hashes: Sequence[str]) -> list[list[int]]:
-    """Groups photographs that are byte for byte the same, or nearly the same picture."""
-    return merge([[i] for i in range(len(hashes))], hashes)
+def clusters(thumbnails: np.ndarray, hashes: Sequence[str], large: np.ndarray | None = None) -> list[list[int]]:
+    """Groups photographs that are byte for byte the same, or nearly the same picture.
+
+    A pair is near when its thumbnails, each with its mean removed and scaled to unit length, correlate: first at 8 x 8
+    (a blockwise matrix product over all pairs, also with the mirror image), then, for what is left, at 32 x 32 with
+    either of them cropped by up to a tenth, both as they are and in their details. A picture without contrast is near
+    to nothing.
+
+    Args:
+        thumbnails: `uint8 [n, 32, 32]`, from `thumbnail`.
+        hashes: SHA-256 of each file.
+        large: `bool [n]`, which of them can be near-duplicates at all; `None` for all. Of the others (tiny pictures,
+            whose thumbnails hold no detail to tell them by) only byte-identical ones go together.
+
+    Returns:
+        A partition of 0..n-1 in ascending order; most parts hold one photograph.
+
+    >>> clusters(np.zeros((3, 32, 32), np.uint8), ["a", "b", "a"])
+    [[0, 2], [1]]
+    """
+    same = merge([[i] for i in range(len(hashes))], hashes)
+    where = np.arange(len(hashes)) if large is None else np.flatnonzero(large)
+    near = [where[pair].tolist() for pair in near_pairs(thumbnails[where])]
+    return merge([*same, *near], [""] * len(hashes))
+
+
+def near_pairs(thumbnails: np.ndarray) -> Iterator[list[int]]:
+    """Yields `[i, j]` of photographs that are nearly the same picture."""
+    count = len(thumbnails)
+    small = thumbnails.reshape(count, 8, THUMBNAIL // 8, 8, THUMBNAIL // 8).mean(axis=(2, 4), dtype=np.float32)
+    vectors, mirrored = _unit(small), _unit(small[:, :, ::-1])
+    for start in track(range(0, count, _BLOCK), "Looking for near-duplicates"):
+        rows = vectors[start : start + _BLOCK]
+        alike = np.maximum(rows @ vectors.T, rows @ mirrored.T)
+        np.fill_diagonal(alike[:, start:], 0)
+        for row in np.flatnonzero(alike.max(axis=1) >= COARSE):
+            others = np.flatnonzero(alike[row] >= COARSE)
+            # Where all pictures are of one kind (scans, X-rays) a copy is still among those most alike.
+            others = others[np.argsort(-alike[row, others], kind="stable")[:_MOST]]
+            whole, detail = similarity(thumbnails[start + row], thumbnails[others])
+            near = (whole >= FINE) & (detail >= DETAIL)
+            yield from ([start + int(row), int(other)] for other in others[near])
+
+
+def similarity(one: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How well a thumbnail `[32, 32]`, at its best crop and mirroring, correlates with each of `[n, 32, 32]`.
+
+    Returns:
+        `float32 [n]` in -1..1 twice: as the pictures are, and of their details only.
+    """
+    crops = _crops(one)
+    sides = np.concatenate([crops, crops[:, :, ::-1]])
+    whole = np.max(_unit(sides) @ _unit(others).T, axis=0)
+    fine = np.max(_unit(_detail(sides)) @ _unit(_detail(others)).T, axis=0)
+    return whole, fine
+
+
+def _unit(pictures: np.ndarray) -> np.ndarray:
+    """Rows of zero mean and length 1; of zeros where a picture is flat."""
+    flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    # A standard deviation under one gray level is noise and rounding, no picture.
+    return np.where(length >= np.sqrt(flat.shape[1]), flat / np.maximum(length, 1e-6), 0)
+
+
+def _resampling() -> tuple[np.ndarray, np.ndarray]:
+    """For each crop the matrices that resample rows and columns of a thumbnail's window to its full side, linearly."""
+
+    def matrix(start: float, length: float) -> np.ndarray:
+        places = np.clip(
+            (start + (np.arange(THUMBNAIL) + 0.5) / THUMBNAIL * length) * THUMBNAIL - 0.5, 0, THUMBNAIL - 1
+        )
+        low = np.minimum(places.astype(int), THUMBNAIL - 2)
+        result = np.zeros((THUMBNAIL, THUMBNAIL), np.float32)
+        result[np.arange(THUMBNAIL), low] = 1 - (places - low)
+        result[np.arange(THUMBNAIL), low + 1] = places - low
+        return result
+
+    return (
+        np.stack([matrix(top, height) for top, _, height, _ in _CROPS]),
+        np.stack([matrix(left, width).T for _, left, _, width in _CROPS]),
+    )
+
+
+_ROWS, _COLUMNS = _resampling()
+
+
+def _crops(picture: np.ndarray) -> np.ndarray:
+    return _ROWS @ picture.astype(np.float32) @ _COLUMNS
+
+
+def _blur() -> np.ndarray:
+    """Averages over five neighbours, fewer at the edge."""
+    places = np.arange(THUMBNAIL)
+    near = (abs(places[:, None] - places) <= 2).astype(np.float32)
+    return near / near.sum(axis=1, keepdims=True)
+
+
+_BLUR = _blur()
+
+
+def _detail(pictures: np.ndarray) -> np.ndarray:
+    pictures = pictures.astype(np.float32)
+    return pictures - _BLUR @ pictures @ _BLUR.T

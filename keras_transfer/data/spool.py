@@ -4,7 +4,7 @@ Everything downstream then works on files: one way to hash, check, split and dec
 """
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_transfer.data.decode import EXTENSIONS, sniff
 from keras_transfer.data.parallel import ordered
-from keras_transfer.data.sources import Entry, Listing
+from keras_transfer.data.sources import SPLIT_NAMES, Entry, Listing
 from keras_transfer.errors import InputError, require
 from keras_transfer.progress import track
 
@@ -166,4 +166,42 @@ def _labels(labels: np.ndarray) -> tuple[list[tuple[str, ...]], bool]:
 def from_tfds(source: str) -> Listing:
     """Spools `tfds:NAME`, `tfds:NAME:CONFIG` or `tfds:FOLDER`, keeping the bytes of its pictures as they are."""
     require("tensorflow_datasets", "tfds", "TensorFlow Datasets")
-    raise InputError("not yet")
+    import tensorflow_datasets as tfds
+
+    name = source.removeprefix("tfds:")
+    if not name:
+        raise InputError("`tfds:` needs a name, such as tfds:tf_flowers.")
+    try:
+        if Path(name).is_dir():
+            builder = tfds.builder_from_directory(name)
+        else:
+            builder = tfds.builder(name.replace(":", "/", 1))
+            builder.download_and_prepare()
+    except Exception as error:  # whatever a data set's own code, its downloads and its checksums raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{source} cannot be had ({type(error).__name__}: {reason[:200]}). Check the name; without a network, "
+            "prepare it elsewhere and copy its folder into ~/tensorflow_datasets."
+        ) from error
+    features = dict(builder.info.features)
+    image = next((key for key, feature in features.items() if isinstance(feature, tfds.features.Image)), None)
+    label = next((key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)), None)
+    if image is None or label is None:
+        raise InputError(f"{source} has no image with a class label. Its features: {', '.join(features)}")
+    sides = {name: SPLIT_NAMES[name] for name in builder.info.splits if name in SPLIT_NAMES}
+    chosen = sides or dict.fromkeys(builder.info.splits, "")
+    spool, labels = _Spool(), []
+
+    def pictures() -> Iterator[tuple[bytes, str]]:
+        for name, side in chosen.items():
+            dataset = builder.as_dataset(split=name, decoders={image: tfds.decode.SkipDecoding()})
+            for element in dataset.as_numpy_iterator():
+                if element[label] >= 0:  # -1: unlabelled
+                    labels.append(int(element[label]))
+                    yield element[image], side if len(chosen) > 1 else ""
+
+    spool.write(pictures(), sum(builder.info.splits[name].num_examples for name in chosen))
+    listing = spool.listing(source, np.array(labels, np.int64), features[label].names)
+    if unused := sorted(set(builder.info.splits) - set(chosen)):
+        listing.warnings.append(f"{source}: not used are {', '.join(unused)}.")
+    return listing
