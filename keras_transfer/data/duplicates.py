@@ -1,9 +1,11 @@
 """Near-duplicates: the same photograph resized, recompressed, slightly cropped or mirrored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from keras_transfer.data.parallel import ordered, workers
 from keras_transfer.data.splits import merge
 from keras_transfer.progress import track
 
@@ -19,7 +21,7 @@ FINE = 0.93
 """The same photograph correlates at least this much, in the best of `_CROPS`. Any two light blobs may, too."""
 DETAIL = 0.7
 """And so much in its details: what is left when each pixel's surroundings are taken away."""
-_BLOCK = 1024
+_BLOCK = 512
 _MOST = 50
 # Windows (top, left, height, width), of the whole, on which a cropped copy is sought: the middle, corners and edges.
 _CROPS = [
@@ -55,26 +57,35 @@ def clusters(thumbnails: np.ndarray, hashes: Sequence[str], large: np.ndarray | 
     """
     same = merge([[i] for i in range(len(hashes))], hashes)
     where = np.arange(len(hashes)) if large is None else np.flatnonzero(large)
-    near = [where[pair].tolist() for pair in near_pairs(thumbnails[where])]
+    near = [where[list(pair)].tolist() for pair in near_pairs(thumbnails[where])]
     return merge([*same, *near], [""] * len(hashes))
 
 
-def near_pairs(thumbnails: np.ndarray) -> Iterator[list[int]]:
-    """Yields `[i, j]` of photographs that are nearly the same picture."""
+def near_pairs(thumbnails: np.ndarray) -> list[tuple[int, int]]:
+    """Lists (i, j) of photographs that are nearly the same picture; some pairs both ways round."""
     count = len(thumbnails)
     small = thumbnails.reshape(count, 8, THUMBNAIL // 8, 8, THUMBNAIL // 8).mean(axis=(2, 4), dtype=np.float32)
     vectors, mirrored = _unit(small), _unit(small[:, :, ::-1])
-    for start in track(range(0, count, _BLOCK), "Looking for near-duplicates"):
+
+    def near(start: int) -> list[tuple[int, int]]:
         rows = vectors[start : start + _BLOCK]
         alike = np.maximum(rows @ vectors.T, rows @ mirrored.T)
         np.fill_diagonal(alike[:, start:], 0)
+        found = []
         for row in np.flatnonzero(alike.max(axis=1) >= COARSE):
             others = np.flatnonzero(alike[row] >= COARSE)
             # Where all pictures are of one kind (scans, X-rays) a copy is still among those most alike.
             others = others[np.argsort(-alike[row, others], kind="stable")[:_MOST]]
             whole, detail = similarity(thumbnails[start + row], thumbnails[others])
-            near = (whole >= FINE) & (detail >= DETAIL)
-            yield from ([start + int(row), int(other)] for other in others[near])
+            same = others[(whole >= FINE) & (detail >= DETAIL)]
+            found += [(start + int(row), int(other)) for other in same]
+        return found
+
+    starts = range(0, count, _BLOCK)
+    # Our own threads share the work; a BLAS that brings its own to products this small only waits for them.
+    with threadpool_limits(1, user_api="blas"):
+        blocks = list(track(ordered(near, starts, 2 * workers()), "Looking for near-duplicates", total=len(starts)))
+    return [pair for block in blocks for pair in block]
 
 
 def similarity(one: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
