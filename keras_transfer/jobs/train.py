@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import replacing, write_json, write_text
+from keras_transfer.jobs.parts import export_files, load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run, read_result
@@ -49,7 +50,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     with clock.part("data"):
         data = load_data(recipe, run)
     with clock.part("model"):
-        model, recipe = _build(recipe, data)
+        model, recipe = build_model(recipe, data)
         begin(run, recipe, weights=_weights_origin(recipe))
     with clock.part("training"):
         history = _fit(model, data, recipe, run)
@@ -58,34 +59,24 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
         with replacing(run / "model.keras") as temporary:
             model.save(temporary)
     if len(data.test) == 0:
-        raise InputError(f"{recipe.data} has no test photographs, so nothing can be proved: give it a test/ folder or test=0.15.")
+        raise InputError(
+            f"{recipe.data} has no test photographs, so nothing can be proved: give it a test/ folder or test=0.15."
+        )
 
-    from keras_transfer.data import StoredSplit
-    from keras_transfer.evaluation import evaluate, metrics, predict_pixels
-    from keras_transfer.export import export
+    from keras_transfer.data.stored import StoredSplit
+    from keras_transfer.evaluation import metrics, predict_pixels
+    from keras_transfer.export import ExportGateError
 
     size = tuple(model.input_shape[1:3])
     with clock.part("evaluation"):
         test = StoredSplit(data.test, size)
         probabilities = predict_pixels(model, test)
-        scores = metrics(test.labels, probabilities, names, multi_label=data.multi_label)
+        scores = metrics(test.labels, probabilities, names)
     gate: GateError | None = None
     with clock.part("export"):
         try:
-            artifacts = export(
-                model,
-                run / "export",
-                formats=recipe.formats,
-                class_names=names,
-                calibration=data.train,
-                calibration_images=recipe.calibration_images,
-                proof=test,
-                keras_probabilities=probabilities,
-                tolerance=recipe.tolerance,
-                targets=recipe.targets,
-                seed=recipe.seed,
-            )
-        except GateError as error:
+            artifacts = export_files(model, recipe, data, test, run / "export", keras_probabilities=probabilities)
+        except ExportGateError as error:
             gate, artifacts = error, error.artifacts
     result = {
         "backbone": recipe.backbone,
@@ -118,35 +109,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     return result
 
 
-def load_data(recipe: Recipe, run: Path | None = None) -> Any:
-    """The recipe's photographs; in a run that was begun, checked to be those it began with, and listed in `RUN/data.csv`."""
-    from keras_transfer.data import load_images
-
-    data = load_images(
-        recipe.data,
-        val=recipe.val,
-        test=recipe.test,
-        seed=recipe.seed,
-        group_by=recipe.group_by,
-        allow_bad=recipe.allow_bad,
-    )
-    if run is not None:
-        listing = run / "data.csv"
-        if listing.is_file() and _contents(listing) != [(record.sha256, record.split) for record in data.records]:
-            raise InputError(f"The photographs in {recipe.data} have changed since {run} began: choose another --out.")
-        if not listing.is_file():
-            data.write_csv(listing)
-    for warning in data.warnings:
-        say(f"Note: {warning}")
-    return data
-
-
-def _contents(listing: Path) -> list[tuple[str, str]]:
-    with listing.open(newline="", encoding="utf-8") as file:
-        return [(row["sha256"], row["split"]) for row in csv.DictReader(file)]
-
-
-def _build(recipe: Recipe, data: Any) -> tuple[Any, Recipe]:
+def build_model(recipe: Recipe, data: Any) -> tuple[Any, Recipe]:
     import keras
 
     from keras_transfer.models import build_classifier
@@ -200,7 +163,6 @@ def _fit(model: Any, data: Any, recipe: Recipe, run: Path) -> Any:
         phases=recipe.phases,
         pretrained=recipe.weights not in ("none", None),
         augmentation=recipe.augmentation,
-        mix=recipe.mix,
         views=recipe.views,
         label_smoothing=recipe.label_smoothing,
         class_weights=recipe.class_weights,

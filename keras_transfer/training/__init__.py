@@ -2,7 +2,7 @@
 
 from keras_transfer.training.callbacks import ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.features import compute_features
-from keras_transfer.training.fit import History, fit
+from keras_transfer.training.fit import History, fit, sweep_phases
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.optimizers import (
     CyclicalLearningRate,
@@ -23,4 +23,5 @@ __all__ = [
     "layerwise_optimizer",
     "learning_rate_schedule",
     "make_optimizer",
+    "sweep_phases",
 ]

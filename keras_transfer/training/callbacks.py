@@ -111,7 +111,7 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
             self._save(finished=True)
 
     def _save(self, finished: bool) -> None:
-        arrays = {f"variables_{i}": np.asarray(v) for i, v in enumerate(self.model.variables)}
+        arrays: dict[str, Any] = {f"variables_{i}": np.asarray(v) for i, v in enumerate(self.model.variables)}
         if not finished:
             arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(self.model.optimizer.variables)}
             arrays |= {f"best_{i}": v for i, v in enumerate(self.best_weights or [])}
@@ -125,7 +125,8 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         }
         assert self.checkpoint is not None
         with replacing(self.checkpoint) as temporary, temporary.open("wb") as file:
-            np.savez(file, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
+            arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+            np.savez(file, allow_pickle=False, **arrays)
 
 
 class ReduceRatesOnPlateau(keras.callbacks.Callback):

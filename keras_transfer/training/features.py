@@ -12,10 +12,13 @@ import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.data import Augmenter, Split
+from keras_transfer.errors import InputError
 from keras_transfer.progress import track
 
 # Below this many images the LiteRT conversion (some seconds) costs more than it saves: see benchmarks/engines.py.
 SMALL_JOB = 256
+# The most by which the engines' outputs may differ, as a share of the largest value of an output.
+ENGINE_TOLERANCE = 1e-3
 _BLOCK = 64
 
 # Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
@@ -58,7 +61,7 @@ def compute_features(
         outputs=[[prefix.layers.index(tensor._keras_history.operation), list(tensor.shape[1:])] for tensor in tensors],
         size=size,
         views=views,
-        augmenter=augmenter.config if augmenter is not None and views > 1 else None,
+        augmenter=augmenter.settings if augmenter is not None and views > 1 else None,
         seed=seed if views > 1 else 0,
     )
     found = cache.open_entry(key)
@@ -148,36 +151,51 @@ def choose_engine(prefix: keras.Model, images: int) -> Engine:
         or os.environ.get("KERAS_TRANSFER_ENGINE") == "keras"
     ):
         return keras_engine(prefix)
-    from keras_transfer.errors import InputError
-
-    try:
-        litert = litert_engine(prefix)
-    except InputError:  # an operator that LiteRT has not
-        return keras_engine(prefix)
     plain = keras_engine(prefix)
     sample = list(np.random.default_rng(0).integers(0, 256, (32, *prefix.input_shape[1:]), np.uint8))
+    expected = list(plain(sample))  # the first pass traces and allocates; it is not timed
+    try:
+        litert = litert_engine(prefix, sample[0], expected[0])
+    except InputError:  # an operator that LiteRT lacks, or numbers that differ
+        return plain
+    list(litert(sample))
     return litert if _seconds(litert, sample) <= _seconds(plain, sample) else plain
 
 
 def _seconds(engine: Engine, sample: list[np.ndarray]) -> float:
-    for _ in engine(sample):  # the first pass traces and allocates
-        pass
     started = time.perf_counter()
-    for _ in engine(sample):
-        pass
+    list(engine(sample))
     return time.perf_counter() - started
 
 
-def litert_engine(prefix: keras.Model) -> Engine:
+def litert_engine(prefix: keras.Model, image: np.ndarray, expected: tuple[np.ndarray, ...]) -> Engine:
     """Runs `prefix` as a float32 LiteRT file, one image at a time on every core.
 
+    Args:
+        prefix: a model from pixels to one or more tensors.
+        image: uint8 `[H, W, 3]`, on which both engines are compared.
+        expected: what Keras gives for it.
+
+    Returns:
+        See `Engine`.
+
     Raises:
-        InputError: the model has an operator that LiteRT lacks.
+        InputError: the model has an operator that LiteRT lacks, or an output differs from Keras's by more than
+            `ENGINE_TOLERANCE` of its largest value.
     """
     from keras_transfer.litert import convert, open_litert
 
     runner = open_litert(convert(prefix, ["float32"])["float32"])
+    found = next(iter(runner.map([image])))
+    if not all(_agree(other, tensor) for other, tensor in zip(found, expected, strict=True)):
+        raise InputError("LiteRT's outputs differ from Keras's beyond the tolerance.")
     return runner.map
+
+
+def _agree(found: np.ndarray, expected: np.ndarray) -> bool:
+    if found.shape != expected.shape:
+        return False
+    return bool(np.abs(found - expected).max() <= ENGINE_TOLERANCE * max(1e-6, float(np.abs(expected).max())))
 
 
 def keras_engine(prefix: keras.Model) -> Engine:

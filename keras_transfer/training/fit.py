@@ -1,7 +1,9 @@
 """Training as a whole: the head to convergence on frozen features, then the top of the backbone, never ending worse."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,16 @@ import keras
 import numpy as np
 
 from keras_transfer.cache import Arrays
-from keras_transfer.data import Augmenter, ImageData, Split, build_augmenter, cached_pixels
+from keras_transfer.data import Augmenter, ImageData, Split, build_augmenter
+from keras_transfer.data.stored import cached_pixels
 from keras_transfer.errors import InputError
 from keras_transfer.models import boundary, freeze_backbone, stages, unfreeze_top
 from keras_transfer.progress import say
 from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.training.features import compute_features, one_hot
-from keras_transfer.training.feed import Samples
-from keras_transfer.training.phases import PhaseResult, train_phase
+from keras_transfer.training.feed import Samples, as_dataset
+from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
+from keras_transfer.training.phases import PhaseResult, compile_top, train_phase
 from keras_transfer.training.plan import make_phases, resolve_strategy
 
 
@@ -53,7 +57,6 @@ def fit(
     gradual: bool = False,
     pretrained: bool = True,
     augmentation: str | dict[str, Any] = "auto",
-    mix: str | None = None,
     views: int | None = None,
     label_smoothing: float = 0.0,
     class_weights: bool = True,
@@ -75,7 +78,6 @@ def fit(
         gradual: unfreeze one stage after another.
         pretrained: whether the backbone's weights are pretrained; `"auto"` trains from scratch where they are not.
         augmentation: see `build_augmenter`.
-        mix: `"mixup"`, `"cutmix"` or None.
         views: augmented views an image that are computed once and drawn from in each epoch; None chooses.
         label_smoothing: share of each target spread over all classes, in [0, 1).
         class_weights: weigh classes inversely to their frequency where they are uneven.
@@ -94,44 +96,15 @@ def fit(
     concrete = resolve_strategy(strategy, len(data.train), classes, pretrained)
     if phases is None:
         phases = make_phases(concrete, stage_count=len(stages(model)), gradual=gradual)
-    augmenter = build_augmenter(augmentation, images_per_class=len(data.train) / classes, mix=mix)
-    views = (choose_views(augmenter, len(data.train))) if views is None else views
-    if not augmenter.layers and not augmenter.mixes:
-        views = 1
+    augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
+    if views is None or not augmenter:
+        views = choose_views(augmenter, len(data.train))
     keras.utils.set_random_seed(seed)
-    weights = _sample_weights(data) if class_weights else None
-
-    tensors = _tensors(model, phases)
-    cached = [tensor for tensor in dict.fromkeys(tensors) if tensor is not model.input]
-    opened: list[Arrays] = []
     results: list[PhaseResult] = []
     remarks: list[str] = []
-    kept = ""
-    best: PhaseResult | None = None
-    try:
-        train_features = val_features = None
-        if cached:
-            train_features = compute_features(model, cached, data.train, augmenter=augmenter, views=views, seed=seed)
-            opened.append(train_features)
-            val_features = compute_features(model, cached, data.val)
-            opened.append(val_features)
-        train_pixels = val_pixels = None
-        if model.input in tensors:
-            train_pixels, val_pixels = (cached_pixels(split, _size(model)) for split in (data.train, data.val))
-            opened += [train_pixels, val_pixels]
-        for index, (phase, tensor) in enumerate(zip(phases, tensors, strict=True)):
+    with _prepared(model, data, phases, augmenter, views, seed, class_weights) as prepared:
+        for index, (phase, (tensor, train, val)) in enumerate(zip(phases, prepared, strict=True)):
             _unfreeze(model, phase)
-            if tensor is model.input:
-                assert train_pixels is not None and val_pixels is not None
-                transform = augmenter if augmenter.layers or augmenter.mixes else None
-                train = Samples(train_pixels, "pixels", _targets(model, data.train), 1, weights, transform)
-                val = Samples(val_pixels, "pixels", _targets(model, data.val))
-            else:
-                assert train_features is not None and val_features is not None
-                name = f"tensor{cached.index(tensor)}"
-                targets = train_features["labels"] if "labels" in train_features else _targets(model, data.train)
-                train = Samples(train_features, name, np.asarray(targets), views, weights)
-                val = Samples(val_features, name, _targets(model, data.val))
             before = model.get_weights()
             result = train_phase(
                 model,
@@ -143,27 +116,116 @@ def fit(
                 multi_label=data.multi_label,
                 label_smoothing=label_smoothing,
                 checkpoint=checkpoints / f"{index}.npz" if checkpoints else None,
-                on_epoch=None if on_epoch is None else lambda row, name=phase.name: on_epoch(name, row),
+                on_epoch=partial(on_epoch, phase.name) if on_epoch else None,
             )
-            results.append(result)
-            if best is None or (result.val_accuracy, -result.val_loss) > (best.val_accuracy, -best.val_loss):
-                best, kept = result, phase.name
-            else:
+            best = max(results, key=_score, default=None)
+            if best is not None and _score(result) <= _score(best):
                 model.set_weights(before)
                 remarks.append(
                     f"{phase.name} reached {result.val_accuracy:.3f} on validation, which does not beat the "
-                    f"{best.val_accuracy:.3f} of {kept}: rolled back."
+                    f"{best.val_accuracy:.3f} of {best.name}: rolled back."
                 )
                 say(remarks[-1])
-    finally:
-        for arrays in opened:
-            arrays.close()
-    return History(results, concrete, views, kept, remarks)
+            results.append(result)
+    return History(results, concrete, views, max(results, key=_score).name, remarks)
+
+
+def sweep_phases(
+    model: keras.Model,
+    data: ImageData,
+    phases: Sequence[Phase],
+    *,
+    augmentation: str | dict[str, Any] = "auto",
+    views: int | None = None,
+    label_smoothing: float = 0.0,
+    class_weights: bool = True,
+    seed: int = 0,
+    steps: int = 100,
+) -> list[LearningRateSweep]:
+    """The learning-rate range test for each phase, from the model's present weights, which are left as they are.
+
+    Args:
+        model: as for `fit`.
+        data: as for `fit`.
+        phases: what would train.
+        augmentation: as for `fit`.
+        views: as for `fit`.
+        label_smoothing: as for `fit`.
+        class_weights: as for `fit`.
+        seed: as for `fit`.
+        steps: training steps a sweep.
+
+    Returns:
+        One sweep a phase.
+    """
+    _check(model, data)
+    augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
+    if views is None or not augmenter:
+        views = choose_views(augmenter, len(data.train))
+    keras.utils.set_random_seed(seed)
+    sweeps = []
+    with _prepared(model, data, phases, augmenter, views, seed, class_weights) as prepared:
+        for phase, (tensor, train, _) in zip(phases, prepared, strict=True):
+            _unfreeze(model, phase)
+            top = compile_top(model, phase, tensor, steps, data.multi_label, label_smoothing, constant=True)
+            batches = as_dataset(partial(train.epochs, phase.batch_size, seed, 0), train)
+            sweeps.append(find_learning_rate(top, batches, steps=steps))
+    return sweeps
+
+
+def _score(result: PhaseResult) -> tuple[float, float]:
+    return result.val_accuracy, -result.val_loss
+
+
+@contextmanager
+def _prepared(
+    model: keras.Model,
+    data: ImageData,
+    phases: Sequence[Phase],
+    augmenter: Augmenter,
+    views: int,
+    seed: int,
+    class_weights: bool,
+) -> Iterator[list[tuple[Any, Samples, Samples]]]:
+    """For each phase the tensor below what trains, and its values for training and validation images."""
+    tensors = _tensors(model, phases)
+    cached = [tensor for i, tensor in enumerate(tensors) if tensor is not model.input and _find(tensor, tensors) == i]
+    weights = _sample_weights(data) if class_weights else None
+    targets, val_targets = _targets(model, data.train), _targets(model, data.val)
+    with ExitStack() as opened:
+
+        def keep(arrays: Arrays) -> Arrays:
+            opened.callback(arrays.close)
+            return arrays
+
+        if cached:
+            train = keep(compute_features(model, cached, data.train, augmenter=augmenter, views=views, seed=seed))
+            val = keep(compute_features(model, cached, data.val))
+            mixed = np.asarray(train["labels"]) if "labels" in train else targets
+        if any(tensor is model.input for tensor in tensors):
+            train_pixels, val_pixels = (keep(cached_pixels(split, _size(model))) for split in (data.train, data.val))
+        samples = []
+        for tensor in tensors:
+            if tensor is model.input:
+                pair = (
+                    Samples(train_pixels, "pixels", targets, weights=weights, transform=augmenter or None),
+                    Samples(val_pixels, "pixels", val_targets),
+                )
+            else:
+                name = f"tensor{_find(tensor, cached)}"
+                pair = (Samples(train, name, mixed, views, weights), Samples(val, name, val_targets))
+            samples.append((tensor, *pair))
+        yield samples
+
+
+def _find(tensor: Any, tensors: Sequence[Any]) -> int:
+    """The position of a tensor: KerasTensors have no equality of their own."""
+    return next(i for i, other in enumerate(tensors) if other is tensor)
 
 
 def choose_views(augmenter: Augmenter, images: int) -> int:
     """How many views an image are worth computing: more while there are few images and epochs are cheap."""
-    if not augmenter.layers and not augmenter.mixes:
+    if not augmenter:
         return 1
     return int(np.clip(8000 // max(1, images), 2, 8))
 

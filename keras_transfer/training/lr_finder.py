@@ -29,8 +29,9 @@ class LearningRateSweep:
 class _Sweep(keras.callbacks.Callback):
     def __init__(self, rates: np.ndarray) -> None:
         super().__init__()
-        self.rates, self.losses, self._sum = rates, [], 0.0
-        self._step = 0
+        self.rates = rates
+        self.losses: list[float] = []
+        self._sum, self._step = 0.0, 0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         for optimizer in getattr(self.model.optimizer, "optimizers", [self.model.optimizer]):

@@ -66,31 +66,8 @@ def train_phase(
     Raises:
         InputError: the loss is not a number.
     """
-    output, from_logits = _output(model)
-    top = suffix(model, tensor, output=output)
     steps = train.steps(phase.batch_size)
-    rate = learning_rate_schedule(phase.schedule, phase.learning_rate, steps * phase.epochs, phase.warmup)
-    sigmoid = multi_label or top.output_shape[-1] == 1
-    if sigmoid:
-        loss: Any = keras.losses.BinaryCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
-        accuracy: Any = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if from_logits else 0.5)
-    else:
-        loss = keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
-        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    top.compile(
-        optimizer=layerwise_optimizer(
-            top,
-            rate,
-            decay=phase.layer_decay,
-            optimizer=phase.optimizer,
-            weight_decay=phase.weight_decay,
-            momentum=phase.momentum,
-        ),
-        loss=loss,
-        weighted_metrics=[],
-        metrics=[accuracy],
-        jit_compile=False,  # XLA on a CPU is many times slower than TensorFlow's own kernels
-    )
+    top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
     top.optimizer.build(top.trainable_variables)
     stopping = ResumableEarlyStopping(phase.patience, "val_loss", checkpoint, on_epoch)
     done = stopping.restore(top, phase.epochs)
@@ -111,6 +88,58 @@ def train_phase(
         )
     best = min(stopping.rows, key=lambda row: row["val_loss"])
     return PhaseResult(phase.name, stopping.rows, best["val_accuracy"], best["val_loss"])
+
+
+def compile_top(
+    model: keras.Model,
+    phase: Phase,
+    tensor: Any,
+    steps: int,
+    multi_label: bool = False,
+    label_smoothing: float = 0.0,
+    constant: bool = False,
+) -> keras.Model:
+    """The model from `tensor` to the logits, compiled as `phase` says; its layers are those of `model`.
+
+    Args:
+        model: the classifier.
+        phase: optimizer, rates and schedule.
+        tensor: where it begins.
+        steps: optimizer steps in all, for the schedule.
+        multi_label: whether the outputs are independent.
+        label_smoothing: see `train_phase`.
+        constant: keep the rate constant whatever the phase says, for a sweep of rates.
+
+    Returns:
+        A compiled model.
+    """
+    output, from_logits = _output(model)
+    top = suffix(model, tensor, output=output)
+    schedule = "constant" if constant else phase.schedule
+    rate = learning_rate_schedule(schedule, phase.learning_rate, steps, phase.warmup)
+    loss: Any
+    accuracy: Any
+    if multi_label or top.output_shape[-1] == 1:
+        loss = keras.losses.BinaryCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
+        accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if from_logits else 0.5)
+    else:
+        loss = keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
+        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    top.compile(
+        optimizer=layerwise_optimizer(
+            top,
+            rate,
+            decay=phase.layer_decay,
+            optimizer=phase.optimizer,
+            weight_decay=phase.weight_decay,
+            momentum=phase.momentum,
+        ),
+        loss=loss,
+        weighted_metrics=[],
+        metrics=[accuracy],
+        jit_compile=False,  # XLA on a CPU is many times slower than TensorFlow's own kernels
+    )
+    return top
 
 
 def _output(model: keras.Model) -> tuple[Any, bool]:

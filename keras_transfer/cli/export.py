@@ -1,0 +1,54 @@
+"""`keras-transfer export`: other files of a finished run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="The run directory of a finished `train`.")],
+    data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the files go.  [RUN/export]")] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="float32, float16, dynamic, int8; may be repeated.")
+    ] = None,
+    targets: Annotated[
+        list[str] | None, typer.Option("--target", help="A device to judge the files for; may be repeated.")
+    ] = None,
+    input_type: Annotated[str, typer.Option(help="Of the int8 file: uint8, or int8 for microcontrollers.")] = "uint8",
+    calibration_images: Annotated[int | None, typer.Option(help="Training images that calibrate int8.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Top-1 that a file may lose.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the files' entries as JSON instead of a table.")] = False,
+) -> None:
+    """Export a finished run's model again, and prove each file on the run's test split."""
+    from keras_transfer.cli.output import print_json
+    from keras_transfer.cli.summary import print_artifacts
+    from keras_transfer.errors import GateError
+    from keras_transfer.export import ExportGateError
+    from keras_transfer.jobs.export import export_run
+    from keras_transfer.progress import set_quiet
+    from keras_transfer.run import read_result
+
+    set_quiet(json)
+    gate: GateError | None = None
+    try:
+        result = export_run(
+            run,
+            data=data,
+            out=out,
+            formats=formats,
+            targets=targets,
+            input_dtype=input_type,
+            calibration_images=calibration_images,
+            tolerance=tolerance,
+        )
+    except ExportGateError as error:
+        gate, result = error, (read_result(run) or {}) | {"artifacts": error.artifacts}
+    if json:
+        print_json(result["artifacts"])
+    else:
+        print_artifacts(result)
+        print(f"\nThe files and their proofs are in {out or run / 'export'}/")
+    if gate is not None:
+        raise gate

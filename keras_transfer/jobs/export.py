@@ -1,0 +1,79 @@
+"""Files again, from a finished run: other formats, other targets, more calibration images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json
+from keras_transfer.jobs.parts import export_files, load_data
+from keras_transfer.recipe import make_recipe
+from keras_transfer.run import open_run, read_result
+
+
+def export_run(
+    folder: str | Path,
+    *,
+    data: str | None = None,
+    out: str | Path | None = None,
+    formats: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    input_dtype: str = "uint8",
+    calibration_images: int | None = None,
+    tolerance: float | None = None,
+) -> dict[str, Any]:
+    """Exports the model of a finished run and proves each file on the run's own test split.
+
+    Args:
+        folder: a run directory.
+        data: where the run's photographs are now, if they have moved.
+        out: where the files go; `RUN/export` unless given, whose entries in `RUN/result.json` are then replaced.
+        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`; the run's own unless given.
+        targets: devices to judge the files for; the run's own unless given.
+        input_dtype: of the int8 file, `"uint8"` or `"int8"`.
+        calibration_images: how many training images calibrate the int8 file; the run's own number unless given.
+        tolerance: top-1 that a file may lose; the run's own unless given.
+
+    Returns:
+        `RUN/result.json` with the new artifacts.
+
+    Raises:
+        InputError: the folder holds no finished run, or its photographs have changed.
+        GateError: all is written, but a file lost more than `tolerance`, or a target takes none of the files.
+    """
+    folder = Path(folder)
+    result = read_result(folder)
+    if result is None:
+        raise InputError(f"{folder} holds no finished run: give the --out of a `keras-transfer train`.")
+    told = make_recipe(folder / "recipe.yaml")
+    changes: dict[str, Any] = {
+        "formats": formats and tuple(formats),
+        "targets": targets and tuple(targets),
+        "calibration_images": calibration_images,
+        "tolerance": tolerance,
+        "data": data,
+    }
+    recipe = make_recipe(folder / "recipe.yaml", **changes)
+    with open_run(folder, told) as run:
+        from keras_transfer.data.stored import StoredSplit
+        from keras_transfer.evaluation import load_keras
+        from keras_transfer.export import ExportGateError
+
+        photographs = load_data(recipe, run)
+        model = load_keras(run / "model.keras")
+        test = StoredSplit(photographs.test, tuple(model.input_shape[1:3]))
+        target = Path(out) if out is not None else run / "export"
+        gate: ExportGateError | None = None
+        try:
+            artifacts = export_files(model, recipe, photographs, test, target, input_dtype=input_dtype)
+        except ExportGateError as error:
+            gate, artifacts = error, error.artifacts
+        if out is None:
+            new = {artifact["path"] for artifact in artifacts}
+            result["artifacts"] = [*(old for old in result["artifacts"] if old["path"] not in new), *artifacts]
+            write_json(run / "result.json", result)
+        else:
+            result = result | {"artifacts": artifacts}
+        if gate is not None:
+            raise gate
+        return result

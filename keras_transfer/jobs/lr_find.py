@@ -1,0 +1,43 @@
+"""The learning-rate range test for a recipe's phases."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.recipe import Recipe
+
+
+def find_rates(recipe: Recipe, steps: int = 100) -> list[dict[str, Any]]:
+    """Sweeps the learning rate of each phase that `recipe` would train, from its pretrained weights.
+
+    Args:
+        recipe: as for `train`.
+        steps: training steps a sweep.
+
+    Returns:
+        For each phase: `phase`, the `planned` and the `suggested` peak rate, and the sweep (`rates`, `losses`).
+
+    Raises:
+        InputError: the input is wrong, or no rate makes the loss fall.
+    """
+    from keras_transfer.jobs.parts import load_data
+    from keras_transfer.jobs.train import build_model
+    from keras_transfer.training import sweep_phases
+
+    with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
+        data = load_data(recipe, Path(folder))
+        model, recipe = build_model(recipe, data)
+        sweeps = sweep_phases(
+            model, data, recipe.phases or (), augmentation=recipe.augmentation, views=recipe.views, seed=recipe.seed,
+            label_smoothing=recipe.label_smoothing, steps=steps,
+        )  # fmt: skip
+    return [
+        {
+            "phase": phase.name,
+            "planned": phase.learning_rate,
+            "suggested": sweep.suggestion,
+            "rates": sweep.rates.tolist(),
+            "losses": sweep.losses.tolist(),
+        }
+        for phase, sweep in zip(recipe.phases or (), sweeps, strict=True)
+    ]

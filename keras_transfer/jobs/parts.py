@@ -1,0 +1,56 @@
+"""What several jobs do alike."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.errors import InputError
+from keras_transfer.progress import say
+from keras_transfer.recipe import Recipe
+
+
+def load_data(recipe: Recipe, run: Path | None = None) -> Any:
+    """The recipe's photographs, listed in `RUN/data.csv`; in a run that was begun they must be those it began with."""
+    from keras_transfer.data import load_images
+
+    data = load_images(
+        recipe.data,
+        val=recipe.val,
+        test=recipe.test,
+        seed=recipe.seed,
+        group_by=recipe.group_by,
+        allow_bad=recipe.allow_bad,
+    )
+    if run is not None:
+        listing = run / "data.csv"
+        if listing.is_file() and _contents(listing) != [(record.sha256, record.split) for record in data.records]:
+            raise InputError(f"The photographs in {recipe.data} have changed since {run} began: choose another --out.")
+        if not listing.is_file():
+            data.write_csv(listing)
+    for warning in data.warnings:
+        say(f"Note: {warning}")
+    return data
+
+
+def _contents(listing: Path) -> list[tuple[str, str]]:
+    with listing.open(newline="", encoding="utf-8") as file:
+        return [(row["sha256"], row["split"]) for row in csv.DictReader(file)]
+
+
+def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **more: Any) -> list[Any]:
+    """The files of a recipe: calibrated on its training split, proved on its test split."""
+    from keras_transfer.export import export
+
+    return export(
+        model,
+        out,
+        formats=recipe.formats,
+        class_names=data.class_names,
+        calibration=data.train,
+        calibration_images=recipe.calibration_images,
+        proof=test,
+        tolerance=recipe.tolerance,
+        targets=recipe.targets,
+        seed=recipe.seed,
+        **more,
+    )
