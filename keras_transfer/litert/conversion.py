@@ -16,7 +16,6 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
-from keras_transfer.litert.folding import recentre_input
 from keras_transfer.models.preprocessing import preprocessing_of
 
 
@@ -49,6 +48,8 @@ def convert_here(
 def _convert_int8(
     model: keras.Model, calibration: np.ndarray, input_dtype: str, per_tensor_dense: bool, fold: bool
 ) -> bytes:
+    # A zero point is a whole number, so pixels in [-1, 1] are off by half a step (of 255). Giving it back in the first
+    # layer's bias changed nothing that could be measured (MobileNetV2, 1000 photographs), so it is left alone.
     scale, offset, network = 1.0, 0.0, model
     found = preprocessing_of(model) if fold and _is_graph(model) else None
     if found is not None and found[1] > 0:
@@ -68,7 +69,7 @@ def _convert_int8(
     converter.representative_dataset = representative
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(input_dtype)
     converter._experimental_disable_per_channel_quantization_for_dense_layers = per_tensor_dense
-    return recentre_input(_run(converter), scale, offset)
+    return _run(converter)
 
 
 def _is_graph(model: keras.Model) -> bool:

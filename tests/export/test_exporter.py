@@ -1,0 +1,211 @@
+import hashlib
+import json
+import zlib
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.errors import GateError, InputError
+from keras_transfer.export import TARGETS, diagnose, export, judge
+from keras_transfer.export import exporter as exporting
+from keras_transfer.export.heads import two_columns
+from keras_transfer.export.proof import compare
+from keras_transfer.litert import convert, open_litert, read_labels
+
+
+@pytest.fixture(scope="module")
+def exported(classifier, train_split, test_split, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "export"
+    targets = ["android", "web"]
+    return out, export(classifier, out, calibration=train_split, proof=test_split, targets=targets)
+
+
+def test_what_is_written(exported, test_split):
+    out, artifacts = exported
+    formats = ["float32", "float16", "dynamic", "int8"]
+    assert [artifact["format"] for artifact in artifacts] == formats
+    expected = {f"model_{name}.{kind}" for name in formats for kind in ("tflite", "json")} | {"labels.txt"}
+    assert {path.name for path in out.iterdir()} == expected
+    assert (out / "labels.txt").read_text("utf-8") == "red one\ngrün\nblue\n"
+    for artifact in artifacts:
+        path = out.parent / artifact["path"]
+        assert read_labels(path.read_bytes()) == test_split.class_names
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "dynamic", "int8"])
+def test_proof_says_what_running_the_file_shows(exported, classifier, test_split, name):
+    out, artifacts = exported
+    content = (out / f"model_{name}.tflite").read_bytes()
+    proof = json.loads((out / f"model_{name}.json").read_text())
+    expected = classifier.predict(test_split.images.astype("float32"), verbose=0)
+    actual = open_litert(content).predict(test_split.images)
+    assert proof["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (proof["bytes"], proof["zipped_bytes"]) == (len(content), len(zlib.compress(content)))
+    assert proof["images"] == len(test_split) == 151
+    assert proof["test_accuracy"] == np.mean(actual.argmax(1) == test_split.labels)
+    assert proof["keras_accuracy"] == np.mean(expected.argmax(1) == test_split.labels) > 0.9
+    assert proof["accuracy_drop"] == pytest.approx(proof["keras_accuracy"] - proof["test_accuracy"])
+    assert proof["agreement"] == np.mean(actual.argmax(1) == expected.argmax(1))
+    assert proof["mean_abs_difference"] == pytest.approx(np.abs(actual - expected).mean(), rel=0.02, abs=1e-7)
+    assert proof["input"]["shape"] == [1, 24, 24, 3]
+    assert (proof["input"]["dtype"], proof["input"]["colour_order"]) == ("uint8", "RGB")
+    assert proof["output"]["dtype"] == ("uint8" if name == "int8" else "float32")
+    assert proof["operators"]["CONV_2D"] == 1
+    assert 0 < proof["latency"]["median_ms"] <= proof["latency"]["p95_ms"]
+    assert set(proof["class_drops"]) == set(test_split.class_names)
+    assert proof["targets"] == {"android": {"ok": True, "why": ""}, "web": {"ok": True, "why": ""}}
+    assert proof["gate"]["ok"] and proof["versions"]["tensorflow"]
+    [listed] = [artifact for artifact in artifacts if artifact["format"] == name]
+    assert {key: proof[key] for key in listed if key != "path"} == {k: v for k, v in listed.items() if k != "path"}
+
+
+def test_given_probabilities_are_used_and_the_model_left_alone(classifier, train_split, test_split, tmp_path):
+    known = np.eye(3, dtype="float32")[(test_split.labels + 1) % 3]  # wrong every time
+    files = export(classifier, tmp_path / "e", formats=["float32"], proof=test_split, keras_probabilities=known)
+    assert files[0]["accuracy_drop"] < -0.9
+    assert files[0]["agreement"] < 0.1
+
+
+def spoil(monkeypatch):
+    """Makes the int8 file of a model whose stem has its filters in another order: a fault in one known layer."""
+    real = exporting.convert
+
+    def badly(model, formats, **options):
+        files = real(model, formats, **options)
+        if "int8" in formats:
+            spoiled = keras.models.clone_model(model)
+            spoiled.set_weights(model.get_weights())
+            kernel = spoiled.get_layer("stem").kernel
+            kernel.assign(kernel.numpy()[..., ::-1])
+            files["int8"] = real(spoiled, ["int8"], **options)["int8"]
+        return files
+
+    monkeypatch.setattr(exporting, "convert", badly)
+
+
+def test_gate_names_layers_and_remedies_after_everything_is_written(
+    classifier, train_split, test_split, tmp_path, monkeypatch
+):
+    spoil(monkeypatch)
+    with pytest.raises(GateError, match=r"model_int8\.tflite.*points below.*tolerance 1.*float16") as caught:
+        export(classifier, tmp_path / "e", formats=["int8", "float32"], calibration=train_split, proof=test_split)
+    assert "stem" in str(caught.value)
+    assert [artifact["format"] for artifact in caught.value.artifacts] == ["int8", "float32"]
+    assert (tmp_path / "e" / "model_float32.tflite").exists()
+    proof = json.loads((tmp_path / "e" / "model_int8.json").read_text())
+    assert not proof["gate"]["ok"]
+    errors = [layer["error"] for layer in proof["gate"]["layers"]]
+    assert errors == sorted(errors, reverse=True) and errors[0] > 0.2
+    assert any("stem" in layer["layer"] for layer in proof["gate"]["layers"])
+
+
+def test_diagnosis_of_a_good_file_finds_small_errors(classifier, train_split):
+    files = convert(classifier, ["float32", "int8"], calibration=train_split.images)
+    names = {layer.name for layer in classifier.layers}
+    found = diagnose(files["float32"], files["int8"], train_split.images[:4], names)
+    assert {"CONV_2D", "MEAN", "FULLY_CONNECTED"} <= {layer.operator for layer in found}
+    assert any("stem" in layer.layer for layer in found)
+    assert all(0 <= layer.added <= layer.error < 0.1 for layer in found)
+
+
+def test_tolerance_is_inclusive(classifier, test_split, tmp_path):
+    """Exactly the tolerated number of images may be lost."""
+    actual = classifier.predict(test_split.images.astype("float32"), verbose=0)
+    labels = actual.argmax(1).astype("int32")
+    split = type(test_split)(test_split.images, labels, test_split.class_names)
+    labels[:3] = (labels[:3] + 1) % 3
+    known = actual.copy()
+    known[:3] = np.eye(3, dtype="float32")[labels[:3]]
+    options = {"formats": ["float32"], "proof": split, "keras_probabilities": known}
+    assert export(classifier, tmp_path / "a", tolerance=3 / 151, **options)[0]["accuracy_drop"] > 0
+    with pytest.raises(GateError):
+        export(classifier, tmp_path / "b", tolerance=2 / 151, **options)
+
+
+def test_binary_head_gets_an_output_a_class(train_split, tmp_path):
+    split = type(train_split)(train_split.images, (train_split.labels == 1).astype("int32"), ["no", "yes"])
+    model = make_binary()
+    p = model.predict(split.images.astype("float32"), verbose=0)
+    labels = (p[:, 0] > 0.5).astype("int32")
+    split = type(split)(split.images, labels, split.class_names)
+    [artifact] = export(model, tmp_path / "e", formats=["float32"], proof=split)
+    content = (tmp_path / artifact["path"]).read_bytes()
+    opened = open_litert(content)
+    assert opened.outputs[0].shape == (1, 2)
+    assert read_labels(content) == ["no", "yes"]
+    np.testing.assert_allclose(opened.predict(split.images), np.concatenate([1 - p, p], axis=1), atol=1e-5)
+    assert artifact["agreement"] == artifact["test_accuracy"] == 1.0
+
+
+def make_binary(fused=False):
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((24, 24, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
+    if fused:
+        return keras.Model(inputs, keras.layers.Dense(1, "sigmoid", bias_initializer="normal")(x))
+    return keras.Model(inputs, keras.layers.Activation("sigmoid")(keras.layers.Dense(1)(x)))
+
+
+@pytest.mark.parametrize("kind", ["separate", "fused", "other"])
+def test_two_columns_is_exact(kind, train_split):
+    model = make_binary(fused=kind == "fused")
+    if kind == "other":
+        model = keras.Model(model.input, keras.ops.clip(model.output, 0.1, 0.9))
+    images = train_split.images[:5].astype("float32")
+    p = model.predict(images, verbose=0)
+    np.testing.assert_allclose(two_columns(model).predict(images, verbose=0), np.concatenate([1 - p, p], 1), atol=1e-6)
+
+
+def test_several_labels():
+    labels = np.array([[1, 0], [1, 1], [0, 0], [0, 1]], "float32")
+    expected = np.array([[0.9, 0.1], [0.9, 0.6], [0.2, 0.2], [0.1, 0.7]], "float32")
+    actual = np.array([[0.9, 0.7], [0.9, 0.6], [0.2, 0.2], [0.1, 0.4]], "float32")
+    found = compare(expected, actual, labels, ["a", "b"])
+    assert (found["keras_accuracy"], found["test_accuracy"], found["agreement"]) == (1.0, 0.75, 0.75)
+    assert found["class_drops"] == {"a": 0.0, "b": 0.5}
+
+
+def test_targets(exported, classifier, train_split):
+    out, _ = exported
+    uint8 = (out / "model_int8.tflite").read_bytes()
+    int8 = convert(classifier, ["int8"], calibration=train_split.images, input_dtype="int8")["int8"]
+    ok = {(kind, target): judge(file, target)["ok"] for kind, file in (("u", uint8), ("i", int8)) for target in TARGETS}
+    assert ok == {
+        ("u", "android"): True,
+        ("u", "microcontroller"): False,
+        ("u", "web"): True,
+        ("i", "android"): True,
+        ("i", "microcontroller"): True,
+        ("i", "web"): False,
+    }
+
+
+def test_target_that_takes_no_file(classifier, test_split, tmp_path):
+    with pytest.raises(GateError, match=r"microcontroller takes none.*uint8"):
+        export(classifier, tmp_path / "e", formats=["float32"], proof=test_split, targets=["microcontroller"])
+    assert (tmp_path / "e" / "model_float32.json").exists()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"targets": ["toaster"]}, "toaster"),
+        ({"class_names": ["a", "b"]}, "2 class names"),
+        ({"class_names": ["a", "b", "c\nd"]}, "one line"),
+        ({"tolerance": 2}, "tolerance"),
+        ({"formats": ["int8"]}, "calibration"),
+        ({"formats": ["onnx"]}, "onnx"),
+    ],
+)
+def test_wrong_arguments_write_nothing(classifier, test_split, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        export(classifier, tmp_path / "e", **{"formats": ["float32"], "proof": test_split, **options})
+    assert not (tmp_path / "e").exists()
+
+
+def test_nan_is_refused(classifier, test_split, tmp_path):
+    broken = keras.models.clone_model(classifier)
+    broken.get_layer("logits").bias.assign([np.nan] * 3)
+    with pytest.raises(InputError, match="NaN"):
+        export(broken, tmp_path / "e", formats=["float32"], proof=test_split)

@@ -1,0 +1,210 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.errors import InputError, KerasTransferError
+from keras_transfer.litert import convert, open_litert, read_flatbuffer
+from keras_transfer.litert import convert as converting
+from keras_transfer.litert.conversion import convert_here
+
+INPUT_SCALE = 2 / 255
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "dynamic", "int8"])
+def test_contract(files, trained, pictures, name):
+    info = read_flatbuffer(files[name])
+    image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    assert (image.shape, image.dtype) == ((1, 32, 32, 3), "uint8")
+    assert (output.shape, output.dtype) == ((1, 3), "uint8" if name == "int8" else "float32")
+    assert not any(tensor.dynamic for tensor in info.tensors)
+    assert not any(operator.custom for operator in info.operators)
+    expected = trained.predict(pictures.astype("float32"), verbose=0)
+    actual = open_litert(files[name]).predict(pictures)
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(actual, expected, atol={"float32": 1e-5, "float16": 5e-3}.get(name, 0.08))
+    assert np.mean(actual.argmax(1) == expected.argmax(1)) >= 0.95
+
+
+def test_int8_is_integer_throughout_and_folds_preprocessing_and_batch_norm(files):
+    info = read_flatbuffer(files["int8"])
+    counts = info.counts()
+    assert set(counts) <= {"CONV_2D", "DEPTHWISE_CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX", "QUANTIZE"}
+    assert counts["QUANTIZE"] == 2  # uint8 to int8 and back, each a pure shift of 128
+    assert not any(t.dtype.startswith("float") for t in info.tensors)
+    image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    assert image.scale == pytest.approx((INPUT_SCALE,), rel=1e-6)
+    assert image.zero_point[0] in (127, 128)
+    shifted = info.tensors[info.operators[0].outputs[0]]
+    assert (shifted.scale, shifted.zero_point[0]) == (image.scale, image.zero_point[0] - 128)
+    assert (output.scale, output.zero_point) == ((1 / 256,), (0,))
+
+
+def test_int8_input_for_microcontrollers(files, trained, pictures):
+    content = convert(trained, ["int8"], calibration=pictures, input_dtype="int8")["int8"]
+    info = read_flatbuffer(content)
+    image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    assert (image.dtype, output.dtype) == ("int8", "int8")
+    assert (output.scale, output.zero_point) == ((1 / 256,), (-128,))
+    assert "QUANTIZE" not in info.counts()
+    np.testing.assert_array_equal(open_litert(content).predict(pictures), open_litert(files["int8"]).predict(pictures))
+
+
+def test_input_without_one_scale_spans_exactly_the_pixels(pictures):
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling([0.01, 0.02, 0.03], [-1.0, -1.5, -2.0])(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(x))
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
+    image = open_litert(convert(model, ["int8"], calibration=pictures[:, :, :, :] // 2)["int8"]).inputs[0]
+    assert (image.scale, image.zero_point) == ((1.0,), (0,))
+
+
+@pytest.mark.parametrize("scale, offset", [(1 / 255, 0.0), (1 / 127.5, -1.0), (1 / 255, -0.3)])
+def test_folded_first_layer_sees_what_keras_sees(pictures, scale, offset):
+    """Each output is off by no more than half a step of the input through the (positive) weights, and of its own."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(scale, offset)(inputs)
+    layer = keras.layers.Conv2D(4, 3, kernel_initializer=keras.initializers.RandomUniform(0.5, 1.0))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(layer(x)))
+    content = convert(model, ["int8"], calibration=pictures)["int8"]
+    opened = open_litert(content)
+    assert opened.inputs[0].scale == pytest.approx((scale,), rel=1e-5)
+    assert abs(opened.inputs[0].zero_point[0] + offset / scale) <= 0.51
+    half_a_step = 0.5 * scale * layer.kernel.numpy().sum(axis=(0, 1, 2)).max()
+    errors = opened.predict(pictures) - model.predict(pictures.astype("float32"), verbose=0)
+    assert np.abs(errors).max() < 1.2 * half_a_step + 2 * opened.outputs[0].scale[0]
+
+
+def test_several_outputs_keep_their_order(trained, pictures):
+    maps = [layer for layer in trained.layers if isinstance(layer, keras.layers.ReLU)]
+    prefix = keras.Model(trained.input, [maps[-1].output, trained.layers[-3].output, maps[0].output])
+    opened = open_litert(convert(prefix, ["float32"])["float32"])
+    expected = prefix.predict(pictures[:9].astype("float32"), verbose=0)
+    rows = list(opened.map(pictures[:9]))
+    assert [out.shape for out in rows[0]] == [out.shape[1:] for out in expected]
+    for position, out in enumerate(expected):
+        np.testing.assert_allclose(np.stack([row[position] for row in rows]), out, atol=1e-5)
+
+
+def test_per_tensor_dense(trained, pictures, files):
+    def dense_scales(content):
+        info = read_flatbuffer(content)
+        [dense] = [operator for operator in info.operators if operator.name == "FULLY_CONNECTED"]
+        return len(info.tensors[dense.inputs[1]].scale)
+
+    assert dense_scales(files["int8"]) == 3
+    assert dense_scales(convert(trained, ["int8"], calibration=pictures, per_tensor_dense=True)["int8"]) == 1
+
+
+def test_same_model_same_bytes(trained, pictures, files):
+    assert convert(trained, ["int8"], calibration=pictures) == {"int8": files["int8"]}
+
+
+class Doubling(keras.layers.Layer):
+    """A class that the converting process cannot know."""
+
+    def call(self, x):
+        return 2 * x
+
+
+def test_classes_of_the_users_program_are_converted_here(pictures):
+    inputs = keras.Input((32, 32, 3))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(Doubling()(inputs)))
+    actual = open_litert(convert(model, ["float32"])["float32"]).predict(pictures[:2])
+    np.testing.assert_allclose(actual, model.predict(pictures[:2].astype("float32"), verbose=0), rtol=1e-5)
+
+
+def test_operators_that_litert_lacks_are_named():
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(keras.ops.erfinv(inputs / 300)))
+    with pytest.raises(InputError, match="Erfinv"):
+        convert(model, ["float32"])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"formats": ["float64"]}, "float64"),
+        ({"formats": "int8"}, "list"),
+        ({"formats": ["int8"]}, "calibration"),
+        ({"formats": ["int8"], "calibration": np.zeros((2, 16, 16, 3), "uint8")}, "16"),
+        ({"formats": ["int8"], "calibration": np.zeros((2, 32, 32, 3), "float32")}, "float32"),
+        ({"formats": ["float32"], "input_dtype": "float32"}, "input_dtype"),
+    ],
+)
+def test_wrong_arguments(trained, arguments, message):
+    with pytest.raises(InputError, match=message):
+        convert(trained, **arguments)
+
+
+def test_size_must_be_fixed():
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D()])
+    with pytest.raises(InputError, match="fixed size"):
+        convert(model, ["float32"])
+
+
+def test_worker_is_kept_renewed_and_replaced(trained, monkeypatch):
+    worker = converting_worker()
+    convert(trained, ["float32"])
+    assert converting_worker() is worker
+    monkeypatch.setattr(module(), "_RENEW_AFTER", 1)
+    convert(trained, ["float32"])
+    renewed = converting_worker()
+    assert renewed is not worker and worker.process.poll() is not None
+    renewed.process.kill()
+    renewed.process.wait()
+    assert convert(trained, ["float32"])["float32"][4:8] == b"TFL3"
+
+
+def test_worker_that_dies_says_its_last_words(trained, monkeypatch):
+    worker = module()._running()
+    worker.ask({"folder": "nowhere", "options": {"formats": []}})
+    worker.process.kill()
+    monkeypatch.setattr(module(), "_running", lambda: worker)
+    with pytest.raises(KerasTransferError, match="code -9"):
+        convert(trained, ["float32"])
+    monkeypatch.undo()
+    module().close()
+
+
+def module():
+    from importlib import import_module
+
+    return import_module("keras_transfer.litert.convert")
+
+
+def converting_worker():
+    return module()._worker or module()._running()
+
+
+def test_here_and_in_the_worker_are_the_same(trained, files):
+    assert convert_here(trained, ["float32"])["float32"][4:8] == b"TFL3"
+    assert callable(converting)
+
+
+@pytest.mark.timeout(300)
+def test_mobilenet_v2_operators(pictures):
+    random = np.random.default_rng(0)
+    inputs = keras.Input((96, 96, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    body = keras.applications.MobileNetV2(input_tensor=x, alpha=0.35, weights=None, classes=5)
+    for layer in body.layers:  # as if trained: fresh statistics would let the values grow from block to block
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_variance.assign(random.uniform(0.05, 0.3, layer.moving_variance.shape))
+    model = keras.Model(inputs, body.output)
+    images = random.integers(0, 256, (8, 96, 96, 3), dtype=np.uint8)
+    content = convert(model, ["int8"], calibration=images)["int8"]
+    info = read_flatbuffer(content)
+    assert info.counts() == {
+        "CONV_2D": 35,
+        "DEPTHWISE_CONV_2D": 17,
+        "ADD": 10,
+        "QUANTIZE": 2,
+        "MEAN": 1,
+        "FULLY_CONNECTED": 1,
+        "SOFTMAX": 1,
+    }
+    for operator in info.operators:
+        if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            weights = info.tensors[operator.inputs[1]]
+            assert len(weights.scale) == weights.shape[weights.axis]
