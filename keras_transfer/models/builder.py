@@ -83,7 +83,7 @@ def build_classifier(
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(1 if binary else count, name="logits")(x)
     x = keras.layers.Activation("sigmoid" if binary or multi_label else "softmax", name="predictions")(x)
-    model = keras.Model(body.inputs, x, name=body.name if handle is not None else row.name)
+    model = keras.Model(body.inputs[0], x, name=body.name if handle is not None else row.name)
     compile_classifier(model, label_smoothing=label_smoothing, multi_label=multi_label)
     return model
 
@@ -155,7 +155,7 @@ def build_imagenet_classifier(
     if weights not in (None, "none"):
         load_pretrained(body, row, weights, alpha, max(height, width), include_top=True)
     outputs = keras.layers.Activation("softmax", name="probabilities")(body.output)
-    return keras.Model(body.inputs, outputs, name=f"{row.name}_imagenet")
+    return keras.Model(body.inputs[0], outputs, name=f"{row.name}_imagenet")
 
 
 def logits_of(model: keras.Model) -> Any:

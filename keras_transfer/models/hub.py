@@ -16,7 +16,7 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_transfer.errors import InputError, require
-from keras_transfer.models.loading import first_line
+from keras_transfer.models.loading import in_one_line
 
 # Calls of a function inside the graph are marked stateful, whatever the function does; its own operations are checked.
 _CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "If", "Case", "NoOp", "Placeholder"}
@@ -100,7 +100,7 @@ def hub_backbone(handle: str, height: int, width: int) -> keras.Model:
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:
-        raise InputError(f"{handle} cannot be loaded as a SavedModel: {first_line(error)}") from error
+        raise InputError(f"{handle} cannot be loaded as a SavedModel: {in_one_line(error)}") from error
     graph, input_name, output_name, features = _freeze(loaded, handle, height, width)
     pixels = keras.Input((height, width, 3), name="image", dtype="float32")
     scaled = keras.layers.Rescaling(1 / 255, name="preprocessing")(pixels)
@@ -120,7 +120,7 @@ def _resolve(handle: str) -> Path:
         return Path(tensorflow_hub.resolve(handle))
     except Exception as error:
         raise InputError(
-            f"{handle} cannot be downloaded ({first_line(error)}): fetch it as a SavedModel on a connected machine, "
+            f"{handle} cannot be downloaded ({in_one_line(error)}): fetch it as a SavedModel on a connected machine, "
             "unpack it, and give `hub:` and the folder."
         ) from error
 
@@ -131,23 +131,25 @@ def _freeze(loaded: Any, handle: str, height: int, width: int) -> tuple[bytes, s
     attempts: list[Callable[[Any], Any]] = []
     if callable(loaded):
         attempts += [lambda pictures: loaded(pictures, training=False), lambda pictures: loaded(pictures)]
-    for signature in getattr(loaded, "signatures", {}).values():
-        names = list(signature.structured_input_signature[1])
-        if len(names) == 1:
-            attempts.append(lambda pictures, call=signature, name=names[0]: call(**{name: pictures}))
+    attempts += [by_name for by_name in map(_one_input, getattr(loaded, "signatures", {}).values()) if by_name]
     reason = "it has neither a call nor a signature with one input"
     for attempt in attempts:
         try:
             function = tf.function(lambda pictures, call=attempt: _vector(call(pictures)), autograph=False)
             concrete = function.get_concrete_function(specification)
         except Exception as error:
-            reason = first_line(error)
+            reason = in_one_line(error)
             continue
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
         output = frozen.outputs[0]
         graph = frozen.graph.as_graph_def().SerializeToString()
         return graph, frozen.inputs[0].name, output.name, int(output.shape[-1])
     raise InputError(f"{handle} gives no feature vector of pictures {height} x {width}: {reason}")
+
+
+def _one_input(signature: Any) -> Callable[[Any], Any] | None:
+    names = list(signature.structured_input_signature[1])
+    return (lambda pictures: signature(**{names[0]: pictures})) if len(names) == 1 else None
 
 
 def _vector(outputs: Any) -> Any:

@@ -1,5 +1,6 @@
 """Opening a `.keras` file from anywhere: in safe mode, and with one sentence where it cannot be."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -29,11 +30,14 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # no
     if not path.is_file():
         raise InputError(f"There is no model file {path}.")
     try:
-        return keras.saving.load_model(path, compile=compile, safe_mode=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Keras warns of before it raises; the error says it all
+            return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
-        raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {first_line(error)}") from error
+        raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {in_one_line(error)}") from error
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def in_one_line(error: Exception, limit: int = 400) -> str:
+    """What an error says, on one line of at most `limit` letters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[:limit] + "..."

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.models.backbones import Backbone
-from keras_transfer.models.loading import first_line, load_model
+from keras_transfer.models.loading import in_one_line, load_model
 from keras_transfer.models.preprocessing import NAME as PREPROCESSING
 from keras_transfer.models.preprocessing import STD, preprocessing_layer
 
@@ -95,7 +95,7 @@ def _download(row: Backbone, alpha: float | None, side: int, include_top: bool) 
         cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
         if address is None:
             raise InputError(
-                f"The ImageNet weights of {row.name} cannot be loaded ({first_line(error)}): delete their file in "
+                f"The ImageNet weights of {row.name} cannot be loaded ({in_one_line(error)}): delete their file in "
                 f"{cache} and try again, or give the path of another as `weights`."
             ) from error
         raise InputError(
