@@ -23,7 +23,8 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def answer(*arguments: object) -> Any:
     done = command(*arguments, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     return json.loads(done.stdout)
 
 
