@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Collection
+from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_transfer.litert import FileInfo, read_flatbuffer
+from keras_transfer.litert import FileInfo, OperatorInfo, read_flatbuffer
 
 
 class LayerError(NamedTuple):
@@ -21,7 +22,7 @@ class LayerError(NamedTuple):
 def diagnose(
     float_file: bytes, int8_file: bytes, images: np.ndarray, layer_names: Collection[str] = ()
 ) -> list[LayerError]:
-    """Compares every intermediate tensor that both files hold under the same name.
+    """Compares every intermediate tensor that both files hold.
 
     Args:
         float_file: the float32 file of a model, made by this process.
@@ -33,14 +34,7 @@ def diagnose(
         The layers in descending order of their error.
     """
     reference, quantized = read_flatbuffer(float_file), read_flatbuffer(int8_file)
-    names = {reference.tensors[i].name: i for operator in reference.operators for i in operator.outputs}
-    pairs = []
-    for operator in quantized.operators:
-        for index in operator.outputs:
-            tensor = quantized.tensors[index]
-            same = names.get(tensor.name)
-            if same is not None and tensor.scale and reference.tensors[same].shape == tensor.shape:
-                pairs.append((operator, index, same))
+    pairs = _pairs(reference, quantized)
     difference, power = np.zeros(len(pairs)), np.zeros(len(pairs))
     run_float, run_int8 = _Intermediates(float_file, reference), _Intermediates(int8_file, quantized)
     for image in images:
@@ -62,6 +56,38 @@ def diagnose(
         for operator, index, _ in pairs
     ]
     return sorted(found, key=lambda layer: -layer.error)
+
+
+def _pairs(reference: FileInfo, quantized: FileInfo) -> list[tuple[OperatorInfo, int, int]]:
+    """(int8 operator, its output, the same tensor in the float file).
+
+    Tensors are the same where their names are; the converter names some after what it fused, which differs between
+    files, so what is left is paired by operator and shape in the order of computation.
+    """
+
+    def outputs(info: FileInfo) -> list[tuple[OperatorInfo, int]]:
+        return [(operator, index) for operator in info.operators for index in operator.outputs]
+
+    names = {reference.tensors[index].name: index for _, index in outputs(reference)}
+    taken, pairs, left = set(), [], []
+    for operator, index in outputs(quantized):
+        tensor = quantized.tensors[index]
+        same = names.get(tensor.name)
+        if not tensor.scale:
+            continue
+        if same is not None and reference.tensors[same].shape == tensor.shape:
+            pairs.append((operator, index, same))
+            taken.add(same)
+        else:
+            left.append((operator, index))
+    others = [(operator, index) for operator, index in outputs(reference) if index not in taken]
+    keys = [
+        [(o.name, info.tensors[i].shape) for o, i in rest] for info, rest in ((quantized, left), (reference, others))
+    ]
+    for block in SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks():
+        for step in range(block.size):
+            pairs.append((*left[block.a + step], others[block.b + step][1]))
+    return sorted(pairs, key=lambda pair: pair[0].index)
 
 
 class _Intermediates:

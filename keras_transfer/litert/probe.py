@@ -34,7 +34,10 @@ def probe(content: bytes) -> None:
     """
     global _process
     with _lock:
-        process = _process if _process is not None and _process.poll() is None else _start()
+        if _process is not None and _process.poll() is not None:
+            _end(_process)
+            _process = None
+        process = _process or _start()
         _process = None  # until it has answered: after an interrupt it must not be asked again
         assert process.stdin is not None and process.stdout is not None
         answer = b""

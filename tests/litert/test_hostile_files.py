@@ -20,9 +20,8 @@ def mutate(content: bytes, random: np.random.Generator, other: bytes) -> bytes:
             data[where] = random.integers(0, 256, len(where))
         case 1:  # in the tables, which lie at both ends
             where = random.integers(0, 400, int(random.integers(1, 8)))
-            data[np.where(random.random(len(where)) < 0.5, where, len(data) - 1 - 6 * where)] ^= 1 << random.integers(
-                0, 8
-            )
+            where = np.where(random.random(len(where)) < 0.5, where, len(data) - 1 - 6 * where)
+            data[where] ^= np.uint8(1 << random.integers(0, 8))
         case 2:
             data = data[:start]
         case 3:
@@ -34,7 +33,7 @@ def mutate(content: bytes, random: np.random.Generator, other: bytes) -> bytes:
     return data.tobytes()
 
 
-def test_300_mutated_files(files, pictures, tmp_path, record_property):
+def test_300_mutated_files(files, pictures, tmp_path):
     random = np.random.default_rng(0)
     names = ["a", "b", "c"]
     sources = [write_labels(files[name], names) for name in ("int8", "float32", "dynamic")]
@@ -52,7 +51,7 @@ def test_300_mutated_files(files, pictures, tmp_path, record_property):
         except InputError as error:
             assert "\n" not in str(error)
             outcomes["refused"] += 1
-    record_property("outcomes", outcomes)
+    print(outcomes)  # the rates, for `pytest -s`
     assert min(outcomes.values()) > 30
 
 
