@@ -94,13 +94,12 @@ def read(path: str | Path) -> bytes:
     """Returns the bytes of a file, or says why they cannot be had."""
     path = Path(path)
     try:
-        if not path.exists():
-            raise InputError("no such file")
-        if not path.is_file():  # opening a pipe would wait for ever
-            raise InputError("not a regular file")
-        return path.read_bytes()
+        if path.is_file():
+            return path.read_bytes()
+        reason = "not a regular file" if path.exists() else "no such file"  # opening a pipe would wait for ever
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    raise InputError(reason)
 
 
 def decode(content: bytes, image_size: int | tuple[int, int] | None = None) -> Picture:

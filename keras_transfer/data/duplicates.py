@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from keras_transfer.data.parallel import ordered, workers
 from keras_transfer.data.splits import merge
@@ -103,7 +103,7 @@ def similarity(one: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def _unit(pictures: np.ndarray) -> np.ndarray:
     """Rows of zero mean and length 1; of zeros where a picture is flat."""
-    flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+    flat = pictures.reshape(len(pictures), int(np.prod(pictures.shape[1:]))).astype(np.float32)
     flat = flat - flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
     # A standard deviation under one gray level is noise and rounding, no picture.

@@ -59,7 +59,7 @@ def assign(
         InputError: a class has fewer clusters than there are splits.
 
     >>> assign([[0], [1], [2]], ["a", "b", "c"], [0, 0, 0], {"test": 0.5, "train": 0.5}, 0, ["cat"])
-    ['train', 'test', 'train']
+    ['test', 'train', 'train']
     """
     bounds: dict[str, tuple[float, float]] = {}
     start = 0.0

@@ -3,7 +3,9 @@
 Everything downstream then works on files: one way to hash, check, split and decode.
 """
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,11 +71,19 @@ def from_dataset(dataset: Any) -> Listing:
     return spool.listing("the tf.data.Dataset", stacked)
 
 
-class _Spool:
-    """A temporary folder of numbered pictures, removed when nothing refers to it any more."""
+class _Folder:
+    """A temporary folder, removed when nothing refers to it any more (and without the warning of Python's own)."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="keras_transfer_", ignore_cleanup_errors=True)
+        self.path = Path(tempfile.mkdtemp(prefix="keras_transfer_"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+class _Spool:
+    """Writes numbered pictures into a temporary folder."""
+
+    def __init__(self) -> None:
+        self.folder = _Folder()
         self.paths: list[Path] = []
         self.splits: list[str] = []
         self.largest, self.fractions = 0.0, False
@@ -83,7 +93,7 @@ class _Spool:
 
         def save(item: tuple[int, tuple[np.ndarray | bytes, str]]) -> tuple[Path, str]:
             number, (picture, split) = item
-            stem = Path(self.folder.name) / f"{number:07d}"
+            stem = self.folder.path / f"{number:07d}"
             if isinstance(picture, bytes) and (format_ := sniff(picture)) in _SUFFIX:
                 path = stem.with_suffix(_SUFFIX[format_])
                 path.write_bytes(picture)
