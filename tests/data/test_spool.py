@@ -1,4 +1,6 @@
 import gc
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -126,8 +128,13 @@ def test_tf_data_that_will_not_do(images: np.ndarray) -> None:
             load_images(dataset)
 
 
-def test_tensorflow_datasets_keeps_their_bytes_names_and_splits(tmp_path: Path) -> None:
+def test_tensorflow_datasets_keeps_their_bytes_names_and_splits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
+    # TensorFlow Datasets 4.9.10 imports this backport in order to write, and does not ask for it.
+    for module in ("importlib.resources", "importlib.resources.abc"):
+        monkeypatch.setitem(sys.modules, module.replace(".", "_", 1), import_module(module))
     contents = [encoded(photograph(i)) for i in range(30)]
 
     def side(start: int, stop: int) -> tf.data.Dataset:
