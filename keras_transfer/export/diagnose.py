@@ -81,10 +81,9 @@ def _pairs(reference: FileInfo, quantized: FileInfo) -> list[tuple[OperatorInfo,
         else:
             left.append((operator, index))
     others = [(operator, index) for operator, index in outputs(reference) if index not in taken]
-    keys = [
-        [(o.name, info.tensors[i].shape) for o, i in rest] for info, rest in ((quantized, left), (reference, others))
-    ]
-    for block in SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks():
+    ours = [(operator.name, quantized.tensors[index].shape) for operator, index in left]
+    theirs = [(operator.name, reference.tensors[index].shape) for operator, index in others]
+    for block in SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks():
         for step in range(block.size):
             pairs.append((*left[block.a + step], others[block.b + step][1]))
     return sorted(pairs, key=lambda pair: pair[0].index)
