@@ -28,16 +28,19 @@ QUICK = (
 )
 
 
+# For tests that build each network several times.
+LIGHT = ("mobilenet_v3_small", "efficientnet_b0", "vgg16", "densenet121", "convnext_tiny")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Gives a test with the argument `any_row` all rows (cheap tests), one with `row` all, but few by default."""
-    if "any_row" in metafunc.fixturenames:
-        metafunc.parametrize("any_row", BACKBONES.values(), ids=BACKBONES)
-    if "row" in metafunc.fixturenames:
-        cases = [
-            pytest.param(row, id=name, marks=() if name in QUICK else pytest.mark.slow)
-            for name, row in BACKBONES.items()
-        ]
-        metafunc.parametrize("row", cases)
+    """Gives a test with the argument `any_row` all rows; with `row` or `light_row` all too, but few by default."""
+    for argument, default in (("any_row", tuple(BACKBONES)), ("row", QUICK), ("light_row", LIGHT)):
+        if argument in metafunc.fixturenames:
+            cases = [
+                pytest.param(row, id=name, marks=() if name in default else pytest.mark.slow)
+                for name, row in BACKBONES.items()
+            ]
+            metafunc.parametrize(argument, cases)
 
 
 @pytest.fixture(autouse=True)

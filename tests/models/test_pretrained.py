@@ -35,7 +35,8 @@ def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
 
 
-def test_flat_graph_is_the_network_of_keras_on_its_preprocessing(row, tmp_path, pixels):
+def test_flat_graph_is_the_network_of_keras_on_its_preprocessing(light_row, tmp_path, pixels):
+    row = light_row
     alpha = min(row.alphas, default=None)
     shape = (row.min_size, row.min_size, 3)
     theirs = shaken(construct(row, alpha, weights=None, include_top=False, input_shape=shape))
@@ -53,8 +54,13 @@ def test_flat_graph_is_the_network_of_keras_on_its_preprocessing(row, tmp_path, 
         assert_same(features(ours, pictures), expected.mean(axis=(1, 2)))
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "resnet50", "mobilenet_v3_small"])
-@pytest.mark.parametrize("kind", ["with_top.weights.h5", "with_top.h5", "notop.h5", "ours.keras", "ours.weights.h5"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("mobilenet", f"{what}{suffix}") for what in ("with_top", "notop") for suffix in (".weights.h5", ".h5")),
+        *((name, f"ours{suffix}") for name in ("mobilenet", "vgg16") for suffix in (".keras", ".weights.h5")),
+    ],
+)
 def test_every_kind_of_file_gives_the_same_classifier(name, kind, tmp_path, pixels):
     row = BACKBONES[name]
     alpha = min(row.alphas, default=None)
@@ -69,7 +75,7 @@ def test_every_kind_of_file_gives_the_same_classifier(name, kind, tmp_path, pixe
         ours = build_classifier(name, 5, weights=tmp_path / "notop.weights.h5", alpha=alpha, image_size=32)
         ours.save(path) if kind.endswith(".keras") else ours.save_weights(path)
     else:
-        source.save_weights(path)
+        source.save_weights(path) if path.name.endswith(".weights.h5") else source.save(path)  # the latter is Keras 2's
     assert_same(features(build_classifier(name, 2, weights=path, alpha=alpha, image_size=size), pictures), expected)
 
 
@@ -139,15 +145,13 @@ def test_files_of_another_kind_are_refused(tmp_path):
 
 
 @pytest.mark.photos
-@pytest.mark.parametrize(("name", "size", "alpha", "least"), [("mobilenet", 128, 0.25, 0.40)])
-def test_with_top_weights_recognize_photographs(name, size, alpha, least, shared_data, shared_weights):
-    from PIL import Image
+def test_with_top_weights_recognize_photographs(shared_data, shared_weights):
+    from PIL import Image, ImageOps
 
+    # The weights' own figure (0.452) is for a crop; squashed to a square the same photographs give 0.381.
     files = sorted((shared_data / "photos1000").iterdir())
-    photos = [
-        np.asarray(Image.open(file).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)) for file in files
-    ]
-    path = shared_weights / f"{name}_{alpha}_{size}_imagenet.weights.h5"
-    model = build_imagenet_classifier(name, weights=path, image_size=size, alpha=alpha)
+    photos = [np.asarray(ImageOps.fit(Image.open(file).convert("RGB"), (128, 128))) for file in files]
+    path = shared_weights / "mobilenet_0.25_128_imagenet.weights.h5"
+    model = build_imagenet_classifier("mobilenet", weights=path, image_size=128, alpha=0.25)
     top1 = model.predict(np.stack(photos).astype("float32"), batch_size=100, verbose=0).argmax(axis=1)
-    assert (top1 == np.arange(1000)).mean() > least
+    assert (top1 == np.arange(1000)).mean() > 0.40
