@@ -73,8 +73,7 @@ class Recipe(_Strict):
     gradual: bool = False
     label_smoothing: _Fraction = 0.0
     class_weights: bool = True
-    augmentation: str = "auto"
-    mix: Literal["mixup", "cutmix"] | None = None
+    augmentation: str | dict[str, bool | float | str] = "auto"
     views: _Count | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 

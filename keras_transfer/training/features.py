@@ -202,7 +202,10 @@ def keras_engine(prefix: keras.Model) -> Engine:
     """Runs `prefix` as a TensorFlow graph, in batches."""
     import tensorflow as tf
 
-    call = tf.function(lambda images: prefix(tf.cast(images, tf.float32), training=False), reduce_retracing=True)
+    @tf.function(reduce_retracing=True, jit_compile=False)
+    def call(images: Any) -> list[Any]:
+        return list(tf.nest.flatten(prefix(tf.cast(images, tf.float32), training=False)))
+
     size = 32
 
     def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:

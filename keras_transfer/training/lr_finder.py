@@ -86,7 +86,7 @@ def find_learning_rate(
     sweep = _Sweep(rates)
     repeated = dataset.repeat() if hasattr(dataset, "repeat") else dataset
     try:
-        model.fit(repeated, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[sweep])
+        model.fit(repeated, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0, callbacks=[sweep])
     finally:
         model.set_weights(weights)
         model.compile_from_config(compiled)  # a fresh optimizer: the sweep has filled the old one's state

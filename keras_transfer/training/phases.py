@@ -83,6 +83,7 @@ def train_phase(
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=phase.epochs,
+            shuffle=False,  # the batches come in an order of their own
             callbacks=callbacks,
             verbose=0,
         )

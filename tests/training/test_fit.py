@@ -1,0 +1,203 @@
+"""Training as a whole: it learns, never ends worse, resumes, and leaves alone what is frozen."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_transfer as kt
+from keras_transfer.errors import InputError
+from keras_transfer.recipe import Phase
+from keras_transfer.training.features import compute_features, keras_engine, litert_engine
+
+HEAD = Phase(name="frozen", epochs=6, learning_rate=0.02, batch_size=16)
+TOP = Phase(name="fine-tuning", stages=1, epochs=4, learning_rate=0.003, batch_size=16, schedule="cosine", warmup=0.2)
+
+
+def weights_of(model, kind=None):
+    return [w for layer in model.layers if kind is None or isinstance(layer, kind) for w in layer.get_weights()]
+
+
+def same(left, right):
+    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def learns(history):
+    """Whether the training loss fell: what random frozen features allow."""
+    return history.rows[-1]["loss"] < 0.99 * history.rows[0]["loss"]
+
+
+def accuracy(model, split):
+    return float((model.predict(split.pixels(32).astype("float32"), verbose=0).argmax(1) == split.labels).mean())
+
+
+def test_feature_extraction_trains_the_head_alone(model, data):
+    before = [layer.get_weights() for layer in model.layers[:-2]]
+    history = kt.fit(model, data, strategy="feature-extraction", phases=[HEAD], augmentation="none")
+    assert all(same(old, layer.get_weights()) for old, layer in zip(before, model.layers, strict=False))
+    assert learns(history) and history.kept == "frozen"
+    assert [row["epoch"] for row in history.rows] == list(range(1, len(history.rows) + 1))
+
+
+def test_fine_tuning_changes_the_top_and_no_batchnorm_statistics(model, data):
+    lowest, norms = model.get_layer("conv0").get_weights(), weights_of(model, keras.layers.BatchNormalization)
+    top = model.get_layer("conv2").get_weights()
+    history = kt.fit(model, data, phases=[HEAD, TOP], augmentation="light", views=3)
+    assert [phase.name for phase in history.phases] == ["frozen", "fine-tuning"]
+    assert same(lowest, model.get_layer("conv0").get_weights())
+    assert same(norms, weights_of(model, keras.layers.BatchNormalization))
+    assert history.kept == "frozen" or not same(top, model.get_layer("conv2").get_weights())
+
+
+def test_scratch_trains_everything_on_fresh_views(model, data):
+    phase = Phase(
+        name="scratch", stages="all", batchnorm=True, epochs=12, learning_rate=0.01, batch_size=16, patience=12
+    )
+    norms = weights_of(model, keras.layers.BatchNormalization)
+    kt.fit(model, data, strategy="scratch", phases=[phase], augmentation={"flip": True})
+    assert not same(norms, weights_of(model, keras.layers.BatchNormalization))
+    assert accuracy(model, data.test) > 0.6
+
+
+def test_gradual_unfreezing_moves_down(model, data):
+    phases = [HEAD, *(TOP.model_copy(update={"name": f"top {n}", "stages": n, "epochs": 1}) for n in (1, 2))]
+    assert [phase.name for phase in kt.fit(model, data, phases=phases, augmentation="none").phases] == [
+        "frozen",
+        "top 1",
+        "top 2",
+    ]
+
+
+def test_a_phase_that_does_not_help_is_rolled_back(model, data):
+    kt.fit(model, data, phases=[HEAD], augmentation="none")
+    learnt = model.get_weights()
+    harmful = TOP.model_copy(update={"learning_rate": 5.0, "schedule": "constant", "epochs": 1, "optimizer": "sgd"})
+    again = HEAD.model_copy(update={"learning_rate": 1e-9, "epochs": 1})
+    history = kt.fit(model, data, phases=[again, harmful], augmentation="none")
+    assert history.kept == "frozen" and "rolled back" in history.remarks[0]
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(learnt, model.get_weights(), strict=True))
+
+
+def test_the_same_seed_gives_the_same_weights(data):
+    from conftest import small_classifier
+
+    runs = []
+    for _ in range(2):
+        model = small_classifier()
+        kt.fit(model, data, phases=[HEAD, TOP], augmentation="light", views=2, seed=3)
+        runs.append(model.get_weights())
+    assert same(*runs)
+
+
+@pytest.mark.parametrize("mix", ["mixup", "cutmix"])
+def test_mixed_views_carry_mixed_labels(model, data, mix):
+    history = kt.fit(model, data, phases=[HEAD], augmentation={mix: 0.5}, views=3)
+    assert learns(history)
+
+
+def test_multi_label_and_single_sigmoid_heads(data):
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, activation="relu")(inputs))
+    pixels = np.concatenate([data.train.pixels(32), data.val.pixels(32)])
+    hot = np.stack([pixels.mean((1, 2))[:, i] > 128 for i in range(3)], 1).astype(int)
+    many = kt.load_images(pixels, labels=hot, val=0.2, test=0.2, class_names=["red", "green", "blue"])
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="sigmoid")(x))
+    assert many.multi_label and learns(kt.fit(model, many, phases=[HEAD], augmentation="none"))
+    two = kt.load_images(pixels, labels=hot[:, 0], val=0.2, test=0.2)
+    single = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(x))
+    assert learns(kt.fit(single, two, phases=[HEAD], augmentation="none"))
+
+
+def test_uneven_classes_are_weighed(data):
+    keep = np.concatenate([np.flatnonzero(data.train.labels == c)[: (30, 30, 6)[c]] for c in range(3)])
+    uneven = kt.load_images(
+        data.train.pixels(32)[keep], labels=[data.class_names[i] for i in data.train.labels[keep]], val=0.2, test=0.2
+    )
+    from keras_transfer.training.fit import _sample_weights
+
+    weights = _sample_weights(uneven)
+    sums = [weights[uneven.train.labels == c].sum() for c in range(3)]
+    assert np.allclose(sums, sums[0])
+
+
+def test_a_loss_that_is_not_a_number_is_one_sentence(model, data):
+    wild = HEAD.model_copy(update={"learning_rate": 10.0, "optimizer": "sgd", "epochs": 3})
+    model.get_layer("logits").set_weights([np.ones((24, 3), "float32"), np.full(3, np.nan, "float32")])
+    with pytest.raises(InputError, match="not a number"):
+        kt.fit(model, data, phases=[wild], augmentation="none")
+
+
+def test_data_of_other_classes_is_refused(data):
+    from conftest import small_classifier
+
+    with pytest.raises(InputError, match="5 outputs but the data 3 classes"):
+        kt.fit(small_classifier(5), data)
+
+
+def test_engines_agree(model, data):
+    prefix = keras.Model(model.input, [model.get_layer("bn1").output, model.layers[-3].output])
+    images = list(data.train.pixels(32)[:20])
+    plain = list(keras_engine(prefix)(images))
+    lite = list(litert_engine(prefix, images[0], plain[0])(images))
+    for left, right in zip(plain, lite, strict=True):
+        assert [a.shape for a in left] == [b.shape for b in right]
+        assert all(np.abs(a - b).max() < 1e-4 for a, b in zip(left, right, strict=True))
+
+
+def test_features_are_computed_once_and_follow_the_weights(model, data, monkeypatch):
+    import sys
+
+    module = sys.modules["keras_transfer.training.features"]
+    calls = []
+    real = module.choose_engine
+    monkeypatch.setattr(module, "choose_engine", lambda *a: calls.append(a) or real(*a))
+    tensor = model.layers[-4].output
+    first = np.asarray(compute_features(model, [tensor], data.val)["tensor0"])
+    assert np.array_equal(first, compute_features(model, [tensor], data.val)["tensor0"]) and len(calls) == 1
+    expected = keras.Model(model.input, tensor).predict(data.val.pixels(32).astype("float32"), verbose=0)
+    assert np.abs(first - expected).max() < 2e-3 * np.abs(expected).max()
+    model.get_layer("conv0").set_weights([w * 1.01 for w in model.get_layer("conv0").get_weights()])
+    compute_features(model, [tensor], data.val)
+    assert len(calls) == 2
+
+
+PROGRAM = """
+    import os, signal, sys
+    sys.path.insert(0, {tests!r})
+    from pathlib import Path
+    import numpy as np
+    import keras_transfer as kt
+    from conftest import small_classifier, textures
+    from test_fit import HEAD, TOP
+    images, labels = textures(30)
+    data = kt.load_images(images, labels=labels, val=0.2, test=0.2)
+    model, seen, limit = small_classifier(), [], int(sys.argv[2])
+    def on_epoch(phase, row):
+        seen.append(row)
+        if len(seen) == limit:
+            os.kill(os.getpid(), signal.SIGKILL)
+    folder = Path(sys.argv[1])
+    kt.fit(model, data, phases=[HEAD, TOP], augmentation="light", views=2, checkpoints=folder, on_epoch=on_epoch)
+    np.savez(folder / "end.npz", *model.get_weights())
+"""
+
+
+def test_a_killed_fit_ends_as_the_undisturbed_one(tmp_path):
+    program = textwrap.dedent(PROGRAM.format(tests=str(Path(__file__).parent)))
+
+    def run(folder, limit):
+        return subprocess.run([sys.executable, "-c", program, str(folder), str(limit)], capture_output=True, text=True)
+
+    whole = run(tmp_path / "whole", 0)
+    assert whole.returncode == 0, whole.stderr[-2000:]
+    for limit in (3, 4):  # once in the head's phase; then in what is left, which ends in fine-tuning
+        assert run(tmp_path / "cut", limit).returncode == -signal.SIGKILL
+    rest = run(tmp_path / "cut", 0)
+    assert rest.returncode == 0, rest.stderr[-2000:]
+    with np.load(tmp_path / "whole" / "end.npz") as left, np.load(tmp_path / "cut" / "end.npz") as right:
+        assert all(np.array_equal(left[name], right[name]) for name in left.files)
