@@ -48,8 +48,8 @@ def test_row_is_plausible(any_row):
 def test_parameters_and_least_size(row, model_of):
     model = model_of(row)
     counted = sum(layer.count_params() for layer in backbone_layers(model) if layer.name != NAME)
-    # Of ConvNeXt the last normalization, after pooling, is the head's; it is 2 x 768 of 28 million.
-    assert counted / 1e6 == pytest.approx(row.parameters, abs=0.004)
+    # Of ConvNeXt the last normalization, after pooling, is the head's; 2 x 2048 parameters at most.
+    assert counted / 1e6 == pytest.approx(row.parameters, abs=0.005)
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "mobilenet-v2", "mobilenet_v2"])
