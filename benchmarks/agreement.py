@@ -1,6 +1,6 @@
 """How often float LiteRT files answer as the Keras model does, through `keras-transfer predict` on raw image files.
 
-    python benchmarks/agreement.py photos1000/ mobilenet_v2_1.0_224_imagenet.weights.h5 --backbone mobilenet_v2 --csv out.csv
+    python benchmarks/agreement.py photos1000/ imagenet.weights.h5 --backbone mobilenet_v2 --csv out.csv
 
 Builds the backbone with its ImageNet classifier, saves it as .keras, converts it, and predicts every file with each.
 """

@@ -2,8 +2,8 @@
 
     python benchmarks/kill_and_resume.py photos/ --kills 10 --csv out.csv -- --backbone mobilenet --image-size 128 ...
 
-Each kill comes after a random share of the time that the undisturbed job took, in a run and cache of its own; then the same
-command is run to its end. All figures of `result.json` but the seconds must be equal.
+Each kill comes after a random share of the time that the undisturbed job took, in a run and cache of its own; then
+the same command is run to its end. All figures of `result.json` but the seconds must be equal.
 """
 
 import argparse

@@ -150,7 +150,8 @@ def load_images(
     Args:
         source: a folder with a folder a class, or with `train/` `val/` `test/` of such; a `.csv` or `.parquet` with
             columns `path` (relative to the file's folder) and `label` or `class` (or `labels`, separated by `|`), and
-            maybe `split`; `"tfds:NAME"`, `"tfds:NAME:CONFIG"` or `"tfds:FOLDER"`; images as an array
+            maybe `split`; `"digits"`, scikit-learn's
+            handwritten digits; `"tfds:NAME"`, `"tfds:NAME:CONFIG"` or `"tfds:FOLDER"`; images as an array
             `[n, H, W, 3]`, `[n, H, W, 1]` or `[n, H, W]` in 0..255 with `labels=`, or the pair `(images, labels)`; a
             `tf.data.Dataset` of (image, label), batched or not.
         labels: for arrays only: class indices or names `[n]`, or one-hot or multi-hot `[n, classes]`.

@@ -15,6 +15,13 @@ from keras_transfer.errors import InputError
 MAX_PIXELS = 100_000_000
 """A picture whose header promises more pixels than this is refused before anything is allocated for it."""
 
+CROP = 0.875
+"""Of a picture that is resized, this share of the largest centred window of the wanted shape is used.
+
+This is how ImageNet networks are evaluated (He et al. 2015, https://arxiv.org/abs/1512.03385: 224 of 256 pixels), and
+what they were trained to expect: objects in their own proportions, at that scale. `benchmarks/geometry.py` measures it.
+"""
+
 FORMATS = "JPEG, PNG, WebP, BMP or GIF"
 EXTENSIONS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"),
@@ -47,9 +54,9 @@ def decode_image(source: str | Path | bytes, image_size: int | tuple[int, int] |
     """Decodes a JPEG, PNG, WebP, BMP or GIF (its first frame) to RGB pixels.
 
     EXIF rotation is obeyed. Grayscale, palette, CMYK and 16-bit pictures become 8-bit RGB; what is transparent shows
-    white. With `image_size` the whole picture is squashed to that size (aspect ratio not kept) with Pillow's
-    antialiased bilinear filter; a JPEG over twice as large is first reduced by 2, 4 or 8 while it is decoded, which
-    is many times faster for a camera's photographs.
+    white. With `image_size` the centre of the picture, `CROP` of the largest window of that shape, is resized with
+    Pillow's antialiased bilinear filter, unless the picture has that very size; a JPEG over twice as large is first
+    reduced by 2, 4 or 8 while it is decoded, which is many times faster for a camera's photographs.
 
     Args:
         source: the path of a file, or its bytes.
@@ -102,8 +109,11 @@ def read(path: str | Path) -> bytes:
     raise InputError(reason)
 
 
-def decode(content: bytes, image_size: int | tuple[int, int] | None = None) -> Picture:
-    """Decodes the bytes of a picture; as `decode_image`, and tells the format and the full size as well."""
+def decode(content: bytes, image_size: int | tuple[int, int] | None = None, whole: bool = False) -> Picture:
+    """Decodes the bytes of a picture; as `decode_image`, and tells the format and the full size as well.
+
+    With `whole` all of the picture is squashed to the size, for comparing pictures with each other.
+    """
     size = None if image_size is None else check_size(image_size)
     if not content:
         raise InputError("empty file")
@@ -111,7 +121,7 @@ def decode(content: bytes, image_size: int | tuple[int, int] | None = None) -> P
     if format_ not in _OPEN:
         raise InputError(f"not a {FORMATS} picture" + (f" but {format_}" if format_ else ""))
     try:
-        return _decode(content, format_, size)
+        return _decode(content, format_, size, whole)
     except InputError:
         raise
     except MemoryError as error:
@@ -170,13 +180,14 @@ _OPEN: dict[str, Any] = {
 }
 
 
-def _decode(content: bytes, format_: str, size: tuple[int, int] | None) -> Picture:
+def _decode(content: bytes, format_: str, size: tuple[int, int] | None, whole: bool) -> Picture:
     content = _CHECKS.get(format_, bytes)(content)
     with _OPEN[format_](io.BytesIO(content)) as image:
         width, height = image.size
         _check_pixels(width, height)
         if size is not None:
-            image.draft(None, (2 * max(size), 2 * max(size)))
+            least = int(2 * max(size) / CROP) + 1  # of the window, still twice what is wanted
+            image.draft(None, (least, least))
         image.load()
         orientation = _orientation(image.info.get("exif", b""))
         rgb = to_rgb(image)
@@ -185,8 +196,17 @@ def _decode(content: bytes, format_: str, size: tuple[int, int] | None) -> Pictu
         if orientation >= 5:
             width, height = height, width
     if size is not None and rgb.size != (size[1], size[0]):
-        rgb = rgb.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        box = None if whole else _window(rgb.size, size)
+        rgb = rgb.resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
     return Picture(np.asarray(rgb).copy(), format_, width, height)
+
+
+def _window(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The centred window (left, top, right, bottom) of a picture `(width, height)` for a size `(height, width)`."""
+    width = CROP * min(picture[0], picture[1] * size[1] / size[0])
+    height = width * size[0] / size[1]
+    left, top = (picture[0] - width) / 2, (picture[1] - height) / 2
+    return left, top, left + width, top + height
 
 
 def _check_pixels(width: int, height: int) -> None:

@@ -52,7 +52,7 @@ def examine_file(path: Path) -> Examined:
             raise InputError(f"mislabelled extension: {path.suffix} holds a {found}")
         if content and not found and path.suffix.lower() not in EXTENSIONS:
             raise InputError(f"not an image: neither name nor content is {FORMATS}")
-        picture = decode(content, THUMBNAIL)
+        picture = decode(content, THUMBNAIL, whole=True)
     except InputError as error:
         return Examined(sha256=sha256, problem=str(error))
     return Examined(sha256, picture.format, picture.width, picture.height, "", thumbnail(picture.pixels))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer import cache
+from keras_transfer.data.decode import CROP
 from keras_transfer.data.split import Split
 from keras_transfer.progress import track
 
@@ -22,7 +23,7 @@ def cached_pixels(split: Split, image_size: tuple[int, int]) -> cache.Arrays:
     Returns:
         The open cache entry: close it when done.
     """
-    key = cache.cache_key(version=1, pixels=cache.digest(split.hashes), size=list(image_size))
+    key = cache.cache_key(crop=CROP, pixels=cache.digest(split.hashes), size=list(image_size))
     found = cache.open_entry(key)
     if found is not None:
         return found

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
 from keras_transfer.export.latency import measure_latency
 from keras_transfer.export.targets import judge
@@ -16,7 +17,7 @@ from keras_transfer.progress import track
 
 _BATCH = 64
 _VERSIONS = ("tensorflow", "keras", "ai-edge-litert", "numpy", "keras-transfer")
-RESIZE = "the whole picture squashed to the size, Pillow's antialiased bilinear filter"
+RESIZE = f"the centred window of the input's shape, {CROP:.1%} of the largest, antialiased bilinear as in Pillow"
 
 
 def run_files(

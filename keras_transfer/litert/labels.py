@@ -147,7 +147,9 @@ def _metadata(height: int, width: int) -> bytes:
     string = builder.CreateString
     size = table(("Uint32", width), ("Uint32", height))
     content = table(("Uint8", _IMAGE), table(("Int8", _RGB), size))
-    image = table(string("image"), string("The whole picture, squashed to the size; RGB, 0..255"), None, content)
+    image = table(
+        string("image"), string("The centre of the picture, 87.5% of the shorter side; RGB, 0..255"), None, content
+    )
     labels = table(string(LABELS_FILE), string("Class names, one a line"), ("Int8", _AXIS_LABELS))
     scores = table(string("probability"), string("A probability a class"), None, None, None, None, vector(labels))
     graph = table(None, None, vector(image), vector(scores))

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.data import Augmenter, Split
+from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
 from keras_transfer.progress import track
 
@@ -54,7 +55,7 @@ def compute_features(
     prefix = keras.Model(model.input, list(tensors))
     size = tuple(model.input_shape[1:3])
     key = cache.cache_key(
-        version=1,
+        crop=CROP,
         images=cache.digest(split.hashes),
         labels=cache.digest([split.labels.tobytes().hex()]) if augmenter is not None and augmenter.mixes else None,
         weights=_weights_digest(prefix),

@@ -11,7 +11,7 @@ from made_up import encoded, photograph
 from PIL import Image
 
 from keras_transfer import InputError, decode_image
-from keras_transfer.data.decode import check_size, decode, sniff, to_rgb
+from keras_transfer.data.decode import CROP, check_size, decode, sniff, to_rgb
 
 
 def colour(mode: str, value: object, format_: str, **options: object) -> list[int]:
@@ -148,9 +148,10 @@ def test_damaged_exif_is_no_reason_to_refuse_a_picture_nor_to_warn(exif: bytes) 
         assert decode_image(encoded(photograph(0), exif=exif)).shape == (80, 96, 3)
 
 
-def test_resize_is_pillows_antialiased_bilinear() -> None:
+def test_resize_is_pillows_antialiased_bilinear_on_the_centre() -> None:
     image = photograph(3, (200, 150))
-    expected = np.asarray(image.resize((64, 48), Image.Resampling.BILINEAR))
+    box = (12.5, 9.375, 187.5, 140.625)
+    expected = np.asarray(image.resize((64, 48), Image.Resampling.BILINEAR, box))
     assert np.array_equal(decode_image(encoded(image, "PNG"), (48, 64)), expected)
     assert decode_image(encoded(image), 32).shape == (32, 32, 3)
     assert decode_image(encoded(image), 300).shape == (300, 300, 3)
@@ -158,7 +159,8 @@ def test_resize_is_pillows_antialiased_bilinear() -> None:
 
 def test_reduced_decoding_of_large_jpegs_is_close_to_the_full_one_and_repeatable() -> None:
     content = encoded(photograph(5, (1600, 1200)), quality=92)
-    full = Image.fromarray(decode_image(content)).resize((100, 100), Image.Resampling.BILINEAR)
+    box = (275, 75, 1325, 1125)
+    full = Image.fromarray(decode_image(content)).resize((100, 100), Image.Resampling.BILINEAR, box)
     reduced = decode_image(content, 100)
     assert np.abs(reduced.astype(float) - np.asarray(full)).mean() < 1
     assert np.array_equal(reduced, decode_image(content, 100))
@@ -176,11 +178,11 @@ def test_the_golden_picture() -> None:
     gradient = np.add.outer(np.arange(60), np.arange(90))[..., None] + np.array([0, 40, 80])
     content = encoded(Image.fromarray(gradient.astype(np.uint8)), "PNG")
     pixels = decode_image(content, (7, 5))
-    assert pixels[0].tolist()[0] == [15, 55, 95]
+    assert pixels[0].tolist()[0] == [37, 77, 117]
     assert hashlib.sha256(pixels.tobytes()).hexdigest()[:16] == GOLDEN
 
 
-GOLDEN = "6bcbd8eaf7220ba4"
+GOLDEN = "7a9177ec3b4cbd5f"
 
 
 @pytest.mark.parametrize(
@@ -254,3 +256,20 @@ def test_every_format_is_recognised_by_its_content() -> None:
     for format_ in ("JPEG", "PNG", "WEBP", "BMP", "GIF"):
         assert sniff(encoded(Image.new("RGB", (4, 4)), format_)) == format_
     assert sniff(io.BytesIO(b"BMW sells cars, this is a text file").read()) == ""
+
+
+@pytest.mark.parametrize("shape", [(200, 100), (100, 200), (100, 100)])
+@pytest.mark.parametrize("size", [(10, 10), (10, 20), (20, 10)])
+def test_what_is_resized_keeps_its_proportions(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    """A disc in the middle stays a disc, and as large as the shorter side of the window makes it."""
+    y, x = np.mgrid[: shape[1], : shape[0]] + 0.5
+    disc = (np.hypot(x - shape[0] / 2, y - shape[1] / 2) < 30) * np.uint8(255)
+    pixels = decode_image(encoded(Image.fromarray(disc), "PNG"), size)[..., 0] / 255
+    scale = size[1] / (CROP * min(shape[0], shape[1] * size[1] / size[0]))
+    assert pixels.sum() == pytest.approx(np.pi * (30 * scale) ** 2, rel=0.03)
+    assert np.allclose(pixels, pixels[::-1], atol=0.02) and np.allclose(pixels, pixels[:, ::-1], atol=0.02)
+
+
+def test_a_picture_of_the_wanted_size_stays_as_it_is() -> None:
+    image = photograph(4, (32, 48))
+    assert np.array_equal(decode_image(encoded(image, "PNG"), (48, 32)), np.asarray(image))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from test_backbones import module_of
 
+from keras_transfer.data import decode_image
 from keras_transfer.errors import InputError
 from keras_transfer.models import BACKBONES, build_classifier, head_layers, prefix
 from keras_transfer.models.builder import build_imagenet_classifier
@@ -146,12 +147,9 @@ def test_files_of_another_kind_are_refused(tmp_path):
 
 @pytest.mark.photos
 def test_with_top_weights_recognize_photographs(shared_data, shared_weights):
-    from PIL import Image, ImageOps
-
-    # The weights' own figure (0.452) is for a crop; squashed to a square the same photographs give 0.381.
     files = sorted((shared_data / "photos1000").iterdir())
-    photos = [np.asarray(ImageOps.fit(Image.open(file).convert("RGB"), (128, 128))) for file in files]
+    photos = [decode_image(file, 128) for file in files]
     path = shared_weights / "mobilenet_0.25_128_imagenet.weights.h5"
     model = build_imagenet_classifier("mobilenet", weights=path, image_size=128, alpha=0.25)
     top1 = model.predict(np.stack(photos).astype("float32"), batch_size=100, verbose=0).argmax(axis=1)
-    assert (top1 == np.arange(1000)).mean() > 0.40
+    assert (top1 == np.arange(1000)).mean() > 0.42
