@@ -43,6 +43,7 @@ class Phase(_Strict):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch_size: _Count = 32
     patience: _Count = 4
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
 
     @property
     def frozen(self) -> bool:

@@ -35,7 +35,7 @@ def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, not a folder: choose another --out.")
     earlier = folder / "recipe.yaml"
-    if folder.is_dir() and not earlier.is_file() and any(file.name != ".lock" for file in folder.iterdir()):
+    if folder.is_dir() and not earlier.is_file() and any(file.name[0] != "." for file in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run: choose another --out.")
     if earlier.is_file():
         changed = differences(recipe, make_recipe(earlier))
@@ -45,6 +45,8 @@ def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
                 "choose another --out, or repeat that run's options to go on with it."
             )
     with _locked(folder):
+        if not earlier.is_file():  # at once, so that whatever is killed from here on is known as this run
+            write_recipe(earlier, recipe)
         yield folder
 
 
@@ -66,7 +68,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def begin(folder: Path, recipe: Recipe, **more: Any) -> None:
-    """Writes `recipe.yaml` and `environment.json`, once what the recipe left open has been chosen."""
+    """Writes `recipe.yaml` again, now that what it left open has been chosen, and `environment.json`."""
     write_recipe(folder / "recipe.yaml", recipe)
     write_json(folder / "environment.json", environment() | more)
 

@@ -24,9 +24,9 @@ SETTINGS = {
 }
 STRENGTHS: dict[str, dict[str, float]] = {
     "none": {},
-    "light": {"flip": 1, "rotation": 0.02, "zoom": 0.1, "contrast": 0.1, "brightness": 0.05},
-    "medium": {"flip": 1, "rotation": 0.04, "zoom": 0.2, "contrast": 0.2, "brightness": 0.1},
-    "strong": {"flip": 1, "rotation": 0.08, "zoom": 0.3, "contrast": 0.3, "brightness": 0.15},
+    "light": {"flip": 1, "rotation": 0.02, "zoom": 0.15, "contrast": 0.1, "brightness": 0.05},
+    "medium": {"flip": 1, "rotation": 0.04, "zoom": 0.3, "contrast": 0.2, "brightness": 0.1},
+    "strong": {"flip": 1, "rotation": 0.08, "zoom": 0.4, "contrast": 0.3, "brightness": 0.15},
 }
 # "auto" takes the first row whose number of images a class is not reached.
 AUTO = ((50, "strong"), (500, "medium"), (float("inf"), "light"))
@@ -139,7 +139,7 @@ def build_augmenter(
         InputError: an unknown strength or setting, or a value out of range.
 
     >>> build_augmenter("auto", images_per_class=1000)
-    Augmenter(flip=1, rotation=0.02, zoom=0.1, contrast=0.1, brightness=0.05)
+    Augmenter(flip=1, rotation=0.02, zoom=0.15, contrast=0.1, brightness=0.05)
     >>> build_augmenter({"flip": True, "mixup": 0.2}, classes=10)
     Augmenter(flip=1, mixup=0.2)
     """

@@ -69,7 +69,7 @@ def train_phase(
     steps = train.steps(phase.batch_size)
     top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
     top.optimizer.build(top.trainable_variables)
-    stopping = ResumableEarlyStopping(phase.patience, "val_loss", checkpoint, on_epoch)
+    stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)
     done = stopping.restore(top, phase.epochs)
     if not stopping.finished:
         callbacks: list[Any] = [stopping]
@@ -87,7 +87,10 @@ def train_phase(
             callbacks=callbacks,
             verbose=0,
         )
-    best = min(stopping.rows, key=lambda row: row["val_loss"])
+    sign = -1 if phase.monitor == "val_accuracy" else 1
+    best = min(
+        stopping.rows, key=lambda row: sign * row[phase.monitor]
+    )  # the first of equals, as early stopping has it
     return PhaseResult(phase.name, stopping.rows, best["val_accuracy"], best["val_loss"])
 
 

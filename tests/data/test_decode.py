@@ -263,10 +263,10 @@ def test_every_format_is_recognised_by_its_content() -> None:
 def test_what_is_resized_keeps_its_proportions(shape: tuple[int, int], size: tuple[int, int]) -> None:
     """A disc in the middle stays a disc, and as large as the shorter side of the window makes it."""
     y, x = np.mgrid[: shape[1], : shape[0]] + 0.5
-    disc = (np.hypot(x - shape[0] / 2, y - shape[1] / 2) < 30) * np.uint8(255)
+    disc = (np.hypot(x - shape[0] / 2, y - shape[1] / 2) < 18) * np.uint8(255)
     pixels = decode_image(encoded(Image.fromarray(disc), "PNG"), size)[..., 0] / 255
     scale = size[1] / (CROP * min(shape[0], shape[1] * size[1] / size[0]))
-    assert pixels.sum() == pytest.approx(np.pi * (30 * scale) ** 2, rel=0.03)
+    assert pixels.sum() == pytest.approx(np.pi * (18 * scale) ** 2, rel=0.03)
     assert np.allclose(pixels, pixels[::-1], atol=0.02) and np.allclose(pixels, pixels[:, ::-1], atol=0.02)
 
 

@@ -1,0 +1,181 @@
+"""The main job through the command: the run directory's contract, resuming, gates, and bad input."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_transfer.recipe import Phase, make_recipe, write_recipe
+
+PHASES = [
+    Phase(name="frozen", epochs=3, learning_rate=0.02, batch_size=16),
+    Phase(name="fine-tuning", stages=1, epochs=2, learning_rate=0.002, batch_size=16),
+]
+
+
+def keras_transfer(*arguments, cache, kill_after=None):
+    command = [sys.executable, "-m", "keras_transfer.cli", *map(str, arguments)]
+    environment = os.environ | {"KERAS_TRANSFER_CACHE": str(cache)}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    if kill_after is not None:
+        while not kill_after.exists() and process.poll() is None:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    output, errors = process.communicate(timeout=300)
+    return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Three classes of coloured noise, 40 pictures each, one of them broken."""
+    folder, chance = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for index, name in enumerate(("blue", "green", "red")):
+        (folder / name).mkdir()
+        for number in range(40):
+            pixels = chance.integers(0, 120, (48, 64, 3))
+            pixels[..., 2 - index] += 100
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
+    (folder / "red" / "7.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(photographs, tmp_path_factory):
+    told = make_recipe(
+        data=str(photographs), backbone="mobilenet", alpha=0.25, image_size=32, weights="none", strategy="fine-tuning",
+        phases=PHASES, views=2, formats=["float32", "int8"], tolerance=0.9,
+    )  # fmt: skip
+    return write_recipe(tmp_path_factory.mktemp("recipe") / "recipe.yaml", told)
+
+
+@pytest.fixture(scope="module")
+def run(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("job")
+    code, output, errors = keras_transfer("train", "--recipe", recipe, "--out", folder / "run", cache=folder / "cache")
+    assert code == 0, errors
+    assert "model_int8.tflite" in output and "Next: keras-transfer predict" in output
+    return folder / "run"
+
+
+def test_the_run_directory_keeps_its_contract(run, photographs):
+    result = json.loads((run / "result.json").read_text())
+    assert {
+        "backbone",
+        "weights",
+        "image_size",
+        "classes",
+        "seconds",
+        "phases",
+        "test",
+        "artifacts",
+        "warnings",
+    } <= set(result)
+    assert result["classes"] == ["blue", "green", "red"] and result["image_size"] == [32, 32]
+    assert [phase["name"] for phase in result["phases"]] == ["frozen", "fine-tuning"]
+    for artifact in result["artifacts"]:
+        file = run / artifact["path"]
+        assert file.stat().st_size == artifact["bytes"] and file.with_suffix(".json").is_file()
+        assert artifact["targets"] == {} or all({"ok", "why"} <= set(v) for v in artifact["targets"].values())
+    assert (
+        (run / "labels.txt").read_text().split() == result["classes"] == (run / "export/labels.txt").read_text().split()
+    )
+    with (run / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["phase"] for row in rows] == [p["name"] for p in result["phases"] for _ in range(p["epochs"])]
+    with (run / "data.csv").open(newline="") as file:
+        listed = {row["path"]: row for row in csv.DictReader(file)}
+    assert len(listed) == 120
+    broken = listed[str(photographs / "red" / "7.png")]
+    assert broken["problem"] and not broken["split"]
+    assert make_recipe(run / "recipe.yaml").phases == tuple(PHASES)
+    assert json.loads((run / "environment.json").read_text())["packages"]["keras"]
+
+
+def test_a_finished_run_is_shown_again_and_not_repeated(run, recipe):
+    before = (run / "result.json").stat().st_mtime_ns
+    code, output, _ = keras_transfer("train", "--recipe", recipe, "--out", run, "--json", cache=run.parent / "cache")
+    assert code == 0 and json.loads(output) == json.loads((run / "result.json").read_text())
+    assert (run / "result.json").stat().st_mtime_ns == before
+
+
+def test_another_recipe_is_refused(run, recipe):
+    code, _, errors = keras_transfer("train", "--recipe", recipe, "--seed", 1, "--out", run, cache=run.parent / "cache")
+    assert code == 2 and "`seed`" in errors and len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("moment", ["data.csv", "history.csv", "model.keras"])
+def test_a_killed_run_ends_as_the_undisturbed_one(run, recipe, tmp_path, moment):
+    target = tmp_path / "run"
+    arguments = ("train", "--recipe", recipe, "--out", target)
+    keras_transfer(*arguments, cache=tmp_path / "cache", kill_after=target / moment)
+    assert not (target / "result.json").exists()
+    code, _, errors = keras_transfer(*arguments, cache=tmp_path / "cache")
+    assert code == 0, errors
+
+    def figures(folder):
+        result = json.loads((folder / "result.json").read_text())
+        phases = [{k: v for k, v in phase.items() if k != "seconds"} for phase in result["phases"]]
+        files = [{k: v for k, v in a.items() if k != "latency_ms"} for a in result["artifacts"]]
+        return phases, files, result["test"], result["kept"]
+
+    assert figures(target) == figures(run)
+
+
+def test_a_gate_that_fails_exits_with_3_and_leaves_all_written(run, tmp_path):
+    code, output, errors = keras_transfer(
+        "export", run, "--format", "int8", "--target", "microcontroller", "--out", tmp_path / "files",
+        cache=run.parent / "cache",
+    )  # fmt: skip
+    assert code == 3 and "microcontroller" in errors and "model_int8" in output
+    assert (tmp_path / "files" / "model_int8.tflite").is_file()
+    code, output, errors = keras_transfer(
+        "export", run, "--format", "int8", "--target", "microcontroller", "--input-type", "int8",
+        "--out", tmp_path / "more", "--json", cache=run.parent / "cache",
+    )  # fmt: skip
+    assert code == 0, errors
+    assert json.loads(output)[0]["targets"]["microcontroller"]["ok"]
+
+
+def test_the_finder_suggests_a_rate_for_each_phase(recipe, tmp_path, photographs):
+    code, output, errors = keras_transfer(
+        "lr-find", photographs, "--recipe", recipe, "--steps", 20, "--json", cache=tmp_path / "cache"
+    )
+    if code == 2:  # random frozen features may let no rate help within 20 steps; then it says so
+        assert "No rate" in errors
+    else:
+        assert [found["phase"] for found in json.loads(output)] == ["frozen", "fine-tuning"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nowhere/"], "nowhere"),
+        (["train"], "`data` is missing"),
+        (["train", "digits", "--backbone", "mobilenet_v9"], "mobilenet_v9"),
+        (["train", "digits", "--image-size", "7", "--weights", "none"], "7"),
+        (["train", "digits", "--tolerance", "2"], "tolerance"),
+        (["export", "nowhere/"], "no finished run"),
+    ],
+)
+def test_wrong_calls_are_one_sentence(arguments, message, tmp_path):
+    out = ["--out", tmp_path / "run"] if arguments[0] == "train" else []
+    code, _, errors = keras_transfer(*arguments, *out, cache=tmp_path / "cache")
+    assert code == 2 and message in errors.splitlines()[-1]
+
+
+def test_the_cache_is_listed_and_cleared(run):
+    cache = run.parent / "cache"
+    code, output, _ = keras_transfer("cache", "--json", cache=cache)
+    kinds = {entry["about"]["kind"] for entry in json.loads(output)["entries"]}
+    assert code == 0 and kinds == {"features", "pixels"}
+    assert keras_transfer("cache", "clear", "--yes", cache=cache)[0] == 0
+    assert json.loads(keras_transfer("cache", "--json", cache=cache)[1])["entries"] == []
