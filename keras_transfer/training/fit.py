@@ -227,7 +227,7 @@ def choose_views(augmenter: Augmenter, images: int) -> int:
     """How many views an image are worth computing: more while there are few images and epochs are cheap."""
     if not augmenter:
         return 1
-    return int(np.clip(5000 // max(1, images), 2, 8))
+    return int(np.clip(6000 // max(1, images), 2, 8))
 
 
 def _check(model: keras.Model, data: ImageData) -> None:
