@@ -18,6 +18,7 @@ from flatbuffers.table import Table
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert.flatbuffer import FileInfo, read_flatbuffer
+from keras_transfer.litert.packing import pack
 from keras_transfer.litert.trust import is_ours, vouch
 
 LABELS_FILE = "labels.txt"
@@ -55,17 +56,14 @@ def write_labels(content: bytes, class_names: Sequence[str]) -> bytes:
         raise InputError(f"The file has outputs of shape {list(output.shape)} but {len(class_names)} names were given.")
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     model.metadata = model.metadata or []
-    model.buffers = [_AlignedBuffer(buffer.data) for buffer in model.buffers]
     entry = next((entry for entry in model.metadata if entry.name == _FIELD.encode()), None)
     if entry is None:
         entry = schema.MetadataT()
         entry.name, entry.buffer = _FIELD, len(model.buffers)
         model.metadata.append(entry)
-        model.buffers.append(_AlignedBuffer())
+        model.buffers.append(schema.BufferT())
     model.buffers[entry.buffer].data = np.frombuffer(_metadata(image.shape[1], image.shape[2]), np.uint8)
-    builder = flatbuffers.Builder(len(content) + len(text) + 1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    archive = io.BytesIO(bytes(builder.Output()))
+    archive = io.BytesIO(pack(model))
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
         files.writestr(zipfile.ZipInfo(LABELS_FILE, (1980, 1, 1, 0, 0, 0)), text)
@@ -102,27 +100,6 @@ def labels_text(class_names: Sequence[str]) -> str:
         if not name.strip() or len(name.splitlines()) > 1:
             raise InputError(f"A class name must be one line of text. Received: {name!r}.")
     return "".join(f"{name}\n" for name in class_names)
-
-
-class _AlignedBuffer(schema.BufferT):
-    """Packs constants at 16 bytes, as the format demands and the generated Python code forgets."""
-
-    def __init__(self, data: np.ndarray | None = None) -> None:
-        super().__init__()
-        self.data = data
-
-    def Pack(self, builder: flatbuffers.Builder) -> int:
-        offset = None
-        if self.data is not None and len(self.data):
-            data = np.asarray(self.data, np.uint8).tobytes()
-            builder.StartVector(1, len(data), 16)
-            builder.head -= len(data)
-            builder.Bytes[builder.head : builder.head + len(data)] = data
-            offset = builder.EndVector()
-        schema.BufferStart(builder)
-        if offset is not None:
-            schema.BufferAddData(builder, offset)
-        return int(schema.BufferEnd(builder))
 
 
 def _metadata(height: int, width: int) -> bytes:
