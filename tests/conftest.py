@@ -28,3 +28,11 @@ def shared_data() -> Path:
 def shared_weights() -> Path:
     """The folder of ImageNet weights."""
     return _shared("weights")
+
+
+@pytest.fixture(autouse=True)
+def remarks_shown():
+    """Commands run in this process may have switched remarks off."""
+    from keras_transfer.progress import set_quiet
+
+    set_quiet(False)

@@ -97,7 +97,7 @@ def labels_text(class_names: Sequence[str]) -> str:
     'cat\\ndog\\n'
     """
     for name in class_names:
-        if not name.strip() or len(name.splitlines()) > 1:
+        if not name.strip() or name.splitlines() != [name]:  # also one that ends in a line break
             raise InputError(f"A class name must be one line of text. Received: {name!r}.")
     return "".join(f"{name}\n" for name in class_names)
 
