@@ -261,7 +261,9 @@ def _tensors(model: keras.Model, phases: Sequence[Phase]) -> list[Any]:
     tensors = []
     for phase in phases:
         _unfreeze(model, phase)
-        tensors.append(boundary(model))
+        tensor = boundary(model)
+        # Below a boundary without weights there is nothing to save: the pixels themselves allow fresh views in every epoch.
+        tensors.append(tensor if keras.Model(model.input, tensor).weights else model.input)
     return tensors
 
 

@@ -62,18 +62,8 @@ def make_phases(strategy: Strategy, *, stage_count: int, gradual: bool = False) 
     if strategy == "feature-extraction":
         return (head,)
     if strategy == "scratch":
-        return (
-            tuning.model_copy(
-                update={
-                    "name": "scratch",
-                    "stages": "all",
-                    "batchnorm": True,
-                    "epochs": 60,
-                    "learning_rate": 1e-3,
-                    "patience": 10,
-                }
-            ),
-        )
+        everything = {"name": "scratch", "stages": "all", "batchnorm": True, "epochs": 60, "learning_rate": 2e-3}
+        return (tuning.model_copy(update={**everything, "patience": 20}),)  # BatchNorm's statistics settle late
     depth = stage_count if strategy == "full" else 1
     if gradual:
         depths = range(1, max(depth, min(3, stage_count)) + 1)
