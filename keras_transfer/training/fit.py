@@ -262,7 +262,7 @@ def _tensors(model: keras.Model, phases: Sequence[Phase]) -> list[Any]:
     for phase in phases:
         _unfreeze(model, phase)
         tensor = boundary(model)
-        # Below a boundary without weights there is nothing to save: the pixels themselves allow fresh views in every epoch.
+        # Nothing is saved by keeping what no weights made; the pixels themselves allow fresh views in every epoch.
         tensors.append(tensor if keras.Model(model.input, tensor).weights else model.input)
     return tensors
 
