@@ -5,20 +5,18 @@ from typing import Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="The run directory of a finished `train`.")],
     data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the files go.  [RUN/export]")] = None,
-    formats: Annotated[
-        list[str] | None, typer.Option("--format", help="float32, float16, dynamic, int8; may be repeated.")
-    ] = None,
-    targets: Annotated[
-        list[str] | None, typer.Option("--target", help="A device to judge the files for; may be repeated.")
-    ] = None,
+    formats: options.Formats = None,
+    targets: options.Targets = None,
     input_type: Annotated[str, typer.Option(help="Of the int8 file: uint8, or int8 for microcontrollers.")] = "uint8",
     calibration_images: Annotated[int | None, typer.Option(help="Training images that calibrate int8.")] = None,
-    tolerance: Annotated[float | None, typer.Option(help="Top-1 that a file may lose.")] = None,
+    tolerance: options.Tolerance = None,
     json: Annotated[bool, typer.Option("--json", help="Print the files' entries as JSON instead of a table.")] = False,
 ) -> None:
     """Export a finished run's model again, and prove each file on the run's test split."""

@@ -1,20 +1,21 @@
 """`keras-transfer lr-find`: which learning rates suit the data."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 
 def command(
     data: Annotated[str, typer.Argument(help="As for `train`.")],
-    backbone: Annotated[str | None, typer.Option(help="See `keras-transfer backbones`.  [mobilenet_v2]")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet, none, or a weights file.  [imagenet]")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")] = None,
-    strategy: Annotated[str | None, typer.Option(help="As for `train`.  [auto]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of splits and orders.  [0]")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")] = None,
+    backbone: options.Backbone = None,
+    alpha: options.Alpha = None,
+    weights: options.Weights = None,
+    image_size: options.ImageSize = None,
+    strategy: options.Strategy = None,
+    seed: options.Seed = None,
+    recipe: options.RecipeFile = None,
     steps: Annotated[int, typer.Option(min=10, help="Training steps of each sweep.")] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print the sweeps as JSON instead of a table.")] = False,
 ) -> None:

@@ -6,15 +6,9 @@ from typing import Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 RESUMABLE = True
-
-
-class _Strategy(StrEnum):
-    auto = "auto"
-    feature_extraction = "feature-extraction"
-    fine_tuning = "fine-tuning"
-    full = "full"
-    scratch = "scratch"
 
 
 class _Mix(StrEnum):
@@ -30,14 +24,14 @@ def command(
         str | None,
         typer.Argument(help="A folder of photographs, a CSV or Parquet file, or tfds:NAME. May stand in the recipe."),
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="See `keras-transfer backbones`.  [mobilenet_v2]")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet, none, or a weights file.  [imagenet]")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")] = None,
-    strategy: Annotated[_Strategy | None, typer.Option(help="What to train.  [auto]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of splits, views, orders and dropout.  [0]")] = None,
+    backbone: options.Backbone = None,
+    alpha: options.Alpha = None,
+    weights: options.Weights = None,
+    image_size: options.ImageSize = None,
+    strategy: options.Strategy = None,
+    seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="The run directory.  [runs/DATA-BACKBONE]")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")] = None,
+    recipe: options.RecipeFile = None,
     allow_bad: Annotated[
         bool | None, typer.Option("--allow-bad", help="Go on though over 5% of the files are unusable.")
     ] = None,
@@ -53,15 +47,9 @@ def command(
     label_smoothing: Annotated[float | None, typer.Option(help="In 0..1.  [0]")] = None,
     dropout: Annotated[float | None, typer.Option(help="Before the last layer, in 0..1.  [0.2]")] = None,
     hidden: Annotated[list[int] | None, typer.Option(help="Units of a hidden dense layer; may be repeated.")] = None,
-    formats: Annotated[
-        list[str] | None, typer.Option("--format", help="float32, float16, dynamic, int8; may be repeated.  [all]")
-    ] = None,
-    targets: Annotated[
-        list[str] | None, typer.Option("--target", help="A device to judge the files for; may be repeated.")
-    ] = None,
-    tolerance: Annotated[
-        float | None, typer.Option(help="Top-1 that a file may lose against the Keras model.  [0.01]")
-    ] = None,
+    formats: options.Formats = None,
+    targets: options.Targets = None,
+    tolerance: options.Tolerance = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
 ) -> None:

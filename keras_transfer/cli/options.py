@@ -1,0 +1,33 @@
+"""Options that several commands take alike."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class StrategyName(StrEnum):
+    """What may train; see `Recipe.strategy`."""
+
+    auto = "auto"
+    feature_extraction = "feature-extraction"
+    fine_tuning = "fine-tuning"
+    full = "full"
+    scratch = "scratch"
+
+
+Backbone = Annotated[str | None, typer.Option(help="See `keras-transfer backbones`.  [mobilenet_v2]")]
+Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
+Weights = Annotated[str | None, typer.Option(help="imagenet, none, or a weights file.  [imagenet]")]
+ImageSize = Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")]
+Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
+Seed = Annotated[int | None, typer.Option(help="Of splits, views, orders and dropout.  [0]")]
+RecipeFile = Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")]
+Formats = Annotated[
+    list[str] | None, typer.Option("--format", help="float32, float16, dynamic, int8; may be repeated.  [all]")
+]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", help="A device to judge the files for; may be repeated.")
+]
+Tolerance = Annotated[float | None, typer.Option(help="Top-1 that a file may lose to the Keras model.  [0.01]")]
