@@ -71,6 +71,7 @@ def export_run(
         if out is None:
             new = {artifact["path"] for artifact in artifacts}
             result["artifacts"] = [*(old for old in result["artifacts"] if old["path"] not in new), *artifacts]
+            result["gate"] = str(gate) if gate else None
             write_json(run / "result.json", result)
         else:
             result = result | {"artifacts": artifacts}

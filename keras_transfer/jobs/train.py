@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
         finished = read_result(run)
         if finished is not None:
             say(f"{run} is finished already: choose another --out to train again.")
+            if finished.get("gate"):
+                raise GateError(finished["gate"])
             return finished
         return _train(recipe, run)
 
@@ -101,6 +104,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
         ],
         "test": scores,
         "artifacts": artifacts,
+        "gate": str(gate) if gate else None,
         "warnings": [*data.warnings, *history.remarks],
     }
     write_json(run / "result.json", result)
@@ -146,11 +150,11 @@ def complete(recipe: Recipe, model: Any, data: Any) -> Recipe:
 def _fit(model: Any, data: Any, recipe: Recipe, run: Path) -> Any:
     from keras_transfer.training import fit
 
-    rows: list[dict[str, Any]] = []
+    rows = {(row["phase"], row["epoch"]): row for row in _read_history(run / "history.csv")}
 
     def on_epoch(phase: str, row: dict[str, Any]) -> None:
-        rows.append({"phase": phase, **row})
-        write_history(run / "history.csv", rows)
+        rows[phase, str(row["epoch"])] = {"phase": phase, **row}
+        write_history(run / "history.csv", list(rows.values()))
         say(
             f"{phase} {row['epoch']:>3}  loss {row['loss']:.3f}  accuracy {row['accuracy']:.3f}  "
             f"val loss {row['val_loss']:.3f}  val accuracy {row['val_accuracy']:.3f}  {row['seconds']:.1f} s"
@@ -183,6 +187,14 @@ def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
+def _read_history(path: Path) -> list[dict[str, str]]:
+    """The epochs that a killed run had written, as text; what training itself resumes from is its checkpoints."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def _weights_origin(recipe: Recipe) -> dict[str, str | None]:
     import hashlib
 
@@ -204,16 +216,11 @@ class _Clock:
     def total(self) -> float:
         return sum(self.parts.values())
 
-    def part(self, name: str) -> Any:
-        from contextlib import contextmanager
-
-        @contextmanager
-        def timed() -> Any:
-            started = time.perf_counter()
-            try:
-                yield
-            finally:
-                self.parts[name] = round(self.parts.get(name, 0.0) + time.perf_counter() - started, 2)
-                write_json(self._file, self.parts)
-
-        return timed()
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.parts[name] = round(self.parts.get(name, 0.0) + time.perf_counter() - started, 2)
+            write_json(self._file, self.parts)

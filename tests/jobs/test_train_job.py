@@ -137,6 +137,7 @@ def test_a_gate_that_fails_exits_with_3_and_leaves_all_written(run, tmp_path):
     )  # fmt: skip
     assert code == 3 and "microcontroller" in errors and "model_int8" in output
     assert (tmp_path / "files" / "model_int8.tflite").is_file()
+    assert json.loads((run / "result.json").read_text())["gate"] is None  # files elsewhere are not the run's
     code, output, errors = keras_transfer(
         "export", run, "--format", "int8", "--target", "microcontroller", "--input-type", "int8",
         "--out", tmp_path / "more", "--json", cache=run.parent / "cache",
@@ -179,3 +180,14 @@ def test_the_cache_is_listed_and_cleared(run):
     assert code == 0 and kinds == {"features", "pixels"}
     assert keras_transfer("cache", "clear", "--yes", cache=cache)[0] == 0
     assert json.loads(keras_transfer("cache", "--json", cache=cache)[1])["entries"] == []
+
+
+def test_a_run_whose_gate_failed_exits_with_3_each_time(run, recipe, tmp_path):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    result = json.loads((copy / "result.json").read_text()) | {"gate": "model_int8.tflite lost too much."}
+    (copy / "result.json").write_text(json.dumps(result))
+    code, output, errors = keras_transfer("train", "--recipe", recipe, "--out", copy, cache=run.parent / "cache")
+    assert code == 3 and "lost too much" in errors and "model_int8" in output
