@@ -10,7 +10,7 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
     """Prints what a run did: its phases, its files with their proofs, where all lies and what to do next."""
     print_table(
         ("phase", "epochs", "seconds", "val accuracy"),
-        [(p["name"], p["epochs"], f"{p['seconds']:.1f}", p["val_accuracy"]) for p in result["phases"]],
+        [(p["name"], p["epochs"], f"{p['seconds']:.1f}", f"{p['val_accuracy']:.1%}") for p in result["phases"]],
         title=f"{result['backbone']} on {len(result['classes'])} classes, {result['seconds']:.0f} s",
     )
     print_artifacts(result)
@@ -31,11 +31,11 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
 
 def print_artifacts(result: dict[str, Any]) -> None:
     """Prints the model's and each file's figures on the test split."""
-    rows: list[tuple[object, ...]] = [("model.keras", None, result["test"]["accuracy"], None, None, None)]
+    rows: list[tuple[object, ...]] = [("model.keras", None, f"{result['test']['accuracy']:.1%}", None, None, None)]
     rows += [
-        (a["path"], f"{a['bytes'] / 1e6:.2f} MB", a["test_accuracy"], a["agreement"], a["accuracy_drop"],
-         f"{a['latency_ms']:.1f}")
+        (Path(a["path"]).name, f"{a['bytes'] / 1e6:.2f} MB", f"{a['test_accuracy']:.1%}", f"{a['agreement']:.1%}",
+         f"{100 * a['accuracy_drop']:+.1f}", f"{a['latency_ms']:.1f}")
         for a in result["artifacts"]
     ]  # fmt: skip
-    columns = ("file", "size", "test accuracy", "agreement", "drop", "ms")
+    columns = ("file", "size", "test accuracy", "agreement", "points lost", "ms")
     print_table(columns, rows, title=f"On all {result['test']['images']} test images")
