@@ -1,0 +1,15 @@
+"""Examination: what decodes only by guessing is named."""
+
+from pathlib import Path
+
+from made_up import encoded, photograph
+
+from keras_transfer.data.examine import examine
+
+
+def test_corrupt_jpeg_data_that_still_decodes_is_named(tmp_path: Path) -> None:
+    content = encoded(photograph(2, (200, 150)), quality=90)
+    (tmp_path / "zeroed.jpg").write_bytes(content[:3000] + bytes(1500) + content[4500:])
+    (tmp_path / "padded.jpg").write_bytes(content[:-2] + b"\0" * 20 + content[-2:])  # as some cameras do
+    zeroed, padded = examine([tmp_path / "zeroed.jpg", tmp_path / "padded.jpg"])
+    assert "JPEG" in zeroed.problem and padded.problem == ""
