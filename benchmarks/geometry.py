@@ -56,7 +56,7 @@ def main() -> None:
         )
         folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=2, random_state=0)
         scores = cross_val_score(LogisticRegression(C=0.01, max_iter=500), values, labels, cv=folds)
-        rows.append({"geometry": name, "images": len(files), "accuracy": round(scores.mean(), 4)})
+        rows.append({"geometry": name, "images": len(files), "accuracy": round(float(scores.mean()), 4)})
         print(rows[-1], flush=True)
     with options.csv.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
