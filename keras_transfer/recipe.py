@@ -55,7 +55,6 @@ class Recipe(_Strict):
     """Everything a `train` run is told. None means: chosen by the run, which writes its choice to `RUN/recipe.yaml`."""
 
     data: str
-    labels: str | None = None
     group_by: str | None = None
     val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15

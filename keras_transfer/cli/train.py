@@ -87,16 +87,14 @@ def command(
         name = Path(told.data).stem.replace(":", "-") or "data"
         out = Path("runs") / f"{name}-{told.backbone}"
     set_quiet(json)
+    gate: GateError | None = None
     try:
-        train(told, out)
-    except GateError:
-        _show(read_result(out), out, json, profile, print_json, print_result)
-        raise
-    _show(read_result(out), out, json, profile, print_json, print_result)
-
-
-def _show(result, out, json, profile, print_json, print_result) -> None:  # type: ignore[no-untyped-def]
+        result = train(told, out)
+    except GateError as error:  # all is written, and worth showing
+        gate, result = error, read_result(out) or {}
     if json:
         print_json(result)
     else:
         print_result(result, out, profile)
+    if gate is not None:
+        raise gate
