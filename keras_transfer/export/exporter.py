@@ -11,7 +11,7 @@ from keras_transfer.export.diagnose import diagnose
 from keras_transfer.export.gate import ADVICE, ExportGateError, failures
 from keras_transfer.export.heads import two_columns
 from keras_transfer.export.proof import compare, describe, run_files
-from keras_transfer.export.targets import check_targets
+from keras_transfer.export.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATION_IMAGES, FORMATS
@@ -66,7 +66,7 @@ def export(
         formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`.
         class_names: in the order of the outputs; those of `proof` unless given.
         tolerance: accuracy that a file may lose against the Keras model, 0..1.
-        targets: names of `TARGETS`; each must take at least one of the files.
+        targets: names of `TARGETS`; each must take at least one of the files, and gets a folder of what else its owner needs.
         input_dtype: of the int8 file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: see `keras_transfer.convert`.
         calibration_images: how many images calibrate.
@@ -120,10 +120,24 @@ def export(
         proofs.append(found)
         listed = {key: found[key] for key in Artifact.__annotations__ if key != "path"}
         artifacts.append(Artifact(path=f"{out.resolve().name}/{file}", **listed))  # type: ignore[typeddict-item]
+    for target in targets:
+        _write_kit(target, proofs, files, names, proof, out)
     problems = failures(proofs)
     if problems:
         raise ExportGateError(" ".join(problems), artifacts)
     return artifacts
+
+
+def _write_kit(
+    target: str, proofs: list[dict[str, Any]], files: dict[str, bytes], names: list[str], split: Any, out: Path
+) -> None:
+    """Writes what a target's owner needs, around the smallest file that it takes."""
+    write = TARGETS[target].write
+    taken = [found for found in proofs if found["targets"][target]["ok"]]
+    if write is not None and taken:
+        best = min(taken, key=lambda found: found["bytes"])
+        kit = Kit(Path(best["file"]).stem, files[best["format"]], names, best, split)
+        write(kit, out / target)
 
 
 def _gate(

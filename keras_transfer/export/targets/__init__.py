@@ -1,0 +1,44 @@
+"""What each target asks of a file, and what is written for its owner: one small module a target, one row in `TARGETS`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras_transfer.errors import InputError
+from keras_transfer.export.targets import android, microcontroller, web
+from keras_transfer.export.targets.base import Kit, Target, Verdict
+from keras_transfer.litert import read_flatbuffer
+
+__all__ = ["TARGETS", "Kit", "Target", "Verdict", "check_targets", "judge"]
+
+TARGETS: dict[str, Target] = {
+    "android": android.TARGET,
+    "microcontroller": microcontroller.TARGET,
+    "web": web.TARGET,
+}
+
+
+def check_targets(targets: Sequence[str]) -> None:
+    """Raises `InputError` on a target that is not in the table."""
+    for target in targets:
+        if target not in TARGETS:
+            raise InputError(f"`targets` must be out of {', '.join(TARGETS)}. Received: {target!r}.")
+
+
+def judge(content: bytes, target: str, **options: Any) -> Verdict:
+    """Says whether a target takes a file.
+
+    Args:
+        content: a LiteRT file.
+        target: a name of `TARGETS`.
+        **options: what this target can be told beside the file.
+
+    Returns:
+        `{"target", "ok", "operators", "mapped", "cpu", "why"}`: how many operators there are, how many of them the target's
+        own hardware or runtime takes, and for each of the others `{"index", "op", "why"}`; `why` is empty where
+        all is fine. A target may add figures of its own.
+
+    Raises:
+        InputError: there is no such target, or this is not a sound LiteRT file.
+    """
+    check_targets([target])
+    return TARGETS[target].judge(content, read_flatbuffer(content), **options)

@@ -1,0 +1,75 @@
+"""What the targets share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.litert import FileInfo
+
+Verdict = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """All that a target's folder is made from.
+
+    Attributes:
+        name: of the file, without folder and ending.
+        content: the proven LiteRT file.
+        class_names: in the order of its outputs.
+        proof: the file's proof, as it stands in the JSON file beside it.
+        split: the test `Split` that proved it: `paths`, `labels`, `pixels(size)`, `take(indices)`.
+    """
+
+    name: str
+    content: bytes
+    class_names: Sequence[str]
+    proof: Mapping[str, Any]
+    split: Any
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row of the table.
+
+    Attributes:
+        what: a line for listings.
+        judge: `(content, info, **options)` to a `Verdict`.
+        write: fills a folder with what the target's owner needs and returns the files, or None where the `.tflite`
+            is all.
+    """
+
+    what: str
+    judge: Callable[..., Verdict]
+    write: Callable[[Kit, Path], list[Path]] | None = None
+
+
+def verdict(target: str, info: FileInfo, why: str = "", refused: Mapping[int, str] | None = None) -> Verdict:
+    """A verdict from a reason against the whole file, and reasons against single operators by their index."""
+    refused = refused or {}
+    cpu = [{"index": o.index, "op": o.name, "why": refused[o.index]} for o in info.operators if o.index in refused]
+    mapped = len(info.operators) - len(cpu)
+    return {"target": target, "ok": not why, "operators": len(info.operators), "mapped": mapped, "cpu": cpu, "why": why}
+
+
+def ends(info: FileInfo) -> set[str]:
+    """The element types of the file's inputs and outputs."""
+    return {info.tensors[i].dtype for i in (*info.inputs, *info.outputs)}
+
+
+def dynamic(info: FileInfo) -> str:
+    """A reason where some size is unknown before the file runs."""
+    unknown = any(tensor.dynamic for tensor in info.tensors)
+    return "has tensors whose size is unknown before it runs" if unknown else ""
+
+
+def custom_operators(info: FileInfo) -> dict[int, str]:
+    """A reason for each operator that is not built into LiteRT."""
+    return {operator.index: "is not built into LiteRT" for operator in info.operators if operator.custom}
+
+
+def not_built_in(info: FileInfo) -> str:
+    """A reason where the file uses operators that are not built into LiteRT."""
+    custom = sorted({operator.name for operator in info.operators if operator.custom})
+    return f"uses operators that are not built in: {', '.join(custom)}" if custom else ""
