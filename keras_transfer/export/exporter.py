@@ -66,7 +66,8 @@ def export(
         formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`.
         class_names: in the order of the outputs; those of `proof` unless given.
         tolerance: accuracy that a file may lose against the Keras model, 0..1.
-        targets: names of `TARGETS`; each must take at least one of the files, and gets a folder of what else its owner needs.
+        targets: names of `TARGETS`; each must take at least one of the files; each has a folder written of
+            what else its owner needs.
         input_dtype: of the int8 file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: see `keras_transfer.convert`.
         calibration_images: how many images calibrate.

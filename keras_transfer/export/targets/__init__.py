@@ -1,4 +1,4 @@
-"""What each target asks of a file, and what is written for its owner: one small module a target, one row in `TARGETS`."""
+"""What each target asks of a file, and what is written for its owner: a small module and a row of `TARGETS` each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,8 +33,8 @@ def judge(content: bytes, target: str, **options: Any) -> Verdict:
         **options: what this target can be told beside the file.
 
     Returns:
-        `{"target", "ok", "operators", "mapped", "cpu", "why"}`: how many operators there are, how many of them the target's
-        own hardware or runtime takes, and for each of the others `{"index", "op", "why"}`; `why` is empty where
+        `{"target", "ok", "operators", "mapped", "cpu", "why"}`: how many operators there are, how many of them the
+        target's own hardware or runtime takes, and for each of the others `{"index", "op", "why"}`; `why` is empty where
         all is fine. A target may add figures of its own.
 
     Raises:
