@@ -1,11 +1,18 @@
 """Data sets that need no download, by name wherever a data set goes."""
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from keras_transfer.data.pizza import draw_pizzas
+from keras_transfer.errors import InputError
 
-def digits() -> tuple[np.ndarray, list[str]]:
+_Arrays = tuple[np.ndarray, list[str]]
+
+
+def digits() -> _Arrays:
     """scikit-learn's handwritten digits: 1797 real scans of 8x8 pixels (Alpaydin & Kaynak 1998, UCI repository).
 
     Returns:
@@ -22,4 +29,44 @@ def digits() -> tuple[np.ndarray, list[str]]:
     return images, [str(label) for label in bunch.target]
 
 
-EMBEDDED: dict[str, Callable[[], tuple[np.ndarray, list[str]]]] = {"digits": digits}
+EMBEDDED: dict[str, Callable[..., _Arrays]] = {"digits": digits, "pizza": draw_pizzas}
+
+
+def is_embedded(source: object) -> bool:
+    """Whether a source names a data set of this table; a file or folder of that name comes first.
+
+    >>> is_embedded("pizza:difficulty=0.2"), is_embedded("photos/")
+    (True, False)
+    """
+    return isinstance(source, str) and source.partition(":")[0] in EMBEDDED and not Path(source).exists()
+
+
+def load_embedded(source: str) -> _Arrays:
+    """Makes a data set of the table.
+
+    Args:
+        source: its name, and after a colon what its function takes: `"pizza:difficulty=0.2,per_class=50"`.
+
+    Returns:
+        Images `uint8 [n, H, W]` or `[n, H, W, 3]` in 0..255 and their class names.
+
+    Raises:
+        InputError: it has no such parameter, or a value is no number.
+
+    >>> load_embedded("pizza:per_class=2,side=32")[0].shape
+    (8, 32, 32, 3)
+    """
+    name, _, told = source.partition(":")
+    make = EMBEDDED[name]
+    known = {key: parameter.annotation for key, parameter in inspect.signature(make).parameters.items()}
+    arguments = {}
+    for part in filter(None, told.split(",")):
+        key, _, value = part.partition("=")
+        if key not in known:
+            takes = f"takes {', '.join(known)}" if known else "takes no parameters"
+            raise InputError(f"The data set {name} {takes}, as in {name}:NAME=VALUE,... Received: {source!r}.")
+        try:
+            arguments[key] = known[key](value)
+        except ValueError as error:
+            raise InputError(f"{key} of {name} must be of type {known[key].__name__}. Received: {value!r}.") from error
+    return make(**arguments)

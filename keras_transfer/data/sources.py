@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.data.embedded import EMBEDDED
+from keras_transfer.data.embedded import is_embedded, load_embedded
 from keras_transfer.errors import InputError, require
 
 SPLIT_NAMES = {
@@ -81,10 +81,10 @@ def list_source(source: Any, labels: Any = None, group_by: str | None = None) ->
         from keras_transfer.data.spool import from_tfds
 
         listing = from_tfds(source)
-    elif isinstance(source, str) and source in EMBEDDED and not Path(source).exists():
+    elif isinstance(source, str) and is_embedded(source):
         from keras_transfer.data.spool import from_arrays
 
-        listing = from_arrays(*EMBEDDED[source]())
+        listing = from_arrays(*load_embedded(source))
     elif isinstance(source, str | os.PathLike):
         if labels is not None:
             raise InputError("`labels` goes with arrays; a folder or a CSV has its own.")
