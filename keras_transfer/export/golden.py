@@ -1,0 +1,156 @@
+"""Golden vectors: pictures with what Python makes of them, against which other languages' twins are tested.
+
+A folder of golden vectors holds `cases.csv` and, for each row of it, raw files named after the case:
+
+| file | what |
+|---|---|
+| `NAME.rgb` | the decoded picture as it is stored, before its EXIF orientation is obeyed: `height * width * 3` bytes, row by row, R G B |
+| `NAME.pixels` | what must come of it: `out_height * out_width * 3` bytes, equal in every bit |
+| `NAME.input` | with a model: the content of its input tensor, in the file's own type, little-endian |
+| `NAME.output` | with a model: the content of its output tensor, in the file's own type, little-endian |
+| `NAME.scores` | with a model: the probabilities, float32 little-endian, one a class |
+
+`cases.csv` (UTF-8, a heading line, no quotes) has the columns `name, width, height, orientation, out_height, out_width,
+top`: `width` and `height` are those of `NAME.rgb`, `orientation` is the EXIF tag (1 to 8), and `top` the number of the
+most probable class (the first of equals), or nothing without a model. With a model `model.csv` stands beside it, lines
+of `key,value`: `input_dtype, input_scale, input_zero_point, output_dtype, output_scale, output_zero_point` (scale and
+zero point are empty for floats).
+
+The steps from `NAME.rgb` to `NAME.pixels` are those of `decode_image`: turn the picture upright (a copy of its pixels),
+take the centred window of the wanted shape (`CROP` of the largest, in doubles, then rounded to float32), and resize it
+with Pillow's antialiased bilinear filter, first horizontally, then vertically, in fixed point. A picture that has the
+wanted size stays as it is. `web_demo/preprocess.js` is the reference of the twins.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from keras_transfer.data import decode_image
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_bytes, write_text
+
+COLUMNS = ("name", "width", "height", "orientation", "out_height", "out_width", "top")
+_SIZES = (
+    (96, 96),
+    (224, 224),
+    (160, 128),
+    (32, 57),
+    (128, 128),
+    (1, 1),
+    (299, 299),
+)  # seven, so that eight orientations meet them all
+_PICTURES = ((1, 1), (2, 3), (300, 1), (1, 300), (97, 512), (640, 480), (1023, 767))  # (width, height)
+_LONGEST = (96, 180, 256, 333, 480, 640, 1024)
+_EXIF_ORIENTATION = 0x0112
+
+
+def golden_vectors(
+    folder: str | Path,
+    content: bytes | None = None,
+    pictures: Iterable[str | Path | np.ndarray] | None = None,
+    count: int = 56,
+    seed: int = 0,
+) -> Path:
+    """Writes golden vectors, in the form that this module's docstring describes.
+
+    Args:
+        folder: the place to write to.
+        content: a LiteRT image classifier; cases then have its image size and its answers. Without one, cases have
+            many sizes.
+        pictures: photographs' paths or `uint8 [H, W, 3]` arrays. A photograph is reduced to some size of 96 to 1024 pixels
+            first, another for each, so that all sides are met. Without any, `count` pictures are made up.
+        count: how many cases; with `pictures`, at most.
+        seed: of the made-up pictures.
+
+    Returns:
+        `cases.csv`.
+
+    Raises:
+        InputError: there is no picture, one cannot be read, or the file is no image classifier.
+
+    >>> import tempfile
+    >>> index = golden_vectors(tempfile.mkdtemp(), count=8)
+    >>> len(index.read_text().splitlines()), index.with_name("case_000.pixels").stat().st_size
+    (9, 27648)
+    """
+    folder = Path(folder)
+    if pictures is None:
+        arrays: Iterator[np.ndarray] = _made_up(count, seed)
+    else:
+        arrays = (_picture(picture, i) for i, picture in enumerate(pictures) if i < count)
+    model = None
+    if content is not None:
+        from keras_transfer.litert import open_litert
+
+        model = open_litert(content, threads=1)
+        _write_model(folder, model)
+    rows = []
+    for i, rgb in enumerate(arrays):
+        name, orientation = f"case_{i:03d}", i % 8 + 1
+        size = model.inputs[0].shape[1:3] if model is not None else _SIZES[i % len(_SIZES)]
+        pixels = decode_image(_png(rgb, orientation), size)
+        write_bytes(folder / f"{name}.rgb", rgb.tobytes())
+        write_bytes(folder / f"{name}.pixels", pixels.tobytes())
+        top: int | str = ""
+        if model is not None:
+            prepared = model._preparation()(pixels)
+            output = model.run([prepared[None]])[0]
+            scores = model.predict(pixels[None])[0]
+            for kind, values in (("input", prepared), ("output", output), ("scores", scores)):
+                write_bytes(folder / f"{name}.{kind}", values.astype(values.dtype.newbyteorder("<")).tobytes())
+            top = int(scores.argmax())
+        rows.append((name, rgb.shape[1], rgb.shape[0], orientation, *size, top))
+    if not rows:
+        raise InputError("There is no picture to make golden vectors of. Give some photographs.")
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    return write_text(folder / "cases.csv", text.getvalue())
+
+
+def _write_model(folder: Path, model: "object") -> None:
+    lines = []
+    for end, tensors in (("input", model.inputs), ("output", model.outputs)):  # type: ignore[attr-defined]
+        [tensor] = tensors
+        quantized = tensor.dtype != "float32" and tensor.scale
+        lines.append(f"{end}_dtype,{tensor.dtype}")
+        lines.append(f"{end}_scale,{tensor.scale[0] if quantized else ''}")
+        lines.append(f"{end}_zero_point,{tensor.zero_point[0] if quantized else ''}")
+    write_text(folder / "model.csv", "\n".join(lines) + "\n")
+
+
+def _made_up(count: int, seed: int) -> Iterator[np.ndarray]:
+    """Pictures of soft shapes under fine noise, of sizes from 1 x 1 up; some have just the size of their case."""
+    random = np.random.default_rng(seed)
+    for i in range(count):
+        if i < 2 * len(_PICTURES):
+            width, height = _PICTURES[i // 2]
+        elif i % 10 == 0:
+            height, width = _SIZES[i % len(_SIZES)]
+        else:
+            width, height = np.exp(random.uniform(np.log(8), np.log(700), 2)).astype(int)
+        coarse = Image.fromarray(random.integers(0, 256, (4, 4, 3), np.uint8))
+        soft = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
+        noise = random.integers(-60, 61, soft.shape, np.int16)
+        yield np.clip(soft + noise, 0, 255).astype(np.uint8)
+
+
+def _picture(picture: str | Path | np.ndarray, i: int) -> np.ndarray:
+    if isinstance(picture, np.ndarray):
+        return np.ascontiguousarray(picture)
+    image = Image.fromarray(decode_image(picture))
+    longest = _LONGEST[i % len(_LONGEST)]
+    image.thumbnail((longest, longest))
+    return np.asarray(image)
+
+
+def _png(rgb: np.ndarray, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[_EXIF_ORIENTATION] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG", exif=exif, compress_level=1)
+    return buffer.getvalue()
