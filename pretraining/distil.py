@@ -65,12 +65,10 @@ def train(options: argparse.Namespace) -> None:
     """Runs all epochs; killed, the same command goes on after its last whole epoch."""
     keras.utils.set_random_seed(options.seed)
     student = build_student()
-    parts = [np.load(folder / "views.npy", mmap_mode="r") for folder in options.views]
     kind = "labels" if options.labels else "features"
-    goals = [np.load(folder / f"{kind}.npy", mmap_mode="r") for folder in options.views]
-    views = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    targets = np.concatenate(goals)[: len(views)]
-    views = views[: len(targets)]
+    takes = options.take or [None] * len(options.views)
+    views = np.concatenate([np.load(f / "views.npy", "r")[:n] for f, n in zip(options.views, takes, strict=True)])
+    targets = np.concatenate([np.load(f / f"{kind}.npy", "r")[:n] for f, n in zip(options.views, takes, strict=True)])
     steps = len(views) // options.batch
     total = steps * options.epochs
 
@@ -93,7 +91,7 @@ def train(options: argparse.Namespace) -> None:
     def losses(small: tf.Tensor, target: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.cast(small, tf.float32)
         if side != small.shape[1]:
-            pixels = tf.image.resize(pixels, (side, side), antialias=True)
+            pixels = tf.image.resize(pixels, (side, side))
         features = student(pixels / 127.5 - 1, training=True)
         if head is not None:
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target, logits=head(features))
@@ -161,6 +159,7 @@ def save(student: keras.Model, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("views", type=Path, nargs="+", help="folders that views.py or formula.py wrote")
+    parser.add_argument("--take", type=int, nargs="*", help="so many views of each folder instead of all")
     parser.add_argument("--teacher", type=Path, help="MobileNetV2 1.0 ImageNet weights with top")
     parser.add_argument("--labels", action="store_true", help="learn the formulas' classes, without a teacher")
     parser.add_argument("--answers", type=float, default=0.5, help="weight of the teacher's answers in the loss")

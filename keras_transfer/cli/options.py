@@ -17,9 +17,17 @@ class StrategyName(StrEnum):
     scratch = "scratch"
 
 
+class BaselinesName(StrEnum):
+    """What a run is compared with; see `Recipe.baselines`."""
+
+    auto = "auto"
+    none = "none"
+    scratch = "scratch"
+
+
 Backbone = Annotated[str | None, typer.Option(help="See `keras-transfer backbones`.  [mobilenet_v2]")]
 Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
-Weights = Annotated[str | None, typer.Option(help="imagenet, none, or a weights file.  [imagenet]")]
+Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")]
 Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
 Seed = Annotated[int | None, typer.Option(help="Of splits, views, orders and dropout.  [0]")]
@@ -31,3 +39,15 @@ Targets = Annotated[
     list[str] | None, typer.Option("--target", help="A device to judge the files for; may be repeated.")
 ]
 Tolerance = Annotated[float | None, typer.Option(help="Top-1 that a file may lose to the Keras model.  [0.01]")]
+Baselines = Annotated[
+    BaselinesName | None,
+    typer.Option(help="What to compare with: auto (what is cheap), none, or scratch as well, however long.  [auto]"),
+]
+CompareBackbones = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--compare-backbone",
+        help="Another backbone whose frozen features to compare with: NAME, NAME@ALPHA or NAME=WEIGHTS; may be "
+        "repeated.",
+    ),
+]

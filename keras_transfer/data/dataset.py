@@ -14,7 +14,7 @@ from keras_transfer.data.duplicates import SMALLEST, clusters
 from keras_transfer.data.examine import Examined, examine
 from keras_transfer.data.sources import Listing, list_source, natural
 from keras_transfer.data.split import Split
-from keras_transfer.data.splits import SPLITS, assign, merge
+from keras_transfer.data.splits import SPLITS, assign, merge, position
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
 
@@ -135,6 +135,7 @@ def load_images(
     allow_bad: bool = False,
     class_names: Sequence[str] | None = None,
     near_duplicates: bool = True,
+    few_shot: int | None = None,
 ) -> ImageData:
     """Finds, checks and splits labelled photographs.
 
@@ -164,6 +165,8 @@ def load_images(
         class_names: the classes in order, where the source's own names or order will not do.
         near_duplicates: `False` keeps together only what is byte for byte the same: for pictures that look alike by
             their nature, such as one machine part in one place.
+        few_shot: keep at most so many photographs of each class to train on, and as many to validate; a smaller number
+            keeps some of the same ones. The rest of them are not used; the test stays whole.
 
     Returns:
         An `ImageData`.
@@ -213,11 +216,30 @@ def load_images(
     for i, place, problem in zip(good, places, problems, strict=True):
         records[i] = replace(records[i], split=place, problem=problem)
     records = [replace(record, split="") if record.problem else record for record in records]
+    if few_shot is not None:
+        records = _few(records, few_shot, seed, listing.multi_label)
 
     splits = {name: _split(name, records, names, listing) for name in SPLITS}
     data = ImageData(names, listing.multi_label, records, warnings=warnings, **splits)
     _warn_of_classes(data, shares)
     return data
+
+
+def _few(records: list[Record], few_shot: int, seed: int, multi_label: bool) -> list[Record]:
+    """Takes all but `few_shot` photographs of each class out of train and out of val, chosen by their content's hash."""
+    if few_shot < 1 or multi_label:
+        raise InputError(
+            f"`few_shot` must be 1 or more, and photographs have one label each. Received: few_shot={few_shot}."
+        )
+    held: Counter[tuple[str, object]] = Counter()
+    left_out = set()
+    for i in sorted(range(len(records)), key=lambda i: position(records[i].sha256, seed + 1)):
+        place = records[i].split, records[i].label
+        held[place] += 1
+        if place[0] in ("train", "val") and held[place] > few_shot:
+            left_out.add(i)
+    why = f"left out by few_shot={few_shot}"
+    return [replace(record, split="", problem=why) if i in left_out else record for i, record in enumerate(records)]
 
 
 def _indices(record: Record) -> tuple[int, ...]:

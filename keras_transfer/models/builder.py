@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_transfer.errors import InputError
+from keras_transfer.models import bundled
 from keras_transfer.models.backbones import Backbone, find_backbone
 from keras_transfer.models.graph import nodes
 from keras_transfer.models.weights import flat_backbone, load_pretrained
@@ -41,7 +42,8 @@ def build_classifier(
         image_size: side of the pictures, or `(height, width)`; the backbone's native size unless given.
         weights: `"imagenet"` (downloaded and kept by Keras; the file made for the nearest size), the path of a `.h5` or
             `.weights.h5` file of the backbone (with or without its classifier) or of a `.keras` file on the same
-            backbone, or `"none"`/None for random ones. `"hub:HANDLE"` is understood here too.
+            backbone, or `"none"`/None for random ones. `"hub:HANDLE"` is understood here too. `"bundled"`: the small
+            backbone inside this package, `mobilenet_v2` with alpha 0.35 at 96 pixels (64 or more).
         alpha: width multiplier of the MobileNets; 1.0 unless given.
         pooling: `"avg"` or `"max"`, over the backbone's last map.
         hidden: units of Dense layers (ReLU) between pooling and dropout.
@@ -71,6 +73,8 @@ def build_classifier(
         body = hub_backbone(handle, *_sides(224 if image_size is None else image_size))
     else:
         row = find_backbone(backbone)
+        if weights == "bundled":
+            alpha, image_size = bundled.choose(row.name, alpha, image_size)
         alpha = _check_alpha(row, alpha)
         height, width = _check_size(row, image_size)
         body = flat_backbone(row, alpha, height, width, pooling=pooling)

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_transfer.errors import InputError
+from keras_transfer.models import bundled
 from keras_transfer.models.backbones import Backbone
 from keras_transfer.models.loading import in_one_line, load_model
 from keras_transfer.models.preprocessing import NAME as PREPROCESSING
@@ -44,7 +45,7 @@ def load_pretrained(
     Args:
         model: the backbone's flat graph, preprocessing included; with the 1000 classes' layers if `include_top`.
         row: the backbone.
-        weights: `"imagenet"`, or the path of a `.h5`, `.weights.h5` or `.keras` file.
+        weights: `"imagenet"`, `"bundled"`, or the path of a `.h5`, `.weights.h5` or `.keras` file.
         alpha: the width multiplier, or None.
         side: side of the pictures; the ImageNet weights made for the nearest side are taken.
         include_top: whether the classifier's weights are wanted too.
@@ -53,7 +54,10 @@ def load_pretrained(
         InputError: the weights cannot be had, or are another network's.
     """
     target = _variables(model)
-    if weights == "imagenet":
+    arrays: Sequence[np.ndarray]
+    if weights == "bundled" and not include_top:
+        arrays = bundled.arrays()
+    elif weights == "imagenet":
         arrays = _download(row, alpha, side, include_top)
     else:
         arrays = _read(Path(weights), row, alpha, include_top)
