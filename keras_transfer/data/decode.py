@@ -211,9 +211,9 @@ def _window(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, flo
 def _resize(picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
     """Resizes a window of a picture to `(height, width)`.
 
-    First across, then down, rounding to bytes between: Pillow 13 has another order for tall pictures, and with it other
-    roundings. Asked for one direction at a time, every Pillow gives the same pixels, which the browser's and the phone's
-    code gives too.
+    First across, then down, rounding to bytes between: Pillow 13 has another order for tall pictures, and with it
+    other roundings. Asked for one direction at a time, every Pillow gives the same pixels, and so does the code of the
+    browser and of the phone.
     """
     left, top, right, bottom = box
     across = picture.resize((size[1], picture.height), Image.Resampling.BILINEAR, (left, 0, right, picture.height))

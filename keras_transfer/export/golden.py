@@ -2,13 +2,12 @@
 
 A folder of golden vectors holds `cases.csv` and, for each row of it, raw files named after the case:
 
-| file | what |
-|---|---|
-| `NAME.rgb` | the decoded picture as it is stored, before its EXIF orientation is obeyed: `height * width * 3` bytes, row by row, R G B |
-| `NAME.pixels` | what must come of it: `out_height * out_width * 3` bytes, equal in every bit |
-| `NAME.input` | with a model: the content of its input tensor, in the file's own type, little-endian |
-| `NAME.output` | with a model: the content of its output tensor, in the file's own type, little-endian |
-| `NAME.scores` | with a model: the probabilities, float32 little-endian, one a class |
+- `NAME.rgb`: the decoded picture as it is stored, before its EXIF orientation is obeyed: `height * width * 3` bytes,
+  row by row, R G B.
+- `NAME.pixels`: what must come of it, equal in every bit: `out_height * out_width * 3` bytes.
+- `NAME.input`, `NAME.output`: with a model, the content of its input and output tensor, in the file's own type,
+  little-endian.
+- `NAME.scores`: with a model, the probabilities, float32 little-endian, one a class.
 
 `cases.csv` (UTF-8, a heading line, no quotes) has the columns `name, width, height, orientation, out_height, out_width,
 top`: `width` and `height` are those of `NAME.rgb`, `orientation` is the EXIF tag (1 to 8), and `top` the number of the
@@ -62,8 +61,8 @@ def golden_vectors(
         folder: the place to write to.
         content: a LiteRT image classifier; cases then have its image size and its answers. Without one, cases have
             many sizes.
-        pictures: photographs' paths or `uint8 [H, W, 3]` arrays. A photograph is reduced to some size of 96 to 1024 pixels
-            first, another for each, so that all sides are met. Without any, `count` pictures are made up.
+        pictures: photographs' paths or `uint8 [H, W, 3]` arrays. A photograph is reduced to some size of 96 to 1024
+            pixels first, another for each, so that all sides are met. Without any, `count` pictures are made up.
         count: how many cases; with `pictures`, at most.
         seed: of the made-up pictures.
 
