@@ -37,12 +37,19 @@ class Target:
         what: a line for listings.
         judge: `(content, info, **options)` to a `Verdict`.
         write: fills a folder with what the target's owner needs and returns the files, or None where the `.tflite`
-            is all.
+            is all. A `GateError` from it is reported once all files are written.
+        adapt: makes of a LiteRT file the one that this target takes, or raises `InputError`; None where it takes files
+            as they are. What it makes is proved like every other file and delivered as `TARGET/model.tflite`.
+        per_tensor_dense: whether some of the target's runtimes know one scale a dense layer only.
+        require: raises `InputError` where a tool that the target cannot do without is missing.
     """
 
     what: str
     judge: Callable[..., Verdict]
     write: Callable[[Kit, Path], list[Path]] | None = None
+    adapt: Callable[[bytes], bytes] | None = None
+    per_tensor_dense: bool = False
+    require: Callable[[], Any] | None = None
 
 
 def verdict(target: str, info: FileInfo, why: str = "", refused: Mapping[int, str] | None = None) -> Verdict:
@@ -51,6 +58,24 @@ def verdict(target: str, info: FileInfo, why: str = "", refused: Mapping[int, st
     cpu = [{"index": o.index, "op": o.name, "why": refused[o.index]} for o in info.operators if o.index in refused]
     mapped = len(info.operators) - len(cpu)
     return {"target": target, "ok": not why, "operators": len(info.operators), "mapped": mapped, "cpu": cpu, "why": why}
+
+
+def mostly_mapped(target: str, info: FileInfo, refused: Mapping[int, str], why: str = "") -> Verdict:
+    """The verdict of an accelerator: it takes a file of which at least half of the operators are its own to compute.
+
+    What is left to the CPU (the decoder behind a detector, say) is named in `why`, which is thus not empty though the
+    file is taken.
+    """
+    found = verdict(target, info, why, refused)
+    if not why and found["cpu"]:
+        first = found["cpu"][0]
+        rest = len(found["cpu"])
+        found["ok"] = 2 * found["mapped"] >= found["operators"]
+        found["why"] = (
+            f"leaves {rest} of {found['operators']} operators to the CPU; "
+            f"the first, operator {first['index']} ({first['op']}), {first['why']}"
+        )
+    return found
 
 
 def ends(info: FileInfo) -> set[str]:

@@ -1,0 +1,118 @@
+"""The element types at a quantized file's ends, changed without converting anew."""
+
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_transfer.errors import InputError
+from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
+from keras_transfer.litert.packing import pack
+from keras_transfer.litert.trust import is_ours, vouch
+
+
+def int8_ends(content: bytes) -> bytes:
+    """Returns a quantized file with `int8` ends where it had `uint8` ones: two operators less, the same answers.
+
+    TensorFlow's converter makes `uint8` ends by a QUANTIZE operator at each, which takes 128 from every byte or adds it.
+    Without them the file takes and gives those bytes less 128: `int8_ends(file)(x - 128) == file(x) - 128`, bit for bit.
+
+    Args:
+        content: a LiteRT file.
+
+    Returns:
+        The file anew, without class names or other metadata, which no such runtime reads; as it is where its ends are
+        int8 already.
+
+    Raises:
+        InputError: it is not a sound LiteRT file, or its ends are neither int8 nor uint8 with a QUANTIZE that only shifts.
+    """
+    info = read_flatbuffer(content)
+    if {info.tensors[i].dtype for i in (*info.inputs, *info.outputs)} == {"int8"}:
+        return content
+    inside: dict[int, int] = {}  # tensor at an end -> the int8 tensor behind its QUANTIZE
+    dropped = set()
+    for end in (*info.inputs, *info.outputs):
+        if info.tensors[end].dtype == "int8":
+            continue
+        operator, inside[end] = _shift(info, end)
+        dropped.add(operator)
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    kept = [i for i in range(len(graph.tensors)) if i not in inside]
+    place = {old: new for new, old in enumerate(kept)} | {-1: -1}
+    place |= {end: place[behind] for end, behind in inside.items()}
+
+    def moved(indices: Any) -> list[int]:
+        return [place[int(i)] for i in indices] if indices is not None else []
+
+    graph.tensors = [graph.tensors[i] for i in kept]
+    graph.operators = [operator for i, operator in enumerate(graph.operators) if i not in dropped]
+    for operator in graph.operators:
+        operator.inputs, operator.outputs = moved(operator.inputs), moved(operator.outputs)
+        operator.intermediates = moved(operator.intermediates) or None
+    graph.inputs, graph.outputs = moved(graph.inputs), moved(graph.outputs)
+    for signature in model.signatureDefs or []:
+        for entry in (*(signature.inputs or []), *(signature.outputs or [])):
+            entry.tensorIndex = place[entry.tensorIndex]
+    return _bare(model, content)
+
+
+def without_metadata(content: bytes) -> bytes:
+    """Returns a file without class names or other metadata: about 1 KB that a microcontroller never reads.
+
+    Args:
+        content: a LiteRT file.
+
+    Returns:
+        The file anew: same graph and constants; as it is where it holds no metadata.
+
+    Raises:
+        InputError: it is not a sound LiteRT file.
+    """
+    if not read_flatbuffer(content).metadata:
+        return content
+    return _bare(schema.ModelT.InitFromPackedBuf(content, 0), content)
+
+
+def _bare(model: Any, content: bytes) -> bytes:
+    model.metadata = None
+    _drop_unused(model)
+    packed = pack(model)
+    return vouch(packed) if is_ours(content) else packed
+
+
+def _shift(info: FileInfo, end: int) -> tuple[int, int]:
+    """The QUANTIZE at a uint8 end, and the int8 tensor on its other side."""
+    tensor = info.tensors[end]
+    around = [o for o in info.operators if end in (*o.inputs, *o.outputs)]
+    if info.subgraphs == 1 and tensor.dtype == "uint8" and len(around) == 1 and around[0].name == "QUANTIZE":
+        [other] = around[0].inputs if end in around[0].outputs else around[0].outputs
+        if _differ_by_128(tensor, info.tensors[other]):
+            return around[0].index, other
+    raise InputError(
+        f"{tensor.name!r} at the file's end is {tensor.dtype} without a QUANTIZE that only takes 128 from each byte: "
+        "convert the model to int8."
+    )
+
+
+def _differ_by_128(outer: TensorInfo, inner: TensorInfo) -> bool:
+    return (
+        inner.dtype == "int8"
+        and len(outer.scale) == 1
+        and outer.scale == inner.scale
+        and (outer.zero_point or (0,))[0] - (inner.zero_point or (0,))[0] == 128
+    )
+
+
+def _drop_unused(model: Any) -> None:
+    """Removes operator codes and constants that nothing uses any more."""
+    operators = [operator for graph in model.subgraphs for operator in graph.operators]
+    codes = sorted({operator.opcodeIndex for operator in operators})
+    for operator in operators:
+        operator.opcodeIndex = codes.index(operator.opcodeIndex)
+    model.operatorCodes = [model.operatorCodes[i] for i in codes]
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    buffers = sorted({0} | {tensor.buffer for tensor in tensors})  # the first is the empty one, by convention
+    for tensor in tensors:
+        tensor.buffer = buffers.index(tensor.buffer)
+    model.buffers = [model.buffers[i] for i in buffers]
