@@ -1,9 +1,31 @@
 """The closing tables of a run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.cli.output import print_table
+from keras_transfer.cli.output import print_json, print_table
+
+
+def train_and_print(told: Any, out: Path, json: bool, profile: bool = False) -> None:
+    """Runs a recipe in the run directory `out` and prints its result; a gate that failed is raised after that."""
+    from keras_transfer.errors import GateError
+    from keras_transfer.jobs.train import train
+    from keras_transfer.progress import set_quiet
+    from keras_transfer.run import read_result
+
+    set_quiet(json)
+    gate: GateError | None = None
+    try:
+        result = train(told, out)
+    except GateError as error:  # all is written, and worth showing
+        gate, result = error, read_result(out) or {}
+    if json:
+        print_json(result)
+    else:
+        print_result(result, out, profile)
+    if gate is not None:
+        raise gate
 
 
 def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> None:
@@ -23,6 +45,9 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
         )
     for warning in result["warnings"]:
         print(f"Note: {warning}")
+    report = read_report(run)
+    if report is not None:
+        print_verdict(report, run)
     smallest = min(result["artifacts"], key=lambda artifact: artifact["bytes"], default=None)
     print(f"\nAll of it is in {run}/")
     if smallest is not None:
@@ -39,3 +64,31 @@ def print_artifacts(result: dict[str, Any]) -> None:
     ]  # fmt: skip
     columns = ("file", "size", "test accuracy", "agreement", "points lost", "ms")
     print_table(columns, rows, title=f"On all {result['test']['images']} test images")
+
+
+def read_report(run: Path) -> dict[str, Any] | None:
+    """`report.json` of a run, or None where it has none yet."""
+    try:
+        return json.loads((run / "report.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def print_verdict(report: dict[str, Any], run: Path) -> None:
+    """Prints whether the transfer helped, against what, and where the report lies."""
+    ours = report["metrics"]["accuracy"]
+    rows: list[tuple[object, ...]] = [
+        ("this run", f"{ours['value']:.1%}", f"{ours['low']:.1%} to {ours['high']:.1%}", None)
+    ]
+    for row in report["baselines"]:
+        found = row["accuracy"]
+        if found is None:
+            rows.append((row["name"], None, row["what"], None))
+        else:
+            ends = f"{found['low']:.1%} to {found['high']:.1%}"
+            rows.append((row["name"], f"{found['value']:.1%}", ends, f"{100 * row['difference']['value']:+.1f}"))
+    print_table(("", "test accuracy", "95% interval", "points ours is better"), rows, title="Against what")
+    print("\n" + " ".join(report["verdict"]["sentences"]))
+    for remark in report["verdict"]["remarks"]:
+        print(remark)
+    print(f"\nReport: {run / 'report.html'}")
