@@ -16,7 +16,7 @@ COLUMNS = ("epoch", "side", "seconds", "loss", "features", "answers", "rate")
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer on TensorFlow's fused kernel in training: the same function, the whole step twice as fast on a CPU."""
+    """Keras's layer on TensorFlow's fused kernel in training: the same function, a step twice as fast on a CPU."""
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         if not training:

@@ -226,7 +226,7 @@ def load_images(
 
 
 def _few(records: list[Record], few_shot: int, seed: int, multi_label: bool) -> list[Record]:
-    """Takes all but `few_shot` photographs of each class out of train and out of val, chosen by their content's hash."""
+    """Leaves `few_shot` photographs of each class in train and in val, chosen by the hash of what they hold."""
     if few_shot < 1 or multi_label:
         raise InputError(
             f"`few_shot` must be 1 or more, and photographs have one label each. Received: few_shot={few_shot}."

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,7 +30,17 @@ def digits() -> _Arrays:
     return images, [str(label) for label in bunch.target]
 
 
-EMBEDDED: dict[str, Callable[..., _Arrays]] = {"digits": digits, "pizza": draw_pizzas}
+class Embedded(NamedTuple):
+    """A row of the table: the function that makes the data set, and what its user must know."""
+
+    make: Callable[..., _Arrays]
+    note: str
+
+
+EMBEDDED = {
+    "digits": Embedded(digits, "digits are real scans of 8x8 pixels; random features do well on them already."),
+    "pizza": Embedded(draw_pizzas, "The pizzas are drawn by a program: they show how it works, not how good it is."),
+}
 
 
 def is_embedded(source: object) -> bool:
@@ -41,14 +52,14 @@ def is_embedded(source: object) -> bool:
     return isinstance(source, str) and source.partition(":")[0] in EMBEDDED and not Path(source).exists()
 
 
-def load_embedded(source: str) -> _Arrays:
+def load_embedded(source: str) -> tuple[np.ndarray, list[str], str]:
     """Makes a data set of the table.
 
     Args:
         source: its name, and after a colon what its function takes: `"pizza:difficulty=0.2,per_class=50"`.
 
     Returns:
-        Images `uint8 [n, H, W]` or `[n, H, W, 3]` in 0..255 and their class names.
+        Images `uint8 [n, H, W]` or `[n, H, W, 3]` in 0..255, their class names, and what to know of them.
 
     Raises:
         InputError: it has no such parameter, or a value is no number.
@@ -57,7 +68,7 @@ def load_embedded(source: str) -> _Arrays:
     (8, 32, 32, 3)
     """
     name, _, told = source.partition(":")
-    make = EMBEDDED[name]
+    make, note = EMBEDDED[name]
     known = {key: parameter.annotation for key, parameter in inspect.signature(make).parameters.items()}
     arguments = {}
     for part in filter(None, told.split(",")):
@@ -69,4 +80,4 @@ def load_embedded(source: str) -> _Arrays:
             arguments[key] = known[key](value)
         except ValueError as error:
             raise InputError(f"{key} of {name} must be of type {known[key].__name__}. Received: {value!r}.") from error
-    return make(**arguments)
+    return *make(**arguments), note

@@ -84,7 +84,9 @@ def list_source(source: Any, labels: Any = None, group_by: str | None = None) ->
     elif isinstance(source, str) and is_embedded(source):
         from keras_transfer.data.spool import from_arrays
 
-        listing = from_arrays(*load_embedded(source))
+        *arrays, note = load_embedded(source)
+        listing = from_arrays(*arrays)
+        listing.warnings.append(note)
     elif isinstance(source, str | os.PathLike):
         if labels is not None:
             raise InputError("`labels` goes with arrays; a folder or a CSV has its own.")

@@ -82,6 +82,10 @@ class StoredSplit:
             yield np.asarray(pixels[start : start + batch_size]), self.labels[start : start + batch_size]
             read(batch_size)
 
+    def pictures(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Some of the images, `uint8 [len(indices), H, W, 3]`."""
+        return np.stack([self._arrays["pixels"][i] for i in indices])
+
     def close(self) -> None:
         """Lets go of the cache entry."""
         self._arrays.close()
