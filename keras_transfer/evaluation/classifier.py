@@ -58,7 +58,7 @@ class Classifier:
         return _two_columns(self.run(pixels), len(self.class_names))
 
 
-def open_classifier(path: str | Path) -> Classifier:
+def open_classifier(path: str | Path, *, delegate: str = "") -> Classifier:
     """Opens a `.keras` file, a `.tflite` file or a run directory for predicting.
 
     Class names are taken from inside a `.tflite`, else from `NAME.labels.txt` or `labels.txt` beside the file, else
@@ -66,6 +66,7 @@ def open_classifier(path: str | Path) -> Classifier:
 
     Args:
         path: the file, or a run directory (its `model.keras`). A `.keras` file is loaded in safe mode.
+        delegate: for a `.tflite`: a library that computes it on a device of its own, such as `libedgetpu.so.1`.
 
     Returns:
         The classifier.
@@ -83,10 +84,12 @@ def open_classifier(path: str | Path) -> Classifier:
             start = file.read(8)
     except OSError as error:
         raise InputError(f"Cannot open the model {path}: {error.strerror}. Check the path.") from error
+    if delegate and start[4:8] != b"TFL3":
+        raise InputError(f"A delegate computes .tflite files. Received: {path}, delegate={delegate!r}.")
     if start[:4] == b"PK\x03\x04":
         return keras_classifier(load_keras(path), path)
     if start[4:8] == b"TFL3":
-        return _litert_classifier(path)
+        return _litert_classifier(path, delegate)
     kind = "an HDF5 file; open it with Keras and save it as .keras" if start == b"\x89HDF\r\n\x1a\n" else "neither"
     raise InputError(f"The model must be a .keras or a .tflite file. Received: {path}, which is {kind}.")
 
@@ -123,11 +126,11 @@ def keras_classifier(
     return _classifier(path, image_size, outputs[1], multi_label, run, class_names)
 
 
-def _litert_classifier(path: Path) -> Classifier:
+def _litert_classifier(path: Path, delegate: str) -> Classifier:
     from keras_transfer.litert import open_litert
     from keras_transfer.litert.labels import read_labels
 
-    model = open_litert(path)
+    model = open_litert(path, delegate=delegate)
     takes, gives = [tensor.shape for tensor in model.inputs], [tensor.shape for tensor in model.outputs]
     if len(takes) != 1 or len(gives) != 1 or len(gives[0]) != 2:
         raise InputError(

@@ -23,11 +23,12 @@ _lock = threading.Lock()
 _process: "subprocess.Popen[bytes] | None" = None
 
 
-def probe(content: bytes) -> None:
+def probe(content: bytes, delegate: str = "") -> None:
     """Runs `content` on a few inputs in another process.
 
     Args:
         content: a file that `read_flatbuffer` found sound.
+        delegate: a library that it is run with; "" for none.
 
     Raises:
         InputError: the file cannot be run, or running it ended or stalled the other process.
@@ -42,7 +43,8 @@ def probe(content: bytes) -> None:
         assert process.stdin is not None and process.stdout is not None
         answer = b""
         try:
-            process.stdin.write(struct.pack("<Q", len(content)) + content)
+            library = delegate.encode()
+            process.stdin.write(struct.pack("<QQ", len(library), len(content)) + library + content)
             process.stdin.flush()
             # select knows no pipes on Windows; there a stalling file stalls the caller
             if os.name == "nt" or select.select([process.stdout], [], [], _SECONDS)[0]:
@@ -92,11 +94,12 @@ def close() -> None:
 atexit.register(close)
 
 
-def _run(content: bytes) -> str:
+def _run(content: bytes, delegate: str) -> str:
     import numpy as np
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter, load_delegate
 
-    interpreter = Interpreter(model_content=content, num_threads=1)
+    delegates = [load_delegate(delegate)] if delegate else None
+    interpreter = Interpreter(model_content=content, num_threads=1, experimental_delegates=delegates)
     interpreter.allocate_tensors()
     random = np.random.default_rng(0)
     for fill in ("zeros", "random", "random"):
@@ -111,18 +114,23 @@ def _run(content: bytes) -> str:
 
 
 def main() -> None:
-    """Answers one line a file, read as eight bytes of length and the content, until standard input closes."""
+    """Answers one line a file until standard input closes.
+
+    A file is read as the lengths of its delegate's name and of its content, eight bytes each, and these two.
+    """
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    while header := requests.read(8):
-        content = requests.read(struct.unpack("<Q", header)[0])
+    while header := requests.read(16):
+        library, size = struct.unpack("<QQ", header)
+        delegate = requests.read(library).decode()
+        content = requests.read(size)
         with contextlib.suppress(ImportError):  # Windows
             import resource
 
             resource.setrlimit(resource.RLIMIT_AS, (_MEMORY + 8 * len(content), resource.RLIM_INFINITY))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         try:
-            answer = _run(content)
+            answer = _run(content, delegate)
         except Exception as error:
             answer = " ".join(str(error).split())[:300] or type(error).__name__
         print(answer, file=answers, flush=True)

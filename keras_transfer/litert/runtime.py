@@ -19,7 +19,9 @@ from keras_transfer.progress import say, track
 _CHUNK = 4  # images a task: keeps the cost of passing them between threads small beside a small network's time
 
 
-def open_litert(path_or_bytes: str | Path | bytes, threads: int | None = None, trusted: bool | None = None) -> "LiteRT":
+def open_litert(
+    path_or_bytes: str | Path | bytes, threads: int | None = None, trusted: bool | None = None, delegate: str = ""
+) -> "LiteRT":
     """Opens a LiteRT file for running.
 
     Args:
@@ -27,12 +29,14 @@ def open_litert(path_or_bytes: str | Path | bytes, threads: int | None = None, t
         threads: how many images are computed at once; by default the cores this process may use.
         trusted: whether the file may be run without being tried in another process first. By default only what this
             process made is trusted: a damaged file can end the process that runs it.
+        delegate: a library that computes some operators on a device of its own, such as `libedgetpu.so.1`; one
+            image is computed at a time then.
 
     Returns:
         The file, ready to predict.
 
     Raises:
-        InputError: there is no such file, or it is not a sound LiteRT file.
+        InputError: there is no such file, it is not a sound LiteRT file, or the delegate cannot be loaded.
     """
     if isinstance(path_or_bytes, bytes):
         content, name = path_or_bytes, "LiteRT file"
@@ -46,11 +50,15 @@ def open_litert(path_or_bytes: str | Path | bytes, threads: int | None = None, t
         info = read_flatbuffer(content)
         if trusted is None:
             trusted = is_ours(content)
+        if delegate:
+            _check_delegate(delegate)
         if not trusted:
-            from keras_transfer.litert.probe import probe
+            from keras_transfer.litert.probe import close, probe
 
-            probe(content)
-        return LiteRT(content, info, threads)
+            probe(content, delegate)
+            if delegate:
+                close()  # which frees the device
+        return LiteRT(content, info, 1 if delegate else threads, delegate)
     except InputError as error:
         raise InputError(f"{name}: {error}") if not isinstance(path_or_bytes, bytes) else error from None
 
@@ -64,12 +72,13 @@ class LiteRT:
         info: all that the file holds.
     """
 
-    def __init__(self, content: bytes, info: FileInfo, threads: int | None = None) -> None:
+    def __init__(self, content: bytes, info: FileInfo, threads: int | None = None, delegate: str = "") -> None:
         self.info = info
         self.inputs: list[TensorInfo] = [info.tensors[i] for i in info.inputs]
         self.outputs: list[TensorInfo] = [info.tensors[i] for i in info.outputs]
         self._content = content
         self._threads = threads or _cores()
+        self._delegates = [_load_delegate(delegate)] if delegate else []
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._idle.put(self._interpreter())
         self._made = 1
@@ -174,11 +183,33 @@ class LiteRT:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            interpreter = Interpreter(model_content=self._content, num_threads=1)
+            delegates = self._delegates or None
+            interpreter = Interpreter(model_content=self._content, num_threads=1, experimental_delegates=delegates)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(f"LiteRT cannot run this file: {' '.join(str(error).split())}.") from error
         return interpreter
+
+
+def _check_delegate(library: str) -> None:
+    """Raises `InputError` where there is no such library or it is no delegate; leaves its device alone."""
+    import ctypes
+
+    try:
+        known = hasattr(ctypes.CDLL(library), "tflite_plugin_create_delegate")
+    except OSError as error:
+        raise InputError(f"Cannot load the delegate {library} ({error}). Install the device's runtime.") from error
+    if not known:
+        raise InputError(f"{library} is a library, but no LiteRT delegate. Give the one of the device's runtime.")
+
+
+def _load_delegate(library: str) -> Any:
+    from ai_edge_litert.interpreter import load_delegate
+
+    try:
+        return load_delegate(library)
+    except ValueError as error:  # with libedgetpu: no device
+        raise InputError(f"The delegate {library} does not start ({error}). Is its device there?") from error
 
 
 def as_probabilities(values: np.ndarray, output: TensorInfo) -> np.ndarray:

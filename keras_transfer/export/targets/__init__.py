@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_transfer.errors import InputError
-from keras_transfer.export.targets import android, microcontroller, web
+from keras_transfer.export.targets import android, edgetpu, ethos_u, microcontroller, web
 from keras_transfer.export.targets.base import Kit, Target, Verdict
 from keras_transfer.litert import read_flatbuffer
 
@@ -12,16 +12,21 @@ __all__ = ["TARGETS", "Kit", "Target", "Verdict", "check_targets", "judge"]
 
 TARGETS: dict[str, Target] = {
     "android": android.TARGET,
+    "edgetpu": edgetpu.TARGET,
+    "ethos-u": ethos_u.TARGET,
     "microcontroller": microcontroller.TARGET,
     "web": web.TARGET,
 }
 
 
 def check_targets(targets: Sequence[str]) -> None:
-    """Raises `InputError` on a target that is not in the table."""
+    """Raises `InputError` on a target that is not in the table, or whose tool is missing."""
     for target in targets:
         if target not in TARGETS:
             raise InputError(f"`targets` must be out of {', '.join(TARGETS)}. Received: {target!r}.")
+        require = TARGETS[target].require
+        if require is not None:
+            require()
 
 
 def judge(content: bytes, target: str, **options: Any) -> Verdict:
@@ -38,7 +43,7 @@ def judge(content: bytes, target: str, **options: Any) -> Verdict:
         all is fine. A target may add figures of its own.
 
     Raises:
-        InputError: there is no such target, or this is not a sound LiteRT file.
+        InputError: there is no such target, its tool is missing, or this is not a sound LiteRT file.
     """
     check_targets([target])
     return TARGETS[target].judge(content, read_flatbuffer(content), **options)

@@ -1,0 +1,139 @@
+"""`keras-transfer check`: which devices take a LiteRT file, and why not."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# What a target can be told beside the file: option -> the target that takes it.
+_OPTIONS = {"board": "microcontroller", "fit": "microcontroller", "accelerator": "ethos-u"}
+_MOST_REASONS = 8  # shown of a target in the table; the JSON has all
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="A .tflite file, of this package or any other.")],
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="A device to judge it for; may be repeated.  [all]")
+    ] = None,
+    board: Annotated[str | None, typer.Option(help="For microcontroller: a board's name, such as rp2040.")] = None,
+    fit: Annotated[str | None, typer.Option(help="For microcontroller: memory, such as flash=1MB,ram=256KB.")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="For ethos-u: U55-32 to U65-512.  [U55-128]")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, or a list for several targets, instead of a table.")
+    ] = False,
+) -> None:
+    """Judge a LiteRT file for devices.
+
+    Says for each how many operators its own hardware or runtime takes, and why it leaves the others. Ends with 3 where
+    a device refuses the file.
+    """
+    from keras_transfer.cli.output import print_json
+    from keras_transfer.errors import GateError
+    from keras_transfer.progress import set_quiet
+
+    set_quiet(json)
+    given = {name: value for name, value in (("board", board), ("fit", fit), ("accelerator", accelerator)) if value}
+    verdicts = judge_file(file, target, given)
+    if json:
+        print_json(verdicts[0] if target is not None and len(target) == 1 else verdicts)
+    else:
+        _print(file, verdicts)
+    refused = [f"{verdict['target']}: {verdict['why']}" for verdict in verdicts if verdict["ok"] is False]
+    if refused:
+        raise GateError(f"{file} is refused for {'; '.join(refused)}.")
+
+
+def judge_file(file: Path, targets: list[str] | None, options: dict[str, str]) -> list[dict[str, Any]]:
+    """Judges a file for some targets, or all of them.
+
+    Args:
+        file: a LiteRT file from anywhere.
+        targets: names of `TARGETS`; None for all, of which one whose tool is missing is left open (`ok` None).
+        options: what the command line says beside the file, by the names of `_OPTIONS`.
+
+    Returns:
+        One verdict a target (see `keras_transfer.export.judge`), with `file` and `sha256` of the file.
+
+    Raises:
+        InputError: the file cannot be read, is no sound LiteRT file, or an option is wrong.
+    """
+    import hashlib
+
+    from keras_transfer.errors import InputError
+    from keras_transfer.export import judge
+    from keras_transfer.export.targets import TARGETS, check_targets
+    from keras_transfer.litert import read_flatbuffer
+    from keras_transfer.litert.probe import probe
+
+    wanted = list(dict.fromkeys(targets or TARGETS))
+    if targets is not None:
+        check_targets(wanted)
+    for name in options:
+        if _OPTIONS[name] not in wanted:
+            raise InputError(f"--{name} is for --target {_OPTIONS[name]}. Received: --target {', '.join(wanted)}.")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"Cannot read {file}: {error.strerror or error}. Check the path.") from error
+    try:
+        info = read_flatbuffer(content)
+        if not any(operator.custom for operator in info.operators):  # those need libraries that are not here
+            probe(content)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    identity = {"file": str(file), "sha256": hashlib.sha256(content).hexdigest()}
+    verdicts = []
+    for name in wanted:
+        told = {option: value for option, value in options.items() if _OPTIONS[option] == name}
+        try:
+            verdicts.append({**identity, **judge(content, name, **told)})
+        except InputError as error:
+            if targets is not None or told:
+                raise
+            unknown = {"operators": len(info.operators), "mapped": None, "cpu": [], "why": str(error)}
+            verdicts.append({**identity, "target": name, "ok": None, **unknown})
+    return verdicts
+
+
+def _print(file: Path, verdicts: list[dict[str, Any]]) -> None:
+    from keras_transfer.cli.output import print_table
+
+    words = {True: "yes", False: "no", None: "not judged"}
+    rows = [
+        (v["target"], words[v["ok"]], "-" if v["mapped"] is None else f"{v['mapped']} of {v['operators']}", v["why"])
+        for v in verdicts
+    ]
+    print_table(("target", "takes it", "operators", "why"), rows, title=str(file))
+    for verdict in verdicts:
+        reasons = _reasons(verdict)
+        if reasons:
+            print_table(("operators", "op", "why"), reasons, title=f"\n{verdict['target']}: not mapped")
+        figures = [(key.replace("_", " "), value) for key, value in verdict.items() if _is_figure(key, value)]
+        if figures:
+            print_table((verdict["target"], ""), [(name, _number(value)) for name, value in figures])
+        for note in verdict.get("notes", []):
+            print(f"Note: {note}")
+
+
+def _reasons(verdict: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The operators left out, those with the same reason together, the first ones of the file first."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for left in verdict["cpu"]:
+        groups.setdefault((left["op"], left["why"]), []).append(left["index"])
+    rows = []
+    for (op, why), indices in groups.items():
+        shown = ", ".join(map(str, indices[:4])) + (f" and {len(indices) - 4} more" if len(indices) > 4 else "")
+        rows.append((shown, op, why))
+    more = len(rows) - _MOST_REASONS
+    return rows[:_MOST_REASONS] + ([("...", "", f"{more} more reasons: see --json")] if more > 0 else [])
+
+
+def _is_figure(key: str, value: object) -> bool:
+    known = ("file", "sha256", "target", "ok", "operators", "mapped", "why")
+    return key not in known and isinstance(value, int | float | str) and value != ""
+
+
+def _number(value: int | float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,182 @@
+"""Arm's Ethos-U NPUs beside Cortex-M and Cortex-A: compiled and estimated by Vela, Arm's compiler.
+
+Vela (https://pypi.org/project/ethos-u-vela) runs as a program, found beside this Python or on the PATH: the extra
+`ethos-u` brings it, and any other environment will do as well.
+"""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.errors import InputError
+from keras_transfer.export.targets.base import Kit, Target, Verdict, mostly_mapped
+from keras_transfer.files import write_bytes, write_json, write_text
+from keras_transfer.litert import FileInfo
+from keras_transfer.litert.labels import labels_text
+from keras_transfer.progress import track
+
+ACCELERATORS = ("U55-32", "U55-64", "U55-128", "U55-256", "U65-256", "U65-512")
+DEFAULT = "U55-128"
+_SECONDS = 600.0
+_CPU = re.compile(r"^ *CPU: \S+ = (.*) \(outputs .*\)$", re.MULTILINE)
+_REASON = re.compile(r"^Warning \(supported operators\) operator: .*, ofm: '(.*)'\nReason: (.*)$", re.MULTILINE)
+_SHARES = re.compile(r"^(CPU|NPU) operators = (\d+) ", re.MULTILINE)
+
+
+def judge(content: bytes, info: FileInfo, accelerator: str = DEFAULT) -> Verdict:
+    """Judges a file by compiling it with Vela; see `targets.judge`.
+
+    The verdict adds, for the accelerator: `accelerator`, `npu_share` (0..1, of the operators that Vela makes of the
+    file's), `sram_bytes`, `dram_bytes`, `flash_bytes`, `macs`, `cycles`, `inference_ms` (Vela's estimate at
+    `clock_hz`), `system_config` and `memory_mode` (Vela's own, which the estimates assume). They are None where it does
+    not compile.
+
+    Args:
+        content: a LiteRT file.
+        info: what it holds.
+        accelerator: one of `ACCELERATORS`: the NPU and its multiply-accumulates a cycle.
+
+    Raises:
+        InputError: there is no such accelerator, or no Vela.
+    """
+    return _judged(content, info, accelerator)[0]
+
+
+def vela() -> str:
+    """The path of the program.
+
+    Raises:
+        InputError: it is neither on the PATH nor beside this Python.
+    """
+    found = shutil.which("vela") or shutil.which("vela", path=str(Path(sys.executable).parent))
+    if found is None:
+        raise InputError(
+            "Ethos-U files need Arm's compiler Vela, which is not installed: pip install 'keras-transfer[ethos-u]', or "
+            "ethos-u-vela in an environment of its own whose `vela` you put on the PATH."
+        )
+    return found
+
+
+def _judged(content: bytes, info: FileInfo, accelerator: str) -> tuple[Verdict, bytes]:
+    """The verdict and the compiled file."""
+    if accelerator not in ACCELERATORS:
+        raise InputError(f"`accelerator` must be one of {', '.join(ACCELERATORS)}. Received: {accelerator!r}.")
+    printed, summary, compiled = _run(vela(), content, accelerator)
+    left = {} if summary else {operator.index: "was not compiled" for operator in info.operators}
+    if summary:
+        left = _left_to_cpu(info, printed)
+    found = mostly_mapped("ethos-u", info, left, "" if summary else f"is not compiled by Vela: {printed}")
+    counts = {kind: int(count) for kind, count in _SHARES.findall(printed)}
+    total = sum(counts.values())
+    figures: dict[str, Any] = {
+        "accelerator": accelerator,
+        "npu_share": counts.get("NPU", 0) / total if summary and total else None,
+        "sram_bytes": _bytes(summary, "sram_memory_used"),
+        "dram_bytes": _bytes(summary, "dram_memory_used"),
+        "flash_bytes": _bytes(summary, "on_chip_flash_memory_used", "off_chip_flash_memory_used"),
+        "macs": int(float(summary["nn_macs"])) if summary else None,
+        "cycles": int(float(summary["cycles_total"])) if summary else None,
+        "inference_ms": round(1000 * float(summary["inference_time"]), 4) if summary else None,
+        "clock_hz": int(float(summary["core_clock"])) if summary else None,
+        "system_config": summary.get("system_config"),
+        "memory_mode": summary.get("memory_mode"),
+    }
+    return {**found, **figures}, compiled
+
+
+@lru_cache(maxsize=8)  # judging a file and writing its folder ask for the same
+def _run(program: str, content: bytes, accelerator: str) -> tuple[str, dict[str, str], bytes]:
+    """What Vela prints, its summary and its file; where it fails, the last line that it prints and nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "model.tflite")
+        source.write_bytes(content)
+        command = [program, str(source), "--output-dir", folder, "--show-cpu-operations"]
+        command += ["--accelerator-config", f"ethos-{accelerator.lower()}"]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False,
+                stdin=subprocess.DEVNULL, cwd=folder,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"it did not end within {_SECONDS:.0f} s", {}, b""
+        except OSError as error:
+            raise InputError(f"Cannot run {program} ({error.strerror or error}). Install ethos-u-vela anew.") from error
+        tables = sorted(Path(folder).glob("*_summary_*.csv"))
+        compiled = Path(folder, "model_vela.tflite")
+        if done.returncode != 0 or not tables or not compiled.is_file():
+            lines = [line for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
+            crashed = f"it crashed (signal {-done.returncode})" if done.returncode < 0 else "it failed"
+            return (lines[-1].strip() if lines and done.returncode >= 0 else crashed), {}, b""
+        with tables[0].open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return done.stdout, rows[0], compiled.read_bytes()
+
+
+def _left_to_cpu(info: FileInfo, printed: str) -> dict[int, str]:
+    """Index -> reason of the file's operators that Vela leaves to the CPU; it names them by their first output."""
+    reasons = {name: reason.split(" (")[0] for name, reason in _REASON.findall(printed)}  # ( begins tensors' names
+    named = _CPU.findall(printed)
+    left: dict[int, str] = {}
+    for operator in info.operators:
+        for tensor in operator.outputs:
+            name = info.tensors[tensor].name
+            if name in named:
+                left[operator.index] = f"is left to the CPU by Vela ({reasons.get(name, 'no reason given')})"
+    return left
+
+
+def _bytes(summary: dict[str, str], *columns: str) -> int | None:
+    return round(1024 * sum(float(summary[column]) for column in columns)) if summary else None  # Vela counts in KiB
+
+
+_README = """\
+{name} for Arm Ethos-U
+{line}
+{name}_vela.tflite is compiled for {accelerator}: link it into an application with TFLM's Ethos-U kernel, or the driver
+stack of your board. configurations.csv compares what Vela estimates for each NPU. For another one:
+
+    vela {name}.tflite --accelerator-config ethos-u65-256
+
+The estimates assume Vela's own system configuration, {system}, and memory mode, {memory}; your chip's are in its
+vela.ini (--config, --system-config, --memory-mode).
+"""
+
+_COLUMNS = ("accelerator", "npu_share", "sram_bytes", "dram_bytes", "flash_bytes", "cycles", "inference_ms", "clock_hz",
+            "system_config", "memory_mode")  # fmt: skip
+
+
+def _write(kit: Kit, folder: Path) -> list[Path]:
+    """The compiled file for the default NPU, and a table over all of them."""
+    from keras_transfer.litert import read_flatbuffer
+
+    info = read_flatbuffer(kit.content)
+    found, compiled = _judged(kit.content, info, DEFAULT)
+    rows = [
+        _judged(kit.content, info, accelerator)[0]
+        for accelerator in track(ACCELERATORS, "Compiling for Ethos-U", total=len(ACCELERATORS))
+    ]
+    lines = [",".join(_COLUMNS)]
+    lines += [",".join("" if row[column] is None else str(row[column]) for column in _COLUMNS) for row in rows]
+    write_bytes(folder / f"{kit.name}.tflite", kit.content)
+    write_bytes(folder / f"{kit.name}_vela.tflite", compiled)
+    write_text(folder / "labels.txt", labels_text(kit.class_names))
+    write_text(folder / "configurations.csv", "\n".join(lines) + "\n")
+    write_json(folder / "configurations.json", rows)
+    write_text(
+        folder / "README.txt",
+        _README.format(
+            name=kit.name, line="=" * len(f"{kit.name} for Arm Ethos-U"), accelerator=found["accelerator"],
+            system=found["system_config"], memory=found["memory_mode"],
+        ),
+    )  # fmt: skip
+    names = [f"{kit.name}.tflite", f"{kit.name}_vela.tflite", "labels.txt", "configurations.csv", "configurations.json"]
+    return [folder / name for name in (*names, "README.txt")]
+
+
+TARGET = Target("Arm Ethos-U NPUs, by Vela", judge, _write, require=vela)

@@ -1,0 +1,583 @@
+"""The Edge TPU's rules one by one, and whole graphs against what the real compiler said of their like."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crafted import Graph
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_transfer.errors import InputError
+from keras_transfer.export import judge
+from keras_transfer.export.targets import TARGETS, Kit, edgetpu
+from keras_transfer.litert import read_flatbuffer
+
+IMAGE = (1, 8, 8, 4)
+
+
+@pytest.fixture(autouse=True)
+def no_compiler(monkeypatch, tmp_path):
+    """Whatever is on this machine's PATH."""
+    monkeypatch.setattr(edgetpu, "COMPILER", "no_such_edgetpu_compiler")
+
+
+def reason(graph: Graph, name: str) -> str:
+    """Why the last operator of that name is not mapped; empty where it is."""
+    verdict = judge(graph.file(), "edgetpu")
+    return next((left["why"] for left in reversed(verdict["cpu"]) if left["op"] == name), "")
+
+
+def one(name: str, inputs, shape=None, source=IMAGE, dtype="int8", **options) -> str:
+    """The reason against one operator behind a convolution; `inputs` makes its inputs of the graph and its source."""
+    graph = Graph()
+    x = graph.conv(graph.input(source, dtype), source, dtype)
+    graph.op(name, inputs(graph, x), shape, options.pop("gives", dtype), **options)
+    return reason(graph, name)
+
+
+def alone(graph, x):
+    return [x]
+
+
+def behind(*values, dtype="int32"):
+    """Inputs: the source and constants."""
+    return lambda graph, x: [x, *(graph.constant(value, dtype) for value in values)]
+
+
+def before(*values):
+    return lambda graph, x: [*(graph.constant(value) for value in values), x]
+
+
+def conv_inputs(graph, x, weights=True):
+    made = graph.tensor((4, 1, 1, 4), "int8", 1) if weights else graph.input((4, 1, 1, 4))
+    return [x, made, graph.constant([0] * 4)]
+
+
+def row(graph, x):
+    return [graph.op("RESHAPE", [x, graph.constant([1, 256])], (1, 256)), graph.tensor((3, 256), "int8", 1), -1]
+
+
+BATCH, Y, X, C = 0, 1, 2, 3
+CASES = [
+    # (name, inputs, arguments, the reason; "" where it maps)
+    ("ADD", lambda g, x: [x, x], {}, ""),
+    ("ADD", behind(np.ones((1, 8, 8, 4)), dtype="int8"), {}, ""),
+    ("ADD", lambda g, x: [x, x], {"fusedActivationFunction": 3}, ""),
+    ("ADD", lambda g, x: [x, x], {"fusedActivationFunction": 4}, "has a fused activation function that is not"),
+    ("AVERAGE_POOL_2D", alone, {"shape": (1, 4, 4, 4)}, ""),
+    ("AVERAGE_POOL_2D", alone, {"shape": (1, 4, 4, 4), "fusedActivationFunction": 1}, "has a fused activation"),
+    ("MAX_POOL_2D", alone, {"shape": (1, 4, 4, 4)}, ""),
+    ("MAX_POOL_2D", alone, {"shape": (1, 4, 4, 4), "fusedActivationFunction": 3}, "has a fused activation"),
+    ("CONCATENATION", lambda g, x: [x, x], {"shape": (1, 8, 8, 8)}, ""),
+    ("CONCATENATION", lambda g, x: [x, x], {"shape": (1, 8, 8, 8), "fusedActivationFunction": 1}, "has a fused"),
+    ("CONCATENATION", behind(np.zeros(IMAGE), dtype="int8"), {"shape": (1, 8, 8, 8)}, ""),
+    ("CONCATENATION", behind(np.ones(IMAGE), dtype="int8"), {"shape": (1, 8, 8, 8)}, "joins a constant"),
+    ("CONCATENATION", behind(np.zeros(IMAGE), np.zeros(IMAGE), dtype="int8"), {"shape": (1, 8, 8, 12)}, "joins a c"),
+    ("CONV_2D", conv_inputs, {}, ""),
+    ("CONV_2D", conv_inputs, {"dilationWFactor": 2, "dilationHFactor": 2}, ""),
+    ("CONV_2D", conv_inputs, {"dilationWFactor": 2}, "has different dilation"),
+    ("CONV_2D", lambda g, x: conv_inputs(g, x, weights=False), {}, "has weights or a bias that are computed"),
+    ("DEPTHWISE_CONV_2D", conv_inputs, {"dilationHFactor": 4}, "has different dilation"),
+    ("EXPAND_DIMS", behind(0), {"shape": (1, 1, 8, 8, 4)}, ""),
+    ("FULLY_CONNECTED", row, {"shape": (1, 3)}, ""),
+    ("FULLY_CONNECTED", row, {"shape": (1, 3), "weightsFormat": 1}, "has shuffled weights"),
+    ("FULLY_CONNECTED", lambda g, x: [x, g.tensor((3, 4), "int8", 1), -1], {"shape": (64, 3)}, "gives more than one"),
+    ("FULLY_CONNECTED", lambda g, x: [x, g.input((3, 4)), -1], {"shape": (1, 3)}, "has weights or a bias"),
+    ("L2_NORMALIZATION", alone, {}, ""),
+    ("LOGISTIC", alone, {}, ""),
+    ("MAXIMUM", lambda g, x: [x, x], {}, ""),
+    ("MINIMUM", lambda g, x: [x, x], {}, ""),
+    ("MEAN", behind([Y, X]), {"shape": (1, 4)}, ""),
+    ("MEAN", behind([-3, -2]), {"shape": (1, 4)}, ""),
+    ("MEAN", behind([BATCH]), {"shape": (8, 8, 4)}, "reduces the batch axis"),
+    ("MEAN", behind([C]), {"shape": (1, 8, 8)}, ""),
+    ("MEAN", behind([-1]), {"source": (1, 8, 8, 6), "shape": (1, 8, 8)}, "averages channels"),
+    ("MEAN", behind([Y, X]), {"source": (1, 256, 128, 3), "shape": (1, 3)}, "averages 32768"),
+    ("MEAN", behind([Y, X]), {"source": (1, 64, 128, 3), "shape": (1, 3)}, ""),
+    ("MEAN", lambda g, x: [x, g.input((2,), "int32")], {"shape": (1, 4)}, "works on int32"),
+    ("MUL", lambda g, x: [x, x], {}, ""),
+    ("PACK", lambda g, x: [x, x], {"shape": (2, 8, 8, 4), "axis": 0}, "packs along the batch axis"),
+    ("PACK", lambda g, x: [x, x], {"source": (8, 4), "shape": (8, 2, 4), "axis": 1}, ""),
+    ("PAD", behind([[0, 0], [1, 1], [1, 1], [0, 0]]), {"shape": (1, 10, 10, 4)}, ""),
+    ("PAD", behind([[1, 0], [1, 1], [1, 1], [0, 0]]), {"shape": (2, 10, 10, 4)}, "pads the batch axis"),
+    ("PRELU", behind(np.ones((1, 1, 4)), dtype="int8"), {}, ""),
+    ("PRELU", behind(np.ones((8, 8, 4)), dtype="int8"), {}, "has an alpha"),
+    ("QUANTIZE", alone, {}, ""),
+    ("QUANTIZE", alone, {"gives": "uint8"}, ""),
+    ("DEQUANTIZE", alone, {"gives": "float32"}, "works on float32"),
+    ("ARG_MAX", behind(3), {"shape": (1, 8, 8), "gives": "int64"}, "works on int64"),
+    ("REDUCE_MAX", behind([Y]), {"shape": (1, 8, 4)}, ""),
+    ("REDUCE_MIN", behind([BATCH]), {"shape": (8, 8, 4)}, "reduces the batch axis"),
+    ("SUM", behind([BATCH]), {"shape": (8, 8, 4)}, "reduces the batch axis"),
+    ("SUM", behind([X]), {"shape": (1, 8, 4)}, ""),
+    ("RELU", alone, {}, ""),
+    ("RELU6", alone, {}, ""),
+    ("RELU_N1_TO_1", alone, {}, ""),
+    ("LEAKY_RELU", alone, {}, "is not one of"),
+    ("HARD_SWISH", alone, {}, "is not one of"),
+    ("ELU", alone, {}, "is not one of"),
+    ("RESHAPE", behind([1, 256]), {"shape": (1, 256)}, ""),
+    ("RESHAPE", behind([1, 1 << 18, 9]), {"source": (1, 64, 128, 288), "shape": (1, 1 << 18, 9)}, "moves more"),
+    ("RESIZE_BILINEAR", behind([16, 16]), {"shape": (1, 16, 16, 4)}, ""),
+    ("RESIZE_BILINEAR", behind([33, 33]), {"source": (1, 1, 1, 256), "shape": (1, 33, 33, 256)}, "enlarges more"),
+    ("RESIZE_BILINEAR", behind([512, 512]), {"source": (1, 256, 256, 32), "shape": (1, 512, 512, 32)}, "gives more th"),
+    ("RESIZE_NEAREST_NEIGHBOR", behind([40, 40]), {"source": (1, 20, 20, 256), "shape": (1, 40, 40, 256)}, ""),
+    ("RESIZE_NEAREST_NEIGHBOR", behind([1024, 1024]), {"shape": (1, 1024, 1024, 5)}, "gives more than"),
+    ("RSQRT", alone, {}, ""),
+    ("SQRT", alone, {}, "is not one of"),
+    ("SLICE", behind([0, 0, 0, 0], [1, 4, 4, 4]), {"shape": (1, 4, 4, 4)}, ""),
+    ("SOFTMAX", alone, {"source": (1, 1000)}, ""),
+    ("SOFTMAX", alone, {"source": (1, 16001)}, "has more than 16000 values"),
+    ("SOFTMAX", alone, {}, "gives more than one row"),
+    ("SPACE_TO_DEPTH", alone, {"shape": (1, 4, 4, 16)}, ""),
+    ("DEPTH_TO_SPACE", alone, {"shape": (1, 16, 16, 1)}, "is not one of"),
+    ("SPLIT", before(3), {"shape": (1, 8, 8, 2), "outputs": 2}, ""),
+    ("SPLIT", before(0), {"shape": (1, 8, 8, 4)}, "splits the batch axis"),
+    ("SPLIT_V", behind([2, 2], 3), {"shape": (1, 8, 8, 2), "outputs": 2}, ""),
+    ("SPLIT_V", behind([1], 0), {}, "splits the batch axis"),
+    ("SQUARED_DIFFERENCE", lambda g, x: [x, x], {}, ""),
+    ("SQUEEZE", alone, {"source": (1, 1, 1, 4), "shape": (1, 4)}, ""),
+    ("STRIDED_SLICE", behind([0] * 4, [1, 4, 4, 4], [1] * 4), {"shape": (1, 4, 4, 4)}, ""),
+    ("STRIDED_SLICE", behind([0] * 4, [1, 8, 8, 4], [1, 2, 2, 1]), {"shape": (1, 4, 4, 4)}, "has strides other"),
+    ("STRIDED_SLICE", behind([0] * 4, [1] * 4, [1] * 4), {"ellipsisMask": 1}, "has an ellipsis or a new axis"),
+    ("STRIDED_SLICE", behind([0] * 4, [1] * 4, [1] * 4), {"newAxisMask": 2}, "has an ellipsis or a new axis"),
+    ("SUB", lambda g, x: [x, x], {}, ""),
+    ("DIV", lambda g, x: [x, x], {}, "is not one of"),
+    ("TANH", alone, {}, ""),
+    ("TRANSPOSE", behind([0, 2, 1, 3]), {}, ""),
+    ("TRANSPOSE", behind([0, 3, 1, 2]), {"shape": (1, 4, 8, 8)}, "moves the channels"),
+    ("TRANSPOSE", behind([0, 3, 1, 2]), {"source": (1, 1, 1, 4), "shape": (1, 4, 1, 1)}, ""),
+    ("TRANSPOSE_CONV", lambda g, x: [g.constant([1, 16, 16, 4]), g.tensor((4, 1, 1, 4), "int8", 1), x], {}, ""),
+    ("TRANSPOSE_CONV", lambda g, x: [g.constant([1, 16, 16, 4]), g.input((4, 1, 1, 4)), x], {}, "has weights"),
+    ("LOGISTIC", alone, {"source": (3, 8, 8, 4)}, "only the three innermost axes"),
+    ("GATHER", behind([0]), {}, "is not one of"),
+    ("TFLite_Detection_PostProcess", alone, {"gives": "float32"}, "works on float32"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "arguments", "expected"), CASES, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_a_rule(name, inputs, arguments, expected):
+    found = one(name, inputs, **{"shape": IMAGE} | arguments if name == "TRANSPOSE_CONV" else arguments)
+    assert found.startswith(expected) if "axes" not in expected else expected in found
+    assert bool(found) == bool(expected)
+
+
+def test_every_row_of_the_table_is_tried():
+    assert {case[0] for case in CASES} >= set(edgetpu.RULES) - {"UNIDIRECTIONAL_SEQUENCE_LSTM"}
+    tried = {case[3] for case in CASES}
+    reasons = {text for rules in edgetpu.RULES.values() for text, _ in rules}
+    untried = {text for text in reasons if not any(start and text.startswith(start) for start in tried)}
+    assert untried == {
+        "joins rows of more than 2 MiB, past what on-chip memory takes",  # below
+        "has axes or sizes that are computed, not constant",  # their type is refused before
+    }
+
+
+def test_bytes_must_be_quantized():
+    graph = Graph()
+    graph.op("RELU", [graph.input(IMAGE)])
+    graph.tensors[0].quantization = None
+    assert reason(graph, "RELU") == "works on bytes that are not quantized"
+
+
+def test_uint8_files_of_tf1_map_alike():
+    graph = Graph()
+    x = graph.conv(graph.input((1, 224, 224, 3), "uint8"), (1, 112, 112, 32), "uint8", fusedActivationFunction=3)
+    x = graph.conv(x, (1, 112, 112, 32), "uint8", "DEPTHWISE_CONV_2D", fusedActivationFunction=3)
+    x = graph.op("AVERAGE_POOL_2D", [x], (1, 1, 1, 32), "uint8")
+    x = graph.conv(x, (1, 1, 1, 1001), "uint8")
+    x = graph.op("SQUEEZE", [x], (1, 1001), "uint8")
+    graph.op("SOFTMAX", [x], (1, 1001), "uint8")
+    verdict = judge(graph.file(), "edgetpu")
+    assert (verdict["ok"], verdict["mapped"], verdict["cpu"], verdict["why"]) == (True, 6, [], "")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "ok"),
+    [("CONV_2D", 5, True), ("CONV_2D", 6, False), ("FULLY_CONNECTED", 12, False)],
+)
+def test_versions_that_the_compiler_cannot_read(name, version, ok):
+    graph = Graph()
+    x = graph.input((1, 1, 1, 8))
+    x = graph.conv(x, (1, 1, 1, 8), version=version if name == "CONV_2D" else 1)
+    graph.dense(x, 4, version=version if name == "FULLY_CONNECTED" else 1)
+    verdict = judge(graph.file(), "edgetpu")
+    assert (verdict["ok"], verdict["mapped"]) == ((True, 2) if ok else (False, 0))
+    if not ok:
+        assert f"{name} of version {version}" in verdict["why"]
+
+
+def test_sizes_known_at_run_time_alone():
+    graph = Graph()
+    x = graph.conv(graph.input(IMAGE), IMAGE)
+    size = graph.op("SHAPE", [x], (4,), "int32")
+    graph.op("RESHAPE", [x, size], (1, 256))
+    verdict = judge(graph.file(), "edgetpu")
+    assert (verdict["ok"], verdict["mapped"]) == (False, 0)
+    assert "size is unknown" in verdict["why"]
+    assert all(left["why"] for left in verdict["cpu"])
+
+
+# Whole graphs, built as the logs name their operators, and what the compiler printed.
+
+
+def ssd_tf2(graph: Graph) -> None:
+    """ssd_mobilenet_v2_320x320_coco17_tpu-8: AxisCommunications/acap3-examples issue 47, compiler 15."""
+    x = graph.op("QUANTIZE", [graph.input((1, 300, 300, 3), "uint8")])
+    boxes, scores = [], []
+    for layer, side in enumerate((19, 10, 5, 3, 2, 1)):
+        for _ in range(10 if layer == 0 else 3):
+            x = graph.conv(x, (1, side, side, 64))
+        if layer == 0:
+            for _ in range(17):
+                x = graph.conv(x, (1, side, side, 64), name="DEPTHWISE_CONV_2D")
+            for _ in range(10):
+                x = graph.op("ADD", [x, x])
+        for heads, depth in ((boxes, 4), (scores, 91)):
+            y = graph.conv(x, (1, side, side, 6 * depth))
+            y = graph.op("RESHAPE", [y, graph.constant([1, -1, depth])], (1, side * side * 6, depth))
+            heads.append(graph.op("QUANTIZE", [y]))
+    count = sum(side * side * 6 for side in (19, 10, 5, 3, 2, 1))
+    a = graph.op("CONCATENATION", boxes, (1, count, 4))
+    b = graph.op("CONCATENATION", scores, (1, count, 91))
+    b = graph.op("LOGISTIC", [b])
+    a, b = graph.op("DEQUANTIZE", [a], dtype="float32"), graph.op("DEQUANTIZE", [b], dtype="float32")
+    graph.op("TFLite_Detection_PostProcess", [a, b], (1, 10, 4), "float32")
+
+
+def efficientdet_lite0(graph: Graph) -> None:
+    """efficientdet-lite0 of Model Maker, compiler 16: 264 on the Edge TPU, 3 on the CPU (google-coral/edgetpu 587)."""
+    x = graph.op("QUANTIZE", [graph.input((1, 320, 320, 3), "uint8")])
+    boxes, scores = [], []
+    for side in (40, 20, 10, 5, 3):
+        x = graph.conv(x, (1, side, side, 64))
+        y = graph.op("RESIZE_NEAREST_NEIGHBOR", [x, graph.constant([2 * side] * 2)], (1, 2 * side, 2 * side, 64))
+        y = graph.op("MAX_POOL_2D", [y], (1, side, side, 64))
+        y = graph.op("ADD", [x, y])
+        for heads, depth in ((boxes, 4), (scores, 90)):
+            z = graph.conv(y, (1, side, side, 9 * depth))
+            heads.append(graph.op("RESHAPE", [z, graph.constant([1, -1, depth])], (1, side * side * 9, depth)))
+    count = sum(side * side * 9 for side in (40, 20, 10, 5, 3))
+    a, b = graph.op("CONCATENATION", boxes, (1, count, 4)), graph.op("CONCATENATION", scores, (1, count, 90))
+    b = graph.op("LOGISTIC", [b])
+    a, b = graph.op("DEQUANTIZE", [a], dtype="float32"), graph.op("DEQUANTIZE", [b], dtype="float32")
+    graph.op("TFLite_Detection_PostProcess", [a, b], (1, 25, 4), "float32")
+
+
+def deeplab(graph: Graph) -> None:
+    """deeplabv3_mnv2_pascal_quant of google-coral/test_data: the compiled file's own operators, as
+    ricardodeazambuja/LibrEdgeTPU (postprocess of DeepLabV3) lists them; its inputs are the outputs of two branches."""
+    x = graph.input((1, 513, 513, 3), "uint8")
+    for side, depth in ((257, 32), (129, 24), (65, 32), (33, 320)):
+        x = graph.conv(x, (1, side, side, depth), "uint8", fusedActivationFunction=3)
+        x = graph.conv(x, (1, side, side, depth), "uint8", "DEPTHWISE_CONV_2D", dilationWFactor=2, dilationHFactor=2)
+    aspp = graph.conv(x, (1, 33, 33, 256), "uint8")
+    pooled = graph.op("AVERAGE_POOL_2D", [x], (1, 1, 1, 320), "uint8")
+    pooled = graph.conv(pooled, (1, 1, 1, 256), "uint8")
+    pooled = graph.op("RESIZE_BILINEAR", [pooled, graph.constant([33, 33])], (1, 33, 33, 256), "uint8")
+    pooled = graph.op("QUANTIZE", [pooled], dtype="uint8")
+    x = graph.op("CONCATENATION", [pooled, aspp], (1, 33, 33, 512), "uint8")
+    x = graph.conv(graph.conv(x, (1, 33, 33, 256), "uint8"), (1, 33, 33, 21), "uint8")
+    x = graph.op("RESIZE_BILINEAR", [x, graph.constant([33, 33])], (1, 33, 33, 21), "uint8")
+    x = graph.op("RESIZE_BILINEAR", [x, graph.constant([513, 513])], (1, 513, 513, 21), "uint8")
+    graph.op("ARG_MAX", [x, graph.constant(3)], (1, 513, 513), "int64")
+
+
+def mobilenet_with_float_ends(graph: Graph) -> None:
+    """MobileNetV2 of Keras, post-training: f0cal/google-coral issue 20; 70 of 72, without QUANTIZE and DEQUANTIZE."""
+    x = graph.op("QUANTIZE", [graph.input((1, 224, 224, 3), "float32")])
+    pads = graph.constant([[0, 0], [0, 1], [0, 1], [0, 0]])
+    for i in range(35):
+        x = graph.conv(x, (1, 14, 14, 32))
+        if i < 5:
+            x = graph.op("PAD", [x, pads], (1, 15, 15, 32))
+        if i < 17:
+            x = graph.conv(x, (1, 14, 14, 32), name="DEPTHWISE_CONV_2D")
+        if i < 10:
+            x = graph.op("ADD", [x, x])
+    x = graph.op("MEAN", [x, graph.constant([1, 2])], (1, 32))
+    x = graph.op("SOFTMAX", [graph.dense(x, 1000)])
+    graph.op("DEQUANTIZE", [x], dtype="float32")
+
+
+def yolov3_tiny(graph: Graph) -> None:
+    """yolov3-tiny with leaky ReLU, compiler 15: 2 on the Edge TPU, 34 on the CPU; one branch goes through a resize."""
+    x = graph.op("QUANTIZE", [graph.input((1, 416, 416, 3), "uint8")])
+    kept = x
+    for i in range(11):
+        x = graph.op("LEAKY_RELU", [graph.conv(x, (1, 13, 13, 16))])
+        if i < 6:
+            x = graph.op("MAX_POOL_2D", [x], (1, 13, 13, 16))
+        kept = x if i == 4 else kept
+    y = graph.op("RESIZE_NEAREST_NEIGHBOR", [x, graph.constant([26, 26])], (1, 26, 26, 16))
+    y = graph.op("CONCATENATION", [kept, y], (1, 26, 26, 32))
+    for source in (graph.conv(y, (1, 26, 26, 255)), graph.conv(x, (1, 13, 13, 255))):
+        graph.op("QUANTIZE", [source], dtype="uint8")
+    graph.op("QUANTIZE", [y], dtype="uint8")
+
+
+def mtcnn_float(graph: Graph) -> None:
+    """A float model: google-coral/edgetpu issue 438; "all operations are on CPU"."""
+    x = graph.input((1, 24, 24, 3), "float32")
+    weights, bias = graph.tensor((8, 1, 1, 3), "float32", 1), graph.tensor((8,), "float32", 0)
+    x = graph.op("CONV_2D", [x, weights, bias], (1, 24, 24, 8), "float32")
+    graph.op("MAX_POOL_2D", [x], (1, 12, 12, 8), "float32")
+
+
+def channels_first(graph: Graph) -> None:
+    """google-coral/edgetpu issue 342: QUANTIZE and PAD map, TRANSPOSE does not, and all behind it is cut off."""
+    x = graph.op("QUANTIZE", [graph.input((1, 3, 224, 224), "uint8")])
+    x = graph.op("PAD", [x, graph.constant([[0, 0], [0, 0], [0, 1], [0, 1]])], (1, 3, 225, 225))
+    for _ in range(3):
+        x = graph.op("TRANSPOSE", [x, graph.constant([0, 2, 3, 1])], (1, 225, 225, 3))
+        x = graph.conv(x, (1, 225, 225, 3))
+        x = graph.op("TRANSPOSE", [x, graph.constant([0, 3, 1, 2])], (1, 3, 225, 225))
+
+
+def lstm(graph: Graph) -> None:
+    """keras_lstm_mnist_ptq of google-coral/test_data: one direction, with states that no operator writes."""
+    x = graph.op("QUANTIZE", [graph.input((1, 28, 28), "uint8")])
+    weights = [graph.tensor((20, 28), "int8", 1) for _ in range(4)]
+    states = [graph.tensor((1, 20), "int8"), graph.tensor((1, 20), "int16")]
+    x = graph.op("UNIDIRECTIONAL_SEQUENCE_LSTM", [x, *weights, -1, *states], (1, 28, 20))
+    x = graph.op("RESHAPE", [x, graph.constant([1, 560])], (1, 560))
+    x = graph.op("SOFTMAX", [graph.dense(x, 10)])
+    graph.op("QUANTIZE", [x], dtype="uint8")
+
+
+LOGS = {
+    ssd_tf2: {"DEQUANTIZE": 2, "TFLite_Detection_PostProcess": 1},
+    efficientdet_lite0: {"DEQUANTIZE": 2, "TFLite_Detection_PostProcess": 1},
+    deeplab: {"RESIZE_BILINEAR": 3, "QUANTIZE": 1, "CONCATENATION": 1, "CONV_2D": 2, "ARG_MAX": 1},
+    mobilenet_with_float_ends: {"QUANTIZE": 1, "DEQUANTIZE": 1},
+    mtcnn_float: {"CONV_2D": 1, "MAX_POOL_2D": 1},
+    channels_first: {"TRANSPOSE": 6, "CONV_2D": 3},
+    lstm: {},
+}
+
+
+@pytest.mark.parametrize("build", LOGS, ids=lambda build: build.__name__)
+def test_the_same_operators_as_the_compiler_leaves(build):
+    graph = Graph()
+    build(graph)
+    verdict = judge(graph.file(), "edgetpu")
+    assert Counter(left["op"] for left in verdict["cpu"]) == LOGS[build]
+    assert verdict["mapped"] + len(verdict["cpu"]) == verdict["operators"] == len(graph.operators)
+
+
+def test_the_tail_after_one_operator():
+    graph = Graph()
+    yolov3_tiny(graph)
+    verdict = judge(graph.file(), "edgetpu")
+    assert (verdict["mapped"], verdict["ok"], verdict["partition_end"]) == (2, False, 2)
+    assert verdict["cpu"][0] == {"index": 2, "op": "LEAKY_RELU", "why": "is not one of the Edge TPU's operators"}
+    assert "cut off by operator 2 (LEAKY_RELU)" in verdict["cpu"][1]["why"]
+    assert "operator 2 (LEAKY_RELU)" in verdict["why"]
+
+
+def test_a_branch_beside_the_tail_still_maps():
+    graph = Graph()
+    x = graph.conv(graph.input(IMAGE), IMAGE)
+    tail = graph.op("ELU", [x])
+    beside = graph.conv(x, IMAGE)
+    graph.op("ADD", [tail, beside])
+    verdict = judge(graph.file(), "edgetpu")
+    assert [left["index"] for left in verdict["cpu"]] == [1, 3]
+
+
+def test_joining_many_rows():
+    graph = Graph()
+    x = graph.input((1, 30000, 80))
+    graph.op("CONCATENATION", [x, x], (1, 60000, 80))
+    assert reason(graph, "CONCATENATION").startswith("joins rows of more than 2 MiB")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_maps_needs_nothing_from_what_does_not(data):
+    graph = Graph()
+    made = [graph.input(IMAGE)]
+    for _ in range(data.draw(st.integers(1, 25))):
+        sources = data.draw(st.lists(st.sampled_from(made), min_size=1, max_size=2))
+        made.append(graph.op(data.draw(st.sampled_from(["RELU", "ELU"])), sources))
+    info = read_flatbuffer(graph.file())
+    refused = {operator.index: "no" for operator in info.operators if operator.name == "ELU"}
+    mapped = edgetpu.partition(info, refused)
+    assert not mapped & set(refused)
+    makers = {tensor: operator.index for operator in info.operators for tensor in operator.outputs}
+    if info.operators[0].index in mapped:  # the partition begins at the start: what it needs, it made
+        for index in mapped:
+            assert all(makers.get(tensor, index) in mapped for tensor in info.operators[index].inputs)
+    else:  # what was computed before it is out of reach of it
+        assert refused.get(0)
+    assert bool(mapped) == (len(refused) < len(info.operators)) or 0 in refused
+
+
+def test_parameters_beside_the_cache():
+    graph = Graph()
+    x = graph.input((1, 3000))
+    graph.dense(graph.dense(x, 3000), 10)
+    verdict = judge(graph.file(), "edgetpu")
+    assert verdict["parameter_bytes"] == 3000 * 3000 + 4 * 3000 + 3000 * 10 + 4 * 10
+    assert verdict["activation_bytes"] == 6000
+    assert not verdict["cached"]
+    assert "9.0 MB" in verdict["notes"][0]
+
+
+LOG = """\
+Edge TPU Compiler version 16.0.384591198
+Started a compilation timeout timer of 180 seconds.
+
+Model compiled successfully in 552 ms.
+
+Input model: model.tflite
+Input size: 5.10MiB
+Output model: model_edgetpu.tflite
+Output size: 5.32MiB
+On-chip memory used for caching model parameters: 5.20MiB
+On-chip memory remaining for caching model parameters: 2.52MiB
+Off-chip memory used for streaming uncached model parameters: 41.75KiB
+Number of Edge TPU subgraphs: 1
+Total number of operations: 4
+Operation log: model_edgetpu.log
+
+Model successfully compiled but not all operations are supported by the Edge TPU.
+Number of operations that will run on Edge TPU: 3
+Number of operations that will run on CPU: 1
+
+Operator                       Count      Status
+
+CONV_2D                        3          Mapped to Edge TPU
+HARD_SWISH                     1          Operation not supported
+Compilation child process completed within timeout period.
+Compilation succeeded!
+"""
+FAILED = """\
+Edge TPU Compiler version 16.0.384591198
+ERROR: Didn't find op for builtin opcode 'CONV_2D' version '6'. An older version of this builtin might be supported.
+
+ERROR: Registration failed.
+
+Invalid model: model.tflite
+"""
+
+
+def fake_compiler(folder: Path, monkeypatch, log: str, code: int = 0) -> None:
+    """A program of the compiler's name that prints a log of it and writes a file."""
+    folder.mkdir(exist_ok=True)
+    (folder / "log.txt").write_text(log)
+    program = folder / "edgetpu_compiler"
+    program.write_text(
+        f"""#!{sys.executable}
+import pathlib, sys
+assert sys.argv[1:3] == ["-s", "-o"]
+source = pathlib.Path(sys.argv[4])
+print(open({str(folder / "log.txt")!r}).read())
+if {code} == 0:
+    (pathlib.Path(sys.argv[3]) / (source.stem + "_edgetpu.tflite")).write_bytes(b"compiled " + source.read_bytes()[4:8])
+sys.exit({code})
+"""
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(edgetpu, "COMPILER", "edgetpu_compiler")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def four_convolutions() -> bytes:
+    graph = Graph()
+    x = graph.input(IMAGE)
+    for _ in range(4):
+        x = graph.conv(x, IMAGE)
+    return graph.file(x)
+
+
+def test_reading_a_log():
+    found = edgetpu.read_log(LOG)
+    assert (found["version"], found["subgraphs"], found["error"]) == ("16.0.384591198", 1, "")
+    assert (found["mapped"], found["operators"]) == (3, 4)
+    assert found["rows"][1] == {"op": "HARD_SWISH", "count": 1, "status": "Operation not supported"}
+    assert (found["on_chip_bytes"], found["off_chip_bytes"]) == (round(5.2 * 2**20), round(41.75 * 2**10))
+    assert found["on_chip_left_bytes"] == round(2.52 * 2**20)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=300))
+def test_reading_any_text(text):
+    found = edgetpu.read_log(text)
+    assert (found["mapped"] is None) == bool(found["error"])
+
+
+def test_the_compilers_word_decides(tmp_path, monkeypatch):
+    fake_compiler(tmp_path / "bin", monkeypatch, LOG)
+    verdict = judge(four_convolutions(), "edgetpu")
+    assert (verdict["ok"], verdict["mapped"], verdict["compiler"]["mapped"]) == (True, 4, 3)
+    assert "the compiler maps 3 of 4 operators, its rules say 4" in verdict["why"]
+
+
+def test_a_compiler_that_fails(tmp_path, monkeypatch):
+    fake_compiler(tmp_path / "bin", monkeypatch, FAILED, code=1)
+    verdict = judge(four_convolutions(), "edgetpu")
+    assert not verdict["ok"]
+    assert "Didn't find op for builtin opcode 'CONV_2D' version '6'" in verdict["why"]
+
+
+def kit(content: bytes) -> Kit:
+    return Kit("model_int8", content, ["cat", "dog"], {"targets": {"edgetpu": judge(content, "edgetpu")}}, None)
+
+
+def test_the_folder_without_a_compiler(tmp_path):
+    content = four_convolutions()
+    written = TARGETS["edgetpu"].write(kit(content), tmp_path)
+    names = {"model_int8.tflite", "labels.txt", "classify.py", "README.txt"}
+    assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()} == names
+    assert (tmp_path / "model_int8.tflite").read_bytes() == content
+    readme = (tmp_path / "README.txt").read_text()
+    assert "edgetpu_compiler -s model_int8.tflite" in readme
+    assert "4 of 4 operators" in readme
+
+
+def test_the_folder_with_a_compiler(tmp_path, monkeypatch):
+    fake_compiler(tmp_path / "bin", monkeypatch, LOG)
+    written = TARGETS["edgetpu"].write(kit(four_convolutions()), tmp_path / "out")
+    assert (tmp_path / "out/model_int8_edgetpu.tflite").read_bytes() == b"compiled TFL3"
+    assert "HARD_SWISH" in (tmp_path / "out/model_int8_edgetpu.log").read_text()
+    assert "3 of 4 operators are mapped" in (tmp_path / "out/README.txt").read_text()
+    assert all(path.is_file() for path in written)
+
+
+def test_no_compiler_is_one_sentence():
+    with pytest.raises(InputError, match="not on the PATH"):
+        edgetpu.compile_file(b"")
+
+
+@pytest.mark.parametrize("input_dtype", ["uint8", "int8"])
+def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_dtype):
+    from PIL import Image
+
+    from keras_transfer.data import decode_image
+    from keras_transfer.litert import convert, open_litert
+
+    content = convert(classifier, ["int8"], calibration=train_split.images, input_dtype=input_dtype)["int8"]
+    names = ["red one", "grün", "blue"]
+    (tmp_path / "out").mkdir()
+    TARGETS["edgetpu"].write(Kit("m", content, names, kit(content).proof, None), tmp_path / "out")
+    random = np.random.default_rng(0)
+    for size in ((40, 90), (24, 24), (300, 200)):
+        pixels = random.integers(0, 256, (size[1] // 4 or 1, size[0] // 4 or 1, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize(size).save(tmp_path / "p.jpg", exif=Image.Exif())
+        command = [sys.executable, "classify.py", "m.tflite", "labels.txt", str(tmp_path / "p.jpg"), "--cpu"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "out", timeout=120)
+        assert done.returncode == 0, done.stderr
+        answers = open_litert(content, threads=1).predict(decode_image(tmp_path / "p.jpg", 24)[None])[0]
+        rows = dict(reversed(line.split("  ")) for line in done.stdout.splitlines())
+        assert {name: float(value) for name, value in rows.items()} == pytest.approx(
+            dict(zip(names, answers.tolist(), strict=True)), abs=6e-4
+        )
