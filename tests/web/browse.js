@@ -1,0 +1,60 @@
+// Drives the page in headless Chromium: node browse.js URL CHROMIUM < {"files": [...], "shots": [...]} > results.json
+//
+// Each file is picked in the browser's own file chooser. A result is {file, scores, pixels (hex), said, classes, error}.
+// A shot is {path, width, height, dark}: the page as it looks after the last file.
+
+import { chromium } from "playwright-core";
+
+const [url, executablePath] = process.argv.slice(2);
+let text = "";
+for await (const chunk of process.stdin) text += chunk;
+const { files, shots = [], by = "click" } = JSON.parse(text);
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+try {
+  const page = await browser.newPage({ viewport: { width: 900, height: 1000 } });
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith("blob:")) faults.push(`asked for ${request.url()}`);
+  });
+  await page.goto(url);
+  await page.waitForFunction(() => document.getElementById("status").textContent !== "Loading the model…");
+  await page.evaluate(() => {
+    document.addEventListener("classified", (event) => (window.classified = event.detail));
+  });
+  const status = () => page.textContent("#status");
+  const results = [];
+  const ready = await status();
+  for (const file of ready === "Ready." ? files : []) {
+    await page.evaluate(() => (window.classified = undefined));
+    const choosing = page.waitForEvent("filechooser");
+    if (by === "keyboard") {
+      await page.focus("#pick");
+      await page.keyboard.press("Enter");
+    } else {
+      await page.click("label[for=pick]");
+    }
+    await (await choosing).setFiles(file);
+    await page.waitForFunction(() => window.classified || document.querySelector("#status.fault"));
+    results.push({
+      said: await status(),
+      classes: await page.$$eval("#classes li", (items) => items.map((item) => item.innerText.split("\n"))),
+      ...(await page.evaluate(() => {
+        if (!window.classified) return { error: true };
+        const { file, scores, pixels, milliseconds } = window.classified;
+        const hex = [...pixels].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+        return { file, scores: [...scores], pixels: hex, milliseconds };
+      })),
+    });
+  }
+  for (const { path, width, height, dark } of shots) {
+    await page.setViewportSize({ width, height });
+    await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
+    await page.waitForTimeout(500);
+    await page.screenshot({ path, fullPage: true });
+  }
+  process.stdout.write(JSON.stringify({ ready, faults, results }));
+} finally {
+  await browser.close();
+}

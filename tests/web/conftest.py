@@ -1,0 +1,82 @@
+"""A site around a small model, served by a file server, and what is needed to look at it."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.export.targets import Kit, web
+from keras_transfer.litert import convert
+from keras_transfer.litert.labels import write_labels
+
+HERE = Path(__file__).parent
+WEB_DEMO = HERE.parents[1] / "web_demo"
+NAMES = ["apple pie", "crème brûlée", "<b>pizza</b>", "sushi", "waffles", "tea, with milk"]
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("needs node")
+    return found
+
+
+@pytest.fixture(scope="session")
+def chromium(node: str) -> str:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("needs chromium (apt-get install chromium)")
+    if not (HERE / "node_modules").is_dir():
+        pytest.skip("needs playwright-core: npm ci in tests/web")
+    if not (WEB_DEMO / "litert").is_dir():
+        pytest.skip("needs LiteRT.js: npm ci in web_demo")
+    return found
+
+
+@pytest.fixture(scope="session")
+def model() -> bytes:
+    """An int8 classifier of 48 x 64 pixels with random weights whose answers differ from picture to picture."""
+    keras.utils.set_random_seed(7)
+    inputs = keras.Input((48, 64, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
+    x = keras.layers.DepthwiseConv2D(3, activation="relu6")(x)
+    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(4)(x))
+    logits = keras.layers.Dense(len(NAMES), kernel_initializer=keras.initializers.RandomNormal(stddev=0.6))(x)
+    model = keras.Model(inputs, keras.layers.Softmax()(logits))
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 48, 64, 3), dtype=np.uint8)
+    return write_labels(convert(model, ["int8"], calibration=pixels)["int8"], NAMES)
+
+
+@pytest.fixture(scope="session")
+def kit(model: bytes) -> Kit:
+    proof = {"test_accuracy": 0.75, "images": 400}
+    return Kit("model_int8", model, NAMES, proof, SimpleNamespace(labels=np.zeros(4, np.int32)))
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def serve(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def site(kit: Kit, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("site")
+    web.write(kit, folder)
+    yield from serve(folder)

@@ -1,0 +1,136 @@
+// The page: takes a picture that was picked, photographed, dropped or pasted, and shows what the model sees in it.
+
+import { openClassifier } from "./classifier.js";
+import { decode } from "./decode.js";
+import { preprocess } from "./preprocess.js";
+
+const SHOWN = 5;
+const find = (id) => document.getElementById(id);
+const inputs = [find("pick"), find("photograph")];
+const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+
+function say(text, fault = false) {
+  find("status").textContent = text;
+  find("status").classList.toggle("fault", fault);
+}
+
+let classifier;
+let busy = false;
+
+async function look(file) {
+  if (!file || busy || !classifier) return;
+  busy = true;
+  try {
+    showPicture(file);
+    find("result").hidden = true;
+    say("Looking…");
+    await new Promise((resolve) => setTimeout(resolve, 30)); // so that this is seen before the work begins
+    await classify(file);
+  } finally {
+    busy = false;
+  }
+}
+
+async function classify(file) {
+  const { about, predict } = classifier;
+  const [height, width] = about.image_size;
+  const started = performance.now();
+  let picture;
+  try {
+    picture = await decode(file);
+  } catch {
+    find("picture").hidden = true;
+    find("drop").classList.remove("filled");
+    say(`This browser cannot read ${file.name || "that"} as a picture. Try a JPEG, PNG or WebP.`, true);
+    return;
+  }
+  const pixels = preprocess(picture.rgb, picture.width, picture.height, picture.orientation, width, height);
+  const preparing = performance.now() - started;
+  const { scores, milliseconds } = await predict(pixels);
+  show(scores, pixels, { preparing, milliseconds });
+  // For whoever puts the page into something larger, and for the tests.
+  const detail = { file: file.name, scores, pixels, milliseconds, classNames: about.class_names };
+  document.dispatchEvent(new CustomEvent("classified", { detail }));
+}
+
+function show(scores, pixels, times) {
+  const { about } = classifier;
+  const order = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b);
+  const found = about.multi_label ? order.filter((i) => scores[i] >= 0.5) : order.slice(0, 1);
+  const shown = order.slice(0, Math.max(SHOWN, found.length));
+  find("classes").replaceChildren(...shown.map((i) => row(about.class_names[i], scores[i], found.includes(i))));
+  const said = found.map((i) => `${about.class_names[i]}, ${percent.format(scores[i])}`);
+  say(said.join("; ") || "None of the classes it knows.");
+  showPixels(pixels);
+  const facts = [
+    ["Time", `${times.milliseconds.toFixed(0)} ms for the model, ${times.preparing.toFixed(0)} ms for the picture`],
+    ["Model", `${about.name}, ${(about.bytes / 1e6).toFixed(1)} MB`],
+  ];
+  if (about.test) facts.push(["Tested", `${percent.format(about.test.accuracy)} right of ${about.test.images} pictures`]);
+  find("facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
+  find("result").hidden = false;
+}
+
+function row(name, score, isFound) {
+  const item = element("li");
+  item.append(element("span", name), element("span", percent.format(score)));
+  item.classList.toggle("found", isFound);
+  item.style.setProperty("--share", "0");
+  requestAnimationFrame(() => requestAnimationFrame(() => item.style.setProperty("--share", score)));
+  return item;
+}
+
+function element(tag, text = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  return made;
+}
+
+function showPicture(file) {
+  const picture = find("picture");
+  URL.revokeObjectURL(picture.src);
+  picture.src = URL.createObjectURL(file);
+  picture.alt = file.name ? `The picture ${file.name}` : "The picture";
+  picture.hidden = false;
+  find("drop").classList.add("filled");
+}
+
+function showPixels(pixels) {
+  const [height, width] = classifier.about.image_size;
+  const canvas = find("seen");
+  canvas.width = width;
+  canvas.height = height;
+  const image = new ImageData(width, height);
+  for (let from = 0, to = 0; from < pixels.length; from += 3, to += 4) {
+    image.data.set([pixels[from], pixels[from + 1], pixels[from + 2], 255], to);
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+for (const input of inputs) {
+  input.disabled = true;
+  input.addEventListener("change", async () => {
+    await look(input.files[0]);
+    input.value = ""; // the same picture may be picked again
+  });
+}
+document.addEventListener("paste", (event) => look(event.clipboardData.files[0]));
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault(); // else the browser leaves the page for the picture
+    find("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop") look(event.dataTransfer.files[0]);
+  });
+}
+
+try {
+  classifier = await openClassifier();
+  const names = classifier.about.class_names;
+  const some = names.length > 8 ? `${names.slice(0, 6).join(", ")} and ${names.length - 6} more` : names.join(", ");
+  find("about").textContent = `It knows ${some}. The picture stays on this device.`;
+  for (const input of inputs) input.disabled = false;
+  say("Ready.");
+} catch (error) {
+  console.error(error);
+  say(error.message, true);
+}

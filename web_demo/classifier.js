@@ -1,0 +1,61 @@
+// The model in the browser: LiteRT.js on pixels that preprocess.js made.
+
+/**
+ * Loads the model that model.json describes.
+ *
+ * @returns {Promise<{about: object, predict: (pixels: Uint8Array) => Promise<{scores: Float32Array, milliseconds: number}>}>}
+ */
+export async function openClassifier() {
+  const [about, runtime] = await Promise.all([fetched("model.json", "json"), loadRuntime()]);
+  const content = new Uint8Array(await fetched(about.file, "arrayBuffer"));
+  const model = await runtime.loadAndCompile(content, { accelerator: "wasm" });
+  const [height, width] = about.image_size;
+  const shape = [1, height, width, 3];
+
+  async function predict(pixels) {
+    const started = performance.now();
+    const input = new runtime.Tensor(prepared(pixels, about.input), shape);
+    const outputs = await model.run(input);
+    const raw = (await outputs[0].data()).slice();
+    const milliseconds = performance.now() - started;
+    for (const tensor of [input, ...outputs]) tensor.delete();
+    return { scores: probabilities(raw, about.output), milliseconds };
+  }
+
+  await predict(new Uint8Array(height * width * 3)); // the first run is slower than all others
+  return { about, predict };
+}
+
+/** What the input tensor takes: the bytes themselves, or normalized floats. */
+export function prepared(pixels, input) {
+  if (input.dtype === "uint8") return pixels;
+  const { mean, std } = input;
+  return Float32Array.from(pixels, (byte, i) => Math.fround(byte - mean[i % mean.length]) / std[i % std.length]);
+}
+
+/** Dequantized, in 32-bit floats as Python does it; the one unit of a binary head becomes two classes. */
+export function probabilities(raw, output) {
+  const { scale, zero_point } = output;
+  const values = Float32Array.from(raw, (value) => (scale === null ? value : (value - zero_point) * Math.fround(scale)));
+  return values.length === 1 ? Float32Array.of(1 - values[0], values[0]) : values;
+}
+
+async function loadRuntime() {
+  let runtime;
+  try {
+    runtime = await import("./litert/core.js");
+  } catch (cause) {
+    const sentence = "The runtime is missing: run “npm ci” in this page's folder, which fills litert/ (see README.md).";
+    throw new Error(sentence, { cause });
+  }
+  await runtime.loadLiteRt(new URL("litert/wasm/", document.baseURI).href);
+  return runtime;
+}
+
+async function fetched(name, kind) {
+  const response = await fetch(name).catch(() => undefined);
+  if (!response?.ok) {
+    throw new Error(`${name} is missing: this folder is made by “keras-transfer export RUN --target web”.`);
+  }
+  return response[kind]();
+}
