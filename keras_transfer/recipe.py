@@ -59,6 +59,7 @@ class Recipe(_Strict):
     val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     allow_bad: bool = False
+    few_shot: _Count | None = None
 
     backbone: str = "mobilenet_v2"
     alpha: Annotated[float, Field(gt=0)] | None = None
@@ -81,6 +82,9 @@ class Recipe(_Strict):
     targets: tuple[str, ...] = ()
     calibration_images: _Count = 100
     tolerance: _Fraction = 0.01
+
+    baselines: Literal["auto", "none", "scratch"] = "auto"
+    compare_backbones: tuple[str, ...] = ()
 
 
 def make_recipe(base: str | Path | None = None, **told: Any) -> Recipe:

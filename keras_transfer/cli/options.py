@@ -30,6 +30,9 @@ Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the Mobil
 Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")]
 Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
+FewShot = Annotated[
+    int | None, typer.Option(help="At most so many photographs of each class to train on, and to validate.  [all]")
+]
 Seed = Annotated[int | None, typer.Option(help="Of splits, views, orders and dropout.  [0]")]
 RecipeFile = Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")]
 Formats = Annotated[

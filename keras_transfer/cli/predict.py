@@ -15,6 +15,13 @@ def command(
     model: Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")],
     files: Annotated[list[str], typer.Argument(help="Photographs, folders of them, or patterns such as 'a/*.jpg'.")],
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to show for each photograph.")] = 3,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrated", help="Scale the probabilities by the temperature that the run's report fitted."),
+    ] = False,
+    delegate: Annotated[
+        str, typer.Option(help="For a .tflite on a device of its own: its library, such as libedgetpu.so.1.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
 ) -> None:
     """Say what a model sees in photographs.
@@ -30,7 +37,11 @@ def command(
 
     set_quiet(json)
     paths = list(_expand(files))
-    classifier = open_classifier(model)
+    classifier = open_classifier(model, delegate=delegate)
+    if calibrated:
+        from keras_transfer.evaluation.calibration import calibrated as scaled
+
+        classifier = scaled(classifier)
     found = list(track(predict_files(classifier, paths, top_k), "Predicting", total=len(paths)))
     if json:
         print_json([asdict(prediction) for prediction in found])

@@ -22,7 +22,9 @@ _MIX = {"mixup": 0.2, "cutmix": 1.0}  # the usual parameter of either's Beta dis
 def command(
     data: Annotated[
         str | None,
-        typer.Argument(help="A folder of photographs, a CSV or Parquet file, or tfds:NAME. May stand in the recipe."),
+        typer.Argument(
+            help="A folder of photographs, a CSV or Parquet file, tfds:NAME, pizza or digits. May stand in the recipe."
+        ),
     ] = None,
     backbone: options.Backbone = None,
     alpha: options.Alpha = None,
@@ -38,6 +40,7 @@ def command(
     group_by: Annotated[
         str | None, typer.Option(help="Keep together in one split: a CSV column, 'folder', or a regular expression.")
     ] = None,
+    few_shot: options.FewShot = None,
     gradual: Annotated[
         bool | None, typer.Option("--gradual", help="Unfreeze one stage after another, from the top down.")
     ] = None,
@@ -50,17 +53,14 @@ def command(
     formats: options.Formats = None,
     targets: options.Targets = None,
     tolerance: options.Tolerance = None,
+    baselines: options.Baselines = None,
+    compare_backbones: options.CompareBackbones = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
 ) -> None:
     """Train a classifier on photographs and export proven files; run again with the same --out, it resumes."""
-    from keras_transfer.cli.output import print_json
-    from keras_transfer.cli.summary import print_result
-    from keras_transfer.errors import GateError
-    from keras_transfer.jobs.train import train
-    from keras_transfer.progress import set_quiet
+    from keras_transfer.cli.summary import train_and_print
     from keras_transfer.recipe import make_recipe
-    from keras_transfer.run import read_result
 
     told = make_recipe(
         recipe,
@@ -73,6 +73,7 @@ def command(
         seed=seed,
         allow_bad=allow_bad,
         group_by=group_by,
+        few_shot=few_shot,
         gradual=gradual,
         augmentation={"strength": augmentation or "auto", mix.value: _MIX[mix.value]} if mix else augmentation,
         views=views,
@@ -82,19 +83,10 @@ def command(
         formats=formats or None,
         targets=targets or None,
         tolerance=tolerance,
+        baselines=baselines and baselines.value,
+        compare_backbones=compare_backbones or None,
     )
     if out is None:
         name = Path(told.data).stem.replace(":", "-") or "data"
         out = Path("runs") / f"{name}-{told.backbone}"
-    set_quiet(json)
-    gate: GateError | None = None
-    try:
-        result = train(told, out)
-    except GateError as error:  # all is written, and worth showing
-        gate, result = error, read_result(out) or {}
-    if json:
-        print_json(result)
-    else:
-        print_result(result, out, profile)
-    if gate is not None:
-        raise gate
+    train_and_print(told, out, json, profile)

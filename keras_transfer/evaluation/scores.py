@@ -26,12 +26,13 @@ def metrics(labels: Any, probabilities: Any, class_names: Sequence[str]) -> dict
 
     Returns:
         A dict that `json.dumps` takes as it is, with these keys.
-        Single-label: `images`, `accuracy`, `balanced_accuracy`, `macro_f1`, `top_3` and `top_5` (where there are more
-        classes than that), `auc_roc` (macro, one class against the rest),
+        Single-label: `images`, `accuracy`, `balanced_accuracy`, `macro_precision`, `macro_f1`, `top_3` and `top_5`
+        (where there are more classes than that), `auc_roc` (macro, one class against the rest),
         `log_loss`, `ece` (expected calibration error, 15 bins), `per_class` (name -> `precision`, `recall`, `f1`,
         `support`, `auc_roc`) and `confusion_matrix` (rows: true classes, columns: predicted ones).
         Multi-label: `images`, `accuracy` (all labels of an image right: subset accuracy), `label_accuracy`,
-        `macro_f1`, `micro_f1`, `auc_roc`, `mean_average_precision`, `log_loss` and `per_class`.
+        `macro_precision`, `macro_recall`, `macro_f1`, `micro_f1`, `auc_roc`, `mean_average_precision`, `log_loss` and
+        `per_class`.
 
     Raises:
         InputError: there are no images, shapes or labels do not fit `class_names`, or the values are no probabilities.
@@ -87,6 +88,7 @@ def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict
         "images": len(labels),
         "accuracy": float((predicted == labels).mean()),
         "balanced_accuracy": _mean(figures[1]),
+        "macro_precision": _mean(figures[0]),
         "macro_f1": _mean(figures[2]),
         **{f"top_{k}": float((rank < k).mean()) for k in (3, 5) if len(names) > k},
         "auc_roc": _mean(auc),
@@ -116,6 +118,8 @@ def _multi_label(labels: Array, probabilities: Array, names: list[str]) -> dict[
         "images": len(labels),
         "accuracy": float(right.all(axis=1).mean()),
         "label_accuracy": float(right.mean()),
+        "macro_precision": _mean(columns[0]),
+        "macro_recall": _mean(columns[1]),
         "macro_f1": _mean(columns[2]),
         "micro_f1": _number(2 * hits / max(1, int(predicted.sum() + labels.sum()))),
         "auc_roc": _mean(auc),

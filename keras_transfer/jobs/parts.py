@@ -20,6 +20,7 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
         seed=recipe.seed,
         group_by=recipe.group_by,
         allow_bad=recipe.allow_bad,
+        few_shot=recipe.few_shot,
     )
     if run is not None:
         listing = run / "data.csv"
@@ -54,3 +55,31 @@ def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **
         seed=recipe.seed,
         **more,
     )
+
+
+def build_classifier_of(recipe: Recipe, data: Any) -> Any:
+    """The classifier that a recipe tells for this data, before any training; the same one for the same seed."""
+    import keras
+
+    from keras_transfer.models import build_classifier
+
+    keras.utils.set_random_seed(recipe.seed)
+    return build_classifier(
+        recipe.backbone,
+        data.class_names,
+        image_size=recipe.image_size,
+        weights=recipe.weights,
+        alpha=recipe.alpha,
+        pooling=recipe.pooling,
+        hidden=recipe.hidden,
+        dropout=recipe.dropout,
+        multi_label=data.multi_label,
+    )
+
+
+def read_history(path: Path) -> list[dict[str, str]]:
+    """The epochs in `RUN/history.csv`, as text; none where there is no such file yet."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import replacing, write_json, write_text
-from keras_transfer.jobs.parts import export_files, load_data
+from keras_transfer.jobs.parts import build_classifier_of, export_files, load_data, read_history
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run, read_result
@@ -22,7 +22,8 @@ _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_ac
 def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
     """Runs or resumes the job that `recipe` tells in the run directory `folder`.
 
-    Loads and checks the data, trains, evaluates on the test split once, exports the files and proves each of them.
+    Loads and checks the data, trains, evaluates on the test split once, exports the files and proves each of them,
+    and writes the report.
 
     Args:
         recipe: see `Recipe`.
@@ -39,6 +40,8 @@ def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
         finished = read_result(run)
         if finished is not None:
             say(f"{run} is finished already: choose another --out to train again.")
+            if not (run / "report.html").is_file():
+                say(f"It has no report: `keras-transfer report {run}` writes it.")
             if finished.get("gate"):
                 raise GateError(finished["gate"])
             return finished
@@ -69,6 +72,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import metrics, predict_pixels
     from keras_transfer.export import ExportGateError
+    from keras_transfer.jobs.report import write_report
 
     size = tuple(model.input_shape[1:3])
     with clock.part("evaluation"):
@@ -108,40 +112,32 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
         "warnings": [*data.warnings, *history.remarks],
     }
     write_json(run / "result.json", result)
+    try:
+        write_report(run, recipe, data, model, test, probabilities, result)
+    except InputError as error:  # the run is done and stands; a photograph that vanished does not undo it
+        say(f"Note: no report ({error}) `keras-transfer report {run}` tries again.")
+    test.close()
     if gate is not None:
         raise gate
     return result
 
 
 def build_model(recipe: Recipe, data: Any) -> tuple[Any, Recipe]:
-    import keras
-
-    from keras_transfer.models import build_classifier
-
-    keras.utils.set_random_seed(recipe.seed)
-    model = build_classifier(
-        recipe.backbone,
-        data.class_names,
-        image_size=recipe.image_size,
-        weights=recipe.weights,
-        alpha=recipe.alpha,
-        pooling=recipe.pooling,
-        hidden=recipe.hidden,
-        dropout=recipe.dropout,
-        multi_label=data.multi_label,
-    )
+    model = build_classifier_of(recipe, data)
     return model, complete(recipe, model, data)
 
 
 def complete(recipe: Recipe, model: Any, data: Any) -> Recipe:
     """The recipe with what it left open chosen for this model and data."""
-    from keras_transfer.models import stages
+    from keras_transfer.models import bundled, stages
     from keras_transfer.training.plan import make_phases, resolve_strategy
 
     strategy = resolve_strategy(
         recipe.strategy, len(data.train), len(data.class_names), recipe.weights not in ("none", None)
     )
     chosen: dict[str, Any] = {"image_size": recipe.image_size or model.input_shape[1]}
+    if recipe.weights == "bundled":
+        chosen["alpha"] = bundled.ALPHA
     if recipe.phases is None:
         chosen["phases"] = make_phases(strategy, stage_count=len(stages(model)), gradual=recipe.gradual)
     return recipe.model_copy(update=chosen)
@@ -150,7 +146,7 @@ def complete(recipe: Recipe, model: Any, data: Any) -> Recipe:
 def _fit(model: Any, data: Any, recipe: Recipe, run: Path) -> Any:
     from keras_transfer.training import fit
 
-    rows = {(row["phase"], row["epoch"]): row for row in _read_history(run / "history.csv")}
+    rows = {(row["phase"], row["epoch"]): row for row in read_history(run / "history.csv")}
 
     def on_epoch(phase: str, row: dict[str, Any]) -> None:
         rows[phase, str(row["epoch"])] = {"phase": phase, **row}
@@ -185,14 +181,6 @@ def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
-
-
-def _read_history(path: Path) -> list[dict[str, str]]:
-    """The epochs that a killed run had written, as text; what training itself resumes from is its checkpoints."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _weights_origin(recipe: Recipe) -> dict[str, str | None]:

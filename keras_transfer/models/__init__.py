@@ -24,6 +24,7 @@ _PUBLIC = {
     "prefix": "freezing",
     "load_model": "loading",
     "preprocessing_of": "preprocessing",
+    "multiply_adds": "cost",
 }
 
 __all__ = [*_PUBLIC]  # noqa: PLE0604  (the names are strings)

@@ -1,0 +1,158 @@
+"""Whether probabilities mean what they say, and the one number that mends most of it: the temperature."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.evaluation.classifier import Classifier
+from keras_transfer.evaluation.scores import THRESHOLD, expected_calibration_error
+
+Array = np.ndarray[Any, Any]
+FILE = "calibration.json"
+_LEAST = float(np.finfo(np.float32).eps)
+_GAIN = 1.92  # nats: twice that is the 95% point of chi-squared, one parameter; less may be chance
+_BOUNDS = (0.05, 20.0)
+
+
+def apply_temperature(probabilities: Any, temperature: float, several: bool = False) -> Array:
+    """Softens (above 1) or sharpens (below 1) probabilities as if the logits had been divided by `temperature`.
+
+    The order of the classes, and with it accuracy, stays as it is. The log of softmax's output is the logits up to
+    a constant, so files without logits can be calibrated as well.
+
+    Args:
+        probabilities: float `[n, classes]` in 0..1; `[n, 1]` is the probability of the second of two classes.
+        temperature: above 0.
+        several: whether each column is a yes or no of its own (sigmoid units).
+
+    Returns:
+        `float32`, of the same shape.
+
+    >>> apply_temperature([[0.8, 0.2]], 2.0).round(3).tolist()
+    [[0.6669999957084656, 0.3330000042915344]]
+    """
+    values = np.clip(np.asarray(probabilities, np.float64), _LEAST, 1)
+    if several or values.shape[1] == 1:
+        logits = np.log(values) - np.log(np.clip(1 - values, _LEAST, 1))
+        return (1 / (1 + np.exp(-logits / temperature))).astype(np.float32)
+    logits = np.log(values) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def fit_temperature(labels: Any, probabilities: Any) -> float:
+    """The temperature under which held-out labels are most likely (Guo et al. 2017, "On Calibration", section 4.2).
+
+    Args:
+        labels: as for `metrics`, of images that were not trained on: the validation split, never the test split.
+        probabilities: as for `metrics`.
+
+    Returns:
+        The temperature, in 0.05..20; 1 where no other is better beyond chance (a likelihood-ratio test at 95%).
+
+    >>> import numpy as np
+    >>> labels = np.random.default_rng(0).integers(0, 2, 400)
+    >>> sure = np.eye(2)[np.where(np.arange(400) % 10 < 3, 1 - labels, labels)] * 0.98 + 0.01  # right on 70%
+    >>> 4 < fit_temperature(labels, sure) < 8
+    True
+    """
+    from scipy.optimize import minimize_scalar
+
+    labels = np.asarray(labels)
+    if len(labels) == 0:
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        return _log_likelihood(labels, apply_temperature(probabilities, float(np.exp(log_temperature)), several))
+
+    several = labels.ndim == 2
+    found = minimize_scalar(loss, bounds=tuple(np.log(_BOUNDS)), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x)) if loss(0.0) - found.fun > _GAIN else 1.0
+
+
+def _log_likelihood(labels: Array, probabilities: Array) -> float:
+    if labels.ndim == 2:
+        of_truth = np.where(labels >= 0.5, probabilities, 1 - probabilities)
+    else:
+        of_truth = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(of_truth, _LEAST, 1)).sum())
+
+
+def reliability(labels: Any, probabilities: Any, bins: int = 15) -> dict[str, Any]:
+    """Confidence against accuracy in equal-width bins (Niculescu-Mizil & Caruana 2005), and the ECE.
+
+    Args:
+        labels: as for `metrics`. With several labels an image, each yes or no counts as a decision of its own.
+        probabilities: as for `metrics`.
+        bins: how many bins 0..1 is cut into.
+
+    Returns:
+        `ece`, `log_loss` (nats a decision) and `bins`: those that hold something, each with its `low` and `high`
+        edge, `count`, mean `confidence` and `accuracy`.
+
+    >>> reliability([0, 0], [[0.9, 0.1], [0.6, 0.4]])["bins"][0]["accuracy"]
+    1.0
+    """
+    labels, values = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if labels.ndim == 2:
+        confidence = np.maximum(values, 1 - values).ravel()
+        correct = ((values >= THRESHOLD) == (labels >= 0.5)).ravel()
+    else:
+        confidence, correct = values.max(axis=1), values.argmax(axis=1) == labels
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.searchsorted(edges[1:-1], confidence, side="left")
+    rows = []
+    for number in np.unique(place):
+        inside = place == number
+        rows.append(
+            {
+                "low": float(edges[number]),
+                "high": float(edges[number + 1]),
+                "count": int(inside.sum()),
+                "confidence": float(confidence[inside].mean()),
+                "accuracy": float(correct[inside].mean()),
+            }
+        )
+    return {
+        "ece": expected_calibration_error(correct, confidence, bins),
+        "log_loss": _log_likelihood(labels, values) / max(1, labels.size),
+        "bins": rows,
+    }
+
+
+def calibrated(classifier: Classifier) -> Classifier:
+    """The same classifier with the temperature of its run applied to what it answers.
+
+    Args:
+        classifier: opened from a run directory or from a file in one.
+
+    Returns:
+        A classifier; equal in its decisions.
+
+    Raises:
+        InputError: there is no `calibration.json` beside it or in its run, or it holds no temperature.
+    """
+    path = classifier.path
+    places = [folder / FILE for folder in list(path.absolute().parents)[:2]] if path is not None else []
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise InputError(
+            f"{path} has no {FILE} beside it or in its run: `keras-transfer report RUN` fits the temperature."
+        )
+    try:
+        temperature = float(json.loads(file.read_text())["temperature"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} holds no temperature ({error}): make it again with `keras-transfer report`."
+        ) from error
+    if not _BOUNDS[0] <= temperature <= _BOUNDS[1]:
+        raise InputError(f"{file}: `temperature` must lie in {_BOUNDS[0]}..{_BOUNDS[1]}. Received: {temperature}.")
+    several, plain = bool(classifier.multi_label), classifier.run
+
+    def run(pixels: Array) -> Array:
+        return apply_temperature(plain(pixels), temperature, several)
+
+    return replace(classifier, run=run)

@@ -1,0 +1,76 @@
+"""Where in a picture a class was seen: Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391)."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.models import logits_of, stages
+
+Array = np.ndarray[Any, Any]
+_LEAST_SIDE = 4  # a coarser map says nothing about places
+_BATCH = 8
+
+
+def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> Array | None:
+    """How much each place spoke for a class, from the last stage whose map is at least 4 by 4.
+
+    Args:
+        model: a functional classifier on pixels in 0..255.
+        pixels: `uint8 [n, H, W, 3]`.
+        columns: int `[n]`, for each picture the class that is asked for.
+
+    Returns:
+        `float32 [n, h, w]` in 0..1, 1 being the picture's strongest place (all 0 where nothing speaks for the class);
+        None where the model has no such map.
+
+    >>> inputs = keras.Input((16, 16, 3))
+    >>> x = keras.layers.Conv2D(4, 3, strides=2, padding="same")(inputs)
+    >>> x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))
+    >>> model = keras.Model(inputs, keras.layers.Activation("softmax")(x))
+    >>> grad_cam(model, np.zeros((1, 16, 16, 3), np.uint8), np.array([1])).shape
+    (1, 8, 8)
+    """
+    import tensorflow as tf
+
+    tensor = _last_map(model)
+    if tensor is None:
+        return None
+    try:
+        output = logits_of(model)
+    except InputError:  # the last layer applies its activation itself
+        output = model.output
+    watched = keras.Model(model.inputs, [tensor, output])
+
+    @tf.function(reduce_retracing=True, jit_compile=False)
+    def explain(images: Any, chosen: Any) -> Any:
+        with tf.GradientTape() as tape:
+            maps, scores = watched(tf.cast(images, tf.float32), training=False)
+            # One unit tells two classes apart: what speaks for the first speaks against it.
+            if scores.shape[-1] == 1:
+                asked = tf.where(chosen == 1, scores[:, 0], -scores[:, 0])
+            else:
+                asked = tf.gather(scores, chosen, batch_dims=1)
+        slopes = tape.gradient(asked, maps)
+        weights = tf.reduce_mean(slopes, axis=[1, 2], keepdims=True)
+        return tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1))
+
+    parts = [
+        explain(pixels[i : i + _BATCH], np.asarray(columns[i : i + _BATCH], np.int32)).numpy()
+        for i in range(0, len(pixels), _BATCH)
+    ]
+    if not parts:
+        return None
+    maps = np.concatenate(parts).astype(np.float32)
+    strongest = maps.max(axis=(1, 2), keepdims=True)
+    return np.divide(maps, strongest, out=np.zeros_like(maps), where=strongest > 0)
+
+
+def _last_map(model: keras.Model) -> Any:
+    found = None
+    for stage in stages(model):
+        shape = stage.output.shape
+        if len(shape) == 4 and None not in shape[1:] and min(shape[1:3]) >= _LEAST_SIDE:
+            found = stage.output
+    return found

@@ -1,0 +1,204 @@
+"""How sure a figure is: 95% intervals of scores, and of the difference of two models on the same images."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.evaluation.scores import THRESHOLD, metrics
+
+Array = np.ndarray[Any, Any]
+RESAMPLES = 1000
+_Z = 1.959963984540054  # the normal distribution's 97.5% point
+_WORK = 2e8  # resamples x images x classes: some seconds
+
+
+def wilson(successes: float, trials: float) -> tuple[float, float]:
+    """The 95% interval of a proportion by Wilson's score (J. Am. Stat. Assoc. 22, 1927), honest for small numbers.
+
+    Args:
+        successes: how often it happened, 0..`trials`.
+        trials: how often it was tried, above 0.
+
+    Returns:
+        Low and high, in 0..1.
+
+    >>> [round(end, 3) for end in wilson(10, 10)]
+    [0.722, 1.0]
+    """
+    share, square = successes / trials, _Z**2 / trials
+    middle = share + square / 2
+    half = _Z * math.sqrt(share * (1 - share) / trials + square / (4 * trials))
+    return max(0.0, (middle - half) / (1 + square)), min(1.0, (middle + half) / (1 + square))
+
+
+def paired_difference(ours: Any, theirs: Any) -> dict[str, float]:
+    """By how much one model is more often right than another on the same images, and whether that may be chance.
+
+    The interval is Bonett and Price's (Br. J. Math. Stat. Psychol. 65, 2012), which stays honest where few images
+    tell the models apart; the p-value is the exact one of McNemar's test (Psychometrika 12, 1947).
+
+    Args:
+        ours: bool `[n]`, whether one model is right on each image.
+        theirs: bool `[n]`, whether the other is.
+
+    Returns:
+        `value`, `low` and `high`, of the difference of the accuracies in -1..1, and `p` in 0..1.
+
+    >>> found = paired_difference([True] * 60 + [False] * 40, [True] * 40 + [False] * 60)
+    >>> found["value"], found["low"] > 0, found["p"] < 0.001
+    (0.2, True, True)
+    """
+    from scipy.stats import binomtest
+
+    ours, theirs = np.asarray(ours, bool), np.asarray(theirs, bool)
+    count, better, worse = len(ours), int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+    up, down = (better + 1) / (count + 2), (worse + 1) / (count + 2)
+    half = _Z * math.sqrt((up + down - (up - down) ** 2) / (count + 2))
+    return {
+        "value": (better - worse) / count,
+        "low": max(-1.0, up - down - half),
+        "high": min(1.0, up - down + half),
+        "p": float(binomtest(better, better + worse).pvalue) if better + worse else 1.0,
+    }
+
+
+def score_intervals(
+    labels: Any, probabilities: Any, class_names: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Any]:
+    """The figures of `metrics` with 95% intervals.
+
+    Shares of images (accuracy, top-k, a class's precision and recall) have Wilson's interval. A class's F1 is a
+    monotone function of the share tp / (tp + fp + fn), and has that share's. Means over classes, AUC and the log loss
+    have the percentile bootstrap over images (Efron 1979); where no resample differs, as without any mistake, the
+    interval is widened to Wilson's of that many images.
+
+    Args:
+        labels: as for `metrics`.
+        probabilities: as for `metrics`.
+        class_names: as for `metrics`.
+        resamples: bootstrap samples; fewer where images and classes are many.
+        seed: of the resampling.
+
+    Returns:
+        `metrics`: name -> `value`, `low`, `high`, of every figure but `ece` and `mean_average_precision`, whose ends
+        are None; and `per_class`: class -> figure -> the same, and `support`.
+
+    >>> found = score_intervals([0, 0, 1, 1], [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]], ["cat", "dog"])
+    >>> found["metrics"]["accuracy"]["value"], round(found["metrics"]["accuracy"]["low"], 2)
+    (0.75, 0.3)
+    """
+    names = list(class_names)
+    truth, values = np.asarray(labels), np.asarray(probabilities, np.float64)
+    scores = metrics(truth, values, names)
+    several = truth.ndim == 2
+    count, classes = values.shape
+    wanted = truth >= 0.5 if several else truth[:, None] == np.arange(classes)
+    given = values >= THRESHOLD if several else values.argmax(axis=1)[:, None] == np.arange(classes)
+    drawn = _bootstrap(wanted, given, values, scores, several, max(100, min(resamples, int(_WORK / values.size))), seed)
+    flat = wilson(count, count)[0]
+    found: dict[str, Any] = {}
+    for name, value in scores.items():
+        if isinstance(value, dict | list) or name == "images":
+            continue
+        low = high = None
+        if value is not None and (name == "accuracy" or name.startswith("top_")):
+            low, high = wilson(value * count, count)
+        elif value is not None and name in drawn:
+            low, high = (float(end) for end in np.nanpercentile(drawn[name], [2.5, 97.5]))
+            if low == high and name != "log_loss":
+                low, high = min(low, flat * low), max(high, min(1.0, 1 - flat * (1 - high)))
+        found[name] = {"value": value, "low": low, "high": high}
+    per_class = {
+        name: _class_intervals(wanted[:, i], given[:, i], scores["per_class"][name], drawn["auc_roc_each"][:, i])
+        for i, name in enumerate(names)
+    }
+    return {"metrics": found, "per_class": per_class}
+
+
+def _class_intervals(wanted: Array, given: Array, figures: dict[str, Any], auc: Array) -> dict[str, Any]:
+    hits, support, predicted = int((wanted & given).sum()), int(wanted.sum()), int(given.sum())
+    union = support + predicted - hits
+    ends: dict[str, tuple[float | None, float | None]] = {
+        "precision": wilson(hits, predicted) if predicted else (None, None),
+        "recall": wilson(hits, support) if support else (None, None),
+        "f1": (None, None),
+        "auc_roc": (None, None),
+    }
+    if union:
+        low, high = wilson(hits, union)
+        ends["f1"] = (2 * low / (1 + low), 2 * high / (1 + high))
+    if figures["auc_roc"] is not None and not np.isnan(auc).all():
+        ends["auc_roc"] = tuple(float(end) for end in np.nanpercentile(auc, [2.5, 97.5]))  # type: ignore[assignment]
+    row: dict[str, Any] = {"support": figures["support"]}
+    for name, (low_end, high_end) in ends.items():
+        row[name] = {"value": figures[name], "low": low_end, "high": high_end}
+    return row
+
+
+def _bootstrap(
+    wanted: Array, given: Array, values: Array, scores: dict[str, Any], several: bool, resamples: int, seed: int
+) -> dict[str, Array]:
+    """Means over classes, AUC and log loss of each resample; resamples are counts of each image, not copies."""
+    from scipy.sparse import csr_matrix
+
+    count = len(wanted)
+    random = np.random.default_rng(seed)
+    blocks = []
+    for start in range(0, resamples, 100):
+        rows = min(100, resamples - start)
+        drawn = random.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
+
+        def summed(flags: Array, weights: Array = weights) -> Array:
+            """Of each class, the weights of the images where its flag stands: `[rows, classes]`."""
+            return np.asarray(csr_matrix(flags.T.astype(np.float64)) @ weights.T).T
+
+        hits, support, predicted = summed(wanted & given), summed(wanted), summed(given)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            recall, precision = hits / support, hits / predicted
+            f1 = 2 * hits / (support + predicted)
+        auc = np.stack([_auc(weights, wanted[:, i], values[:, i]) for i in range(wanted.shape[1])], axis=1)
+        block = {
+            "balanced_accuracy": _nanmean(recall),
+            "macro_recall": _nanmean(recall),
+            "macro_precision": _nanmean(precision),
+            "macro_f1": _nanmean(f1),
+            "auc_roc": _nanmean(auc),
+            "auc_roc_each": auc,
+        }
+        if several:
+            right = (wanted == given).mean(axis=1)
+            block["label_accuracy"] = weights @ right / count
+            block["micro_f1"] = 2 * hits.sum(axis=1) / np.maximum(1, (support + predicted).sum(axis=1))
+        least = np.finfo(np.float32).eps
+        of_truth = np.where(wanted, values, 1 - values) if several else values
+        losses = -np.log(np.clip(of_truth, least, 1))
+        block["log_loss"] = weights @ (losses.mean(axis=1) if several else losses[wanted]) / count
+        blocks.append(block)
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _auc(weights: Array, wanted: Array, values: Array) -> Array:
+    """The area under the ROC curve of one class under each row of image weights: the Mann-Whitney statistic."""
+    positive, total = weights[:, wanted], weights.sum(axis=1)
+    ups = positive.sum(axis=1)
+    downs = total - ups
+    others = np.sort(values[~wanted])
+    order = np.argsort(values[~wanted], kind="stable")
+    below = np.zeros((len(weights), len(others) + 1))
+    np.cumsum(weights[:, ~wanted][:, order], axis=1, out=below[:, 1:])
+    mine = values[wanted]
+    # A tie counts half.
+    beaten = below[:, np.searchsorted(others, mine, "left")] + below[:, np.searchsorted(others, mine, "right")]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area: Array = (positive * beaten).sum(axis=1) / 2 / (ups * downs)
+    return area
+
+
+def _nanmean(values: Array) -> Array:
+    defined = ~np.isnan(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Array = np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
+    return mean

@@ -1,0 +1,117 @@
+"""Did the transfer help, and how sure is that: two sentences from figures, and what to do next."""
+
+from collections.abc import Sequence
+from typing import Any
+
+FEW_IMAGES = 100
+"""Under so many test images an interval is over ten points wide, and the verdict says so."""
+_EASY = 0.9  # of the run's accuracy: random features that reach it say that the data are easy
+_TITLES = {
+    "helped": "Transfer helped",
+    "unclear": "No difference beyond chance",
+    "negative": "Negative transfer",
+    "none": "No transfer took place",
+    "unknown": "Not compared",
+}
+
+
+def verdict(
+    accuracy: dict[str, Any], images: int, baselines: Sequence[dict[str, Any]], *, transfers: bool
+) -> dict[str, Any]:
+    """Says whether transfer helped.
+
+    The judge is the same network trained from scratch; where that was not done, logistic regression on the same
+    network's features with random weights, which says what pretraining brings but not what training all of it would.
+    A difference counts when its 95% interval leaves out zero.
+
+    Args:
+        accuracy: `value`, `low` and `high` of the run on its test split, 0..1.
+        images: test images.
+        baselines: each with `name`, `kind`, `accuracy`, and `difference` (the run's accuracy less its own, with
+            `low` and `high`); `accuracy` is None where it was not made.
+        transfers: whether the run began from pretrained weights.
+
+    Returns:
+        `outcome`: `"helped"`, `"unclear"`, `"negative"`, `"none"` (no pretrained weights) or `"unknown"` (nothing to
+        compare with); its `title`; two `sentences`; more `remarks`.
+
+    >>> found = verdict(
+    ...     {"value": 0.9, "low": 0.86, "high": 0.93}, 300, transfers=True,
+    ...     baselines=[{"name": "scratch", "kind": "scratch", "accuracy": {"value": 0.5, "low": 0.44, "high": 0.56},
+    ...                 "difference": {"value": 0.4, "low": 0.34, "high": 0.46}}],
+    ... )
+    >>> found["outcome"], found["sentences"][0]
+    ('helped', 'Transfer helped: 90.0% of the test images are right, against 50.0% for the same network trained from
+    scratch, a difference of 40.0 points (95% interval 34.0 to 46.0).')
+    """
+    made = {row["kind"]: row for row in baselines if row["accuracy"] is not None and row["kind"] != "backbone"}
+    right = f"{accuracy['value']:.1%} of the test images are right"
+    remarks: list[str] = []
+    random = made.get("random probe")
+    if not transfers:
+        outcome = "none"
+        first = f"No transfer took place: the network began from random weights, and {right}"
+        majority = made.get("majority")
+        if majority:
+            first += f", against {majority['accuracy']['value']:.1%} for always naming the most frequent class"
+        first += "."
+    else:
+        outcome, first = _compared(right, made)
+        if "scratch" not in made and random:
+            remarks.append("Training the same network from scratch was not tried: it would take long on this machine.")
+    if random and random["accuracy"]["value"] >= _EASY * accuracy["value"]:
+        remarks.append(
+            "These data are easy: logistic regression on the features of the same network with random weights already "
+            f"reaches {random['accuracy']['value']:.1%}."
+        )
+    probe = made.get("pretrained probe")
+    if probe and probe["difference"]["high"] < 0:
+        remarks.append(
+            "Logistic regression on the frozen pretrained features is better by "
+            f"{-100 * probe['difference']['value']:.1f} points: what was trained beyond the head did harm."
+        )
+    other = [row for row in baselines if row["kind"] == "backbone" and row["accuracy"] is not None]
+    best = max(other, key=lambda row: row["accuracy"]["value"], default=None)
+    if best and best["difference"]["high"] < 0:
+        remarks.append(f"{best['name']} does better, at {best['accuracy']['value']:.1%}: try that backbone.")
+    return {"outcome": outcome, "title": _TITLES[outcome], "sentences": [first, _sure(accuracy, images)],
+            "remarks": remarks}  # fmt: skip
+
+
+def _compared(right: str, made: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    judges = {
+        "scratch": "the same network trained from scratch",
+        "random probe": "logistic regression on the same network's features with random weights",
+        "majority": "always naming the most frequent class",
+    }
+    kind = next((kind for kind in judges if kind in made), None)
+    if kind is None:
+        return "unknown", f"{right[0].upper()}{right[1:]}; there is nothing to compare that with."
+    theirs, difference = made[kind]["accuracy"]["value"], made[kind]["difference"]
+    ends = f"(95% interval {_signed(difference['low'])} to {_signed(difference['high'])})"
+    points = f"{abs(100 * difference['value']):.1f} points"
+    against = f"{right}, against {theirs:.1%} for {judges[kind]}"
+    if kind == "majority":
+        return "unknown", f"{against[0].upper()}{against[1:]}; whether transfer helped was not asked."
+    if difference["low"] > 0:
+        start = "Transfer helped" if kind == "scratch" else "The pretrained features help"
+        return "helped", f"{start}: {against}, a difference of {points} {ends}."
+    if difference["high"] < 0 and kind == "scratch":
+        return "negative", f"Negative transfer: {against}, which is better by {points} {ends}."
+    start = "Whether transfer helped cannot be told" if difference["high"] >= 0 else "Pretrained features did not help"
+    return "unclear", f"{start}: {against}, a difference of {_signed(difference['value'])} points {ends}."
+
+
+def _sure(accuracy: dict[str, Any], images: int) -> str:
+    low, high = f"{accuracy['low']:.1%}", f"{accuracy['high']:.1%}"
+    if images < FEW_IMAGES:
+        return (
+            f"There are only {images} test images, so the true accuracy may lie anywhere from {low} to {high} "
+            "(95% interval): gather more before you rely on it."
+        )
+    return f"On {images} test images, the true accuracy lies between {low} and {high} (95% interval)."
+
+
+def _signed(share: float) -> str:
+    text = f"{100 * share:.1f}"
+    return text if share >= 0 else text.replace("-", "\N{MINUS SIGN}")

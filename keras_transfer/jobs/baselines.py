@@ -1,0 +1,195 @@
+"""What a transfer is measured against: simpler ways to an answer, on the same splits."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer import cache
+from keras_transfer.errors import InputError
+from keras_transfer.progress import say
+from keras_transfer.recipe import Recipe
+
+PROBE_IMAGES = 2000
+"""Probes are fitted on so many training photographs at most: a stratified part of a larger split."""
+SCRATCH_BUDGET = 1e12
+"""Multiply-adds that a training from scratch may cost without being asked for: about a minute on two cores."""
+_SCRATCH_EPOCHS = (30, 60)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One other way to an answer, with its answers.
+
+    Attributes:
+        name: what it is called.
+        kind: `"majority"`, `"pretrained probe"`, `"random probe"`, `"scratch"` or `"backbone"`.
+        what: how it was made, a sentence.
+        probabilities: `float32 [n, classes]` on the test split; None where it could not be made.
+        seconds: what it took now; next to nothing where it came from the cache.
+    """
+
+    name: str
+    kind: str
+    what: str
+    probabilities: np.ndarray | None
+    seconds: float = 0.0
+
+
+def make_baselines(recipe: Recipe, data: Any, test: Any, compare_backbones: Sequence[str] = ()) -> list[Baseline]:
+    """The baselines that `recipe.baselines` asks for, those with trained features or from scratch kept in the cache.
+
+    Args:
+        recipe: of a run, complete.
+        data: its photographs.
+        test: its test split as a `StoredSplit`.
+        compare_backbones: more backbones whose frozen features are probed, `NAME[@ALPHA][=WEIGHTS]` each.
+
+    Returns:
+        One entry a baseline; one that could not be made says why in `what`.
+    """
+    wanted: list[tuple[str, str, Callable[[], tuple[str, np.ndarray]]]] = [
+        ("Majority class", "majority", partial(majority, data, test))
+    ]
+    transfers = recipe.weights != "none"
+    built_here = not recipe.backbone.startswith("hub:") and not recipe.weights.startswith("hub:")
+    if recipe.baselines != "none" and transfers:
+        name = "Logistic regression on pretrained features"
+        wanted.append((name, "pretrained probe", partial(probe, recipe, data)))
+    if recipe.baselines != "none" and built_here:
+        random = recipe.model_copy(update={"weights": "none"})
+        wanted.append(("Logistic regression on random features", "random probe", partial(probe, random, data)))
+        epochs = scratch_epochs(recipe, data) if transfers else 0
+        if epochs:
+            wanted.append(("The same network from scratch", "scratch", partial(scratch, recipe, data, test, epochs)))
+    for told in compare_backbones:
+        name = f"Logistic regression on {told.split('=')[0]} features"
+        wanted.append((name, "backbone", partial(_probe_other, recipe, told, data)))
+    return [_timed(*each) for each in wanted]
+
+
+def _timed(name: str, kind: str, make: Callable[[], tuple[str, np.ndarray]]) -> Baseline:
+    say(f"Baseline: {name}")
+    started = time.perf_counter()
+    try:
+        what, probabilities = make()
+    except InputError as error:
+        if kind != "backbone":
+            raise
+        return Baseline(name, kind, f"Not made: {error}", None)
+    return Baseline(name, kind, what, probabilities, time.perf_counter() - started)
+
+
+def majority(data: Any, test: Any) -> tuple[str, np.ndarray]:
+    """Answers every photograph with the classes' frequencies in training."""
+    counts = data.class_counts()
+    shares = counts / (len(data.train) if data.multi_label else counts.sum())
+    if data.multi_label:
+        return "says of each label whether most training photographs have it", np.tile(
+            shares.astype(np.float32), (len(test), 1)
+        )
+    name = data.class_names[int(shares.argmax())]
+    return f"says {name} every time", np.tile(shares.astype(np.float32), (len(test), 1))
+
+
+def probe(recipe: Recipe, data: Any) -> tuple[str, np.ndarray]:
+    """Logistic regression on the frozen features of the recipe's backbone."""
+    from keras_transfer.jobs.parts import build_classifier_of
+    from keras_transfer.training.probe import linear_probe, pooled_features, settle_batchnorm
+
+    model = build_classifier_of(recipe.model_copy(update={"hidden": ()}), data)
+    train = data.train
+    if len(train) > PROBE_IMAGES:
+        train = train.stratified(max(PROBE_IMAGES, 5 * len(data.class_names)), recipe.seed)
+    if recipe.weights == "none":
+        settle_batchnorm(model, data.train, recipe.seed)
+    splits = (train, data.val, data.test)
+    rows = pooled_features(model, splits)
+    answers = linear_probe(
+        (rows[0], train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names), recipe.seed
+    )
+    part = f"fitted on {len(train)} of {len(data.train)} training photographs" if train is not data.train else ""
+    width = f" {recipe.alpha:g}" if recipe.alpha not in (None, 1.0) else ""
+    features = f"{rows[0].shape[1]} frozen {recipe.backbone}{width} features"
+    if recipe.weights == "none":
+        features = f"{rows[0].shape[1]} features of {recipe.backbone}{width} with random weights"
+    return ", ".join(filter(None, (features, part))), answers
+
+
+def scratch_epochs(recipe: Recipe, data: Any) -> int:
+    """How many epochs a network from scratch gets; 0 where it is not asked for and too dear."""
+    from keras_transfer.jobs.parts import build_classifier_of
+    from keras_transfer.models import multiply_adds
+
+    few, many = _SCRATCH_EPOCHS
+    if recipe.baselines == "scratch":
+        return many
+    model = build_classifier_of(recipe.model_copy(update={"weights": "none"}), data)
+    an_epoch = 3 * multiply_adds(model) * len(data.train)  # once forward, about twice back
+    affordable = int(SCRATCH_BUDGET / max(1, an_epoch))
+    return min(many, affordable) if affordable >= few else 0
+
+
+def scratch(recipe: Recipe, data: Any, test: Any, epochs: int) -> tuple[str, np.ndarray]:
+    """The recipe's network trained from random weights, as `--strategy scratch` would, on the same photographs."""
+    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.jobs.parts import build_classifier_of
+    from keras_transfer.models import stages
+    from keras_transfer.training import fit
+    from keras_transfer.training.plan import make_phases
+    from keras_transfer.training.probe import quicken_batchnorm
+
+    told = {"backbone", "alpha", "image_size", "pooling", "hidden", "dropout", "label_smoothing", "class_weights",
+            "augmentation", "seed"}  # fmt: skip
+    key = cache.cache_key(
+        scratch=recipe.model_dump(mode="json", include=told), epochs=epochs,
+        images=[cache.digest(split.hashes) for split in (data.train, data.val, data.test)],
+        labels=[cache.digest([split.labels.tobytes().hex()]) for split in (data.train, data.val)],
+    )  # fmt: skip
+    found = cache.open_entry(key)
+    if found is None:
+        model = build_classifier_of(recipe.model_copy(update={"weights": "none"}), data)
+        quicken_batchnorm(model)
+        (phase,) = make_phases("scratch", stage_count=len(stages(model)))
+        history = fit(
+            model,
+            data,
+            strategy="scratch",
+            phases=(phase.model_copy(update={"epochs": epochs}),),
+            pretrained=False,
+            augmentation=recipe.augmentation,
+            label_smoothing=recipe.label_smoothing,
+            class_weights=recipe.class_weights,
+            seed=recipe.seed,
+        )
+        about = {"kind": "scratch", "images": len(data.train), "epochs": len(history.rows)}
+        with cache.new_entry(key, about) as writer:
+            writer.append("probabilities", predict_pixels(model, test))
+        found = cache.open_new(key)
+    try:
+        return f"random weights, trained for {found.about['epochs']} epochs", np.array(found["probabilities"])
+    finally:
+        found.close()
+
+
+def _probe_other(recipe: Recipe, told: str, data: Any) -> tuple[str, np.ndarray]:
+    return probe(_other(recipe, told), data)
+
+
+def _other(recipe: Recipe, told: str) -> Recipe:
+    """The recipe with another backbone: `NAME`, `NAME@ALPHA`, either with `=WEIGHTS` behind."""
+    name, _, weights = told.partition("=")
+    name, _, alpha = name.partition("@")
+    try:
+        width = float(alpha) if alpha else None
+    except ValueError:
+        raise InputError(
+            f"A backbone to compare is NAME, NAME@ALPHA or NAME=WEIGHTS, such as mobilenet@0.25. Received: {told}."
+        ) from None
+    if weights and not Path(weights).is_file() and weights not in ("imagenet", "bundled"):
+        raise InputError(f"{told}: there is no weights file {weights}.")
+    return recipe.model_copy(update={"backbone": name, "alpha": width, "weights": weights or "imagenet"})

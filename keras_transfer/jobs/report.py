@@ -1,0 +1,275 @@
+"""The verdict on a run: `report.html` for people, `report.json` for programs, `report.md` to go with the model."""
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json, write_text
+from keras_transfer.jobs.parts import load_data, read_history
+from keras_transfer.recipe import Recipe, make_recipe
+from keras_transfer.run import open_run, read_result
+
+_PAIRS, _PER_PAIR, _SHOWN = 4, 6, 8  # pairs of classes, pictures of each, and of the mistakes and doubts
+
+
+def report_run(
+    folder: str | Path,
+    *,
+    data: str | None = None,
+    baselines: str | None = None,
+    compare_backbones: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Writes the report of a finished run again.
+
+    Args:
+        folder: a run directory.
+        data: where the run's photographs are now, if they have moved.
+        baselines: `"auto"`, `"none"` or `"scratch"`; what the run's recipe says unless given.
+        compare_backbones: more backbones to compare with, `NAME[@ALPHA][=WEIGHTS]` each.
+
+    Returns:
+        What stands in `RUN/report.json`.
+
+    Raises:
+        InputError: the folder holds no finished run, or its photographs have changed.
+    """
+    folder = Path(folder)
+    result = read_result(folder)
+    if result is None:
+        raise InputError(f"{folder} holds no finished run: give the --out of a `keras-transfer train`.")
+    told = make_recipe(folder / "recipe.yaml")
+    recipe = make_recipe(
+        folder / "recipe.yaml", data=data, baselines=baselines, compare_backbones=tuple(compare_backbones) or None
+    )
+    with open_run(folder, told) as run:
+        from keras_transfer.data.stored import StoredSplit
+        from keras_transfer.evaluation import load_keras, predict_pixels
+
+        photographs = load_data(recipe, run)
+        model = load_keras(run / "model.keras")
+        test = StoredSplit(photographs.test, tuple(model.input_shape[1:3]))
+        return write_report(run, recipe, photographs, model, test, predict_pixels(model, test), result)
+
+
+def write_report(
+    run: Path, recipe: Recipe, data: Any, model: Any, test: Any, probabilities: np.ndarray, result: dict[str, Any]
+) -> dict[str, Any]:
+    """Writes `report.html`, `report.json`, `report.md` and `calibration.json` of a run that is open.
+
+    Args:
+        run: the run directory.
+        recipe: its recipe, complete.
+        data: its photographs.
+        model: its trained model.
+        test: its test split as a `StoredSplit`.
+        probabilities: the model's answers on it, `float32 [n, classes]`.
+        result: what stands in `result.json`.
+
+    Returns:
+        What stands in `report.json`.
+    """
+    from keras_transfer.evaluation.calibration import FILE
+    from keras_transfer.jobs.baselines import make_baselines
+    from keras_transfer.report import report_html, report_markdown
+
+    started = time.perf_counter()
+    probabilities = np.asarray(probabilities, np.float32)
+    report = _figures(recipe, data, test, probabilities, result)
+    report["run"] = str(run)
+    report["calibration"] = _calibration(model, data.val, test, probabilities)
+    write_json(run / FILE, {key: report["calibration"][key] for key in ("temperature", "images", "val", "test")})
+    made = make_baselines(recipe, data, test, recipe.compare_backbones)
+    report["baselines"] = _compared(made, data, test, probabilities)
+    report |= _verdict(run, recipe, data, report)
+    report["history"] = [_numbers(row) for row in read_history(run / "history.csv")]
+    pictures = _pictures(model, test, probabilities, report)
+    report["seconds"]["report"] = round(time.perf_counter() - started, 1)
+    write_json(run / "report.json", report)
+    write_text(run / "report.md", report_markdown(report))
+    write_text(run / "report.html", report_html(report, pictures))
+    return report
+
+
+def _figures(recipe: Recipe, data: Any, test: Any, probabilities: np.ndarray, result: dict[str, Any]) -> dict[str, Any]:
+    """What follows from the answers on the test split alone, and what the run says of itself."""
+    from keras_transfer.evaluation import examples, metrics
+    from keras_transfer.evaluation.intervals import score_intervals
+
+    names, labels, several = data.class_names, np.asarray(test.labels), data.multi_label
+    report: dict[str, Any] = {
+        "format": 1,
+        "data": Path(recipe.data).name or recipe.data,
+        **{key: result[key] for key in ("backbone", "alpha", "weights", "image_size", "classes", "strategy", "kept")},
+        "multi_label": several,
+        "images": result["images"],
+        "seconds": {"run": result["seconds"]},
+        **score_intervals(labels, probabilities, names, seed=recipe.seed),
+    }
+    report["confusion"] = None
+    if not several:
+        pairs = examples.confused_pairs(labels, probabilities, names, _PAIRS, _PER_PAIR)
+        for pair in pairs:
+            pair["images"] = [_example(i, test, probabilities) for i in pair["images"]]
+        matrix = metrics(labels, probabilities, names)["confusion_matrix"]
+        report["confusion"] = {"matrix": matrix, "pairs": pairs}
+    mistakes = examples.most_confident_mistakes(labels, probabilities, _SHOWN)
+    doubts = examples.least_confident(probabilities, _SHOWN, several)
+    report["mistakes"] = [_example(i, test, probabilities) for i in mistakes]
+    report["least_confident"] = [_example(i, test, probabilities) for i in doubts]
+    report |= {
+        "phases": result["phases"],
+        "files": result["artifacts"],
+        "gate": result["gate"],
+        "warnings": result["warnings"],
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    return report
+
+
+def _example(index: int, test: Any, probabilities: np.ndarray) -> dict[str, Any]:
+    from keras_transfer.evaluation.scores import THRESHOLD
+
+    row, label, path = probabilities[index], test.labels[index], test.paths[index]
+    if np.ndim(label):
+        true, found = np.flatnonzero(label >= THRESHOLD), np.flatnonzero(row >= THRESHOLD)
+        wrong = np.flatnonzero((label >= THRESHOLD) != (row >= THRESHOLD))
+        asked = wrong if len(wrong) else np.arange(len(row))
+        column = int(asked[np.abs(row[asked] - THRESHOLD).argmax()])
+        confidence = float(max(row[column], 1 - row[column]))
+    else:
+        true, found = np.array([label]), np.array([row.argmax()])
+        column, confidence = int(row.argmax()), float(row.max())
+    return {
+        "index": int(index),
+        "file": f"{path.parent.name}/{path.name}",
+        "true": [test.class_names[i] for i in true],
+        "predicted": [test.class_names[i] for i in found],
+        "asked": test.class_names[column],
+        "confidence": confidence,
+        "of_truth": float(row[true].min()) if len(true) else None,
+    }
+
+
+def _calibration(model: Any, val: Any, test: Any, probabilities: np.ndarray) -> dict[str, Any]:
+    """The temperature, fitted on validation, and what it does to the test split."""
+    from keras_transfer.data.stored import StoredSplit
+    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation.calibration import apply_temperature, fit_temperature, reliability
+
+    several = np.ndim(test.labels) == 2
+    held_out = StoredSplit(val, tuple(model.input_shape[1:3]))
+    answers = predict_pixels(model, held_out)
+    temperature = fit_temperature(held_out.labels, answers)
+    found: dict[str, Any] = {"temperature": temperature, "images": len(held_out)}
+    for name, labels, values in (("val", held_out.labels, answers), ("test", test.labels, probabilities)):
+        found[name] = {
+            "before": reliability(labels, values),
+            "after": reliability(labels, apply_temperature(values, temperature, several)),
+        }
+    held_out.close()
+    return found
+
+
+def _compared(made: Sequence[Any], data: Any, test: Any, probabilities: np.ndarray) -> list[dict[str, Any]]:
+    from keras_transfer.evaluation import metrics
+    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.evaluation.intervals import paired_difference, wilson
+
+    ours, rows = decisions(test.labels, probabilities), []
+    for baseline in made:
+        row: dict[str, Any] = {"name": baseline.name, "kind": baseline.kind, "what": baseline.what}
+        row |= {"seconds": round(baseline.seconds, 1), "accuracy": None, "macro_f1": None, "difference": None}
+        if baseline.probabilities is not None:
+            right = decisions(test.labels, baseline.probabilities)
+            low, high = wilson(int(right.sum()), len(right))
+            row["accuracy"] = {"value": float(right.mean()), "low": low, "high": high}
+            row["macro_f1"] = metrics(test.labels, baseline.probabilities, data.class_names)["macro_f1"]
+            row["difference"] = paired_difference(ours, right)
+        rows.append(row)
+    return rows
+
+
+def _verdict(run: Path, recipe: Recipe, data: Any, report: dict[str, Any]) -> dict[str, Any]:
+    from keras_transfer.evaluation.verdict import verdict
+
+    said = verdict(
+        report["metrics"]["accuracy"], len(data.test), report["baselines"], transfers=recipe.weights != "none"
+    )
+    return {"verdict": said, "next": _next(run, recipe, said["outcome"], report)}
+
+
+def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> list[dict[str, str]]:
+    """What to do now, the most useful first; each with its command."""
+
+    def command(*words: Any) -> str:
+        return shlex.join(["keras-transfer", *map(str, words)])
+
+    steps: list[dict[str, str]] = []
+    told: list[Any] = ["train", recipe.data, "--backbone", recipe.backbone]
+    told += ["--alpha", recipe.alpha] if recipe.alpha is not None else []
+    told += ["--image-size", recipe.image_size] if recipe.image_size else []
+    made = {row["kind"] for row in report["baselines"] if row["accuracy"] is not None}
+    if outcome == "negative":
+        why = "Train from scratch, which is better here, or try another backbone (`keras-transfer backbones`)."
+        steps.append({"why": why, "command": command(*told, "--weights", "none", "--out", f"{run}-scratch")})
+    if outcome in ("helped", "unclear") and report["strategy"] == "feature-extraction":
+        told += ["--weights", recipe.weights, "--strategy", "fine-tuning", "--out", f"{run}-fine-tuning"]
+        why = "Only the head was trained: fine-tuning the top of the backbone may add some points."
+        steps.append({"why": why, "command": command(*told)})
+    if outcome in ("helped", "unclear") and "scratch" not in made:
+        steps.append(
+            {
+                "why": "Compare with the same network from scratch, the strictest judge (it takes a while).",
+                "command": command("report", run, "--baselines", "scratch"),
+            }
+        )
+    if report["files"]:
+        smallest = min(report["files"], key=lambda file: file["bytes"])
+        steps.append(
+            {
+                "why": "See what the smallest file says of a photograph.",
+                "command": command("predict", run / smallest["path"], "PHOTO.jpg"),
+            }
+        )
+    if report["calibration"]["temperature"] != 1:
+        steps.append(
+            {
+                "why": "Ask for probabilities that mean what they say.",
+                "command": command("predict", run, "PHOTO.jpg", "--calibrated"),
+            }
+        )
+    return steps
+
+
+def _pictures(model: Any, test: Any, probabilities: np.ndarray, report: dict[str, Any]) -> dict[int, dict[str, str]]:
+    """For each test image that the page shows: its thumbnail, and where the asked class was seen, if that is known."""
+    from keras_transfer.evaluation.grad_cam import grad_cam
+    from keras_transfer.report import heat_thumbnail, thumbnail
+
+    explained = {row["index"]: row for row in [*report["mistakes"], *report["least_confident"]]}
+    pairs = (report["confusion"] or {"pairs": []})["pairs"]
+    wanted = sorted({*explained, *(row["index"] for pair in pairs for row in pair["images"])})
+    if not wanted:
+        return {}
+    pixels = dict(zip(wanted, test.pictures(wanted), strict=True))
+    found = {index: {"picture": thumbnail(pixels[index])} for index in wanted}
+    names = list(test.class_names)
+    columns = np.array([names.index(row["asked"]) for row in explained.values()])
+    maps = grad_cam(model, np.stack([pixels[index] for index in explained]), columns)
+    for index, heat in zip(explained, maps if maps is not None else (), strict=maps is not None):
+        found[index]["heat"] = heat_thumbnail(pixels[index], heat)
+    return found
+
+
+def _numbers(row: dict[str, str]) -> dict[str, Any]:
+    figures = {key: float(value) for key, value in row.items() if key not in ("phase", "epoch")}
+    return {
+        "phase": row["phase"],
+        "epoch": int(row["epoch"]),
+        **{key: value if np.isfinite(value) else None for key, value in figures.items()},
+    }

@@ -1,0 +1,6 @@
+"""Pages that a person reads, made from figures: one self-contained HTML file, and Markdown."""
+
+from keras_transfer.report.page import report_html, report_markdown
+from keras_transfer.report.thumbnails import heat_thumbnail, thumbnail
+
+__all__ = ["heat_thumbnail", "report_html", "report_markdown", "thumbnail"]

@@ -1,0 +1,143 @@
+"""From the figures of `report.json` to a page: templates fill in, everything from outside is escaped."""
+
+import html
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from keras_transfer.report import plots
+
+_METRICS = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "label_accuracy": "Accuracy of single labels",
+    "macro_precision": "Macro precision",
+    "macro_recall": "Macro recall",
+    "macro_f1": "Macro F1",
+    "micro_f1": "Micro F1",
+    "top_3": "Top-3 accuracy",
+    "top_5": "Top-5 accuracy",
+    "auc_roc": "AUC-ROC",
+    "mean_average_precision": "Mean average precision",
+    "log_loss": "Log loss",
+    "ece": "Calibration error (ECE)",
+}
+_SHARES = set(_METRICS) - {"auc_roc", "log_loss", "mean_average_precision"}  # shown in percent
+_MOST_CLASSES = 200  # rows of the table of classes; `report.json` has all
+
+
+def report_html(report: Mapping[str, Any], pictures: Mapping[int, Mapping[str, str]]) -> str:
+    """The report as one HTML page that fetches nothing and runs no script.
+
+    Args:
+        report: what stands in `RUN/report.json`.
+        pictures: for the index of each test image that is shown its `picture` and, where known, its `heat` map, as
+            `data:` addresses.
+
+    Returns:
+        The page.
+    """
+    history = report["history"]
+    classes = sorted(report["per_class"].items(), key=lambda item: _order(item[1]["f1"]["value"]))
+    return _templates().get_template("report.html.jinja").render(
+        report=report,
+        pictures=pictures,
+        metrics=_listed(report),
+        classes=classes[:_MOST_CLASSES],
+        hidden_classes=max(0, len(classes) - _MOST_CLASSES),
+        recipe=_plain(report["recipe"]),
+        plots=plots,
+        curves=[plots.curves(history, figure, f"{figure.capitalize()} by epoch, in training and on validation")
+                for figure in ("accuracy", "loss")] if history else [],
+    )  # fmt: skip
+
+
+def report_markdown(report: Mapping[str, Any]) -> str:
+    """The report as a model card (Mitchell et al. 2019, "Model Cards for Model Reporting").
+
+    Args:
+        report: what stands in `RUN/report.json`.
+
+    Returns:
+        Markdown with a header that model hubs read.
+    """
+    return _templates().get_template("report.md.jinja").render(report=report, metrics=_listed(report))
+
+
+def _listed(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "title": title, "share": name in _SHARES, **report["metrics"][name]}
+        for name, title in _METRICS.items()
+        if report["metrics"].get(name, {}).get("value") is not None
+    ]
+
+
+def _order(value: float | None) -> float:
+    return 2.0 if value is None else value
+
+
+def _plain(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a recipe tells, without what it leaves at nothing; phases have a table of their own."""
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in recipe.items()
+        if value not in (None, [], "") and name != "phases"
+    ]
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as a person reads it; a dash where it is not defined.
+
+    >>> percent(0.768), percent(None)
+    ('76.8%', '–')
+    """
+    return "\N{EN DASH}" if value is None else f"{value:.{digits}%}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with so many digits after the point; a dash where it is not defined."""
+    return "\N{EN DASH}" if value is None else f"{value:.{digits}f}"
+
+
+def points(value: float) -> str:
+    """A difference of shares in signed points.
+
+    >>> points(-0.031)
+    '−3.1'
+    """
+    return f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them.
+
+    >>> size(2_490_000)
+    '2.49 MB'
+    """
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def _markdown(value: Any) -> str:
+    """Text from outside as Markdown shows it letter by letter, on one line."""
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", text)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    folder = Path(__file__).parent / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=lambda name: name is not None and ".html" in name,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"percent": percent, "number": number, "points": points, "size": size, "md": _markdown}
+    environment.globals["style"] = Markup((folder / "report.css").read_text("utf-8"))
+    return environment

@@ -1,0 +1,167 @@
+"""Linear probes: how far a backbone's frozen features go by themselves (Alain & Bengio 2016, arXiv:1610.01644)."""
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from keras_transfer import cache
+from keras_transfer.data import Split
+from keras_transfer.models import boundary, freeze_backbone
+from keras_transfer.training.features import compute_features
+
+Array = np.ndarray[Any, Any]
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+"""Inverse strengths of the L2 penalty that are tried."""
+_WORK = 1e8  # images x features x classes, above which one strength is all that is tried
+_ITERATIONS = 200
+_CALIBRATION = 64 * 96 * 96  # pixels that BatchNorm's statistics are taken from, in 16 to 64 photographs
+
+
+def pooled_features(model: keras.Model, splits: Sequence[Split]) -> list[Array]:
+    """What the head of a classifier sees, of every photograph: computed once, from the cache after that.
+
+    Args:
+        model: a classifier on pixels in 0..255. Its backbone is frozen.
+        splits: the photographs, all with the same classes.
+
+    Returns:
+        One float32 `[n, features]` a split.
+    """
+    freeze_backbone(model)
+    tensor = boundary(model)
+    whole = Split(
+        " and ".join(split.name for split in splits),
+        [path for split in splits for path in split.paths],
+        np.concatenate([split.labels for split in splits]),
+        [digest for split in splits for digest in split.hashes],
+        splits[0].class_names,
+    )
+    arrays = compute_features(model, [tensor], whole)
+    try:
+        rows = np.asarray(arrays["tensor0"], np.float32).reshape(len(whole), -1)
+    finally:
+        arrays.close()
+    return np.split(rows, np.cumsum([len(split) for split in splits])[:-1])
+
+
+def linear_probe(
+    train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int, seed: int = 0
+) -> Array:
+    """Logistic regression on features; the penalty's strength is the best on validation.
+
+    Args:
+        train: features float `[n, features]` and labels, int `[n]` or 0/1 `[n, classes]`, every class among them.
+        val: the same of the validation split, by whose log loss the penalty is chosen; may hold no rows.
+        test: features to answer.
+        classes: how many classes there are.
+        seed: of the solver.
+
+    Returns:
+        Probabilities of `test`, `float32 [n, classes]`.
+
+    >>> features = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0)
+    >>> labels = np.repeat([0, 1], 20)
+    >>> linear_probe((features, labels), (features, labels), features[[0, 39]], 2).argmax(axis=1).tolist()
+    [0, 1]
+    """
+    rows, labels = train
+    key = cache.cache_key(
+        probe=[_digest(array) for array in (rows, labels, *val, test)],
+        strengths=STRENGTHS, iterations=_ITERATIONS, classes=classes, seed=seed,
+    )  # fmt: skip
+    found = cache.open_entry(key)
+    if found is None:
+        with cache.new_entry(key, {"kind": "probe", "images": len(rows)}) as writer:
+            writer.append("probabilities", _fit_probe(train, val, test, classes, seed))
+        found = cache.open_new(key)
+    try:
+        return np.array(found["probabilities"])
+    finally:
+        found.close()
+
+
+def _fit_probe(train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int, seed: int) -> Array:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    rows, labels = train
+    scaler = StandardScaler().fit(rows)
+    strengths = STRENGTHS if len(val[0]) and rows.size * classes <= _WORK else (1e-2,)
+    best: tuple[float, Array] | None = None
+    for strength in strengths:
+        probe: Any = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3, random_state=seed)
+        if labels.ndim == 2:
+            probe = OneVsRestClassifier(probe)
+        # A BLAS with threads of its own is many times slower on matrices this small, the more so on a busy machine.
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", UserWarning)  # a label that all training images have, or none
+            probe.fit(scaler.transform(rows), labels)
+        loss = _loss(val[1], _answers(probe, scaler.transform(val[0]), classes)) if len(val[0]) else 0.0
+        if best is None or loss < best[0]:
+            best = loss, _answers(probe, scaler.transform(test), classes)
+    assert best is not None
+    return best[1]
+
+
+def _answers(probe: Any, rows: Array, classes: int) -> Array:
+    answer = np.zeros((len(rows), classes), np.float32)
+    columns = np.arange(classes) if getattr(probe, "multilabel_", False) else probe.classes_
+    answer[:, columns] = probe.predict_proba(rows)
+    return answer
+
+
+def _loss(labels: Array, probabilities: Array) -> float:
+    if labels.ndim == 2:
+        of_truth = np.where(labels >= 0.5, probabilities, 1 - probabilities)
+    else:
+        of_truth = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
+
+
+def _digest(array: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def settle_batchnorm(model: keras.Model, split: Split, seed: int = 0) -> None:
+    """Gives BatchNorm's statistics the values of some photographs, so that random weights give features of use.
+
+    Without it the activations of a deep random network die out. It is what makes the comparison with a pretrained
+    backbone fair.
+
+    Args:
+        model: a classifier on pixels in 0..255, all of whose layers can train. Changed in place.
+        split: the training photographs, of which 16 to 64 are shown once.
+        seed: of their choice.
+    """
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    height, width = model.input_shape[1:3]
+    count = int(np.clip(_CALIBRATION / (height * width), 16, 64))
+    pixels = split.stratified(min(count, len(split)), seed).pixels((height, width))
+    for layer in layers:
+        layer.momentum = 0.0
+    model(pixels.astype(np.float32), training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def quicken_batchnorm(model: keras.Model, momentum: float = 0.9) -> None:
+    """Lets BatchNorm's statistics follow within tens of steps: momentum 0.999 needs the thousands of a long training.
+
+    Args:
+        model: a classifier. Changed in place.
+        momentum: the largest that is left to a layer.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, momentum)
