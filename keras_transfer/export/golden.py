@@ -25,6 +25,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -33,16 +34,12 @@ from keras_transfer.data import decode_image
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_bytes, write_text
 
+if TYPE_CHECKING:
+    from keras_transfer.litert.runtime import LiteRT
+
 COLUMNS = ("name", "width", "height", "orientation", "out_height", "out_width", "top")
-_SIZES = (
-    (96, 96),
-    (224, 224),
-    (160, 128),
-    (32, 57),
-    (128, 128),
-    (1, 1),
-    (299, 299),
-)  # seven, so that eight orientations meet them all
+# Seven sizes, so that all eight orientations meet each of them.
+_SIZES = ((96, 96), (224, 224), (160, 128), (32, 57), (128, 128), (1, 1), (299, 299))
 _PICTURES = ((1, 1), (2, 3), (300, 1), (1, 300), (97, 512), (640, 480), (1023, 767))  # (width, height)
 _LONGEST = (96, 180, 256, 333, 480, 640, 1024)
 _EXIF_ORIENTATION = 0x0112
@@ -91,13 +88,15 @@ def golden_vectors(
     rows = []
     for i, rgb in enumerate(arrays):
         name, orientation = f"case_{i:03d}", i % 8 + 1
-        size = model.inputs[0].shape[1:3] if model is not None else _SIZES[i % len(_SIZES)]
+        size = _SIZES[i % len(_SIZES)]
+        if model is not None:
+            size = (model.inputs[0].shape[1], model.inputs[0].shape[2])
         pixels = decode_image(_png(rgb, orientation), size)
         write_bytes(folder / f"{name}.rgb", rgb.tobytes())
         write_bytes(folder / f"{name}.pixels", pixels.tobytes())
         top: int | str = ""
         if model is not None:
-            prepared = model._preparation()(pixels)
+            prepared = model.preparation()(pixels)
             output = model.run([prepared[None]])[0]
             scores = model.predict(pixels[None])[0]
             for kind, values in (("input", prepared), ("output", output), ("scores", scores)):
@@ -111,10 +110,9 @@ def golden_vectors(
     return write_text(folder / "cases.csv", text.getvalue())
 
 
-def _write_model(folder: Path, model: "object") -> None:
+def _write_model(folder: Path, model: "LiteRT") -> None:
     lines = []
-    for end, tensors in (("input", model.inputs), ("output", model.outputs)):  # type: ignore[attr-defined]
-        [tensor] = tensors
+    for end, tensor in (("input", model.inputs[0]), ("output", model.outputs[0])):
         quantized = tensor.dtype != "float32" and tensor.scale
         lines.append(f"{end}_dtype,{tensor.dtype}")
         lines.append(f"{end}_scale,{tensor.scale[0] if quantized else ''}")

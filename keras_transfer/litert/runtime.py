@@ -110,7 +110,7 @@ class LiteRT:
         Yields:
             One array an output, without the batch axis.
         """
-        prepare = self._preparation()
+        prepare = self.preparation()
         images = iter(images)
         while self._made < self._threads:
             self._idle.put(self._interpreter())
@@ -153,8 +153,8 @@ class LiteRT:
         values = np.stack([row[0].reshape(-1) for row in raw]) if raw else np.empty((0, self.outputs[0].shape[-1]))
         return as_probabilities(values, self.outputs[0])
 
-    def _preparation(self) -> Any:
-        """How a picture becomes the first input's array."""
+    def preparation(self) -> Any:
+        """Returns the function that makes of a picture `uint8 [H, W, 3]` what the input takes, less its batch axis."""
         if len(self.inputs) != 1 or len(self.inputs[0].shape) != 4 or self.inputs[0].shape[0] != 1:
             raise InputError(f"Not an image classifier: its inputs are {[list(t.shape) for t in self.inputs]}.")
         tensor = self.inputs[0]

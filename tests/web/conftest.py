@@ -1,24 +1,19 @@
 """A site around a small model, served by a file server, and what is needed to look at it."""
 
 import shutil
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+from serving import HERE, NAMES, serve
 
 from keras_transfer.export.targets import Kit, web
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
 
-HERE = Path(__file__).parent
 WEB_DEMO = HERE.parents[1] / "web_demo"
-NAMES = ["apple pie", "crème brûlée", "<b>pizza</b>", "sushi", "waffles", "tea, with milk"]
 
 
 @pytest.fixture(scope="session")
@@ -60,19 +55,6 @@ def model() -> bytes:
 def kit(model: bytes) -> Kit:
     proof = {"test_accuracy": 0.75, "images": 400}
     return Kit("model_int8", model, NAMES, proof, SimpleNamespace(labels=np.zeros(4, np.int32)))
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def serve(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import HERE, NAMES, serve
 from PIL import Image
+from serving import HERE, NAMES, serve
 
 from keras_transfer.data import decode_image
 from keras_transfer.data.decode import _orientation

@@ -80,7 +80,7 @@ def describe(kit: Kit) -> dict[str, Any]:
 
 
 def _add_runtime(source: Path, folder: Path) -> str:
-    """Puts LiteRT.js into `folder`, from `source` where `npm ci` was run there, else by npm; returns what hindered it."""
+    """Puts LiteRT.js into `folder`, from `source` if `npm ci` was run there, else by npm; returns what hindered it."""
     if (source / _RUNTIME).is_dir():
         shutil.copytree(source / _RUNTIME, folder / _RUNTIME, dirs_exist_ok=True)
         return ""
