@@ -1,12 +1,13 @@
 """From a Keras model to proven files."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 
-from keras_transfer.errors import InputError
+from keras_transfer.errors import GateError, InputError
 from keras_transfer.export.diagnose import diagnose
 from keras_transfer.export.gate import ADVICE, ExportGateError, failures
 from keras_transfer.export.heads import two_columns
@@ -46,8 +47,9 @@ def export(
     class_names: Sequence[str] | None = None,
     tolerance: float = 0.01,
     targets: Sequence[str] = ("android",),
+    target_options: Mapping[str, Mapping[str, Any]] | None = None,
     input_dtype: str = "uint8",
-    per_tensor_dense: bool = False,
+    per_tensor_dense: bool | None = None,
     calibration_images: int = CALIBRATION_IMAGES,
     keras_probabilities: np.ndarray | None = None,
     name: str = "model",
@@ -56,7 +58,8 @@ def export(
     """Writes a classifier as LiteRT files and proves each on the whole test split.
 
     Each file is `NAME_FORMAT.tflite`, with the class names inside, and its proof `NAME_FORMAT.json`; `labels.txt`
-    stands beside them. A binary head of one sigmoid unit becomes two outputs.
+    stands beside them. A target that takes none of them as it is gets its own, `TARGET/model.tflite`, proved alike. A
+    binary head of one sigmoid unit becomes two outputs.
 
     Args:
         model: `keras.Model` on pixels `[batch, H, W, 3]` in 0..255 that gives probabilities.
@@ -68,15 +71,17 @@ def export(
         tolerance: accuracy that a file may lose against the Keras model, 0..1.
         targets: names of `TARGETS`; each must take at least one of the files; each has a folder written of
             what else its owner needs.
+        target_options: target -> what `judge` is told beside the file, such as
+            `{"microcontroller": {"board": "rp2040"}}`.
         input_dtype: of the int8 file: `"uint8"`, or `"int8"` for microcontrollers.
-        per_tensor_dense: see `keras_transfer.convert`.
+        per_tensor_dense: see `keras_transfer.convert`; None does what `targets` want.
         calibration_images: how many images calibrate.
         keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already.
         name: start of the files' names.
         seed: of the choice of calibration images.
 
     Returns:
-        One entry a file, in the order of `formats`.
+        One entry a file, in the order of `formats`, then the targets' own.
 
     Raises:
         InputError: an argument is wrong, or the model cannot be converted.
@@ -91,6 +96,8 @@ def export(
     images = None
     if "int8" in formats:
         images = calibration.stratified(min(calibration_images, len(calibration)), seed).pixels(size)
+    if per_tensor_dense is None:
+        per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
     say(f"Converting to {', '.join(formats)}")
     plain = convert(
         shown,
@@ -100,19 +107,24 @@ def export(
         per_tensor_dense=per_tensor_dense,
         calibration_images=calibration_images,
     )
-    files = {kind: write_labels(content, names) for kind, content in plain.items()}
+    contents = {f"{name}_{kind}.tflite": (kind, write_labels(content, names)) for kind, content in plain.items()}
+    asked = dict.fromkeys(contents, tuple(targets))  # file -> the targets that it is judged for
+    for target in targets:
+        made = _adapt(target, contents.values())
+        if made is not None:
+            contents[f"{target}/model.tflite"], asked[f"{target}/model.tflite"] = made, (target,)
+    files = {file: content for file, (_, content) in contents.items()}
     expected, results = run_files(model, files, proof, size, keras_probabilities)
 
     out = Path(out)
     proofs, artifacts = [], []
     write_text(out / LABELS_FILE, labels)
-    for kind, content in files.items():
-        file = f"{name}_{kind}.tflite"
+    for file, (kind, content) in contents.items():
         found = {
             "file": file,
             "format": kind,
-            **compare(expected, results[kind], np.asarray(proof.labels), names),
-            **describe(content, targets),
+            **compare(expected, results[file], np.asarray(proof.labels), names),
+            **describe(content, asked[file], target_options),
             "calibration_images": len(images) if kind == "int8" and images is not None else 0,
         }
         found["gate"] = _gate(found, tolerance, shown, plain, images)
@@ -121,24 +133,37 @@ def export(
         proofs.append(found)
         listed = {key: found[key] for key in Artifact.__annotations__ if key != "path"}
         artifacts.append(Artifact(path=f"{out.resolve().name}/{file}", **listed))  # type: ignore[typeddict-item]
-    for target in targets:
-        _write_kit(target, proofs, files, names, proof, out)
-    problems = failures(proofs)
+    problems = [problem for target in targets for problem in _write_kit(target, proofs, files, names, proof, out)]
+    problems += failures(proofs)
     if problems:
         raise ExportGateError(" ".join(problems), artifacts)
     return artifacts
 
 
+def _adapt(target: str, files: Iterable[tuple[str, bytes]]) -> tuple[str, bytes] | None:
+    """Format and content of the file that a target asks for, made of one that is there; None where there is none."""
+    adapt = TARGETS[target].adapt
+    for kind, content in files if adapt is not None else ():
+        with contextlib.suppress(InputError):
+            return kind, adapt(content)  # type: ignore[misc]
+    return None
+
+
 def _write_kit(
     target: str, proofs: list[dict[str, Any]], files: dict[str, bytes], names: list[str], split: Any, out: Path
-) -> None:
-    """Writes what a target's owner needs, around the smallest file that it takes."""
+) -> list[str]:
+    """Writes what a target's owner needs, around the smallest file that it takes; returns what went wrong."""
     write = TARGETS[target].write
-    taken = [found for found in proofs if found["targets"][target]["ok"]]
-    if write is not None and taken:
-        best = min(taken, key=lambda found: found["bytes"])
-        kit = Kit(Path(best["file"]).stem, files[best["format"]], names, best, split)
+    taken = [found for found in proofs if found["targets"].get(target, {}).get("ok")]
+    if write is None or not taken:
+        return []
+    best = min(taken, key=lambda found: found["bytes"])
+    kit = Kit(Path(best["file"]).stem, files[best["file"]], names, best, split)
+    try:
         write(kit, out / target)
+    except GateError as error:
+        return [str(error)]
+    return []
 
 
 def _gate(

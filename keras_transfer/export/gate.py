@@ -38,7 +38,7 @@ def failures(proofs: list[dict[str, Any]]) -> list[str]:
             text += f" Layers whose int8 outputs differ most: {worst}."
         found.append(f"{text} {gate['advice']}")
     for target in proofs[0]["targets"] if proofs else []:
-        verdicts = [(proof["file"], proof["targets"][target]) for proof in proofs]
+        verdicts = [(proof["file"], proof["targets"][target]) for proof in proofs if target in proof["targets"]]
         if not any(verdict["ok"] for _, verdict in verdicts):
             reasons = "; ".join(f"{file} {verdict['why']}" for file, verdict in verdicts)
             found.append(f"Target {target} takes none of the files: {reasons}.")

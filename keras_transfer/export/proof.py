@@ -106,8 +106,16 @@ def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_
     }
 
 
-def describe(content: bytes, targets: Sequence[str]) -> dict[str, Any]:
-    """What a file is, apart from its answers: hash, sizes, contract, operators, latency here, targets' verdicts."""
+def describe(
+    content: bytes, targets: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """What a file is, apart from its answers: hash, sizes, contract, operators, latency here, targets' verdicts.
+
+    Args:
+        content: a file made by this process.
+        targets: names of `TARGETS`.
+        options: target -> what `judge` is told beside the file.
+    """
     info = read_flatbuffer(content)
     image = {"colour_order": "RGB", "value_range": "raw bytes, 0..255", "resize": RESIZE}
     if info.tensors[info.inputs[0]].dtype == "int8":
@@ -122,7 +130,7 @@ def describe(content: bytes, targets: Sequence[str]) -> dict[str, Any]:
         "operators": info.counts(),
         "latency_ms": latency["median_ms"],
         "latency": latency,
-        "targets": {target: judge(content, target) for target in targets},
+        "targets": {target: judge(content, target, **(options or {}).get(target, {})) for target in targets},
         "versions": versions(),
     }
 

@@ -13,8 +13,9 @@ from keras_transfer.litert.trust import is_ours, vouch
 def int8_ends(content: bytes) -> bytes:
     """Returns a quantized file with `int8` ends where it had `uint8` ones: two operators less, the same answers.
 
-    TensorFlow's converter makes `uint8` ends by a QUANTIZE operator at each, which takes 128 from every byte or adds it.
-    Without them the file takes and gives those bytes less 128: `int8_ends(file)(x - 128) == file(x) - 128`, bit for bit.
+    TensorFlow's converter makes `uint8` ends by a QUANTIZE operator at each, which takes 128 from each byte or adds it.
+    Without them the file takes and gives those bytes less 128: `int8_ends(file)(x - 128)` is `file(x) - 128`, bit for
+    bit.
 
     Args:
         content: a LiteRT file.
@@ -24,7 +25,8 @@ def int8_ends(content: bytes) -> bytes:
         int8 already.
 
     Raises:
-        InputError: it is not a sound LiteRT file, or its ends are neither int8 nor uint8 with a QUANTIZE that only shifts.
+        InputError: it is not a sound LiteRT file, or its ends are neither int8 nor uint8 behind a QUANTIZE that only
+            shifts.
     """
     info = read_flatbuffer(content)
     if {info.tensors[i].dtype for i in (*info.inputs, *info.outputs)} == {"int8"}:

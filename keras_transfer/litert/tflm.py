@@ -55,7 +55,7 @@ def run_tflm(content: bytes, images: np.ndarray, arena: int) -> np.ndarray:
     Raises:
         InputError: TFLM cannot run the file with such an arena, or is not installed.
     """
-    request = {"content": np.frombuffer(content, np.uint8), "images": images, "arena": np.int64(arena)}
+    request = {"content": np.frombuffer(content, np.uint8), "images": images, "arena": np.array(arena)}
     return _ask("run", request)["outputs"]
 
 
@@ -138,7 +138,7 @@ def main() -> None:
     with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as request:
         content = request["content"].tobytes()
         if sys.argv[1] == "least":
-            answer = {"least": np.int64(_least(content))}
+            answer = {"least": np.array(_least(content))}
         else:
             answer = {"outputs": _attempt(content, request["images"], int(request["arena"]))}
     written = io.BytesIO()

@@ -1,0 +1,226 @@
+"""What a microcontroller's owner gets: C++ sources around the file, and vectors to test them with."""
+
+import hashlib
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from keras_transfer import __version__
+from keras_transfer.errors import GateError
+from keras_transfer.export.targets.base import Kit
+from keras_transfer.export.targets.microcontroller.boards import CODE_BYTES, KIB, MARGIN_BYTES
+from keras_transfer.export.targets.microcontroller.operators import methods
+from keras_transfer.files import write_bytes, write_json, write_text
+from keras_transfer.litert import FileInfo, read_flatbuffer
+from keras_transfer.litert.labels import LABELS_FILE, labels_text
+from keras_transfer.litert.tflm import ALIGNMENT, run_tflm
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_VECTORS = 50  # test images that TFLM and the reference kernels answer
+_IN_FLASH = 4  # of them, those that stand in golden.cc
+_BATCH = 64
+_SOURCES = ("model.h", "model.cc", "classifier.h", "classifier.cc", "golden.h", "golden.cc")
+
+
+def write(kit: Kit, folder: Path) -> list[Path]:
+    """Writes the sources, the vectors, the examples and `tflm.json`.
+
+    Args:
+        kit: of an int8 file that the target takes; its proof holds the arena.
+        folder: the place.
+
+    Returns:
+        The files.
+
+    Raises:
+        GateError: all is written, but TFLM's answers differ from LiteRT's reference kernels' on some test image.
+    """
+    info = read_flatbuffer(kit.content)
+    image = info.tensors[info.inputs[0]]
+    pixels = _test_images(kit.split, (image.shape[1], image.shape[2]))
+    inputs = (pixels ^ np.uint8(128)).view(np.int8)
+    expected = _reference(kit.content, inputs)
+    arena = kit.proof["targets"]["microcontroller"]["arena_bytes"]
+    answers = run_tflm(kit.content, inputs, arena) if arena is not None else None
+    outputs = expected if answers is None else answers
+    found = _comparison(expected, answers, arena)
+    values = _values(kit, info, inputs[:_IN_FLASH], outputs[:_IN_FLASH], found)
+
+    def fill(name: str) -> str:
+        return Template((_TEMPLATES / name).read_text("utf-8")).substitute(values)
+
+    files = [write_text(folder / name, fill(name)) for name in (*_SOURCES, "main.cc", "golden_test.cc", "README.txt")]
+    sketch = folder / "arduino" / "classifier"  # Arduino wants all in one folder, .cpp, and the folder's name
+    files += [write_text(sketch / name.replace(".cc", ".cpp"), fill(name)) for name in (*_SOURCES, "classifier.ino")]
+    files.append(write_text(folder / LABELS_FILE, labels_text(kit.class_names)))
+    for name, array in (("golden_inputs.npy", inputs), ("golden_outputs.npy", outputs)):
+        content = io.BytesIO()
+        np.save(content, array)
+        files.append(write_bytes(folder / name, content.getvalue()))
+    files.append(write_json(folder / "tflm.json", found))
+    if found["different"]:
+        raise GateError(
+            f"microcontroller: TFLM answers {found['different']} of {found['images']} test images otherwise than "
+            f"LiteRT's reference kernels, by up to {found['largest_difference']} of 255 steps: see tflm.json."
+        )
+    return files
+
+
+def _test_images(split: Any, size: tuple[int, int]) -> np.ndarray:
+    """Images from all over the split, `uint8 [n, H, W, 3]`."""
+    chosen = np.linspace(0, len(split) - 1, min(_VECTORS, len(split))).round().astype(int)
+    found, start = [], 0
+    for pixels, _ in split.batches(size, _BATCH):
+        inside = chosen[(chosen >= start) & (chosen < start + len(pixels))]
+        found.append(np.asarray(pixels)[inside - start])
+        start += len(pixels)
+    return np.concatenate(found)
+
+
+def _reference(content: bytes, inputs: np.ndarray) -> np.ndarray:
+    """The answers of LiteRT's reference kernels."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content, num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+    )
+    interpreter.allocate_tensors()
+    [taken], [given] = interpreter.get_input_details(), interpreter.get_output_details()
+    outputs = []
+    for image in inputs:
+        interpreter.set_tensor(taken["index"], image[None])
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(given["index"])[0])
+    return np.stack(outputs)
+
+
+def _comparison(expected: np.ndarray, answers: np.ndarray | None, arena: int | None) -> dict[str, Any]:
+    """What `tflm.json` says."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        runtime = version("tflite-micro") if answers is not None else None
+    except PackageNotFoundError:
+        runtime = None
+    off = np.abs(expected.astype(int) - (expected if answers is None else answers).astype(int))
+    return {
+        "tflite_micro": runtime,
+        "arena_bytes": arena,
+        "images": len(expected) if answers is not None else 0,
+        "different": int((off.max(axis=1) > 0).sum()),
+        "largest_difference": int(off.max()),
+        "compared_with": "LiteRT's reference kernels (OpResolverType.BUILTIN_REF)",
+    }
+
+
+def _values(
+    kit: Kit, info: FileInfo, inputs: np.ndarray, outputs: np.ndarray, found: dict[str, Any]
+) -> dict[str, object]:
+    """What the templates ask for."""
+    image, scores = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    calls = [f"resolver.{method}() == kTfLiteOk" for method in methods(o.name for o in info.operators)]
+    resize, arena = kit.proof["input"]["resize"], found["arena_bytes"]
+    if arena is not None:
+        why = f"the least with which TFLM (tflite-micro {found['tflite_micro']}) runs the model, measured."
+        tried = (
+            f"{found['images']} test images went through the model in TFLM itself (the same tflite-micro, on this PC)\n"
+            f"  and through LiteRT's reference kernels: {found['different']} answers differed."
+        )
+    else:
+        arena = guess(info)
+        why = "NOT MEASURED, a guess: pip install 'keras-transfer[microcontroller]', and export again."
+        tried = "The model was not run in TFLM, which is not installed here."
+    return {
+        "name": kit.name,
+        "version": __version__,
+        "sha256": hashlib.sha256(kit.content).hexdigest(),
+        "length": len(kit.content),
+        "flash": len(kit.content),
+        "bytes": _numbers(kit.content, "0x%02x"),
+        "height": image.shape[1],
+        "width": image.shape[2],
+        "channels": image.shape[3],
+        "input_scale": _float(image.scale[0]),
+        "input_zero_point": image.zero_point[0],
+        "output_scale": _float(scores.scale[0]),
+        "output_zero_point": scores.zero_point[0],
+        "classes": len(kit.class_names),
+        "labels": ",\n".join(f"    {c_string(name)}" for name in kit.class_names) + ",",
+        "arena": arena,
+        "arena_why": why,
+        "operator_count": len(calls),
+        "operators": " &&\n         ".join(calls),
+        "golden_count": len(inputs),
+        "golden_bytes": inputs.size + outputs.size,
+        "golden_inputs": _rows(inputs),
+        "golden_outputs": _rows(outputs),
+        "vectors": min(_VECTORS, len(kit.split)),
+        "images": kit.proof["images"],
+        "accuracy": f"{kit.proof['test_accuracy']:.1%}",
+        "resize": resize[0].upper() + resize[1:],
+        "code": CODE_BYTES // KIB,
+        "margin": MARGIN_BYTES // KIB,
+        "tried": tried,
+    }
+
+
+def guess(info: FileInfo) -> int:
+    """An arena that should do: what is alive at the worst moment and a quarter more, and 512 bytes an operator.
+
+    Args:
+        info: of a file with static shapes.
+
+    Returns:
+        Bytes, a multiple of 16.
+    """
+    born = dict.fromkeys(info.inputs, -1)
+    died = {i: len(info.operators) for i in info.outputs}
+    for operator in info.operators:
+        for i in operator.outputs:
+            born.setdefault(i, operator.index)
+        for i in operator.inputs:
+            died[i] = max(died.get(i, -1), operator.index)
+    sizes = {i: int(np.prod(info.tensors[i].shape)) * _width(info.tensors[i].dtype) for i in born}
+    alive = (
+        sum(size for i, size in sizes.items() if born[i] <= step <= died.get(i, born[i]))
+        for step in range(len(info.operators))
+    )
+    wanted = max(alive, default=0) * 5 // 4 + 512 * len(info.operators)
+    return -(-wanted // ALIGNMENT) * ALIGNMENT
+
+
+def _width(dtype: str) -> int:
+    return {"int16": 2, "int32": 4, "float32": 4, "int64": 8}.get(dtype, 1)
+
+
+def c_string(text: str) -> str:
+    r"""A C string literal of UTF-8 bytes.
+
+    >>> print(c_string('crème "brûlée" ??'))
+    "cr\303\250me \"br\303\273l\303\251e\" \?\?"
+    """
+    letters = []
+    for byte in text.encode():
+        letter = chr(byte)
+        plain = 32 <= byte < 127
+        letters.append(f"\\{letter}" if letter in '"\\?' else letter if plain else f"\\{byte:03o}")
+    return f'"{"".join(letters)}"'
+
+
+def _float(value: float) -> str:
+    """A float32 as C++ source that comes back the same."""
+    text = f"{float(np.float32(value)):.9g}"
+    return text if "." in text or "e" in text else f"{text}.0"
+
+
+def _numbers(values: Iterable[int], form: str, a_line: int = 20) -> str:
+    texts = [form % value for value in values]
+    return "\n".join(f"    {', '.join(texts[i : i + a_line])}," for i in range(0, len(texts), a_line))
+
+
+def _rows(array: np.ndarray) -> str:
+    return "\n".join(f"    {{\n{_numbers(row.reshape(-1).tolist(), '%d')}\n    }}," for row in array)

@@ -1,0 +1,30 @@
+// Written by keras-transfer $version. The model, and all that its user must know of it.
+#ifndef MODEL_H_
+#define MODEL_H_
+
+#include <cstddef>
+#include <cstdint>
+
+// The LiteRT file (model.tflite, sha256 $sha256).
+extern const unsigned char g_model[];
+extern const unsigned int g_model_len;
+
+// Input: $height x $width pixels of $channels channels (R, G, B), row by row. Each is the byte 0..255 less 128.
+// That stands for (byte - 128 - kInputZeroPoint) * kInputScale, but no arithmetic is needed.
+constexpr int kInputHeight = $height;
+constexpr int kInputWidth = $width;
+constexpr int kInputChannels = $channels;
+constexpr int kInputBytes = kInputHeight * kInputWidth * kInputChannels;
+constexpr float kInputScale = ${input_scale}f;
+constexpr int kInputZeroPoint = $input_zero_point;
+
+// Output: one score a class; its probability is (score - kOutputZeroPoint) * kOutputScale.
+constexpr int kClassCount = $classes;
+constexpr float kOutputScale = ${output_scale}f;
+constexpr int kOutputZeroPoint = $output_zero_point;
+extern const char* const g_labels[kClassCount];
+
+// The tensor arena: $arena_why
+constexpr size_t kTensorArenaSize = $arena;
+
+#endif  // MODEL_H_

@@ -1,0 +1,256 @@
+"""What a microcontroller's owner gets: measured in TFLM, compiled, and run against TFLM's own library."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_transfer.errors import GateError, InputError
+from keras_transfer.export import export, judge
+from keras_transfer.export.targets.microcontroller import boards, sources
+from keras_transfer.export.targets.microcontroller.operators import METHODS
+from keras_transfer.litert import open_litert, read_flatbuffer, tflm
+
+API = Path(__file__).parent / "tflm_api"
+NAMES = ["red one", "grün", 'a "b" ??/']
+needs_tflm = pytest.mark.skipif(not tflm.has_tflm(), reason="needs the extra `microcontroller`")
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+# A program is a library here, opened in a process that has TFLM's library: it is made for Python, which must be there.
+RUN = """
+import ctypes, os, sys
+sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)
+from tflite_micro import runtime
+sys.exit(ctypes.CDLL(sys.argv[1]).main())
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(classifier, train_split, test_split, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "export"
+    options = {"formats": ["int8"], "targets": ["microcontroller", "android"], "class_names": NAMES}
+    return out, export(classifier, out, calibration=train_split, proof=test_split, **options)
+
+
+def compiled(folder, program, *more):
+    """The program in a folder of sources, as a shared library."""
+    names = [program, "classifier.cc", "model.cc", "golden.cc"]
+    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", f"-I{API}", f"-I{folder}", *more]
+    target = folder / f"{program}.so"
+    subprocess.run([*command, *(folder / name for name in names), "-o", target], check=True)
+    return target
+
+
+def run(library):
+    return subprocess.run([sys.executable, "-c", RUN, library], capture_output=True, text=True, check=False)
+
+
+def test_the_delivered_file_is_proved_itself(exported, test_split):
+    out, artifacts = exported
+    assert [a["path"] for a in artifacts] == ["export/model_int8.tflite", "export/microcontroller/model.tflite"]
+    content = (out / "microcontroller" / "model.tflite").read_bytes()
+    proof = json.loads((out / "microcontroller" / "model.json").read_text())
+    assert proof["input"]["dtype"] == proof["output"]["dtype"] == "int8"
+    answers = open_litert(content).predict(test_split.images)
+    assert proof["test_accuracy"] == np.mean(answers.argmax(1) == test_split.labels)
+    assert proof["images"] == len(test_split)
+    assert not read_flatbuffer(content).metadata
+    assert set(proof["targets"]) == {"microcontroller"} and proof["targets"]["microcontroller"]["ok"]
+    whole = json.loads((out / "model_int8.json").read_text())["targets"]
+    assert not whole["microcontroller"]["ok"] and whole["android"]["ok"]
+
+
+def test_dense_layers_have_one_scale(exported):
+    info = read_flatbuffer((exported[0] / "microcontroller" / "model.tflite").read_bytes())
+    [dense] = [o for o in info.operators if o.name == "FULLY_CONNECTED"]
+    assert len(info.tensors[dense.inputs[1]].scale) == 1
+
+
+def test_vectors(exported, test_split):
+    folder = exported[0] / "microcontroller"
+    inputs, outputs = np.load(folder / "golden_inputs.npy"), np.load(folder / "golden_outputs.npy")
+    assert len(inputs) == 50 and inputs.dtype == outputs.dtype == np.int8
+    opened = open_litert((folder / "model.tflite").read_bytes())
+    pixels = inputs.view(np.uint8) ^ 128
+    assert all(any((image == other).all() for other in test_split.images) for image in pixels[:5])
+    np.testing.assert_allclose((outputs.astype(float) + 128) / 256, opened.predict(pixels), atol=1 / 255)
+
+
+@needs_tflm
+def test_the_arena_is_the_least_that_works(exported):
+    folder = exported[0] / "microcontroller"
+    content = (folder / "model.tflite").read_bytes()
+    arena = int(re.search(r"kTensorArenaSize = (\d+)", (folder / "model.h").read_text())[1])
+    proof = json.loads((folder / "model.json").read_text())
+    found = json.loads((folder / "tflm.json").read_text())
+    assert arena == proof["targets"]["microcontroller"]["arena_bytes"] == found["arena_bytes"]
+    image = np.load(folder / "golden_inputs.npy")[:1]
+    tflm.run_tflm(content, image, arena)
+    with pytest.raises(InputError):
+        tflm.run_tflm(content, image, arena - 16)
+    assert (found["images"], found["different"]) == (50, 0)
+
+
+@needs_compiler
+def test_sources_compile(exported, tmp_path):
+    """With TFLM as it was before 2026 and as it is; and the sketch, which Arduino prefixes with its header."""
+    folder = exported[0] / "microcontroller"
+    for program in ("main.cc", "golden_test.cc"):
+        compiled(folder, program)
+        compiled(folder, program, "-DTFLM_BEFORE_2026", "-fsyntax-only")
+    sketch = folder / "arduino" / "classifier"
+    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{API}", f"-I{API / 'arduino'}"]
+    subprocess.run([*command, *sorted(sketch.glob("*.cpp"))], check=True)
+    subprocess.run([*command, "-include", "Arduino.h", "-x", "c++", sketch / "classifier.ino"], check=True)
+    assert {path.stem for path in sketch.glob("*.cpp")} == {"model", "classifier", "golden"}
+
+
+@needs_compiler
+@needs_tflm
+def test_programs_run_against_tflm_itself(exported, tmp_path):
+    folder = shutil.copytree(exported[0] / "microcontroller", tmp_path / "copy")
+    done = run(compiled(folder, "golden_test.cc"))
+    assert (done.returncode, done.stdout.count("equal")) == (0, 4), done.stdout + done.stderr
+    done = run(compiled(folder, "main.cc"))
+    answer = np.load(folder / "golden_outputs.npy")[0].argmax()
+    assert done.returncode == 0 and done.stdout.startswith(f"{NAMES[answer]}: ")
+    # The same programs must be able to fail.
+    golden = folder / "golden.cc"
+    golden.write_text(re.sub(r"-?\d+,", lambda m: "7," if m[0] != "7," else "8,", golden.read_text(), count=1))
+    done = run(compiled(folder, "golden_test.cc"))
+    assert done.returncode == 1 and done.stdout.count("DIFFERENT") == 1
+    header = folder / "model.h"
+    header.write_text(re.sub(r"(?<=ArenaSize = )\d+", lambda m: str(int(m[0]) - 1024), header.read_text()))
+    done = run(compiled(folder, "main.cc"))
+    assert done.returncode == 1 and "TENSOR_ARENA_EXTRA" in done.stderr
+
+
+def test_without_tflm(classifier, train_split, test_split, tmp_path, monkeypatch):
+    monkeypatch.setattr(tflm, "has_tflm", lambda: False)
+    options = {"formats": ["int8"], "targets": ["microcontroller"], "proof": test_split}
+    export(classifier, tmp_path / "e", calibration=train_split, **options)
+    folder = tmp_path / "e" / "microcontroller"
+    found = judge((folder / "model.tflite").read_bytes(), "microcontroller")
+    assert found["ok"] and found["arena_bytes"] is None
+    assert any("keras-transfer[microcontroller]" in note for note in found["notes"])
+    assert "NOT MEASURED" in (folder / "model.h").read_text()
+    assert json.loads((folder / "tflm.json").read_text())["images"] == 0
+
+
+@needs_tflm
+def test_the_guess_without_tflm_is_enough(exported):
+    folder = exported[0] / "microcontroller"
+    content = (folder / "model.tflite").read_bytes()
+    guess = sources.guess(read_flatbuffer(content))
+    least = json.loads((folder / "tflm.json").read_text())["arena_bytes"]
+    assert least <= guess <= 2 * least
+
+
+@needs_tflm
+def test_other_answers_fail_the_export(classifier, train_split, test_split, tmp_path, monkeypatch):
+    real = sources.run_tflm
+    monkeypatch.setattr(sources, "run_tflm", lambda *told: real(*told) ^ np.int8(1))
+    options = {"formats": ["int8"], "targets": ["microcontroller"], "proof": test_split}
+    with pytest.raises(GateError, match="50 of 50 test images otherwise"):
+        export(classifier, tmp_path / "e", calibration=train_split, **options)
+    assert (tmp_path / "e" / "microcontroller" / "README.txt").exists()
+
+
+def test_room(exported, classifier, train_split, test_split, tmp_path):
+    content = (exported[0] / "microcontroller" / "model.tflite").read_bytes()
+    for board in boards.BOARDS:
+        assert judge(content, "microcontroller", board=board)["ok"]
+    flash = len(content) + boards.CODE_BYTES
+    assert judge(content, "microcontroller", fit=f"flash={flash}")["ok"]
+    found = judge(content, "microcontroller", fit=f"flash={flash - 1}")
+    assert not found["ok"] and not found["fit"]["flash"]["fits"] and "of flash" in found["why"]
+    told = {"microcontroller": {"fit": "flash=1KB"}}
+    options = {"formats": ["int8"], "targets": ["microcontroller"], "proof": test_split, "target_options": told}
+    with pytest.raises(GateError, match="of flash"):
+        export(classifier, tmp_path / "e", calibration=train_split, **options)
+
+
+@needs_tflm
+def test_room_in_ram(exported):
+    content = (exported[0] / "microcontroller" / "model.tflite").read_bytes()
+    need = judge(content, "microcontroller")["arena_bytes"] + boards.MARGIN_BYTES
+    assert judge(content, "microcontroller", fit=f"ram={need}")["ok"]
+    found = judge(content, "microcontroller", fit=f"ram={need - 1}", board="rp2040")
+    assert not found["ok"] and found["fit"]["flash"]["fits"] and not found["fit"]["ram"]["fits"]
+
+
+def test_what_fits_is_what_the_table_says():
+    room = {"flash": 1 << 20, "ram": 256 << 10}
+    rows = boards.what_fits(room)
+    assert rows == sorted(rows, key=lambda row: (row["bytes"], row["image_size"]), reverse=True)
+    assert all(row["arena_bytes"] + boards.MARGIN_BYTES <= room["ram"] for row in rows)
+    assert {row["backbone"] for row in rows} >= {"mobilenet", "mobilenet_v2"}
+    assert "mobilenet_v2 alpha 0.35 at 96 pixels" in boards.suggestion(room)
+
+
+@given(
+    st.decimals(0, 4096, places=2), st.sampled_from([("", 1), ("B", 1), ("kB", 2**10), ("KiB", 2**10), ("m", 2**20)])
+)
+def test_sizes(number, unit):
+    name, factor = unit
+    assert boards.parse_size(f" {number} {name}") == round(float(number) * factor)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 2**31))
+def test_room_is_read(flash, ram):
+    assert boards.parse_fit(f"ram={ram}B, flash={flash}") == {"flash": flash, "ram": ram}
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_size_or_refused(text):
+    try:
+        assert boards.parse_size(text) >= 0
+    except InputError as error:
+        assert repr(text) in str(error)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "flash", "flash=", "flash=1MB,flash=2MB", "rom=1MB", "ram=-1", "ram=1XB", "ram=1iB"]
+)
+def test_no_room(text):
+    with pytest.raises(InputError):
+        boards.parse_fit(text)
+
+
+def test_unknown_board(exported):
+    content = (exported[0] / "microcontroller" / "model.tflite").read_bytes()
+    with pytest.raises(InputError, match=r"rp2040.*toaster"):
+        judge(content, "microcontroller", board="toaster")
+
+
+def test_operators_are_litert_s_and_tflm_s():
+    assert set(METHODS) <= set(vars(schema.BuiltinOperator))
+    assert METHODS["DEPTHWISE_CONV_2D"] == "AddDepthwiseConv2D"
+
+
+@needs_tflm
+def test_every_operator_is_registered_in_the_installed_tflm():
+    import tflite_micro
+
+    [library] = Path(tflite_micro.__file__).parent.rglob("_runtime*.so")
+    content = library.read_bytes()
+    assert [name for name in METHODS if f"Register_{name}Ev".encode() not in content] == []
+
+
+def test_an_operator_that_tflm_lacks(exported):
+    content = bytearray((exported[0] / "microcontroller" / "model.tflite").read_bytes())
+    model = schema.ModelT.InitFromPackedBuf(bytes(content), 0)
+    from keras_transfer.litert.packing import pack
+
+    code = next(c for c in model.operatorCodes if c.builtinCode == schema.BuiltinOperator.MEAN)
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.REDUCE_PROD
+    found = judge(pack(model), "microcontroller")
+    assert not found["ok"] and found["why"] == "uses operators that TFLM lacks: REDUCE_PROD"
+    assert [entry["why"] for entry in found["cpu"]] == ["is not in TFLM"]

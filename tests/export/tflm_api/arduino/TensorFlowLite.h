@@ -1,0 +1,1 @@
+// Arduino's library has it, empty: it makes the library found.

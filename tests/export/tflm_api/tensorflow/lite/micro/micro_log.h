@@ -1,0 +1,3 @@
+// See micro_interpreter.h.
+#pragma once
+void MicroPrintf(const char* format, ...);
