@@ -74,7 +74,8 @@ def verdict(
     best = max(other, key=lambda row: row["accuracy"]["value"], default=None)
     if best and best["difference"]["high"] < 0:
         remarks.append(f"{best['name']} does better, at {best['accuracy']['value']:.1%}: try that backbone.")
-    return {"outcome": outcome, "title": _TITLES[outcome], "sentences": [first, _sure(accuracy, images)],
+    title = "The pretrained features help" if outcome == "helped" and "scratch" not in made else _TITLES[outcome]
+    return {"outcome": outcome, "title": title, "sentences": [first, _sure(accuracy, images)],
             "remarks": remarks}  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def _calibration(model: Any, val: Any, test: Any, probabilities: np.ndarray) -> 
 def _compared(made: Sequence[Any], data: Any, test: Any, probabilities: np.ndarray) -> list[dict[str, Any]]:
     from keras_transfer.evaluation import metrics
     from keras_transfer.evaluation.examples import decisions
-    from keras_transfer.evaluation.intervals import paired_difference, wilson
+    from keras_transfer.evaluation.intervals import paired_difference, share_interval
 
     ours, rows = decisions(test.labels, probabilities), []
     for baseline in made:
@@ -186,7 +186,7 @@ def _compared(made: Sequence[Any], data: Any, test: Any, probabilities: np.ndarr
         row |= {"seconds": round(baseline.seconds, 1), "accuracy": None, "macro_f1": None, "difference": None}
         if baseline.probabilities is not None:
             right = decisions(test.labels, baseline.probabilities)
-            low, high = wilson(int(right.sum()), len(right))
+            low, high = share_interval(int(right.sum()), len(right))
             row["accuracy"] = {"value": float(right.mean()), "low": low, "high": high}
             row["macro_f1"] = metrics(test.labels, baseline.probabilities, data.class_names)["macro_f1"]
             row["difference"] = paired_difference(ours, right)

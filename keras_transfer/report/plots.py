@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 14, 38  # room around a plot's area for its letters
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 18, 14, 38  # room around a plot's area for its letters
 _MOST_NAMED = 40  # classes of a confusion matrix that are named and numbered
 
 
@@ -135,7 +135,7 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
     named = count <= _MOST_NAMED
     longest = min(max(map(len, names)), 18)
     room = 16 + 6.4 * longest if named else 24
-    cell = min(44.0, max(520 / count, 18 if named else 1.5))
+    cell = min(36.0, max(460 / count, 18 if named else 1.5))
     side = cell * count
     width, height = room + side + 8, room * 0.78 + side + 30
     top = room * 0.78
@@ -178,7 +178,13 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
     )
     worst = sum(sum(row) for row in matrix) - sum(matrix[i][i] for i in range(count))
     label = f"Confusion matrix of {count} classes: {worst} images lie off the diagonal"
-    return _svg(width + (60 if named else 0), height, label, *parts, style=f"min-width:{min(width, 440):.0f}px")
+    return _svg(
+        width + (0.7 * 6.4 * min(len(names[-1]), longest) if named else 0),
+        height,
+        label,
+        *parts,
+        style=f"min-width:{min(width, 440):.0f}px",
+    )
 
 
 def reliability(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> Markup:
