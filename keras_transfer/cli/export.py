@@ -17,6 +17,12 @@ def command(
     input_type: Annotated[str, typer.Option(help="Of the int8 file: uint8, or int8 for microcontrollers.")] = "uint8",
     calibration_images: Annotated[int | None, typer.Option(help="Training images that calibrate int8.")] = None,
     tolerance: options.Tolerance = None,
+    board: Annotated[
+        str | None, typer.Option(help="With --target microcontroller: must fit on it, such as rp2040.")
+    ] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="With --target microcontroller: must fit, such as flash=1MB,ram=256KB.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the files' entries as JSON instead of a table.")] = False,
 ) -> None:
     """Export a finished run's model again, and prove each file on the run's test split."""
@@ -40,6 +46,8 @@ def command(
             input_dtype=input_type,
             calibration_images=calibration_images,
             tolerance=tolerance,
+            board=board,
+            fit=fit,
         )
     except ExportGateError as error:
         gate, result = error, (read_result(run) or {}) | {"artifacts": error.artifacts}

@@ -21,6 +21,8 @@ def export_run(
     input_dtype: str = "uint8",
     calibration_images: int | None = None,
     tolerance: float | None = None,
+    board: str | None = None,
+    fit: str | None = None,
 ) -> dict[str, Any]:
     """Exports the model of a finished run and proves each file on the run's own test split.
 
@@ -33,6 +35,9 @@ def export_run(
         input_dtype: of the int8 file, `"uint8"` or `"int8"`.
         calibration_images: how many training images calibrate the int8 file; the run's own number unless given.
         tolerance: top-1 that a file may lose; the run's own unless given.
+        board: a name of `keras_transfer.export.targets.microcontroller.BOARDS`, on which the target microcontroller's
+            file must fit.
+        fit: the room there is, such as `"flash=1MB,ram=256KB"`, in place of `board` or with it.
 
     Returns:
         `RUN/result.json` with the new artifacts.
@@ -54,6 +59,14 @@ def export_run(
         "data": data,
     }
     recipe = make_recipe(folder / "recipe.yaml", **changes)
+    target_options = {}
+    if board is not None or fit is not None:
+        from keras_transfer.export.targets.microcontroller.boards import room_of
+
+        if "microcontroller" not in recipe.targets:
+            raise InputError("`board` and `fit` are for the target microcontroller: add --target microcontroller.")
+        room_of(fit, board)  # raises now what is wrong with them
+        target_options = {"microcontroller": {"board": board, "fit": fit}}
     with open_run(folder, told) as run:
         from keras_transfer.data.stored import StoredSplit
         from keras_transfer.evaluation import load_keras
@@ -65,7 +78,8 @@ def export_run(
         target = Path(out) if out is not None else run / "export"
         gate: ExportGateError | None = None
         try:
-            artifacts = export_files(model, recipe, photographs, test, target, input_dtype=input_dtype)
+            more = {"input_dtype": input_dtype, "target_options": target_options}
+            artifacts = export_files(model, recipe, photographs, test, target, **more)
         except ExportGateError as error:
             gate, artifacts = error, error.artifacts
         if out is None:
