@@ -52,7 +52,7 @@ def photographs(tmp_path_factory):
 def recipe(photographs, tmp_path_factory):
     told = make_recipe(
         data=str(photographs), backbone="mobilenet", alpha=0.25, image_size=32, weights="none", strategy="fine-tuning",
-        phases=PHASES, views=2, formats=["float32", "int8"], tolerance=0.9,
+        phases=PHASES, views=2, formats=["float32", "int8"], tolerance=0.9, baselines="none",
     )  # fmt: skip
     return write_recipe(tmp_path_factory.mktemp("recipe") / "recipe.yaml", told)
 

@@ -1,0 +1,190 @@
+"""The report of a run: its figures, its baselines, its page, on data of every kind."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_transfer.errors import InputError
+from keras_transfer.evaluation import open_classifier
+from keras_transfer.evaluation.calibration import calibrated
+from keras_transfer.jobs import baselines as baselines_module
+from keras_transfer.jobs.report import report_run
+from keras_transfer.jobs.train import train
+from keras_transfer.models import build_classifier
+from keras_transfer.recipe import Phase, make_recipe
+
+NASTY = "<script>alert(1)</script> & \"x\" 'y' | `z`".replace("/", "∕")
+HEAD = (Phase(name="frozen", epochs=3, learning_rate=0.02, batch_size=16),)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_TRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(baselines_module, "_SCRATCH_EPOCHS", (2, 2))
+        yield
+
+
+def paint(path, number, tints):
+    """A noisy picture with more of some colours."""
+    pixels = np.random.default_rng(number).integers(0, 120, (40, 48, 3))
+    for channel in tints:
+        pixels[..., channel] += 100
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Weights of the kind that a pretrained backbone has."""
+    file = tmp_path_factory.mktemp("weights") / "backbone.keras"
+    build_classifier("mobilenet", 2, alpha=0.25, image_size=32, weights="none").save(file)
+    return str(file)
+
+
+def run_of(data, folder, **told):
+    recipe = make_recipe(
+        data=str(data), backbone="mobilenet", alpha=0.25, image_size=32, strategy="feature-extraction", phases=HEAD,
+        views=1, augmentation="none", formats=["float32"], tolerance=0.9, **told,
+    )  # fmt: skip
+    train(recipe, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(weights, tmp_path_factory):
+    """Three classes, one with a name that would break a page that did not escape it."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for index, name in enumerate(("blue", "green", NASTY)):
+        for number in range(30):
+            paint(folder / name / f"{number}.png", 100 * index + number, (2 - index,))
+    return run_of(folder, tmp_path_factory.mktemp("run") / "run", weights=weights)
+
+
+@pytest.fixture(scope="module")
+def report(run):
+    return json.loads((run / "report.json").read_text())
+
+
+class Page(HTMLParser):
+    """Collects what a browser would act on."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.addresses, self.tags, self.text, self.images = [], [], set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        told = dict(attributes)
+        self.tags.add(tag)
+        self.addresses += [told[name] for name in ("src", "href", "srcset", "action", "data") if told.get(name)]
+        assert not [name for name in told if name.startswith("on")]
+        if tag == "img":
+            self.images.append(told)
+        if tag not in ("meta", "link", "img", "br", "hr", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def check_page(run):
+    text = (run / "report.html").read_text()
+    page = Page(text)
+    assert page.open == [] and len(text) < 3_000_000
+    assert not page.tags & {"script", "iframe", "object", "embed", "form", "base"}
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert "url(" not in text and "@import" not in text
+    assert all(image["alt"] for image in page.images)
+    return page
+
+
+def test_the_page_shows_the_run_and_fetches_nothing(run, report):
+    page = check_page(run)
+    text = " ".join(page.text)
+    for sentence in report["verdict"]["sentences"]:
+        assert sentence in text
+    assert NASTY in text and "svg" in page.tags and page.images
+    card = (run / "report.md").read_text()
+    assert "<script>" not in card and "## Intended use" in card and "## Limitations" in card
+
+
+def test_figures_agree_with_the_result(run, report):
+    result = json.loads((run / "result.json").read_text())
+    for name, row in report["metrics"].items():
+        assert row["value"] == pytest.approx(result["test"][name], abs=1e-9)
+    assert report["metrics"]["accuracy"]["low"] <= result["test"]["accuracy"] <= report["metrics"]["accuracy"]["high"]
+    assert report["confusion"]["matrix"] == result["test"]["confusion_matrix"]
+    assert [row["phase"] for row in report["history"]] == ["frozen"] * len(report["history"])
+
+
+def test_baselines_stand_on_the_same_test_split(report):
+    made = {row["kind"]: row for row in report["baselines"]}
+    assert list(made) == ["majority", "pretrained probe", "random probe", "scratch"]
+    for row in made.values():
+        gain = report["metrics"]["accuracy"]["value"] - row["accuracy"]["value"]
+        assert row["difference"]["value"] == pytest.approx(gain, abs=1e-9)
+        assert row["difference"]["low"] <= gain <= row["difference"]["high"]
+    assert report["verdict"]["outcome"] in ("helped", "unclear", "negative")
+    assert report["images"]["test"] < 100 and "only" in report["verdict"]["sentences"][1]
+
+
+def test_a_second_report_takes_its_baselines_from_the_cache(run, report, weights):
+    again = report_run(run, compare_backbones=[f"mobilenet@0.25={weights}", "mobilenet@0.25=nowhere.h5"])
+    same = [(row["name"], row["accuracy"]) for row in report["baselines"]]
+    assert [(row["name"], row["accuracy"]) for row in again["baselines"][:4]] == same
+    other, missing = again["baselines"][4:]
+    assert other["kind"] == "backbone" and other["accuracy"] == again["baselines"][1]["accuracy"]
+    assert missing["accuracy"] is None and "nowhere.h5" in missing["what"]
+    check_page(run)
+    fewer = report_run(run, baselines="none")
+    assert [row["kind"] for row in fewer["baselines"]] == ["majority"]
+    assert fewer["verdict"]["outcome"] == "unknown"
+    check_page(run)
+
+
+def test_the_runs_temperature_is_applied_to_what_its_files_say(run, report):
+    classifier = open_classifier(run / "export" / "model_float32.tflite")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    plain, scaled = classifier.predict(pixels), calibrated(classifier).predict(pixels)
+    assert (plain.argmax(axis=1) == scaled.argmax(axis=1)).all()
+    assert (report["calibration"]["temperature"] == 1) == np.allclose(plain, scaled, atol=1e-5)
+
+
+def test_two_classes_without_transfer(tmp_path):
+    for index in range(2):
+        for number in range(30):
+            paint(tmp_path / "data" / "ab"[index] / f"{number}.png", 50 * index + number, (index,))
+    run = run_of(tmp_path / "data", tmp_path / "run", weights="none")
+    found = json.loads((run / "report.json").read_text())
+    assert found["verdict"]["outcome"] == "none" and [row["kind"] for row in found["baselines"]] == [
+        "majority",
+        "random probe",
+    ]
+    check_page(run)
+
+
+def test_several_labels_an_image(tmp_path, weights, monkeypatch):
+    monkeypatch.setattr(baselines_module, "SCRATCH_BUDGET", 0)
+    rows = ["path,labels"]
+    for number in range(60):
+        tints = [channel for channel in range(3) if number >> channel & 1]
+        paint(tmp_path / "pictures" / f"{number}.png", number, tints)
+        rows.append(f"pictures/{number}.png,{'|'.join('rgb'[channel] for channel in tints) or 'r'}")
+    (tmp_path / "data.csv").write_text("\n".join(rows) + "\n")
+    run = run_of(tmp_path / "data.csv", tmp_path / "run", weights=weights)
+    found = json.loads((run / "report.json").read_text())
+    assert found["multi_label"] and found["confusion"] is None and "micro_f1" in found["metrics"]
+    assert {row["kind"] for row in found["baselines"]} >= {"majority", "pretrained probe", "random probe"}
+    check_page(run)
+
+
+def test_only_a_finished_run_has_a_report(tmp_path):
+    with pytest.raises(InputError, match="no finished run"):
+        report_run(tmp_path)
