@@ -60,8 +60,7 @@ def judge_file(file: Path, targets: list[str] | None, options: dict[str, str]) -
     import hashlib
 
     from keras_transfer.errors import InputError
-    from keras_transfer.export import judge
-    from keras_transfer.export.targets import TARGETS, check_targets
+    from keras_transfer.export.targets import TARGETS, check_targets, judge
     from keras_transfer.litert import read_flatbuffer
     from keras_transfer.litert.probe import probe
 
@@ -86,12 +85,13 @@ def judge_file(file: Path, targets: list[str] | None, options: dict[str, str]) -
     for name in wanted:
         told = {option: value for option, value in options.items() if _OPTIONS[option] == name}
         try:
-            verdicts.append({**identity, **judge(content, name, **told)})
+            if targets is None and not told:
+                check_targets([name])
         except InputError as error:
-            if targets is not None or told:
-                raise
             unknown = {"operators": len(info.operators), "mapped": None, "cpu": [], "why": str(error)}
             verdicts.append({**identity, "target": name, "ok": None, **unknown})
+        else:
+            verdicts.append({**identity, **judge(content, name, **told)})
     return verdicts
 
 

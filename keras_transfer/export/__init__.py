@@ -1,9 +1,30 @@
-"""Writing deployable files, each proved on the whole test split."""
+"""Writing deployable files, each proved on the whole test split.
 
-from keras_transfer.export.diagnose import LayerError, diagnose
-from keras_transfer.export.exporter import Artifact, export
-from keras_transfer.export.gate import ExportGateError
-from keras_transfer.export.latency import measure_latency
+Judging files (`judge`, `TARGETS`) needs neither Keras nor TensorFlow; all else brings them when it is first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
 from keras_transfer.export.targets import TARGETS, judge
 
+if TYPE_CHECKING:
+    from keras_transfer.export.diagnose import LayerError, diagnose
+    from keras_transfer.export.exporter import Artifact, export
+    from keras_transfer.export.gate import ExportGateError
+    from keras_transfer.export.latency import measure_latency
+
 __all__ = ["TARGETS", "Artifact", "ExportGateError", "LayerError", "diagnose", "export", "judge", "measure_latency"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'keras_transfer.export' has no attribute '{name}'")
+    from keras_transfer.export.diagnose import LayerError, diagnose
+    from keras_transfer.export.exporter import Artifact, export
+    from keras_transfer.export.gate import ExportGateError
+    from keras_transfer.export.latency import measure_latency
+
+    # All at once: the function `diagnose` has the name of its module, which would take its place.
+    given = (Artifact, ExportGateError, LayerError, diagnose, export, measure_latency)
+    globals().update({value.__name__: value for value in given})
+    return globals()[name]

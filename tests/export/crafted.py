@@ -86,8 +86,9 @@ class Graph:
         if name in OPTIONS:
             operator.builtinOptions = OPTIONS[name]()
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, OPTIONS[name].__name__.removesuffix("T"))
-            if name.endswith("CONV_2D"):
-                operator.builtinOptions.dilationWFactor = operator.builtinOptions.dilationHFactor = 1
+            for key in ("strideW", "strideH", "dilationWFactor", "dilationHFactor", "depthMultiplier"):
+                if hasattr(operator.builtinOptions, key):
+                    setattr(operator.builtinOptions, key, 1)
             for key, value in options.items():
                 assert hasattr(operator.builtinOptions, key)
                 setattr(operator.builtinOptions, key, value)

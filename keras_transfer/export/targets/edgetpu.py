@@ -126,9 +126,10 @@ _SIZE: _Rule = (
     lambda o: _upscaling(o) > 256,
 )
 _LARGE_IMAGE: _Rule = ("gives more than 4 MiB", lambda o: math.prod(o.output) > 4 << 20)
-_LARGE: _Rule = (
-    "moves more than 2 MiB, past what on-chip memory takes",
-    lambda o: _relaid(o) and math.prod(o.output) > 2 << 20,
+_LARGE: _Rule = ("moves more than 8 MiB", lambda o: _relaid(o) and math.prod(o.output) > CACHE_BYTES)
+_LARGE_ROWS: _Rule = (  # images are computed in stripes, rows are not
+    "reads and writes rows of more than 8 MiB together",
+    lambda o: len(o.output) < 4 and 2 * math.prod(o.output) > CACHE_BYTES,
 )
 
 # A row an operator: reasons against it. Limits that the table leaves open ("depending on input/output size", "certain
@@ -139,10 +140,7 @@ RULES: dict[str, tuple[_Rule, ...]] = {
     "CONCATENATION": (
         _FUSED,
         ("joins a constant that is not all zeros to one other tensor", _bad_concatenation),
-        (
-            "joins rows of more than 2 MiB, past what on-chip memory takes",
-            lambda o: len(o.output) == 3 and math.prod(o.output) > 2 << 20,
-        ),
+        ("joins rows of more than 8 MiB", lambda o: len(o.output) < 4 and math.prod(o.output) > CACHE_BYTES),
     ),
     "CONV_2D": (_WEIGHTS, _DILATION),
     "DEPTHWISE_CONV_2D": (_WEIGHTS, _DILATION),
@@ -153,7 +151,7 @@ RULES: dict[str, tuple[_Rule, ...]] = {
         ("gives more than one row", lambda o: _leading(o.output) > 1),
     ),
     "L2_NORMALIZATION": (),
-    "LOGISTIC": (),
+    "LOGISTIC": (_LARGE_ROWS,),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (),
     "MAXIMUM": (),
     "MAX_POOL_2D": (_FUSED,),
@@ -218,7 +216,7 @@ RULES: dict[str, tuple[_Rule, ...]] = {
     "SUB": (),
     "SUM": (_COMPUTED_AXES, _REDUCES_BATCH),
     "SQUARED_DIFFERENCE": (),
-    "TANH": (),
+    "TANH": (_LARGE_ROWS,),
     "TRANSPOSE": (_COMPUTED_AXES, ("moves the channels", _moves_channels)),
     "TRANSPOSE_CONV": (
         (
