@@ -1,8 +1,8 @@
 """Pictures drawn by formulas, each with a class: pretraining data without photographs.
 
 Four families, as many classes of each as asked: fractals (iterated function systems: Kataoka et al., "Pre-training
-without natural images", 2020), contours (radial sums of harmonics: Kataoka et al., "Replacing labeled real-image datasets
-with auto-generated contours", 2022), textures (sums of oriented waves and smoothed noise) and shaded solids
+without natural images", 2020), contours (radial sums of harmonics: Kataoka et al., "Replacing labeled real-image
+datasets with auto-generated contours", 2022), textures (sums of oriented waves and smoothed noise) and shaded solids
 (superellipses under a lamp). A class is the formula's parameters; an instance varies pose, colours, light, background.
 """
 
