@@ -1,5 +1,6 @@
 """The Edge TPU's rules one by one, and whole graphs against what the real compiler said of their like."""
 
+import json
 import os
 import stat
 import subprocess
@@ -393,6 +394,11 @@ LOGS = {
 }
 
 
+EDITED = Graph()
+deeplab(EDITED)
+EDITED = EDITED.file()
+
+
 @pytest.mark.parametrize("build", LOGS, ids=lambda build: build.__name__)
 def test_the_same_operators_as_the_compiler_leaves(build):
     graph = Graph()
@@ -453,6 +459,31 @@ def test_what_maps_needs_nothing_from_what_does_not(data):
     else:  # what was computed before it is out of reach of it
         assert refused.get(0)
     assert bool(mapped) == (len(refused) < len(info.operators)) or 0 in refused
+
+
+def test_a_compiled_file_is_taken_as_it_is():
+    graph = Graph()
+    x = graph.op(edgetpu.COMPILED, [graph.input((1, 513, 513, 3), "uint8")], (1, 33, 33, 21), "uint8")
+    for size in (33, 513):
+        x = graph.op("RESIZE_BILINEAR", [x, graph.constant([size] * 2)], (1, size, size, 21), "uint8")
+    graph.op("ARG_MAX", [x, graph.constant(3)], (1, 513, 513), "int64")
+    verdict = judge(graph.file(), "edgetpu")
+    assert (verdict["ok"], verdict["why"]) == (True, "")
+    assert "compiled already" in verdict["notes"][0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(offset=st.integers(0, 1 << 20), value=st.binary(min_size=1, max_size=4))
+def test_any_edit_of_a_file_ends_in_a_verdict_or_one_sentence(offset, value):
+    data = bytearray(EDITED)
+    offset %= len(data) - len(value)
+    data[offset : offset + len(value)] = value
+    try:
+        verdict = judge(bytes(data), "edgetpu")
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert verdict["mapped"] + len(verdict["cpu"]) == verdict["operators"]
 
 
 def test_parameters_beside_the_cache():
@@ -615,3 +646,15 @@ def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_
         assert {name: float(value) for name, value in rows.items()} == pytest.approx(
             dict(zip(names, answers.tolist(), strict=True)), abs=6e-4
         )
+
+
+def test_export_writes_the_folder(tmp_path, classifier, train_split, test_split):
+    from keras_transfer.export import export
+
+    out = tmp_path / "export"
+    export(classifier, out, calibration=train_split, proof=test_split, formats=["int8"], targets=["edgetpu"])
+    content = (out / "edgetpu" / "model_int8.tflite").read_bytes()
+    proof = json.loads((out / "model_int8.json").read_text())["targets"]["edgetpu"]
+    assert proof == judge(content, "edgetpu")
+    assert (proof["ok"], proof["cpu"], proof["notes"]) == (True, [], [])  # dense layers per tensor: no remark on them
+    assert (out / "edgetpu" / "labels.txt").read_text("utf-8").splitlines() == test_split.class_names

@@ -263,7 +263,13 @@ def judge(content: bytes, info: FileInfo) -> Verdict:
     parameters = {i for o in info.operators if o.index in mapped for i in o.inputs if i >= 0 and info.tensors[i].bytes}
     activations = max((_moved(info, o.index) for o in info.operators if o.index in mapped), default=0)
     held = sum(info.tensors[i].bytes for i in parameters)
-    more = {"compiler": None} if why or not shutil.which(COMPILER) else _asked(content, found)
+    notes = _notes(info, mapped, held, activations)
+    more: dict[str, Any] = {"compiler": None}
+    if any(operator.name == COMPILED for operator in info.operators):
+        more |= {"ok": True, "why": ""}
+        notes = [f"It is compiled already: {COMPILED} holds the mapped operators, the others run on the CPU."]
+    elif not why and shutil.which(COMPILER):
+        more = _asked(content, found)
     return {
         **found,
         "partition_end": min((i for i in refused if mapped and i not in mapped and i > min(mapped)), default=None),
@@ -271,7 +277,7 @@ def judge(content: bytes, info: FileInfo) -> Verdict:
         "activation_bytes": activations,
         "cache_bytes": CACHE_BYTES,
         "cached": held + activations <= CACHE_BYTES,
-        "notes": _notes(info, mapped, held, activations),
+        "notes": notes,
         **more,
     }
 
