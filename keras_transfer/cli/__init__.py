@@ -12,7 +12,20 @@ from keras_transfer.errors import KerasTransferError
 # Modules of this folder, in the order of the help. Each defines `command`, whose signature and docstring are the
 # command's; `RESUMABLE = True` in it says that the same command run again goes on where it was stopped. What is heavy
 # is imported inside `command`, so that the help and wrong calls answer at once.
-COMMANDS = ("demo", "train", "report", "export", "evaluate", "predict", "check", "backbones", "lr_find", "cache")
+COMMANDS = (
+    "demo",
+    "inspect",
+    "train",
+    "report",
+    "export",
+    "evaluate",
+    "predict",
+    "check",
+    "benchmark",
+    "backbones",
+    "lr_find",
+    "cache",
+)
 
 app = typer.Typer(
     name="keras-transfer",

@@ -11,9 +11,19 @@ if TYPE_CHECKING:
     from keras_transfer.export.diagnose import LayerError, diagnose
     from keras_transfer.export.exporter import Artifact, export
     from keras_transfer.export.gate import ExportGateError
-    from keras_transfer.export.latency import measure_latency
+    from keras_transfer.export.latency import benchmark, measure_latency
 
-__all__ = ["TARGETS", "Artifact", "ExportGateError", "LayerError", "diagnose", "export", "judge", "measure_latency"]
+__all__ = [
+    "TARGETS",
+    "Artifact",
+    "ExportGateError",
+    "LayerError",
+    "benchmark",
+    "diagnose",
+    "export",
+    "judge",
+    "measure_latency",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,9 +32,9 @@ def __getattr__(name: str) -> Any:
     from keras_transfer.export.diagnose import LayerError, diagnose
     from keras_transfer.export.exporter import Artifact, export
     from keras_transfer.export.gate import ExportGateError
-    from keras_transfer.export.latency import measure_latency
+    from keras_transfer.export.latency import benchmark, measure_latency
 
     # All at once: the function `diagnose` has the name of its module, which would take its place.
-    given = (Artifact, ExportGateError, LayerError, diagnose, export, measure_latency)
+    given = (Artifact, ExportGateError, LayerError, benchmark, diagnose, export, measure_latency)
     globals().update({value.__name__: value for value in given})
     return globals()[name]

@@ -1,0 +1,109 @@
+"""Whether the page of `export --target web` sees in photographs what `keras-transfer predict` sees.
+
+    python benchmarks/browser_agreement.py photos/ RUN/export/model_int8.tflite --csv out.csv
+
+Every photograph of a folder a class (at most `--count`) is picked in headless Chromium (`npm ci` in web_demo and in
+tests/web) three times: as it is, as a PNG of its pixels, and enlarged to a camera's 12 megapixels as a JPEG.
+"""
+
+import argparse
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "web"))
+
+
+def as_png(photograph: Path, folder: Path) -> Path:
+    """The pixels that Python decodes."""
+    from keras_transfer.data import decode_image
+
+    path = folder / f"{photograph.parent.name} {photograph.stem}.png"
+    Image.fromarray(decode_image(photograph)).save(path)
+    return path
+
+
+def enlarged(photograph: Path, folder: Path) -> Path:
+    """A JPEG of 12 megapixels: Python decodes it at a reduced size, the browser at its full one."""
+    path = folder / f"{photograph.parent.name} {photograph.stem}.jpg"
+    with Image.open(photograph) as image:
+        factor = (12e6 / (image.width * image.height)) ** 0.5
+        size = (round(image.width * factor), round(image.height * factor))
+        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(path, quality=92)
+    return path
+
+
+def compare(given: str, files: list[Path], classifier: Any, url: str) -> dict[str, Any]:
+    """One row of the table."""
+    from keras_transfer.data import decode_image
+
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    call = ["node", str(ROOT / "tests" / "web" / "browse.js"), url, chromium]
+    request = json.dumps({"files": list(map(str, files))})
+    found = json.loads(subprocess.run(call, input=request, capture_output=True, text=True, check=True).stdout)
+    pixels = np.stack([decode_image(path, classifier.image_size) for path in files])
+    ours = classifier.predict(pixels)
+    theirs = np.array([result["scores"] for result in found["results"]], np.float32)
+    seen = np.stack([np.frombuffer(bytes.fromhex(result["pixels"]), np.uint8) for result in found["results"]])
+    apart = np.abs(seen.reshape(pixels.shape).astype(int) - pixels)
+    return {
+        "given": given,
+        "images": len(files),
+        "equal pixels": round(float(np.mean(apart.max(axis=(1, 2, 3)) == 0)), 4),
+        "mean pixel difference": round(float(apart.mean()), 3),
+        "largest": int(apart.max()),
+        "equal scores": round(float(np.mean(np.all(ours == theirs, axis=1))), 4),
+        "same top-1": round(float(np.mean(ours.argmax(1) == theirs.argmax(1))), 4),
+        "mean score difference": round(float(np.abs(ours - theirs).mean()), 5),
+        "median ms of the model": round(float(np.median([result["milliseconds"] for result in found["results"]])), 1),
+    }
+
+
+def main() -> None:
+    from serving import serve
+
+    from keras_transfer.evaluation import open_classifier
+    from keras_transfer.export.targets import Kit, web
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--csv", type=Path, required=True)
+    options = parser.parse_args()
+    photographs = sorted(path for path in options.photos.glob("*/*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    photographs = photographs[:: -(-len(photographs) // options.count)]
+    classifier = open_classifier(options.model)
+    proof = json.loads(options.model.with_suffix(".json").read_text("utf-8"))
+    split = SimpleNamespace(labels=np.zeros(1))
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        site, pngs, large = Path(place, "site"), Path(place, "png"), Path(place, "large")
+        web.write(Kit(options.model.stem, options.model.read_bytes(), classifier.class_names, proof, split), site)
+        pngs.mkdir()
+        large.mkdir()
+        for url in serve(site):
+            rows.append(compare("PNG", [as_png(path, pngs) for path in photographs], classifier, url))
+            rows.append(compare("JPEG", photographs, classifier, url))
+            few = [enlarged(path, large) for path in photographs[::4]]
+            rows.append(compare("JPEG of 12 megapixels", few, classifier, url))
+    for row in rows:
+        print(row)
+    with options.csv.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

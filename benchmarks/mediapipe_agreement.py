@@ -1,0 +1,129 @@
+"""Whether MediaPipe Tasks' ImageClassifier sees in photographs what `keras-transfer predict` sees.
+
+    python benchmarks/mediapipe_agreement.py photos/ FILE.tflite... --csv out.csv --mediapipe ENVIRONMENT/bin/python
+
+MediaPipe (1.2.2 was measured) wants a newer absl-py than tensorflow-model-optimization allows, so it has an
+environment of its own: `python -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install mediapipe==1.2.2`. This script starts
+itself there.
+
+Each file is opened as it is: its labels and its normalization are inside. It is given, of every photograph in a folder
+a class, (1) the pixels that `decode_image` makes, (2) the photograph with our window as the region of interest, and (3)
+the photograph alone, which MediaPipe squashes to the model's size. Classes are compared by name.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+GIVEN = ("pixels of decode_image", "photograph, region of interest", "photograph alone")
+
+
+def answer(task: dict[str, Any]) -> list[list[dict[str, float]]]:
+    """In MediaPipe's environment: for each way of giving it, each photograph's scores by class name."""
+    import mediapipe as mp
+    import numpy as np
+    from mediapipe.tasks.python import BaseOptions, vision
+    from mediapipe.tasks.python.components.containers.rect import RectF
+
+    options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=task["model"]), max_results=-1)
+    pixels = np.load(task["pixels"])
+    answers: list[list[dict[str, float]]] = [[], [], []]
+    with vision.ImageClassifier.create_from_options(options) as classifier:
+
+        def scores(image: Any, window: Any = None) -> dict[str, float]:
+            processing = vision.ImageProcessingOptions(region_of_interest=window)
+            [head] = classifier.classify(image, processing).classifications
+            return {category.category_name: category.score for category in head.categories}
+
+        for path, prepared in zip(task["photographs"], pixels, strict=True):
+            photograph = mp.Image.create_from_file(path)
+            answers[0].append(scores(mp.Image(image_format=mp.ImageFormat.SRGB, data=prepared)))
+            answers[1].append(scores(photograph, RectF(**region(photograph.width, photograph.height, *task["size"]))))
+            answers[2].append(scores(photograph))
+    return answers
+
+
+def region(width: int, height: int, out_height: int, out_width: int, share: float = 0.875) -> dict[str, float]:
+    """Our window as MediaPipe's region of interest: shares of an upright picture's width and height."""
+    across = share * min(1, height * out_width / out_height / width)
+    down = across * width * out_height / out_width / height
+    return {
+        "left": (1 - across) / 2,
+        "top": (1 - down) / 2,
+        "right": (1 + across) / 2,
+        "bottom": (1 + down) / 2,
+    }
+
+
+def compare(model: Path, photographs: list[Path], mediapipe: str) -> list[dict[str, Any]]:
+    """One row for each way of giving the photographs."""
+    import numpy as np
+
+    from keras_transfer.data import decode_image
+    from keras_transfer.evaluation import open_classifier
+
+    classifier = open_classifier(model)
+    pixels = np.stack([decode_image(path, classifier.image_size) for path in photographs])
+    ours = classifier.predict(pixels)
+    names = np.array(classifier.class_names)
+    truth = np.array([path.parent.name for path in photographs])
+    with tempfile.TemporaryDirectory() as place:
+        np.save(f"{place}/pixels.npy", pixels)
+        task = {
+            "model": str(model.resolve()),
+            "size": classifier.image_size,
+            "pixels": f"{place}/pixels.npy",
+            "photographs": [str(path.resolve()) for path in photographs],
+        }
+        Path(place, "task.json").write_text(json.dumps(task))
+        call = [mediapipe, str(Path(__file__).resolve()), "--answer", f"{place}/task.json"]
+        subprocess.run(call, check=True, stderr=subprocess.DEVNULL)
+        answers = json.loads(Path(place, "answers.json").read_text())
+    rows = []
+    for given, found in zip(GIVEN, answers, strict=True):
+        theirs = np.array([[scores[name] for name in names] for scores in found])
+        rows.append(
+            {
+                "file": model.name,
+                "given": given,
+                "images": len(photographs),
+                "same top-1": round(float(np.mean(ours.argmax(1) == theirs.argmax(1))), 4),
+                "accuracy": round(float(np.mean(names[theirs.argmax(1)] == truth)), 4),
+                "our accuracy": round(float(np.mean(names[ours.argmax(1)] == truth)), 4),
+                "mean score difference": round(float(np.abs(ours - theirs).mean()), 5),
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, nargs="?")
+    parser.add_argument("models", type=Path, nargs="*")
+    parser.add_argument("--mediapipe", default=sys.executable)
+    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.answer:
+        (options.answer.parent / "answers.json").write_text(json.dumps(answer(json.loads(options.answer.read_text()))))
+        return
+    photographs = sorted(
+        path for path in options.photos.glob("*/*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    )
+    rows = [row for model in options.models for row in compare(model, photographs, options.mediapipe)]
+    for row in rows:
+        print(row)
+    if options.csv:
+        with options.csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""`keras-transfer benchmark`: how fast LiteRT files are, side by side."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_SHOWN_OPERATORS = 10
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(help="One or more .tflite files.")],
+    threads: Annotated[list[int] | None, typer.Option(help="Of LiteRT's CPU kernels; may be repeated.  [1]")] = None,
+    delegate: Annotated[
+        list[str] | None,
+        typer.Option(help="xnnpack, none, or a delegate's library; may be repeated.  [xnnpack]"),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long each is run.")] = 2.0,
+    operators: Annotated[bool, typer.Option("--operators", help="Show which operators take the time.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
+) -> None:
+    """Time LiteRT files side by side on this machine: latency, peak memory, operators.
+
+    They take turns, so that their ratio holds on a busy machine too.
+    """
+    from keras_transfer.cli.output import print_json, print_table
+    from keras_transfer.export import benchmark
+    from keras_transfer.progress import set_quiet
+
+    set_quiet(json)
+    rows = benchmark(
+        files, threads=threads or [1], delegates=delegate or ["xnnpack"], seconds=seconds, operators=operators
+    )
+    if json:
+        print_json(rows)
+        return
+    columns = ("file", "MB", "delegate", "threads", "median ms", "p95 ms", "ratio", "load ms", "first ms", "memory MB")
+    keys = ("delegate", "threads", "median_ms", "p95_ms", "ratio", "load_ms", "first_ms", "added_mb")
+    print_table(columns, [(row["file"], row["bytes"] / 1e6, *(row[key] for key in keys)) for row in rows])
+    print(
+        f"Times of this machine ({rows[0]['machine']}), not of a phone: there only ratios are a hint, and a run tells. "
+        "Memory is what the file and its runs added to the process at its peak."
+    )
+    for row in rows if operators else ():
+        _print_operators(row)
+
+
+def _print_operators(row: dict[str, Any]) -> None:
+    from keras_transfer.cli.output import print_table
+
+    found = row["operators"]
+    if found is None:
+        return
+    slowest = sorted(enumerate(found), key=lambda item: -item[1]["ms"])[:_SHOWN_OPERATORS]
+    cells = [(i, one["op"], one["ms"], f"{one['share']:.1%}") for i, one in sorted(slowest)]
+    title = f"{row['file']}, {row['threads']} threads: the slowest {len(cells)} of {len(found)} operators"
+    print_table(("place", "operator", "ms", "share"), cells, title)
