@@ -88,7 +88,7 @@ def judge_file(file: Path, targets: list[str] | None, options: dict[str, str]) -
             if targets is None and not told:
                 check_targets([name])
         except InputError as error:
-            unknown = {"operators": len(info.operators), "mapped": None, "cpu": [], "why": str(error)}
+            unknown: dict[str, Any] = {"operators": len(info.operators), "mapped": None, "cpu": [], "why": str(error)}
             verdicts.append({**identity, "target": name, "ok": None, **unknown})
         else:
             verdicts.append({**identity, **judge(content, name, **told)})
