@@ -1,0 +1,87 @@
+package kerastransfer.demo
+
+import android.content.Context
+import android.graphics.Bitmap
+import android.net.Uri
+import android.os.Handler
+import android.os.Looper
+import android.util.Log
+import java.io.FileNotFoundException
+import java.util.concurrent.Executors
+
+private const val TAG = "keras_transfer"
+private const val SHOWN_LABELS = 5
+
+/** What is to be seen. */
+internal sealed interface Screen {
+    object Empty : Screen
+
+    object Working : Screen
+
+    class Result(val picture: Bitmap, val answer: Answer) : Screen
+
+    class Failure(val message: String) : Screen
+}
+
+/**
+ * What outlives a rotation: the model, the thread it works on, and what is to be seen.
+ *
+ * All calls come from the main thread.
+ */
+internal class Session(private val context: Context) {
+    private val worker = Executors.newSingleThreadExecutor()
+    private val main = Handler(Looper.getMainLooper())
+    private var classifier: Classifier? = null // of the worker
+    private var turn = 0
+
+    var screen: Screen = Screen.Empty
+        private set(value) {
+            field = value
+            listener?.invoke(value)
+        }
+
+    /** Told of every change, and at once of how things stand. */
+    var listener: ((Screen) -> Unit)? = null
+        set(value) {
+            field = value
+            value?.invoke(screen)
+        }
+
+    /** Classifies a picture; one that is still being worked on is not shown any more. */
+    fun classify(uri: Uri) {
+        val mine = ++turn
+        screen = Screen.Working
+        worker.execute {
+            val found = answer(uri)
+            main.post { if (mine == turn) screen = found }
+        }
+    }
+
+    fun close() {
+        turn++
+        listener = null
+        worker.execute { classifier?.close() }
+        worker.shutdown()
+    }
+
+    private fun answer(uri: Uri): Screen =
+        try {
+            val model = classifier ?: Classifier(context.assets).also { classifier = it }
+            val photo = Photo(context.contentResolver, uri)
+            val answer = model.classify(photo.forModel(model.width, model.height), photo.orientation, SHOWN_LABELS)
+            Screen.Result(photo.forScreen(), answer)
+        } catch (error: Exception) {
+            // Whatever app the picture comes from, and whatever file stands in the assets, may be at fault.
+            Log.w(TAG, "$uri", error)
+            failure(error)
+        } catch (error: OutOfMemoryError) {
+            Log.w(TAG, "$uri", error)
+            Screen.Failure(context.getString(R.string.too_large))
+        }
+
+    private fun failure(error: Exception): Screen {
+        val without = classifier == null
+        val text = if (without && error is FileNotFoundException) R.string.no_model else R.string.failed
+        return Screen.Failure(context.getString(text, error.message ?: error.javaClass.simpleName))
+    }
+}

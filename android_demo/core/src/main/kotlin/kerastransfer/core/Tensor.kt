@@ -1,0 +1,62 @@
+package kerastransfer.core
+
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+
+/** The element types of a classifier's ends, and their size in bytes. */
+enum class Element(val bytes: Int) {
+    UINT8(1),
+    INT8(1),
+    FLOAT32(4),
+}
+
+/** What the bytes of a quantized tensor stand for: `(byte - zeroPoint) * scale`. */
+data class Quantization(val scale: Float, val zeroPoint: Int)
+
+/** A class name and its probability, 0 to 1. */
+data class Label(val name: String, val score: Float)
+
+/**
+ * Writes the pixels of a picture as a model's input: rows of R G B.
+ *
+ * Models of keras_transfer take 0..255, whatever their backbone wants: as bytes, as bytes less 128, or as floats.
+ *
+ * @return a direct buffer in the machine's order, at its start
+ */
+fun quantize(picture: Picture, element: Element): ByteBuffer {
+    val buffer = ByteBuffer.allocateDirect(picture.pixels.size * 3 * element.bytes).order(ByteOrder.nativeOrder())
+    for (pixel in picture.pixels) {
+        for (value in intArrayOf(red(pixel), green(pixel), blue(pixel))) {
+            when (element) {
+                Element.UINT8 -> buffer.put(value.toByte())
+                Element.INT8 -> buffer.put((value - 128).toByte())
+                Element.FLOAT32 -> buffer.putFloat(value.toFloat())
+            }
+        }
+    }
+    buffer.rewind()
+    return buffer
+}
+
+/** Reads a model's output, from the buffer's start, as one number a class; [quantization] is that of bytes. */
+fun dequantize(output: ByteBuffer, element: Element, quantization: Quantization): FloatArray {
+    output.rewind()
+    return FloatArray(output.remaining() / element.bytes) {
+        when (element) {
+            Element.UINT8 -> quantization.real(output.get().toInt() and 255)
+            Element.INT8 -> quantization.real(output.get().toInt())
+            Element.FLOAT32 -> output.getFloat()
+        }
+    }
+}
+
+private fun Quantization.real(value: Int) = (value.toFloat() - zeroPoint.toFloat()) * scale
+
+/** The [count] most probable classes, the most probable first; of equals, the one that is listed first. */
+fun topK(scores: FloatArray, names: List<String>, count: Int): List<Label> {
+    require(scores.size == names.size) { "${scores.size} scores, ${names.size} names" }
+    return scores.indices.sortedByDescending { scores[it] }.take(count).map { Label(names[it], scores[it]) }
+}
+
+/** The class names of a `labels.txt`: a line each, in the order of the model's outputs. */
+fun readLabels(text: String): List<String> = text.removeSuffix("\n").split('\n').map { it.removeSuffix("\r") }

@@ -1,0 +1,60 @@
+"""Makes the golden vectors on which `verify.py` tests `:core`, in the folder that is its argument.
+
+`sizes/` has pictures of many sizes and orientations; `uint8/`, `int8/` and `float32/` what a small model with such
+outputs answers; `assets/` that model and its labels, for the APK; `alpha.bytes` every byte with every alpha, laid on
+white.
+"""
+
+import io
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_transfer.data import decode_image
+from keras_transfer.export.golden import golden_vectors
+from keras_transfer.litert import convert
+from keras_transfer.litert.ends import int8_ends
+from keras_transfer.litert.labels import labels_text, write_labels
+
+CLASSES = ("apple pie", "crème brûlée", "sushi", "waffles")
+
+
+def main(folder: Path) -> None:
+    golden_vectors(folder / "sizes", count=112)
+    files = small_model()
+    for kind, content in files.items():
+        golden_vectors(folder / kind, content, count=16, seed=1)
+    assets = folder / "assets"
+    assets.mkdir()
+    (assets / "model.tflite").write_bytes(write_labels(files["uint8"], CLASSES))
+    (assets / "labels.txt").write_text(labels_text(CLASSES), "utf-8")
+    every = np.zeros((256, 256, 4), np.uint8)
+    every[..., 2] = np.arange(256)  # the lowest byte of a packed pixel
+    every[..., 3] = np.arange(256)[:, None]
+    buffer = io.BytesIO()
+    Image.fromarray(every).save(buffer, "PNG")
+    (folder / "alpha.bytes").write_bytes(decode_image(buffer.getvalue())[..., 2].tobytes())
+
+
+def small_model() -> dict[str, bytes]:
+    """A classifier of random weights, by the type of its output; all take uint8, but for the one that gives int8."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((40, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(image)
+    x = keras.layers.Conv2D(8, 3, strides=4, activation="relu")(x)
+    x = keras.layers.Flatten()(x)
+    model = keras.Model(image, keras.layers.Dense(len(CLASSES), activation="softmax")(x))
+    calibration = np.random.default_rng(0).integers(0, 256, (16, 40, 32, 3), np.uint8)
+    made = convert(model, ["int8", "float32"], calibration=calibration)
+    return {"uint8": made["int8"], "int8": int8_ends(made["int8"]), "float32": made["float32"]}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
