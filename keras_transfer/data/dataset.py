@@ -65,6 +65,7 @@ class ImageData:
         records: every file that was found, also those left out.
         train, val, test: the splits.
         warnings: what the person should know, a sentence each.
+        similar: groups of `records`, by index, that are the same or nearly the same picture; two or more in each.
     """
 
     class_names: list[str]
@@ -74,6 +75,7 @@ class ImageData:
     val: Split
     test: Split
     warnings: list[str] = field(default_factory=list)
+    similar: list[list[int]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(getattr(self, name))}" for name in SPLITS)
@@ -220,7 +222,8 @@ def load_images(
         records = _few(records, few_shot, seed, listing.multi_label)
 
     splits = {name: _split(name, records, names, listing) for name in SPLITS}
-    data = ImageData(names, listing.multi_label, records, warnings=warnings, **splits)
+    groups = [[good[i] for i in members] for members in similar if len(members) > 1]
+    data = ImageData(names, listing.multi_label, records, warnings=warnings, similar=groups, **splits)
     _warn_of_classes(data, shares)
     return data
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.errors import InputError
+from keras_transfer.jobs.parts import build_classifier_of, frozen_features
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
@@ -98,17 +99,12 @@ def majority(data: Any, test: Any) -> tuple[str, np.ndarray]:
 
 def probe(recipe: Recipe, data: Any) -> tuple[str, np.ndarray]:
     """Logistic regression on the frozen features of the recipe's backbone."""
-    from keras_transfer.jobs.parts import build_classifier_of
-    from keras_transfer.training.probe import linear_probe, pooled_features, settle_batchnorm
+    from keras_transfer.training.probe import linear_probe
 
-    model = build_classifier_of(recipe.model_copy(update={"hidden": ()}), data)
     train = data.train
     if len(train) > PROBE_IMAGES:
         train = train.stratified(max(PROBE_IMAGES, 5 * len(data.class_names)), recipe.seed)
-    if recipe.weights == "none":
-        settle_batchnorm(model, data.train, recipe.seed)
-    splits = (train, data.val, data.test)
-    rows = pooled_features(model, splits)
+    rows = frozen_features(recipe, data, (train, data.val, data.test))
     answers = linear_probe(
         (rows[0], train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names), recipe.seed
     )
@@ -116,13 +112,12 @@ def probe(recipe: Recipe, data: Any) -> tuple[str, np.ndarray]:
     width = f" {recipe.alpha:g}" if recipe.alpha not in (None, 1.0) else ""
     features = f"{rows[0].shape[1]} frozen {recipe.backbone}{width} features"
     if recipe.weights == "none":
-        features = f"{rows[0].shape[1]} features of {recipe.backbone}{width} with random weights"
+        features = f"{rows[0].shape[1]} features of all stages of {recipe.backbone}{width} with random weights"
     return ", ".join(filter(None, (features, part))), answers
 
 
 def scratch_epochs(recipe: Recipe, data: Any) -> int:
     """How many epochs a network from scratch gets; 0 where it is not asked for and too dear."""
-    from keras_transfer.jobs.parts import build_classifier_of
     from keras_transfer.models import multiply_adds
 
     few, many = _SCRATCH_EPOCHS
@@ -137,7 +132,6 @@ def scratch_epochs(recipe: Recipe, data: Any) -> int:
 def scratch(recipe: Recipe, data: Any, test: Any, epochs: int) -> tuple[str, np.ndarray]:
     """The recipe's network trained from random weights, as `--strategy scratch` would, on the same photographs."""
     from keras_transfer.evaluation import predict_pixels
-    from keras_transfer.jobs.parts import build_classifier_of
     from keras_transfer.models import stages
     from keras_transfer.training import fit
     from keras_transfer.training.plan import make_phases

@@ -1,6 +1,7 @@
 """What several jobs do alike."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ def build_classifier_of(recipe: Recipe, data: Any) -> Any:
         dropout=recipe.dropout,
         multi_label=data.multi_label,
     )
+
+
+def frozen_features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> list[Any]:
+    """What the head would see of each photograph, float32 `[n, features]` a split, before anything is trained.
+
+    Of a network with random weights it is the means of every stage's map.
+    """
+    from keras_transfer.training.probe import pooled_features, settle_batchnorm
+
+    model = build_classifier_of(recipe.model_copy(update={"hidden": ()}), data)
+    random = recipe.weights == "none"
+    if random:
+        settle_batchnorm(model, data.train, recipe.seed)
+    return pooled_features(model, splits, every_stage=random)
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ _METRICS = {
     "ece": "Calibration error (ECE)",
 }
 _SHARES = set(_METRICS) - {"auc_roc", "log_loss", "mean_average_precision"}  # shown in percent
+GROUPS, IN_GROUP = 16, 4  # groups of like pictures that an inspection's page shows, and pictures of each
 _MOST_CLASSES = 200  # rows of the table of classes; `report.json` has all
 
 
@@ -67,6 +68,22 @@ def report_markdown(report: Mapping[str, Any]) -> str:
         Markdown with a header that model hubs read.
     """
     return _templates().get_template("report.md.jinja").render(report=report, metrics=_listed(report))
+
+
+def inspection_html(found: Mapping[str, Any], pictures: Mapping[int, str]) -> str:
+    """The page of a data set's inspection, of the same kind as the report.
+
+    Args:
+        found: what stands in `inspection.json`.
+        pictures: thumbnails as `data:` addresses by the index of their file.
+
+    Returns:
+        The page.
+    """
+    most = max((sum(counts.values()) for counts in found["classes"].values()), default=1) or 1
+    limits = {"groups": GROUPS, "in_group": IN_GROUP, "broken": 100}
+    template = _templates().get_template("inspection.html.jinja")
+    return template.render(found=found, pictures=pictures, plots=plots, most=most, limits=limits)
 
 
 def _listed(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from keras_transfer import cache
 from keras_transfer.data import Split
-from keras_transfer.models import boundary, freeze_backbone
+from keras_transfer.models import boundary, freeze_backbone, stages
+from keras_transfer.progress import track
 from keras_transfer.training.features import compute_features
 
 Array = np.ndarray[Any, Any]
@@ -22,18 +23,21 @@ _ITERATIONS = 200
 _CALIBRATION = 64 * 96 * 96  # pixels that BatchNorm's statistics are taken from, in 16 to 64 photographs
 
 
-def pooled_features(model: keras.Model, splits: Sequence[Split]) -> list[Array]:
+def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bool = False) -> list[Array]:
     """What the head of a classifier sees, of every photograph: computed once, from the cache after that.
 
     Args:
         model: a classifier on pixels in 0..255. Its backbone is frozen.
         splits: the photographs, all with the same classes.
+        every_stage: take the means of all stages' maps (`all_stages`) instead.
 
     Returns:
         One float32 `[n, features]` a split.
     """
     freeze_backbone(model)
-    tensor = boundary(model)
+    if every_stage:
+        model = all_stages(model)
+    tensor = model.output if every_stage else boundary(model)
     whole = Split(
         " and ".join(split.name for split in splits),
         [path for split in splits for path in split.paths],
@@ -85,6 +89,33 @@ def linear_probe(
         found.close()
 
 
+def out_of_fold(rows: Array, labels: Array, groups: Array, classes: int, *, folds: int = 5, seed: int = 0) -> Array:
+    """What a linear probe says of each photograph that it was not fitted on.
+
+    Args:
+        rows: features float `[n, features]`.
+        labels: int `[n]` or 0/1 `[n, classes]`.
+        groups: int `[n]`; rows of one group (near-duplicates) stand in one fold.
+        classes: how many classes there are.
+        folds: parts the photographs are cut into, each answered by a probe fitted on the others.
+        seed: of the folds.
+
+    Returns:
+        Probabilities, `float32 [n, classes]`.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    strata = labels.argmax(axis=1) if labels.ndim == 2 else labels
+    answers = np.zeros((len(rows), classes), np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer photographs than folds
+        cuts = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, strata, groups))
+    for rest, part in track(cuts, "Answering photographs by the others", total=folds):
+        nothing = rows[:0], labels[:0]
+        answers[part] = _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed)
+    return answers
+
+
 def _fit_probe(train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int, seed: int) -> Array:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -128,6 +159,25 @@ def _loss(labels: Array, probabilities: Array) -> float:
 
 def _digest(array: Array) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def all_stages(model: keras.Model) -> keras.Model:
+    """A model whose answers are the means of every stage's map, side by side.
+
+    A deep random network loses the picture on its way up; its lower stages keep colours and textures. A probe on all of
+    them is the stronger, and so the fairer, baseline.
+
+    Args:
+        model: a classifier; its layers are shared.
+
+    Returns:
+        A model from pixels to `[n, features]`; `model` itself where no stage has a map.
+    """
+    maps = [stage.output for stage in stages(model) if len(stage.output.shape) == 4]
+    if not maps:
+        return model
+    means = [keras.layers.GlobalAveragePooling2D()(tensor) for tensor in maps]
+    return keras.Model(model.inputs, keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
 
 
 def settle_batchnorm(model: keras.Model, split: Split, seed: int = 0) -> None:

@@ -1,0 +1,46 @@
+"""`keras-transfer inspect`: what is broken, double, leaking, mislabelled or strange in a data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_transfer.cli import options
+
+
+def command(
+    data: Annotated[str, typer.Argument(help="As for `train`.")],
+    backbone: options.Backbone = None,
+    alpha: options.Alpha = None,
+    weights: options.Weights = None,
+    image_size: options.ImageSize = None,
+    group_by: Annotated[str | None, typer.Option(help="As for `train`.")] = None,
+    seed: options.Seed = None,
+    out: Annotated[Path | None, typer.Option(help="Where the pages go.  [inspections/DATA]")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print inspection.json instead of a table.")] = False,
+) -> None:
+    """Look for broken files, near-duplicates, leaks, wrong labels and outliers; nothing of DATA is changed."""
+    from keras_transfer.cli.output import print_json, print_table
+    from keras_transfer.jobs.inspect import inspect_data
+    from keras_transfer.progress import set_quiet
+    from keras_transfer.recipe import make_recipe
+
+    set_quiet(json)
+    told = make_recipe(
+        data=data, backbone=backbone, alpha=alpha, weights=weights, image_size=image_size, group_by=group_by, seed=seed
+    )
+    place = out if out is not None else Path("inspections") / (Path(data).stem.replace(":", "-") or "data")
+    found = inspect_data(told, place)
+    if json:
+        print_json(found)
+        return
+    rows = [
+        ("unusable files", len(found["broken"])),
+        ("groups of like pictures", len(found["groups"])),
+        ("of these across splits", found["leaks"]),
+        ("of these with different labels", found["clashes"]),
+        ("probably wrong labels", found["suspect_count"]),
+        ("far from all others", len(found["outliers"])),
+    ]
+    print_table(("what", "count"), rows, title=f"{data}: {sum(found['images'].values())} files")
+    print(f"\nPictures: {place / 'inspection.html'}\nNext: look at {place / 'corrected.csv'}, then train on it.")
