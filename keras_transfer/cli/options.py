@@ -36,7 +36,8 @@ FewShot = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Of splits, views, orders and dropout.  [0]")]
 RecipeFile = Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")]
 Formats = Annotated[
-    list[str] | None, typer.Option("--format", help="float32, float16, dynamic, int8; may be repeated.  [all]")
+    list[str] | None,
+    typer.Option("--format", help="float32, float16, dynamic, int8, onnx; repeatable.  [all but onnx]"),
 ]
 Targets = Annotated[
     list[str] | None, typer.Option("--target", help="A device to judge the files for; may be repeated.")

@@ -48,7 +48,8 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
     report = read_report(run)
     if report is not None:
         print_verdict(report, run)
-    smallest = min(result["artifacts"], key=lambda artifact: artifact["bytes"], default=None)
+    ours = [artifact for artifact in result["artifacts"] if artifact["format"] != "onnx"]  # `predict` opens no ONNX
+    smallest = min(ours, key=lambda artifact: artifact["bytes"], default=None)
     print(f"\nAll of it is in {run}/")
     if smallest is not None:
         print(f"Next: keras-transfer predict {run / smallest['path']} PHOTO.jpg")

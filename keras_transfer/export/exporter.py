@@ -11,6 +11,7 @@ from keras_transfer.errors import GateError, InputError
 from keras_transfer.export.diagnose import diagnose
 from keras_transfer.export.gate import ADVICE, ExportGateError, failures
 from keras_transfer.export.heads import two_columns
+from keras_transfer.export.onnx import convert_onnx, describe_onnx, require_onnx
 from keras_transfer.export.proof import compare, describe, run_files
 from keras_transfer.export.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
@@ -19,6 +20,7 @@ from keras_transfer.litert.convert import CALIBRATION_IMAGES, FORMATS
 from keras_transfer.litert.labels import LABELS_FILE, labels_text, write_labels
 from keras_transfer.progress import say
 
+ONNX = "onnx"
 _DIAGNOSED_IMAGES = 8
 _DIAGNOSED_LAYERS = 5
 
@@ -66,7 +68,8 @@ def export(
         out: the folder to write to.
         calibration: the *training* `Split`; a stratified part of it calibrates the int8 file.
         proof: the test `Split`: `batches(image_size, batch_size)`, `labels`, `class_names` and a length.
-        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`.
+        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, and `"onnx"`: `NAME.onnx`, by Keras's own
+            exporter, proved by ONNX Runtime.
         class_names: in the order of the outputs; those of `proof` unless given.
         tolerance: accuracy that a file may lose against the Keras model, 0..1.
         targets: names of `TARGETS`; each must take at least one of the files; each has a folder written of
@@ -99,18 +102,27 @@ def export(
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
     say(f"Converting to {', '.join(formats)}")
-    plain = convert(
-        shown,
-        formats,
-        calibration=images,
-        input_dtype=input_dtype,
-        per_tensor_dense=per_tensor_dense,
-        calibration_images=calibration_images,
-    )
-    contents = {f"{name}_{kind}.tflite": (kind, write_labels(content, names)) for kind, content in plain.items()}
+    plain = {}
+    if set(formats) != {ONNX}:
+        plain = convert(
+            shown,
+            [kind for kind in formats if kind != ONNX],
+            calibration=images,
+            input_dtype=input_dtype,
+            per_tensor_dense=per_tensor_dense,
+            calibration_images=calibration_images,
+        )
+    elif targets:
+        say("Targets take LiteRT files; with onnx alone none is judged.")
+    contents: dict[str, tuple[str, bytes]] = {}  # file -> its format and content
+    for kind in formats:
+        if kind == ONNX:
+            contents[f"{name}.onnx"] = kind, convert_onnx(shown, names)
+        else:
+            contents[f"{name}_{kind}.tflite"] = kind, write_labels(plain[kind], names)
     asked = dict.fromkeys(contents, tuple(targets))  # file -> the targets that it is judged for
     for target in targets:
-        made = _adapt(target, contents.values())
+        made = _adapt(target, (entry for entry in contents.values() if entry[0] != ONNX))
         if made is not None:
             contents[f"{target}/model.tflite"], asked[f"{target}/model.tflite"] = made, (target,)
     files = {file: content for file, (_, content) in contents.items()}
@@ -124,7 +136,7 @@ def export(
             "file": file,
             "format": kind,
             **compare(expected, results[file], np.asarray(proof.labels), names),
-            **describe(content, asked[file], target_options),
+            **(describe_onnx(content) if kind == ONNX else describe(content, asked[file], target_options)),
             "calibration_images": len(images) if kind == "int8" and images is not None else 0,
         }
         found["gate"] = _gate(found, tolerance, shown, plain, images)
@@ -183,6 +195,8 @@ def _check(
 ) -> None:
     if not 0 <= tolerance <= 1:
         raise InputError(f"`tolerance` must be a share of images between 0 and 1. Received: tolerance={tolerance}.")
+    if ONNX in formats:
+        require_onnx()
     if len(proof) == 0:
         raise InputError("The proof split is empty: give some test images.")
     if "int8" in formats and (calibration is None or len(calibration) == 0):

@@ -37,7 +37,7 @@ def failures(proofs: list[dict[str, Any]]) -> list[str]:
             worst = ", ".join(f"{layer['layer']} ({layer['error']:.2f})" for layer in gate["layers"])
             text += f" Layers whose int8 outputs differ most: {worst}."
         found.append(f"{text} {gate['advice']}")
-    for target in proofs[0]["targets"] if proofs else []:
+    for target in dict.fromkeys(target for proof in proofs for target in proof["targets"]):
         verdicts = [(proof["file"], proof["targets"][target]) for proof in proofs if target in proof["targets"]]
         if not any(verdict["ok"] for _, verdict in verdicts):
             reasons = "; ".join(f"{file} {verdict['why']}" for file, verdict in verdicts)

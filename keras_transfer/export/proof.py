@@ -11,6 +11,7 @@ import numpy as np
 from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
 from keras_transfer.export.latency import measure_latency
+from keras_transfer.export.onnx import Onnx
 from keras_transfer.export.targets import judge
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track
@@ -18,6 +19,7 @@ from keras_transfer.progress import track
 _BATCH = 64
 _VERSIONS = ("tensorflow", "keras", "ai-edge-litert", "numpy", "keras-transfer")
 RESIZE = f"the centred window of the input's shape, {CROP:.1%} of the largest, antialiased bilinear as in Pillow"
+PIXELS = {"colour_order": "RGB", "value_range": "raw bytes, 0..255", "resize": RESIZE}
 
 
 def run_files(
@@ -27,7 +29,7 @@ def run_files(
 
     Args:
         model: the Keras model; not run where `known` is given.
-        files: format -> LiteRT file made by this process.
+        files: name -> LiteRT or (`.onnx`) ONNX file made by this process.
         split: the `Split` to go through; only one batch of its pixels is held at a time.
         image_size: `(height, width)`.
         known: the Keras model's probabilities `[n, classes]` if the caller has them.
@@ -35,7 +37,9 @@ def run_files(
     Returns:
         The Keras model's probabilities and each file's, all `float32 [n, classes]`.
     """
-    opened = {name: open_litert(content) for name, content in files.items()}
+    opened = {
+        name: Onnx(content) if name.endswith(".onnx") else open_litert(content) for name, content in files.items()
+    }
     rows: dict[str, list[np.ndarray]] = {name: [] for name in files}
     keras_rows: list[np.ndarray] = []
     batches = split.batches(image_size, _BATCH)
@@ -117,7 +121,7 @@ def describe(
         options: target -> what `judge` is told beside the file.
     """
     info = read_flatbuffer(content)
-    image = {"colour_order": "RGB", "value_range": "raw bytes, 0..255", "resize": RESIZE}
+    image = dict(PIXELS)
     if info.tensors[info.inputs[0]].dtype == "int8":
         image["value_range"] = "raw bytes less 128, -128..127"
     latency = measure_latency(content)
@@ -135,10 +139,10 @@ def describe(
     }
 
 
-def versions() -> dict[str, str]:
-    """The packages that made a file, without importing them."""
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """The packages that made a file, without importing them; `more` beside those that make all."""
     found = {}
-    for name in _VERSIONS:
+    for name in (*_VERSIONS, *more):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

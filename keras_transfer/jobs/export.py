@@ -30,7 +30,7 @@ def export_run(
         folder: a run directory.
         data: where the run's photographs are now, if they have moved.
         out: where the files go; `RUN/export` unless given, whose entries in `RUN/result.json` are then replaced.
-        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`; the run's own unless given.
+        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"onnx"`; the run's own unless given.
         targets: devices to judge the files for; the run's own unless given.
         input_dtype: of the int8 file, `"uint8"` or `"int8"`.
         calibration_images: how many training images calibrate the int8 file; the run's own number unless given.

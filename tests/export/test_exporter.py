@@ -202,7 +202,7 @@ def test_target_that_takes_no_file(classifier, test_split, tmp_path):
         ({"class_names": ["a", "b", "c\nd"]}, "one line"),
         ({"tolerance": 2}, "tolerance"),
         ({"formats": ["int8"]}, "calibration"),
-        ({"formats": ["onnx"]}, "onnx"),
+        ({"formats": ["coreml"]}, "coreml"),
     ],
 )
 def test_wrong_arguments_write_nothing(classifier, test_split, tmp_path, options, message):

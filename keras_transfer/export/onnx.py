@@ -1,0 +1,140 @@
+"""Keras models as ONNX files, by Keras's own exporter, and running them with ONNX Runtime."""
+
+import hashlib
+import json
+import tempfile
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError, require
+from keras_transfer.export.latency import timed
+
+_VERSIONS = ("onnx", "onnxruntime", "tf2onnx")
+
+
+def require_onnx() -> None:
+    """Raises `InputError` where a package that ONNX files need is not installed."""
+    for module in ("tf2onnx", "onnx", "onnxruntime"):
+        require(module, "onnx", "The format onnx")
+
+
+def convert_onnx(model: Any, class_names: Sequence[str]) -> bytes:
+    """Converts a classifier to ONNX by `model.export(format="onnx")`.
+
+    The file takes `float32 [batch, H, W, 3]` pixels in 0..255, any batch, and gives `float32 [batch, classes]`
+    probabilities. Its metadata (`metadata_props`) has `class_names`, a JSON list in the order of the outputs.
+
+    Args:
+        model: a functional or Sequential `keras.Model` on pixels.
+        class_names: one an output.
+
+    Returns:
+        The file's content, checked by ONNX's own checker.
+
+    Raises:
+        InputError: a package is missing, or the exporter cannot convert the model.
+    """
+    require_onnx()
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tf2onnx's own, about NumPy 2, which Keras patches it for
+        path = Path(folder) / "model.onnx"
+        try:
+            _constant_normalization(model).export(path, format="onnx", verbose=False)
+            found = onnx.load(path)
+            onnx.checker.check_model(found)
+        except Exception as error:
+            raise InputError(
+                f"Keras cannot export this model to ONNX: {type(error).__name__}: {' '.join(str(error).split())[:300]}."
+            ) from error
+    inputs = [entry.name for entry in found.graph.input]
+    if len(inputs) != 1:
+        raise InputError(f"Keras's ONNX exporter made inputs of the model's constants: {', '.join(inputs[1:])}.")
+    for entry in (*found.graph.input, *found.graph.output):
+        entry.type.tensor_type.shape.dim[0].dim_param = "batch"
+    about = {"class_names": json.dumps(list(class_names), ensure_ascii=False), "input": "RGB pixels, 0..255"}
+    onnx.helper.set_model_props(found, about)
+    content: bytes = found.SerializeToString()
+    return content
+
+
+def _constant_normalization(model: Any) -> Any:
+    """The model with each `Normalization` as a `Rescaling`: tf2onnx would make inputs of its statistics."""
+    import keras
+
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Normalization)]
+    if not layers:
+        return model
+
+    def clone(layer: Any) -> Any:
+        if not isinstance(layer, keras.layers.Normalization):
+            return layer.__class__.from_config(layer.get_config())
+        mean, deviation = np.asarray(layer.mean).ravel(), np.sqrt(np.asarray(layer.variance).ravel())
+        return keras.layers.Rescaling((1 / deviation).tolist(), (-mean / deviation).tolist(), name=layer.name)
+
+    cloned = keras.models.clone_model(model, clone_function=clone)
+    for layer in model.layers:
+        if layer.weights and layer not in layers:
+            cloned.get_layer(layer.name).set_weights(layer.get_weights())
+    cloned(np.zeros((1, *model.inputs[0].shape[1:]), np.float32))  # the exporter takes no model that was never called
+    return cloned
+
+
+class Onnx:
+    """An ONNX file opened with ONNX Runtime on the CPU.
+
+    Args:
+        content: the file.
+        threads: how many an inference uses; all cores by default.
+    """
+
+    def __init__(self, content: bytes, threads: int | None = None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def predict(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns probabilities `float32 [n, classes]` of `uint8 [n, H, W, 3]` pixels in 0..255."""
+        name = self.session.get_inputs()[0].name
+        [output] = self.session.run(None, {name: pixels.astype(np.float32)})
+        return np.asarray(output, np.float32)
+
+
+def describe_onnx(content: bytes) -> dict[str, Any]:
+    """What `describe` says of a LiteRT file, of an ONNX file; it is for no target."""
+    import onnx
+
+    from keras_transfer.export.proof import PIXELS, versions
+
+    model = onnx.load_from_string(content)
+    opened = Onnx(content, threads=1)
+    [taken], [given] = opened.session.get_inputs(), opened.session.get_outputs()
+    image = np.zeros((1, *taken.shape[1:]), np.uint8)
+    latency = timed(lambda: opened.predict(image), "ONNX Runtime on its CPU provider")
+    ends = [
+        {"name": end.name, "shape": list(end.shape), "dtype": "float32", "scale": None, "zero_point": None}
+        for end in (taken, given)
+    ]
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "zipped_bytes": len(zlib.compress(content)),
+        "input": {**ends[0], **PIXELS},
+        "output": ends[1],
+        "operators": dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        "opset": max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
+        "latency_ms": latency["median_ms"],
+        "latency": latency,
+        "targets": {},
+        "versions": versions(_VERSIONS),
+    }
