@@ -1,6 +1,6 @@
 """`keras-transfer predict`: what a model sees in photographs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
 def command(
     model: Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")],
-    files: Annotated[list[str], typer.Argument(help="Photographs, folders of them, or patterns such as 'a/*.jpg'.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Photographs, folders of them, patterns such as 'a/*.jpg', or - for standard input: "
+            "a photograph, or a list of paths, one a line."
+        ),
+    ] = None,
+    camera: Annotated[
+        int | None, typer.Option(min=0, help="Take a photograph with this camera; 0 is the first.")
+    ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to show for each photograph.")] = 3,
     calibrated: Annotated[
         bool,
@@ -23,35 +32,85 @@ def command(
         str, typer.Option(help="For a .tflite on a device of its own: its library, such as libedgetpu.so.1.")
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print a JSON object a line, as they come.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
 ) -> None:
     """Say what a model sees in photographs.
 
     One that cannot be read is reported in its place.
     """
-    from dataclasses import asdict
-
-    from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.errors import InputError
     from keras_transfer.evaluation import open_classifier, predict_files
     from keras_transfer.progress import set_quiet, track
 
-    set_quiet(json)
-    paths = list(_expand(files))
+    wanted = [name for name, on in (("json", json), ("jsonl", jsonl), ("csv", csv)) if on]
+    if len(wanted) > 1:
+        raise InputError(f"Only one of --{' and --'.join(wanted)} can be printed.")
+    set_quiet(bool(wanted))
+    sources = list(_expand(files or ()))
+    if camera is not None:
+        from keras_transfer.data.camera import camera_frame
+
+        sources.append((f"camera {camera}", camera_frame(camera)))
+    if not sources:
+        raise InputError("There is nothing to predict. Give photographs, folders, patterns, - or --camera.")
     classifier = open_classifier(model, delegate=delegate)
     if calibrated:
         from keras_transfer.evaluation.calibration import calibrated as scaled
 
         classifier = scaled(classifier)
-    found = list(track(predict_files(classifier, paths, top_k), "Predicting", total=len(paths)))
-    if json:
-        print_json([asdict(prediction) for prediction in found])
-    else:
-        rows = [(p.path, _found(p), p.confidence if p.top else None, _details(p)) for p in found]
-        print_table(("file", "class", "confidence", f"top {top_k}"), rows)
-    if all(prediction.problem for prediction in found):
-        raise InputError(
-            f"None of {len(found)} files can be read as a photograph ({found[0].path}: {found[0].problem})."
-        )
+    found = track(predict_files(classifier, sources, top_k), "Predicting", total=len(sources))
+    readable, first = 0, None
+    for prediction in _PRINT[wanted[0] if wanted else "table"](found, min(top_k, len(classifier.class_names))):
+        first = first or prediction
+        readable += not prediction.problem
+    if not readable and first is not None:
+        raise InputError(f"None of {len(sources)} files can be read as a photograph ({first.path}: {first.problem}).")
+
+
+def _print_table(found: Iterable["Prediction"], top_k: int) -> Iterable["Prediction"]:
+    from keras_transfer.cli.output import print_table
+
+    found = list(found)
+    rows = [(p.path, _found(p), p.confidence if p.top else None, _details(p)) for p in found]
+    print_table(("file", "class", "confidence", f"top {top_k}"), rows)
+    return found
+
+
+def _print_json(found: Iterable["Prediction"], top_k: int) -> Iterable["Prediction"]:
+    from dataclasses import asdict
+
+    from keras_transfer.cli.output import print_json
+
+    found = list(found)
+    print_json([asdict(prediction) for prediction in found])
+    return found
+
+
+def _print_json_lines(found: Iterable["Prediction"], top_k: int) -> Iterator["Prediction"]:
+    import json
+    from dataclasses import asdict
+
+    for prediction in found:
+        print(json.dumps(asdict(prediction), allow_nan=False), flush=True)
+        yield prediction
+
+
+def _print_csv(found: Iterable["Prediction"], top_k: int) -> Iterator["Prediction"]:
+    import csv
+    import sys
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    columns = [f"{name}_{place}" for place in range(1, top_k + 1) for name in ("class", "probability")]
+    writer.writerow(["path", "labels", *columns, "problem"])
+    for prediction in found:
+        cells = [cell for pair in prediction.top for cell in pair] or [""] * len(columns)
+        writer.writerow([prediction.path, ";".join(prediction.labels), *cells, prediction.problem])
+        sys.stdout.flush()
+        yield prediction
+
+
+_PRINT = {"table": _print_table, "json": _print_json, "jsonl": _print_json_lines, "csv": _print_csv}
 
 
 def _found(prediction: "Prediction") -> str:
@@ -64,14 +123,19 @@ def _details(prediction: "Prediction") -> str:
     return prediction.problem or ", ".join(f"{name} {probability:.3f}" for name, probability in prediction.top)
 
 
-def _expand(files: list[str]) -> Iterator[Path]:
-    """Each file, each picture below a folder, each match of a pattern; a name that is none of these stays as it is."""
+def _expand(files: Iterable[str]) -> Iterator[Path | tuple[str, bytes]]:
+    """Each file, each picture below a folder, each match of a pattern, what standard input holds for `-`.
+
+    A name that is none of these stays as it is.
+    """
     from keras_transfer.data.decode import EXTENSIONS
     from keras_transfer.errors import InputError
 
     for name in files:
         path = Path(name)
-        if path.is_dir():
+        if name == "-":
+            yield from _standard_input()
+        elif path.is_dir():
             below = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
             if not below:
                 raise InputError(f"{name} holds no photographs ({', '.join(sorted(EXTENSIONS))}). Give another folder.")
@@ -84,3 +148,23 @@ def _expand(files: list[str]) -> Iterator[Path]:
             yield from matches
         else:
             yield path
+
+
+def _standard_input() -> Iterator[Path | tuple[str, bytes]]:
+    """A picture's bytes, or else paths: one a line, or each ended by a zero byte as `find -print0` writes them."""
+    import os
+    import sys
+
+    from keras_transfer.data.decode import sniff
+    from keras_transfer.errors import InputError
+
+    content = sys.stdin.buffer.read()
+    if sniff(content):
+        yield "-", content
+        return
+    separator = b"\0" if b"\0" in content else b"\n"
+    names = [name for name in (part.strip(b"\r\n") for part in content.split(separator)) if name]
+    if not names or any(len(name) > 4096 for name in names):
+        raise InputError("Standard input (-) holds neither a photograph nor a list of paths, one a line.")
+    for name in names:
+        yield Path(os.fsdecode(name))

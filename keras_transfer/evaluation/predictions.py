@@ -38,12 +38,15 @@ class Prediction:
     problem: str = ""
 
 
-def predict_files(classifier: Classifier, paths: Iterable[str | Path], top_k: int = 3) -> Iterator[Prediction]:
+def predict_files(
+    classifier: Classifier, paths: Iterable[str | Path | tuple[str, bytes]], top_k: int = 3
+) -> Iterator[Prediction]:
     """Predicts image files in order; threads decode the next ones meanwhile.
 
     Args:
         classifier: from `open_classifier`.
-        paths: image files. One that cannot be read gives a `Prediction` with its `problem`, in its place.
+        paths: image files, or a name with the bytes of a picture. One that cannot be read gives a `Prediction` with its
+            `problem`, in its place.
         top_k: how many classes `Prediction.top` names, 1 or more; no more than there are.
 
     Yields:
@@ -55,9 +58,10 @@ def predict_files(classifier: Classifier, paths: Iterable[str | Path], top_k: in
     if top_k < 1:
         raise InputError(f"`top_k` must be 1 or more. Received: top_k={top_k}.")
 
-    def decode(path: str | Path) -> tuple[str, np.ndarray[Any, Any] | str]:
+    def decode(source: str | Path | tuple[str, bytes]) -> tuple[str, np.ndarray[Any, Any] | str]:
+        path, content = source if isinstance(source, tuple) else (source, source)
         try:
-            return str(path), decode_image(path, classifier.image_size)
+            return str(path), decode_image(content, classifier.image_size)
         except InputError as error:
             return str(path), str(error).removeprefix(f"{path}: ")
 

@@ -1,5 +1,6 @@
 """`predict` and `evaluate` on a real `.keras` file and a `.tflite` of the same model."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -79,6 +80,67 @@ def test_predict_with_nothing_readable_ends_with_2(place: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert "None of 2 files" in done.stderr
     assert command("predict", place / "labels.txt", place / "broken.jpg").returncode == 2
+
+
+def test_predict_prints_lines_as_they_come(place: Path) -> None:
+    files = (place / "pictures", place / "broken.jpg")
+    expected = answer("predict", place / "model.tflite", *files)
+    done = command("predict", place / "model.tflite", *files, "--jsonl")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == expected
+    done = command("predict", place / "model.tflite", *files, "--csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [row["path"] for row in rows] == [one["path"] for one in expected]
+    assert [row["labels"] for row in rows] == [one["label"] for one in expected]
+    assert [row["problem"] for row in rows] == [one["problem"] for one in expected]
+    pairs = [[row["class_1"], float(row["probability_1"])] for row in rows[:-1]]
+    assert pairs == [one["top"][0] for one in expected[:-1]]
+    assert set(rows[0]) == {"path", "labels", "class_1", "probability_1", "class_2", "probability_2", "problem"}
+    assert command("predict", place / "model.tflite", *files, "--csv", "--json").returncode == 2
+
+
+@pytest.mark.parametrize("form", ["picture", "lines", "zero bytes"])
+def test_predict_reads_standard_input(place: Path, form: str) -> None:
+    pictures = sorted((place / "pictures" / "red").iterdir())
+    given, expected = {
+        "picture": (pictures[0].read_bytes(), ["-"]),
+        "lines": ("\r\n".join(map(str, pictures)).encode() + b"\n", list(map(str, pictures))),
+        "zero bytes": (b"".join(bytes(path) + b"\0" for path in pictures), list(map(str, pictures))),
+    }[form]
+    words = [sys.executable, "-m", "keras_transfer.cli", "predict", str(place / "model.tflite"), "-", "--json"]
+    done = subprocess.run(words, input=given, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [one["path"] for one in found] == expected
+    assert {one["label"] for one in found} == {"red"}
+
+
+def test_predict_with_nothing_to_predict(place: Path) -> None:
+    for words, given in ((["-"], ""), (["-"], "x" * 5000), ([], "")):
+        call = [sys.executable, "-m", "keras_transfer.cli", "predict", str(place / "model.tflite"), *words]
+        done = subprocess.run(call, input=given, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_predict_with_a_camera(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from keras_transfer.cli import predict
+    from keras_transfer.data import camera
+
+    taken = (place / "pictures" / "green" / "[b]0.png").read_bytes()
+    monkeypatch.setattr(camera, "camera_frame", lambda number: taken)
+    predict.command(place / "model.tflite", camera=1, json=True)
+    [found] = json.loads(capsys.readouterr().out)
+    assert (found["path"], found["label"]) == ("camera 1", "green")
+
+
+def test_a_missing_camera_is_one_sentence(place: Path) -> None:
+    done = command("predict", place / "model.tflite", "--camera", 63)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "Camera 63 gives no picture" in done.stderr or "keras-transfer[camera]" in done.stderr
 
 
 def test_evaluate_answers_alike_and_says_on_what(place: Path) -> None:
