@@ -117,6 +117,8 @@ def _in_order(content: bytes) -> bytes:
     patched = bytearray(content)
     model = schema.Model.GetRootAs(patched, 0)
     outputs = model.Subgraphs(0).OutputsAsNumpy()
+    if len(outputs) < 2 or not model.SignatureDefsLength():  # of some models (EfficientNet) it writes no signature
+        return content
     signature = model.SignatureDefs(0)
     named = [signature.Outputs(i) for i in range(signature.OutputsLength())]
     # "output_0", "output_1"...; where two are one and the same tensor the converter keeps one name for both

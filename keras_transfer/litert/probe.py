@@ -58,7 +58,8 @@ def probe(content: bytes, delegate: str = "") -> None:
             raise InputError("The LiteRT file is damaged: running it ends or stalls the interpreter.")
         _process = process
     if answer != b"ok\n":
-        raise InputError(f"LiteRT cannot run this file: {answer.decode().strip()}.")
+        reason = answer.decode().strip().rstrip(".")
+        raise InputError(f"LiteRT cannot run this file: {reason}.")
 
 
 def _start() -> "subprocess.Popen[bytes]":
