@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 import keras_transfer as kt
-from keras_transfer.errors import InputError
+from keras_transfer.errors import KerasTransferError
 from keras_transfer.export.targets.microcontroller.boards import ARENAS
 from keras_transfer.files import replacing
 from keras_transfer.litert.ends import int8_ends
@@ -60,7 +60,7 @@ def main() -> None:
     for backbone, alpha, size in track(wanted, "Measuring arenas"):
         try:
             row = measure(backbone, alpha, size)
-        except InputError as error:
+        except KerasTransferError as error:  # TFLM refuses the file, or the converter fails
             say(f"{backbone} {alpha} {size}: {error}")
             continue
         table[backbone, str(row["alpha"]), str(size)] = row
