@@ -50,6 +50,7 @@ def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
 
 def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     from keras_transfer.litert import warm_up
+    from keras_transfer.models import bundled
 
     clock = _Clock(run)
     warm_up()  # the converter's process starts while photographs are read
@@ -57,6 +58,9 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
         data = load_data(recipe, run)
     with clock.part("model"):
         model, recipe = build_model(recipe, data)
+        notes = [bundled.ADVICE] if recipe.weights == "bundled" else []
+        for note in notes:
+            say(f"Note: {note}")
         begin(run, recipe, weights=_weights_origin(recipe))
     with clock.part("training"):
         history = _fit(model, data, recipe, run)
@@ -109,7 +113,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
         "test": scores,
         "artifacts": artifacts,
         "gate": str(gate) if gate else None,
-        "warnings": [*data.warnings, *history.remarks],
+        "warnings": [*data.warnings, *notes, *history.remarks],
     }
     write_json(run / "result.json", result)
     try:
