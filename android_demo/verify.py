@@ -6,7 +6,8 @@
 1. Golden vectors are made by the Python package, that moment.
 2. `:core` is compiled by the Kotlin compiler and its JUnit tests are run on them.
 3. Resources and manifest are linked by aapt2 against those of Android 10, as Debian has them; R.java is compiled.
-4. `:app` is type-checked and compiled against the real Android (Robolectric's build of it) and TFLite's API.
+4. `:app` is type-checked and compiled against the real Android (Robolectric's build of it), once of `compileSdk` and
+   once of `minSdk`, and TFLite's API.
 5. All classes are turned into DEX code, and an APK is assembled, aligned, signed with a throw-away key, and verified;
    the model in it is stored, not compressed.
 
@@ -42,7 +43,7 @@ TOOLS = {
     "apksigner": "apksigner",
 }  # name -> Debian's package
 RESOURCES = Path("/usr/share/android-framework-res/framework-res.apk")
-ANDROID_RELEASES = {35: "15-robolectric-12650502"}  # compileSdk -> Robolectric's build
+ANDROID_RELEASES = {26: "8.0.0_r4-robolectric-r1", 35: "15-robolectric-12650502"}  # API level -> Robolectric's build
 JARS = ROOT / "jars.csv"
 """What is fetched from Maven Central, with its SHA-256; `{name}` stands for a version of the Gradle files."""
 PASSWORD = "throw-away"
@@ -102,31 +103,35 @@ def step(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def read_versions() -> dict[str, str]:
-    """What the Gradle files state, and the Android release that belongs to it."""
+    """What the Gradle files state, and the Android releases that belong to it."""
     catalogue = (ROOT / "gradle/libs.versions.toml").read_text("utf-8")
     versions = dict(re.findall(r'^(\w+) = "([^"]+)"$', catalogue, re.MULTILINE))
     module = (ROOT / "app/build.gradle.kts").read_text("utf-8")
     versions |= dict(re.findall(r"(compileSdk|minSdk|targetSdk|versionCode) = (\d+)", module))
     versions |= dict(re.findall(r'(applicationId|versionName) = "([^"]+)"', module))
-    compiled = int(versions["compileSdk"])
-    if compiled not in ANDROID_RELEASES:
-        raise Failed(f"compileSdk is {compiled}, but this script knows {sorted(ANDROID_RELEASES)}")
-    return versions | {"android": ANDROID_RELEASES[compiled]}
+    for name, level in (("android", "compileSdk"), ("oldest", "minSdk")):
+        if int(versions[level]) not in ANDROID_RELEASES:
+            raise Failed(f"{level} is {versions[level]}, but this script knows {sorted(ANDROID_RELEASES)}")
+        versions[name] = ANDROID_RELEASES[int(versions[level])]
+    return versions
 
 
 def fetch(folder: Path, versions: dict[str, str]) -> dict[str, Path]:
-    """The jars by artifact, downloaded by Maven where they are not there already, each with its own checksum."""
-    with JARS.open(newline="") as rows:
-        wanted = {row["coordinates"].format(**versions): row["sha256"] for row in csv.DictReader(rows)}
-    found = {c: folder / "{1}-{2}.{3}".format(*_split(c)) for c in wanted}
-    if not all(path.is_file() for path in found.values()):
-        step("jars from Maven Central", _download, list(wanted), folder)
-    for coordinates, path in found.items():
+    """The jars by name, downloaded by Maven where they are not there already, each with its own checksum."""
+    found = {}
+    with JARS.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = [row["coordinates"].format(**versions) for row in rows]
+    paths = [folder / "{1}-{2}.{3}".format(*_split(coordinates)) for coordinates in wanted]
+    if not all(path.is_file() for path in paths):
+        step("jars from Maven Central", _download, wanted, folder)
+    for row, path in zip(rows, paths, strict=True):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != wanted[coordinates]:
+        if digest != row["sha256"]:
             path.unlink()
-            raise Failed(f"{coordinates} has the SHA-256 {digest}, not {wanted[coordinates]}: it was removed")
-    return {_split(coordinates)[1]: path for coordinates, path in found.items()}
+            raise Failed(f"{path.name} has the SHA-256 {digest}, not {row['sha256']}: it was removed")
+        found[row["name"]] = path
+    return found
 
 
 def _split(coordinates: str) -> tuple[str, str, str, str]:
@@ -136,19 +141,17 @@ def _split(coordinates: str) -> tuple[str, str, str, str]:
 
 
 def _download(wanted: list[str], folder: Path) -> None:
-    entry = (
-        "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version><type>{}</type>"
-        "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
-    )
-    entries = "".join(entry.format(*_split(coordinates)) for coordinates in wanted)
+    item = "<groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version><type>{}</type>"
+    items = "".join(f"<artifactItem>{item.format(*_split(coordinates))}</artifactItem>" for coordinates in wanted)
+    plugin = "<groupId>org.apache.maven.plugins</groupId><artifactId>maven-dependency-plugin</artifactId>"
     project = (
         "<project><modelVersion>4.0.0</modelVersion><groupId>verify</groupId><artifactId>verify</artifactId>"
-        f"<version>1</version><dependencies>{entries}</dependencies></project>"
+        f"<version>1</version><build><plugins><plugin>{plugin}<version>3.6.1</version><configuration><artifactItems>"
+        f"{items}</artifactItems></configuration></plugin></plugins></build></project>"
     )
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "pom.xml").write_text(project, "utf-8")
-        plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
-        call(["mvn", "-B", "-q", plugin, f"-DoutputDirectory={folder}"], cwd=place, error=Missing)
+        call(["mvn", "-B", "-q", "dependency:copy", f"-DoutputDirectory={folder}"], cwd=place, error=Missing)
 
 
 def make_golden(folder: Path) -> list[Path]:
@@ -221,10 +224,14 @@ def link(folder: Path, versions: dict[str, str], golden: Path) -> Path:
 
 
 def compile_app(folder: Path, kotlin: Kotlin, core: Path) -> None:
-    """Compiles `:app` against Android's classes, and Java 8's, which Android 8 has."""
+    """Compiles `:app` against Android's classes, and Java 8's, which Android 8 has.
+
+    Twice: the oldest Android that it is to run on may lack a call that the newest has.
+    """
     tflite = [_classes(kotlin.jars[name], folder) for name in ("tensorflow-lite", "tensorflow-lite-api")]
-    classpath = [core, folder / "r", *tflite, kotlin.jars["android-all"]]
-    kotlin.compile(ROOT / "app/src/main/kotlin", folder / "main", classpath, "-module-name", "app")
+    for android, out in (("android-all-oldest", "oldest"), ("android-all", "main")):
+        classpath = [core, folder / "r", *tflite, kotlin.jars[android]]
+        kotlin.compile(ROOT / "app/src/main/kotlin", folder / out, classpath, "-module-name", "app")
 
 
 def make_dex(build: Path, jars: dict[str, Path], versions: dict[str, str]) -> Path:
