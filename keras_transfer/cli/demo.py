@@ -23,7 +23,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
 
 def command(
     data: Annotated[_Data, typer.Option(help="pizza: drawn pictures of four kinds; digits: real scans.")] = _Data.pizza,
-    few_shot: Annotated[int, typer.Option(min=1, help="Training pictures of each class.")] = 25,
+    few_shot: Annotated[int, typer.Option(min=1, help="Training pictures of each class.")] = 10,
     seed: Annotated[int, typer.Option(help="Of the split and of training.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run directory.  [runs/demo-DATA]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,

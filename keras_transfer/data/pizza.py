@@ -24,7 +24,7 @@ _Topping = Callable[[ImageDraw.ImageDraw, float, float, float, np.random.Generat
 
 
 def draw_pizzas(
-    per_class: int = 100, difficulty: float = 0.5, seed: int = 0, side: int = 144
+    per_class: int = 100, difficulty: float = 0.3, seed: int = 0, side: int = 144
 ) -> tuple[np.ndarray, list[str]]:
     """Draws pizzas of four kinds: `"funghi"`, `"margherita"`, `"pepperoni"`, `"verdure"`.
 

@@ -135,7 +135,6 @@ def scratch(recipe: Recipe, data: Any, test: Any, epochs: int) -> tuple[str, np.
     from keras_transfer.models import stages
     from keras_transfer.training import fit
     from keras_transfer.training.plan import make_phases
-    from keras_transfer.training.probe import quicken_batchnorm
 
     told = {"backbone", "alpha", "image_size", "pooling", "hidden", "dropout", "label_smoothing", "class_weights",
             "augmentation", "seed"}  # fmt: skip
@@ -147,8 +146,7 @@ def scratch(recipe: Recipe, data: Any, test: Any, epochs: int) -> tuple[str, np.
     found = cache.open_entry(key)
     if found is None:
         model = build_classifier_of(recipe.model_copy(update={"weights": "none"}), data)
-        quicken_batchnorm(model)
-        (phase,) = make_phases("scratch", stage_count=len(stages(model)))
+        (phase,) = make_phases("scratch", stage_count=len(stages(model)), images=len(data.train))
         history = fit(
             model,
             data,

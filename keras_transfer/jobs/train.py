@@ -143,7 +143,9 @@ def complete(recipe: Recipe, model: Any, data: Any) -> Recipe:
     if recipe.weights == "bundled":
         chosen["alpha"] = bundled.ALPHA
     if recipe.phases is None:
-        chosen["phases"] = make_phases(strategy, stage_count=len(stages(model)), gradual=recipe.gradual)
+        chosen["phases"] = make_phases(
+            strategy, stage_count=len(stages(model)), images=len(data.train), gradual=recipe.gradual
+        )
     return recipe.model_copy(update=chosen)
 
 

@@ -20,7 +20,7 @@ from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.training.features import compute_features, one_hot
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
-from keras_transfer.training.phases import PhaseResult, compile_top, train_phase
+from keras_transfer.training.phases import PhaseResult, compile_top, quicken_batchnorm, train_phase
 from keras_transfer.training.plan import make_phases, resolve_strategy
 
 
@@ -95,10 +95,12 @@ def fit(
     classes = len(data.class_names)
     concrete = resolve_strategy(strategy, len(data.train), classes, pretrained)
     if phases is None:
-        phases = make_phases(concrete, stage_count=len(stages(model)), gradual=gradual)
+        phases = make_phases(concrete, stage_count=len(stages(model)), images=len(data.train), gradual=gradual)
     augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
     if views is None or not augmenter:
         views = choose_views(augmenter, len(data.train))
+    if concrete == "scratch":
+        quicken_batchnorm(model)
     keras.utils.set_random_seed(seed)
     results: list[PhaseResult] = []
     remarks: list[str] = []

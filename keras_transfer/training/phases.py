@@ -152,3 +152,15 @@ def _output(model: keras.Model) -> tuple[Any, bool]:
         return logits_of(model), True
     except InputError:
         return model.output, False
+
+
+def quicken_batchnorm(model: keras.Model, momentum: float = 0.9) -> None:
+    """Lets BatchNorm's statistics follow within tens of steps: momentum 0.999 needs the thousands of a long training.
+
+    Args:
+        model: a classifier. Changed in place.
+        momentum: the largest that is left to a layer.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, momentum)

@@ -28,7 +28,9 @@ def resolve_strategy(strategy: Strategy, images: int, classes: int, pretrained: 
     return "fine-tuning" if images < _MANY * classes else "full"
 
 
-def make_phases(strategy: Strategy, *, stage_count: int, gradual: bool = False) -> tuple[Phase, ...]:
+def make_phases(
+    strategy: Strategy, *, stage_count: int, images: int | None = None, gradual: bool = False
+) -> tuple[Phase, ...]:
     """The phases of a concrete strategy.
 
     The head always comes first and is trained to convergence; what is unfrozen after it trains at a tenth of the rate
@@ -37,6 +39,7 @@ def make_phases(strategy: Strategy, *, stage_count: int, gradual: bool = False) 
     Args:
         strategy: anything but `"auto"`.
         stage_count: stages of the backbone.
+        images: training images; few of them get smaller batches, so that an epoch still has a dozen steps and more.
         gradual: unfreeze from the top down, one stage a phase, instead of all at once (Howard & Ruder 2018).
 
     Returns:
@@ -46,7 +49,13 @@ def make_phases(strategy: Strategy, *, stage_count: int, gradual: bool = False) 
     ['frozen', 'fine-tuning']
     """
     head = Phase(
-        name="frozen", epochs=40, learning_rate=3e-3, schedule="cosine", warmup=0.05, batch_size=64, patience=5
+        name="frozen",
+        epochs=40,
+        learning_rate=3e-3,
+        schedule="cosine",
+        warmup=0.05,
+        batch_size=_batch_size(64, images),
+        patience=5,
     )
     tuning = Phase(
         name="fine-tuning",
@@ -55,7 +64,7 @@ def make_phases(strategy: Strategy, *, stage_count: int, gradual: bool = False) 
         learning_rate=3e-4,
         schedule="cosine",
         warmup=0.1,
-        batch_size=32,
+        batch_size=_batch_size(32, images),
         patience=4,
         monitor="val_accuracy",  # cross-entropy grows with confidence while fine-tuning still gains accuracy
     )
@@ -71,3 +80,10 @@ def make_phases(strategy: Strategy, *, stage_count: int, gradual: bool = False) 
     if strategy == "full":
         return (head, tuning.model_copy(update={"stages": "all", "layer_decay": 0.7}))
     return (head, tuning)
+
+
+def _batch_size(usual: int, images: int | None) -> int:
+    """A power of two: `usual`, or less where fewer than 16 such batches make an epoch."""
+    if images is None:
+        return usual
+    return min(usual, max(4, 2 ** ((images - 1) // 16).bit_length()))

@@ -203,15 +203,3 @@ def settle_batchnorm(model: keras.Model, split: Split, seed: int = 0) -> None:
     model(pixels.astype(np.float32), training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
-
-
-def quicken_batchnorm(model: keras.Model, momentum: float = 0.9) -> None:
-    """Lets BatchNorm's statistics follow within tens of steps: momentum 0.999 needs the thousands of a long training.
-
-    Args:
-        model: a classifier. Changed in place.
-        momentum: the largest that is left to a layer.
-    """
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = min(layer.momentum, momentum)

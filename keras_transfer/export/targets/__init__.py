@@ -39,8 +39,8 @@ def judge(content: bytes, target: str, **options: Any) -> Verdict:
 
     Returns:
         `{"target", "ok", "operators", "mapped", "cpu", "why"}`: how many operators there are, how many of them the
-        target's own hardware or runtime takes, and for each of the others `{"index", "op", "why"}`; `why` is empty where
-        all is fine. A target may add figures of its own.
+        target's own hardware or runtime takes, and for each of the others `{"index", "op", "why"}`; `why` is empty
+        where all is fine. A target may add figures of its own.
 
     Raises:
         InputError: there is no such target, its tool is missing, or this is not a sound LiteRT file.
