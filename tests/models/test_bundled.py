@@ -37,7 +37,7 @@ def test_any_size_from_64_and_no_other_network():
     assert kt.build_classifier("mobilenet_v2", 2, weights="bundled", image_size=(64, 80)).input_shape[1:3] == (64, 80)
     with pytest.raises(kt.InputError, match="63"):
         kt.build_classifier("mobilenet_v2", 2, weights="bundled", image_size=63)
-    with pytest.raises(kt.InputError, match="alpha=1.0"):
+    with pytest.raises(kt.InputError, match=r"alpha=1\.0"):
         kt.build_classifier("mobilenet_v2", 2, weights="bundled", alpha=1.0)
     with pytest.raises(kt.InputError, match="resnet50"):
         kt.build_classifier("resnet50", 2, weights="bundled")
