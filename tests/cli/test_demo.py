@@ -1,0 +1,25 @@
+"""The README's first command."""
+
+import json
+import os
+import subprocess
+import sys
+
+
+def test_demo_runs_offline_from_nothing_to_a_report(tmp_path):
+    out = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_transfer.cli", "demo", "--few-shot", "4", "--out", str(out)],
+        capture_output=True, text=True, timeout=500,
+        env=os.environ | {"KERAS_TRANSFER_CACHE": str(tmp_path / "cache"), "KERAS_HOME": str(tmp_path / "nothing")},
+    )  # fmt: skip
+    # Two in 300 pictures may decide the gate, and processors round otherwise.
+    assert done.returncode == 0 or "points below the Keras model" in done.stderr, done.stderr[-2000:]
+    assert "keras-transfer train PHOTOS/" in done.stdout or done.returncode == 3
+    result = json.loads((out / "result.json").read_text())
+    assert result["images"]["train"] == 16 and result["images"]["test"] > 200
+    assert any("drawn by a program" in warning for warning in result["warnings"])
+    assert any("ImageNet weights are better" in warning for warning in result["warnings"])
+    report = json.loads((out / "report.json").read_text())
+    assert {"majority", "pretrained probe", "random probe", "scratch"} == {row["kind"] for row in report["baselines"]}
+    assert (out / "report.html").stat().st_size < 3e6 and (out / "export" / "model_int8.tflite").is_file()
