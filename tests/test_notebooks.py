@@ -13,7 +13,7 @@ def test_notebook(path, tmp_path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(path, as_version=4)
     pictures = sum(
-        "image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
+        "image/jpeg" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
     )
     assert pictures >= 1  # it is read on the web as well, where nothing runs
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
