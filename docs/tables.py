@@ -1,4 +1,4 @@
-"""Fills the tables of results.md from the benchmarks' CSV files, between `<!-- NAME.csv -->` and `<!-- end -->`.
+"""Fills tables from the benchmarks' CSV files, between `<!-- NAME.csv -->` and `<!-- end -->`.
 
 python docs/tables.py
 """
@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 DOCS = Path(__file__).parent
+PAGES = (DOCS / "results.md", DOCS.parent / "pretraining" / "README.md")
 LEFT_OUT = {"exit", "phases", "kept"}
 
 
@@ -22,5 +23,5 @@ def table(match: re.Match[str]) -> str:
 
 
 if __name__ == "__main__":
-    page = DOCS / "results.md"
-    page.write_text(re.sub(r"<!-- (\w+\.csv) -->.*?<!-- end -->", table, page.read_text(), flags=re.S))
+    for page in PAGES:
+        page.write_text(re.sub(r"<!-- (\w+\.csv) -->.*?<!-- end -->", table, page.read_text(), flags=re.S))
