@@ -6,7 +6,6 @@ What follows `--` goes to `keras-transfer train`.
 """
 
 import argparse
-import csv
 import json
 import resource
 import statistics
@@ -14,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from table import write_rows
 
 
 def main() -> None:
@@ -33,11 +34,7 @@ def main() -> None:
             run = (options.out or Path(temporary)) / f"seed{seed}"
             rows.append(one(options.data, seed, run, more, Path(temporary) / f"cache{seed}" if options.cold else None))
             print({key: value for key, value in rows[-1].items() if key != "phases"}, flush=True)
-    options.csv.parent.mkdir(parents=True, exist_ok=True)
-    with options.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.csv, rows)
     for name in ("keras", "int8", "int8_agreement", "seconds"):
         values = [float(row[name]) for row in rows]
         print(f"{name}: mean {statistics.mean(values):.4f}, from {min(values):.4f} to {max(values):.4f}")

@@ -6,12 +6,13 @@ Builds the backbone with its ImageNet classifier, saves it as .keras, converts i
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from table import write_rows
 
 from keras_transfer.litert import convert
 from keras_transfer.models import build_imagenet_classifier
@@ -43,10 +44,7 @@ def main() -> None:
     # Where the files' sorted order is that of the classes (as in photos1000), the model's own accuracy shows as well.
     right = sum(label == str(index) for index, label in enumerate(expected)) / len(expected)
     rows.append({"file": "model.keras, top-1 by order", "images": len(expected), "agreement": right})
-    with options.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.csv, rows)
     for row in rows:
         print(row)
 

@@ -11,8 +11,6 @@ it see docs/targets.md.
 """
 
 import argparse
-import csv
-import io
 import os
 import shutil
 import subprocess
@@ -23,9 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from table import write_rows
 
 from keras_transfer.export.golden import golden_vectors
-from keras_transfer.files import write_text
 from keras_transfer.litert import open_litert
 
 EMULATOR = "qemu-aarch64-static"
@@ -44,6 +42,7 @@ RUNNER = """
 import sys
 from pathlib import Path
 import numpy as np
+from table import write_rows
 from ai_edge_litert.interpreter import Interpreter
 interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
 interpreter.allocate_tensors()
@@ -132,12 +131,8 @@ def main() -> int:
         found = sorted(path for path in told.photos.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
         pictures = [found[i] for i in np.linspace(0, len(found) - 1, told.count).round().astype(int)]
     rows = [row for file in told.files for row in compare(file, root, pictures, told.count)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
     if told.csv:
-        write_text(told.csv, text.getvalue())
+        write_rows(told.csv, rows)
     counted = [row for row in rows if "int8" in str(row["file"]) and "SME" not in str(row["instructions"])]
     return int(any(row["equal_outputs"] != row["pictures"] for row in counted))
 

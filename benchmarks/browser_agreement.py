@@ -7,7 +7,6 @@ tests/web) three times: as it is, as a PNG of its pixels, and enlarged to a came
 """
 
 import argparse
-import csv
 import json
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from table import write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "web"))
@@ -99,10 +99,7 @@ def main() -> None:
             rows.append(compare("JPEG of 12 megapixels", few, classifier, url))
     for row in rows:
         print(row)
-    with options.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.csv, rows)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ how many still decode (bits flipped inside JPEG data often do), and how many the
 """
 
 import argparse
-import csv
 import random
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from table import write_rows
 
 import keras_transfer as kt
 
@@ -80,10 +81,7 @@ def main() -> None:
         print(rows[-1])
     good = [problem for path, problem in problems.items() if path not in kinds]
     print(f"good files: {len(good)}, named: {sum(bool(p) and 'duplicate' not in p for p in good)}")
-    with options.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.csv, rows)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ Each draw has another split and other training pictures; both ways see the same 
 """
 
 import argparse
-import csv
 import statistics
 from pathlib import Path
 from typing import Any
+
+from table import write_rows
 
 import keras_transfer as kt
 from keras_transfer.data.embedded import is_embedded, load_embedded
@@ -38,11 +39,7 @@ def main() -> None:
             }
             rows.append(row | {"gain": round(row["transfer"] - row["scratch"], 4)})
             print(rows[-1], flush=True)
-    options.csv.parent.mkdir(parents=True, exist_ok=True)
-    with options.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.csv, rows)
     for name in dict.fromkeys(row["data"] for row in rows):
         own = [row for row in rows if row["data"] == name]
         for key in (*WAYS, "gain"):

@@ -6,11 +6,11 @@ For each geometry, a logistic regression on pooled features is cross-validated (
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from table import write_rows
 
 GEOMETRIES = {"squashed": None, "centre square": 1.0, "centre 87.5%": 0.875}
 
@@ -58,10 +58,7 @@ def main() -> None:
         scores = cross_val_score(LogisticRegression(C=0.01, max_iter=500), values, labels, cv=folds)
         rows.append({"geometry": name, "images": len(files), "accuracy": round(float(scores.mean()), 4)})
         print(rows[-1], flush=True)
-    with options.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.csv, rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the same command is run to its end. All figures of `result.json` but the seconds
 """
 
 import argparse
-import csv
 import json
 import os
 import random
@@ -18,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from table import write_rows
 
 
 def main() -> None:
@@ -45,10 +46,7 @@ def main() -> None:
             same = figures(target) == expected
             rows.append({"kill": number, "after_seconds": round(moment, 1), "reached": reached, "same_figures": same})
             print(rows[-1], flush=True)
-    with options.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.csv, rows)
     sys.exit(not all(row["same_figures"] for row in rows))
 
 

@@ -12,13 +12,14 @@ the photograph alone, which MediaPipe squashes to the model's size. Classes are 
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from table import write_rows
 
 GIVEN = ("pixels of decode_image", "photograph, region of interest", "photograph alone")
 
@@ -119,10 +120,7 @@ def main() -> None:
     for row in rows:
         print(row)
     if options.csv:
-        with options.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(options.csv, rows)
 
 
 if __name__ == "__main__":

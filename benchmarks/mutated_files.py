@@ -9,7 +9,6 @@ no more); and how many ended in anything else, of which there must be none.
 """
 
 import argparse
-import csv
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from table import write_rows
 
 from keras_transfer.cli.check import judge_file
 from keras_transfer.errors import InputError
@@ -163,10 +163,7 @@ def main() -> None:
     rows.append({"damage": "all", **{key: sum(row[key] for row in rows) for key in rows[0] if key != "damage"}})
     for row in rows:
         print(row)
-    with options.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.csv, rows)
 
 
 if __name__ == "__main__":

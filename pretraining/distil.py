@@ -158,7 +158,7 @@ def save(student: keras.Model, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("views", type=Path, nargs="+", help="folders that views.py or formula.py wrote")
+    parser.add_argument("views", type=Path, nargs="+", help="folders that views.py wrote")
     parser.add_argument("--take", type=int, nargs="*", help="so many views of each folder instead of all")
     parser.add_argument("--teacher", type=Path, help="MobileNetV2 1.0 ImageNet weights with top")
     parser.add_argument("--labels", action="store_true", help="learn the formulas' classes, without a teacher")

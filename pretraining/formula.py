@@ -134,29 +134,3 @@ def draw_formula_pictures(count: int, seed: int, classes: int = 200) -> tuple[np
     """`count` pictures `uint8 [count, 160, 160, 3]` and their classes `int32 [count]`, in turn."""
     labels = np.arange(count, dtype=np.int32) % classes
     return np.stack([draw_formula_picture(int(label), i // classes, seed) for i, label in enumerate(labels)]), labels
-
-
-def main() -> None:
-    """Writes labelled views, for training without a teacher."""
-    import argparse
-    from pathlib import Path
-
-    from views import STUDENT, random_view
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=8000)
-    parser.add_argument("--views", type=int, default=8, help="of each picture")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    pictures, labels = draw_formula_pictures(options.pictures, options.seed)
-    views = np.empty((len(pictures) * options.views, STUDENT, STUDENT, 3), np.uint8)
-    for i in range(len(views)):
-        views[i] = random_view(pictures[i // options.views], np.random.default_rng((options.seed, i, 2)))[1]
-    options.out.mkdir(parents=True, exist_ok=True)
-    np.save(options.out / "views.npy", views)
-    np.save(options.out / "labels.npy", np.repeat(labels, options.views))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from formula import draw_formula_pictures
 from PIL import Image
 
 STUDENT, TEACHER = 96, 160  # sides in pixels
@@ -89,41 +90,57 @@ def teacher_file(weights: Path) -> bytes:
     return convert(keras.Model(model.input, pooled), ["float32"])["float32"]
 
 
+def write_labelled(pictures: np.ndarray, labels: np.ndarray, count: int, seed: int, out: Path) -> None:
+    """Views with the class of their picture, for training without a teacher."""
+    chosen = np.arange(count) * len(pictures) // count
+    views = [random_view(pictures[i], np.random.default_rng((seed, n)))[1] for n, i in enumerate(chosen)]
+    np.save(out / "views.npy", np.rint(views).astype(np.uint8))
+    np.save(out / "labels.npy", labels[chosen])
+
+
+def write_answered(
+    pictures: list[np.ndarray], teacher_weights: Path, count: int, seed: int, mix: float, out: Path
+) -> None:
+    """Views with the teacher's features of them."""
+    from keras_transfer.litert import open_litert
+    from keras_transfer.progress import track
+
+    teacher = open_litert(teacher_file(teacher_weights))
+    small = np.lib.format.open_memmap(out / "views.npy", "w+", np.uint8, (count, STUDENT, STUDENT, 3))
+    features = np.lib.format.open_memmap(out / "features.npy", "w+", np.float16, (count, 1280))
+
+    def large() -> Iterator[np.ndarray]:
+        for i, (big, little) in enumerate(make_views(pictures, count, seed, mix)):
+            small[i] = little
+            yield big
+
+    for i, (row,) in enumerate(track(teacher.map(large()), "Views", count)):
+        features[i] = row
+    small.flush()
+    features.flush()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="*", help="folders of photographs")
     parser.add_argument("--formula", type=int, default=0, help="formula-made pictures to draw beside them")
-    parser.add_argument("--teacher", type=Path, required=True, help="MobileNetV2 1.0 ImageNet weights without top")
+    parser.add_argument("--teacher", type=Path, help="MobileNetV2 1.0 ImageNet weights without top; else labels")
     parser.add_argument("--count", type=int, default=150_000)
-    parser.add_argument("--mix", type=float, default=0.5)
+    parser.add_argument("--mix", type=float, default=0.5, help="share of views that are two blended")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-
-    from keras_transfer.litert import open_litert
-    from keras_transfer.progress import track
+    if options.teacher is None and (options.folders or not options.formula):
+        parser.error("only --formula pictures have labels: photographs need --teacher")
 
     pictures = read_photographs(options.folders)
-    if options.formula:
-        from formula import draw_formula_pictures
-
-        pictures += list(draw_formula_pictures(options.formula, options.seed)[0])
-    print(f"{len(pictures)} pictures")
-    teacher = open_litert(teacher_file(options.teacher))
+    drawn, labels = draw_formula_pictures(options.formula, options.seed) if options.formula else ([], None)
     options.out.mkdir(parents=True, exist_ok=True)
-    small = np.lib.format.open_memmap(options.out / "views.npy", "w+", np.uint8, (options.count, STUDENT, STUDENT, 3))
-    features = np.lib.format.open_memmap(options.out / "features.npy", "w+", np.float16, (options.count, 1280))
-    views = make_views(pictures, options.count, options.seed, options.mix)
-
-    def large() -> Iterator[np.ndarray]:
-        for i, (big, little) in enumerate(views):
-            small[i] = little
-            yield big
-
-    for i, (row,) in enumerate(track(teacher.map(large()), "Views", options.count)):
-        features[i] = row
-    small.flush()
-    features.flush()
+    if labels is not None and options.teacher is None:
+        write_labelled(drawn, labels, options.count, options.seed, options.out)
+    else:
+        everything = [*pictures, *drawn]
+        write_answered(everything, options.teacher, options.count, options.seed, options.mix, options.out)
 
 
 if __name__ == "__main__":

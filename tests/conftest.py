@@ -1,7 +1,10 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -28,6 +31,18 @@ def shared_data() -> Path:
 def shared_weights() -> Path:
     """The folder of ImageNet weights."""
     return _shared("weights")
+
+
+@pytest.fixture(scope="session")
+def import_benchmark() -> Callable[[str], ModuleType]:
+    """Imports a script of `benchmarks/` as they import one another: by its name."""
+
+    def load(name: str) -> ModuleType:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
+            return import_module(name)
+
+    return load
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
 from keras_transfer.progress import track
 
-# Below this many images the LiteRT conversion (some seconds) costs more than it saves: see benchmarks/engines.py.
+# Below this many images the LiteRT conversion (some seconds) costs more than it saves.
 SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3

@@ -1,7 +1,6 @@
 """`check` on sound, foreign and damaged files: verdicts, exit codes, and never more than one sentence."""
 
 import hashlib
-import importlib.util
 import json
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from keras_transfer.cli.check import _reasons, judge_file
 from keras_transfer.errors import InputError
 from keras_transfer.export.targets import TARGETS, judge
 
-ROOT = Path(__file__).resolve().parents[2]
 LIGHT = ["android", "edgetpu", "web"]  # that run no compiler
 
 
@@ -26,13 +24,9 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def benchmark() -> Any:
+def benchmark(import_benchmark: Any) -> Any:
     """`benchmarks/mutated_files.py` as a module."""
-    spec = importlib.util.spec_from_file_location("mutated_files", ROOT / "benchmarks" / "mutated_files.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return import_benchmark("mutated_files")
 
 
 @pytest.fixture(scope="module")

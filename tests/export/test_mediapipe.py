@@ -7,7 +7,6 @@ MediaPipe is incompatible with the `compress` extra, so it may live in an enviro
 import importlib.util
 import os
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -17,16 +16,10 @@ from PIL import Image
 from keras_transfer.data.decode import CROP, _window
 from keras_transfer.litert import convert, write_labels
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
-def agreement() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("agreement", ROOT / "benchmarks" / "mediapipe_agreement.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def agreement(import_benchmark) -> ModuleType:
+    return import_benchmark("mediapipe_agreement")
 
 
 @pytest.fixture(scope="module")
