@@ -57,7 +57,7 @@ def remoteness(rows: Any, neighbours: int = 5) -> Array:
         Distances, `float [n]` in 0..2.
 
     >>> import numpy as np
-    >>> remoteness(np.array([[1.0, 0], [1, 0.1], [1, 0.05], [0, 1]]), 2).argmax()
+    >>> int(remoteness(np.array([[1.0, 0], [1, 0.1], [1, 0.05], [0, 1]]), 2).argmax())
     3
     """
     from sklearn.neighbors import NearestNeighbors

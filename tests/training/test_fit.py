@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from small_task import small_classifier
 
 import keras_transfer as kt
 from keras_transfer.errors import InputError
@@ -84,8 +85,6 @@ def test_a_phase_that_does_not_help_is_rolled_back(model, data):
 
 
 def test_the_same_seed_gives_the_same_weights(data):
-    from conftest import small_classifier
-
     runs = []
     for _ in range(2):
         model = small_classifier()
@@ -133,8 +132,6 @@ def test_a_loss_that_is_not_a_number_is_one_sentence(model, data):
 
 
 def test_data_of_other_classes_is_refused(data):
-    from conftest import small_classifier
-
     with pytest.raises(InputError, match="5 outputs but the data 3 classes"):
         kt.fit(small_classifier(5), data)
 
@@ -172,7 +169,6 @@ PROGRAM = """
     from pathlib import Path
     import numpy as np
     import keras_transfer as kt
-    from conftest import small_classifier, textures
     from test_fit import HEAD, TOP
     images, labels = textures(30)
     data = kt.load_images(images, labels=labels, val=0.2, test=0.2)

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from conftest import small_classifier
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_task import small_classifier
 
 import keras_transfer as kt
 from keras_transfer.errors import InputError
