@@ -38,7 +38,7 @@ class Embedded(NamedTuple):
 
 
 EMBEDDED = {
-    "digits": Embedded(digits, "digits are real scans of 8x8 pixels; random features do well on them already."),
+    "digits": Embedded(digits, "digits are real scans of 8x8 pixels: what was learned from photographs helps little there."),
     "pizza": Embedded(draw_pizzas, "The pizzas are drawn by a program: they show how it works, not how good it is."),
 }
 
