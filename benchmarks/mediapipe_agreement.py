@@ -19,8 +19,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from table import write_rows
-
 GIVEN = ("pixels of decode_image", "photograph, region of interest", "photograph alone")
 
 
@@ -120,6 +118,8 @@ def main() -> None:
     for row in rows:
         print(row)
     if options.csv:
+        from table import write_rows  # not at the top: MediaPipe's environment has no keras_transfer
+
         write_rows(options.csv, rows)
 
 

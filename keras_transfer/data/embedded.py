@@ -38,7 +38,7 @@ class Embedded(NamedTuple):
 
 
 EMBEDDED = {
-    "digits": Embedded(digits, "digits are real scans of 8x8 pixels: what was learned from photographs helps little there."),
+    "digits": Embedded(digits, "digits are real scans of 8x8 pixels: photographs teach little that helps there."),
     "pizza": Embedded(draw_pizzas, "The pizzas are drawn by a program: they show how it works, not how good it is."),
 }
 

@@ -68,7 +68,7 @@ def verdict(
     if probe and probe["difference"]["high"] < 0:
         remarks.append(
             "Logistic regression on the frozen pretrained features is better by "
-            f"{-100 * probe['difference']['value']:.1f} points: augmentation, or what was trained beyond the head, did harm."
+            f"{-100 * probe['difference']['value']:.1f} points: augmentation or fine-tuning did harm."
         )
     other = [row for row in baselines if row["kind"] == "backbone" and row["accuracy"] is not None]
     best = max(other, key=lambda row: row["accuracy"]["value"], default=None)
