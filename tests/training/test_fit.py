@@ -169,6 +169,7 @@ PROGRAM = """
     from pathlib import Path
     import numpy as np
     import keras_transfer as kt
+    from small_task import small_classifier, textures
     from test_fit import HEAD, TOP
     images, labels = textures(30)
     data = kt.load_images(images, labels=labels, val=0.2, test=0.2)
