@@ -2,7 +2,7 @@
 
 from keras_transfer.training.callbacks import ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.features import compute_features
-from keras_transfer.training.fit import History, fit, sweep_phases
+from keras_transfer.training.fit import History, fit, pixel_samples, sweep_phases
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.optimizers import (
     CyclicalLearningRate,
@@ -23,5 +23,6 @@ __all__ = [
     "layerwise_optimizer",
     "learning_rate_schedule",
     "make_optimizer",
+    "pixel_samples",
     "sweep_phases",
 ]

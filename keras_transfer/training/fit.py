@@ -205,19 +205,42 @@ def _prepared(
             val = keep(compute_features(model, cached, data.val))
             mixed = np.asarray(train["labels"]) if "labels" in train else targets
         if any(tensor is model.input for tensor in tensors):
-            train_pixels, val_pixels = (keep(cached_pixels(split, _size(model))) for split in (data.train, data.val))
+            pixels = opened.enter_context(pixel_samples(model, data, augmenter, class_weights))
         samples = []
         for tensor in tensors:
             if tensor is model.input:
-                pair = (
-                    Samples(train_pixels, "pixels", targets, weights=weights, transform=augmenter or None),
-                    Samples(val_pixels, "pixels", val_targets),
-                )
+                pair = pixels
             else:
                 name = f"tensor{_find(tensor, cached)}"
                 pair = (Samples(train, name, mixed, views, weights), Samples(val, name, val_targets))
             samples.append((tensor, *pair))
         yield samples
+
+
+@contextmanager
+def pixel_samples(
+    model: Any, data: ImageData, augmenter: Augmenter, class_weights: bool = True
+) -> Iterator[tuple[Samples, Samples]]:
+    """The pixels of training and validation images, decoded once; training ones are augmented anew in every epoch.
+
+    Args:
+        model: whose input size and kind of output decide; `tf_keras` models do too.
+        data: from `load_images`.
+        augmenter: from `build_augmenter`.
+        class_weights: weigh classes inversely to their frequency where they are uneven.
+
+    Yields:
+        Training and validation samples, open until the context ends.
+    """
+    weights = _sample_weights(data) if class_weights else None
+    with ExitStack() as opened:
+        train, val = (cached_pixels(split, _size(model)) for split in (data.train, data.val))
+        for arrays in (train, val):
+            opened.callback(arrays.close)
+        yield (
+            Samples(train, "pixels", _targets(model, data.train), weights=weights, transform=augmenter or None),
+            Samples(val, "pixels", _targets(model, data.val)),
+        )
 
 
 def _find(tensor: Any, tensors: Sequence[Any]) -> int:

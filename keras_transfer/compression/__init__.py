@@ -1,0 +1,1 @@
+"""Smaller and faster classifiers: pruning, clustering, quantization-aware training, distillation."""

@@ -1,0 +1,116 @@
+"""The short training in which a compressed model regains its accuracy."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.data import ImageData, build_augmenter
+from keras_transfer.errors import InputError
+from keras_transfer.progress import track
+from keras_transfer.training import pixel_samples
+from keras_transfer.training.feed import as_dataset
+
+_EVALUATION_BATCH = 64
+_FIGURES = ("loss", "val_loss", "val_accuracy")
+
+
+def retrain(
+    model: Any,
+    data: ImageData,
+    *,
+    epochs: int,
+    learning_rate: float,
+    batch_size: int = 32,
+    warmup: float = 0.1,
+    augmentation: str | dict[str, Any] = "auto",
+    seed: int = 0,
+    settled: int = 0,
+    callbacks: Sequence[Any] = (),
+    loss: Any = None,
+    label: str = "Retraining",
+) -> list[dict[str, float]]:
+    """Trains what is trainable in `model` by an ordinary `fit`, and leaves it with the weights of its best epoch.
+
+    The same call serves Keras 3 models and `tf_keras` ones, which is where tensorflow-model-optimization works.
+    Rates climb over `warmup` and fall by a cosine to zero (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983).
+
+    Args:
+        model: a classifier on pixels `[batch, H, W, 3]` in 0..255 that gives probabilities; `keras.Model` or
+            `tf_keras.Model`, or something with the same `compile` and `fit` (a `keras.distillation.Distiller`).
+        data: from `load_images`; training images train, validation images choose the epoch, test images are not read.
+        epochs: passes over the training images.
+        learning_rate: Adam's highest.
+        batch_size: images a step.
+        warmup: share of the steps over which the rate climbs.
+        augmentation: see `build_augmenter`.
+        seed: of orders and augmentation.
+        settled: epochs at the start that cannot be the best: sparsity is still growing in them, say.
+        callbacks: the technique's own.
+        loss: for `compile`, in place of the cross-entropy of the model's kind of output. A `Distiller` is compiled by
+            its caller instead, and only its student is changed.
+        label: what the progress bar says.
+
+    Returns:
+        One row an epoch: `epoch`, `loss`, `val_accuracy`, `val_loss`.
+
+    Raises:
+        InputError: the loss is not a number.
+    """
+    augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
+    rows: list[dict[str, float]] = []
+    best = None
+    network = model.student if _is_distiller(model) else model
+    with pixel_samples(network, data, augmenter) as (train, val):
+        steps = train.steps(batch_size)
+        if network is model:
+            _compile(model, loss or _loss_name(model, data), learning_rate, warmup, steps * epochs)
+        held_out = as_dataset(lambda: val.in_order(_EVALUATION_BATCH), val, val.steps(_EVALUATION_BATCH))
+        for epoch in track(range(epochs), label):
+            # One fit an epoch: each starts its own order of images, and between two of them the best weights are kept.
+            figures = model.fit(
+                as_dataset(partial(train.epochs, batch_size, seed, epoch), train),
+                validation_data=held_out,
+                steps_per_epoch=steps,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                callbacks=list(callbacks),
+                shuffle=False,  # the batches come in an order of their own
+                verbose=0,
+            ).history
+            row = {"epoch": epoch + 1, **{name: float(figures[name][-1]) for name in _FIGURES if name in figures}}
+            if not np.isfinite(row["loss"]):
+                raise InputError(f"The loss is {row['loss']} in epoch {epoch + 1}: lower learning_rate={learning_rate:g}.")
+            rows.append(row)
+            score = row["val_accuracy"], -row.get("val_loss", 0.0)
+            if epoch >= min(settled, epochs - 1) and (best is None or score > best[0]):
+                best = score, network.get_weights()
+    assert best is not None
+    network.set_weights(best[1])
+    return rows
+
+
+def _is_distiller(model: Any) -> bool:
+    return isinstance(model, keras.distillation.Distiller)
+
+
+def _loss_name(model: Any, data: ImageData) -> str:
+    return "binary_crossentropy" if data.multi_label or model.output_shape[-1] == 1 else "categorical_crossentropy"
+
+
+def _compile(model: Any, loss: Any, learning_rate: float, warmup: float, steps: int) -> None:
+    library = keras
+    if not isinstance(model, keras.Model):
+        import tf_keras as library
+    rate = library.optimizers.schedules.CosineDecay(
+        learning_rate / 25 if warmup else learning_rate,
+        max(1, steps - int(warmup * steps)),
+        warmup_target=learning_rate if warmup else None,
+        warmup_steps=int(warmup * steps),
+    )
+    kind = library.metrics.BinaryAccuracy if loss == "binary_crossentropy" else library.metrics.CategoricalAccuracy
+    model.compile(
+        library.optimizers.Adam(rate), loss=loss, metrics=[kind(name="accuracy")], weighted_metrics=[], jit_compile=False
+    )
