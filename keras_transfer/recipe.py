@@ -51,8 +51,22 @@ class Phase(_Strict):
         return self.stages is None and self.layers is None and self.from_layer is None
 
 
+class Compression(_Strict):
+    """What `compress` is told to make of a finished run; the steps that are told happen in this order."""
+
+    distill: bool = False  # into a student: the backbone, alpha, weights and image size of the recipe
+    multiply_adds: Annotated[float, Field(gt=0, lt=1)] | None = None  # share left after removing channels
+    sparsity: Annotated[float, Field(gt=0, lt=1)] | None = None
+    pattern: str | None = None  # of the zeros: "2:4", or a block such as "1x4"
+    clusters: Annotated[int, Field(ge=2, le=256)] | None = None
+    qat: bool = False
+    qat_stages: _Count | None = None
+    per_tensor: bool = False
+    epochs: _Count | None = None  # of each step, in place of its own number
+
+
 class Recipe(_Strict):
-    """Everything a `train` run is told. None means: chosen by the run, which writes its choice to `RUN/recipe.yaml`."""
+    """Everything a run is told. None means: chosen by the run, which writes its choice to `RUN/recipe.yaml`."""
 
     data: str
     group_by: str | None = None
@@ -85,6 +99,9 @@ class Recipe(_Strict):
 
     baselines: Literal["auto", "none", "scratch"] = "auto"
     compare_backbones: tuple[str, ...] = ()
+
+    base: str | None = None  # the run directory that `compress` begins with
+    compression: Compression | None = None
 
 
 def make_recipe(base: str | Path | None = None, **told: Any) -> Recipe:
@@ -126,7 +143,7 @@ def make_recipe(base: str | Path | None = None, **told: Any) -> Recipe:
         if first["type"] == "extra_forbidden":
             from difflib import get_close_matches
 
-            near = get_close_matches(str(first["loc"][-1]), [*Recipe.model_fields, *Phase.model_fields], 1)
+            near = get_close_matches(str(first["loc"][-1]), [*Recipe.model_fields, *Phase.model_fields, *Compression.model_fields], 1)
             hint = f" Did you mean `{near[0]}`?" if near else ""
             raise InputError(f"`{place}` in {source} is not a field of a recipe.{hint}") from error
         if first["type"] == "missing":

@@ -1,7 +1,9 @@
 """The short training in which a compressed model regains its accuracy."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import keras
@@ -14,7 +16,7 @@ from keras_transfer.training import pixel_samples
 from keras_transfer.training.feed import as_dataset
 
 _EVALUATION_BATCH = 64
-_FIGURES = ("loss", "val_loss", "val_accuracy")
+_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 def retrain(
@@ -31,7 +33,8 @@ def retrain(
     callbacks: Sequence[Any] = (),
     loss: Any = None,
     label: str = "Retraining",
-) -> list[dict[str, float]]:
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
     """Trains what is trainable in `model` by an ordinary `fit`, and leaves it with the weights of its best epoch.
 
     The same call serves Keras 3 models and `tf_keras` ones, which is where tensorflow-model-optimization works.
@@ -52,15 +55,17 @@ def retrain(
         loss: for `compile`, in place of the cross-entropy of the model's kind of output. A `Distiller` is compiled by
             its caller instead, and only its student is changed.
         label: what the progress bar says.
+        on_epoch: called with each epoch's row.
 
     Returns:
-        One row an epoch: `epoch`, `loss`, `val_accuracy`, `val_loss`.
+        One row an epoch: `epoch`, `seconds`, `loss`, `accuracy`, `val_loss`, `val_accuracy`; a figure that the model
+        does not give is missing.
 
     Raises:
         InputError: the loss is not a number.
     """
     augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
-    rows: list[dict[str, float]] = []
+    rows: list[dict[str, Any]] = []
     best = None
     network = model.student if _is_distiller(model) else model
     with pixel_samples(network, data, augmenter) as (train, val):
@@ -70,6 +75,7 @@ def retrain(
         held_out = as_dataset(lambda: val.in_order(_EVALUATION_BATCH), val, val.steps(_EVALUATION_BATCH))
         for epoch in track(range(epochs), label):
             # One fit an epoch: each starts its own order of images, and between two of them the best weights are kept.
+            started = time.perf_counter()
             figures = model.fit(
                 as_dataset(partial(train.epochs, batch_size, seed, epoch), train),
                 validation_data=held_out,
@@ -80,10 +86,15 @@ def retrain(
                 shuffle=False,  # the batches come in an order of their own
                 verbose=0,
             ).history
-            row = {"epoch": epoch + 1, **{name: float(figures[name][-1]) for name in _FIGURES if name in figures}}
+            row: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 3)}
+            row |= {name: float(figures[name][-1]) for name in _FIGURES if name in figures}
             if not np.isfinite(row["loss"]):
-                raise InputError(f"The loss is {row['loss']} in epoch {epoch + 1}: lower learning_rate={learning_rate:g}.")
+                raise InputError(
+                    f"The loss is {row['loss']} in epoch {epoch + 1}: lower learning_rate={learning_rate:g}."
+                )
             rows.append(row)
+            if on_epoch is not None:
+                on_epoch(row)
             score = row["val_accuracy"], -row.get("val_loss", 0.0)
             if epoch >= min(settled, epochs - 1) and (best is None or score > best[0]):
                 best = score, network.get_weights()
@@ -101,9 +112,9 @@ def _loss_name(model: Any, data: ImageData) -> str:
 
 
 def _compile(model: Any, loss: Any, learning_rate: float, warmup: float, steps: int) -> None:
-    library = keras
+    library: Any = keras
     if not isinstance(model, keras.Model):
-        import tf_keras as library
+        library = import_module("tf_keras")
     rate = library.optimizers.schedules.CosineDecay(
         learning_rate / 25 if warmup else learning_rate,
         max(1, steps - int(warmup * steps)),
@@ -111,6 +122,5 @@ def _compile(model: Any, loss: Any, learning_rate: float, warmup: float, steps: 
         warmup_steps=int(warmup * steps),
     )
     kind = library.metrics.BinaryAccuracy if loss == "binary_crossentropy" else library.metrics.CategoricalAccuracy
-    model.compile(
-        library.optimizers.Adam(rate), loss=loss, metrics=[kind(name="accuracy")], weighted_metrics=[], jit_compile=False
-    )
+    metrics = [kind(name="accuracy")]
+    model.compile(library.optimizers.Adam(rate), loss=loss, metrics=metrics, weighted_metrics=[], jit_compile=False)

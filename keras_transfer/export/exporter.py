@@ -54,6 +54,7 @@ def export(
     per_tensor_dense: bool | None = None,
     calibration_images: int = CALIBRATION_IMAGES,
     keras_probabilities: np.ndarray | None = None,
+    converted: Mapping[str, bytes] | None = None,
     name: str = "model",
     seed: int = 0,
 ) -> list[Artifact]:
@@ -80,6 +81,7 @@ def export(
         per_tensor_dense: see `keras_transfer.convert`; None does what `targets` want.
         calibration_images: how many images calibrate.
         keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already.
+        converted: format -> a LiteRT file of this model that is there already (of quantization-aware training, say).
         name: start of the files' names.
         seed: of the choice of calibration images.
 
@@ -102,17 +104,18 @@ def export(
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
     say(f"Converting to {', '.join(formats)}")
-    plain = {}
-    if set(formats) != {ONNX}:
-        plain = convert(
+    plain = dict(converted or {})
+    wanted = [kind for kind in formats if kind not in (ONNX, *plain)]
+    if wanted:
+        plain |= convert(
             shown,
-            [kind for kind in formats if kind != ONNX],
+            wanted,
             calibration=images,
             input_dtype=input_dtype,
             per_tensor_dense=per_tensor_dense,
             calibration_images=calibration_images,
         )
-    elif targets:
+    if targets and set(formats) == {ONNX}:
         say("Targets take LiteRT files; with onnx alone none is judged.")
     contents: dict[str, tuple[str, bytes]] = {}  # file -> its format and content
     for kind in formats:

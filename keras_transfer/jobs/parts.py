@@ -1,13 +1,17 @@
 """What several jobs do alike."""
 
 import csv
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import InputError
+from keras_transfer.files import write_text
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
+
+_COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy")
 
 
 def load_data(recipe: Recipe, run: Path | None = None) -> Any:
@@ -90,6 +94,35 @@ def frozen_features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> list[An
     if random:
         settle_batchnorm(model, data.train, recipe.seed)
     return pooled_features(model, splits, every_stage=random)
+
+
+def write_history(run: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes `RUN/history.csv`, one row an epoch."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(run / "history.csv", text.getvalue())
+
+
+def epoch_recorder(run: Path) -> Callable[[str, dict[str, Any]], None]:
+    """Returns a function that is called with a phase's name and an epoch's figures: one more row of `RUN/history.csv`.
+
+    Rows of an earlier process stay; an epoch done again takes the place of the old one.
+    """
+    rows: dict[tuple[str, str], dict[str, Any]] = {
+        (row["phase"], row["epoch"]): dict(row) for row in read_history(run / "history.csv")
+    }
+
+    def record(phase: str, row: dict[str, Any]) -> None:
+        rows[phase, str(row["epoch"])] = {"phase": phase, **row}
+        write_history(run, list(rows.values()))
+        say(
+            f"{phase} {row['epoch']:>3}  loss {row['loss']:.3f}  accuracy {row.get('accuracy', float('nan')):.3f}  "
+            f"val loss {row['val_loss']:.3f}  val accuracy {row['val_accuracy']:.3f}  {row['seconds']:.1f} s"
+        )
+
+    return record
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

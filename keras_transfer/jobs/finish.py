@@ -1,0 +1,157 @@
+"""How every run ends: scored on the test split once, exported, proved, written down, reported."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.errors import GateError, InputError
+from keras_transfer.files import replacing, write_json, write_text
+from keras_transfer.jobs.parts import export_files
+from keras_transfer.progress import say
+from keras_transfer.recipe import Recipe
+
+
+class Clock:
+    """Seconds of each part of a job, over all the processes that worked on it."""
+
+    def __init__(self, run: Path) -> None:
+        self._file = run / "checkpoints" / "clock.json"
+        try:
+            self.parts: dict[str, float] = json.loads(self._file.read_text())
+        except (OSError, ValueError):
+            self.parts = {}
+
+    def total(self) -> float:
+        """Seconds of all parts."""
+        return sum(self.parts.values())
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Adds the time inside to the part called `name`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.parts[name] = round(self.parts.get(name, 0.0) + time.perf_counter() - started, 2)
+            write_json(self._file, self.parts)
+
+
+def save_model(run: Path, model: Any, class_names: Sequence[str]) -> None:
+    """Writes `RUN/model.keras` and `RUN/labels.txt`."""
+    write_text(run / "labels.txt", "".join(f"{name}\n" for name in class_names))
+    with replacing(run / "model.keras") as temporary:
+        model.save(temporary)
+
+
+def phase_entry(name: str, rows: Sequence[Mapping[str, Any]], val_accuracy: float) -> dict[str, Any]:
+    """What `result.json` says of a phase."""
+    seconds = sum(row["seconds"] for row in rows)
+    return {"name": name, "epochs": len(rows), "seconds": round(seconds, 1), "val_accuracy": val_accuracy}
+
+
+def finish(
+    run: Path,
+    recipe: Recipe,
+    data: Any,
+    model: Any,
+    clock: Clock,
+    facts: Mapping[str, Any],
+    *,
+    notes: Sequence[str] = (),
+    steps: Any = None,
+    **export_options: Any,
+) -> dict[str, Any]:
+    """Scores a trained model on the test split, exports and proves its files, writes `result.json` and the report.
+
+    Args:
+        run: the open run directory.
+        recipe: its recipe, complete.
+        data: its photographs.
+        model: what was trained.
+        clock: the job's.
+        facts: what the job itself says of the run: `strategy`, `kept`, `views`, `phases`...
+        notes: warnings beside those of the data.
+        steps: `(test, probabilities) -> (entries, gate sentence or None)` of what a compression did, step by step.
+        **export_options: for `export`.
+
+    Returns:
+        What stands in `RUN/result.json`.
+
+    Raises:
+        InputError: there are no test photographs.
+        GateError: all is written, but a file or a step fell below its tolerance.
+    """
+    if len(data.test) == 0:
+        raise InputError(
+            f"{recipe.data} has no test photographs, so nothing can be proved: give it a test/ folder or test=0.15."
+        )
+
+    from keras_transfer.data.stored import StoredSplit
+    from keras_transfer.evaluation import metrics, predict_pixels
+    from keras_transfer.export import ExportGateError
+    from keras_transfer.jobs.report import write_report
+
+    size = tuple(model.input_shape[1:3])
+    problems, more = [], {}
+    with clock.part("evaluation"):
+        test = StoredSplit(data.test, size)
+        probabilities = predict_pixels(model, test)
+        scores = metrics(test.labels, probabilities, data.class_names)
+        if steps is not None:
+            more["steps"], problem = steps(test, probabilities)
+            problems += [problem] if problem else []
+    with clock.part("export"):
+        try:
+            out = run / "export"
+            options = {"keras_probabilities": probabilities, **export_options}
+            artifacts = export_files(model, recipe, data, test, out, **options)
+        except ExportGateError as error:
+            problems.append(str(error))
+            artifacts = error.artifacts
+    result = {
+        "backbone": recipe.backbone,
+        "alpha": recipe.alpha,
+        "weights": recipe.weights,
+        "image_size": list(size),
+        "classes": data.class_names,
+        **facts,
+        "images": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        "seconds": round(clock.total(), 1),
+        "parts": clock.parts,
+        "test": scores,
+        **more,
+        "artifacts": artifacts,
+        "gate": " ".join(problems) or None,
+        "warnings": [*data.warnings, *notes],
+    }
+    write_json(run / "result.json", result)
+    try:
+        write_report(run, recipe, data, model, test, probabilities, result)
+    except InputError as error:  # the run is done and stands; a photograph that vanished does not undo it
+        say(f"Note: no report ({error}) `keras-transfer report {run}` tries again.")
+    test.close()
+    if problems:
+        raise GateError(" ".join(problems))
+    return result
+
+
+def finished(run: Path) -> dict[str, Any] | None:
+    """What stands in `RUN/result.json` if the run has ended, said aloud; None if it is still to be done.
+
+    Raises:
+        GateError: it has ended with a gate that failed.
+    """
+    from keras_transfer.run import read_result
+
+    result = read_result(run)
+    if result is None:
+        return None
+    say(f"{run} is finished already: choose another --out to start anew.")
+    if not (run / "report.html").is_file():
+        say(f"It has no report: `keras-transfer report {run}` writes it.")
+    if result.get("gate"):
+        raise GateError(result["gate"])
+    return result
