@@ -1,0 +1,66 @@
+"""tensorflow-model-optimization, imported here alone, late, and without what it leaves in the environment."""
+
+import os
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from keras_transfer.errors import require
+
+_VARIABLE = "TF_USE_LEGACY_KERAS"
+
+
+def load_tfmot() -> ModuleType:
+    """Imports `tensorflow_model_optimization`, which works on `tf_keras` models alone.
+
+    Its import sets `TF_USE_LEGACY_KERAS`, which would turn `tf.keras` into Keras 2 in every child process; the variable
+    is put back as it was.
+
+    Returns:
+        The module.
+
+    Raises:
+        InputError: it, or `tf_keras`, is not installed.
+    """
+    for module in ("tf_keras", "tensorflow_model_optimization"):
+        require(module, "compress", "Pruning, clustering and quantization-aware training")
+    import tensorflow as tf
+
+    _ = tf.keras.version  # tf.keras is resolved on its first use: that must come before the variable is set
+    before = os.environ.get(_VARIABLE)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tfmot 0.8.1's own, about distutils and invalid escapes
+            import tensorflow_model_optimization as tfmot
+    finally:
+        os.environ.pop(_VARIABLE, None)
+        if before is not None:
+            os.environ[_VARIABLE] = before
+    return tfmot
+
+
+def annotate(twin: Any, wrap: Callable[[Any], Any]) -> Any:
+    """A clone of a `tf_keras` model in which `wrap` has replaced layers, with the weights and frozen layers as before.
+
+    Args:
+        twin: a flat functional or Sequential `tf_keras.Model`.
+        wrap: takes a fresh copy of a layer and gives it back, or tfmot's wrapper around it.
+
+    Returns:
+        The clone; a wrapper is named after its layer, with tfmot's prefix.
+    """
+    import tf_keras
+
+    inner: dict[str, Any] = {}
+
+    def clone(layer: Any) -> Any:
+        copy = layer.__class__.from_config(layer.get_config())
+        inner[layer.name] = copy
+        return copy if isinstance(layer, tf_keras.layers.InputLayer) else wrap(copy)
+
+    annotated = tf_keras.models.clone_model(twin, clone_function=clone)
+    for layer in twin.layers:
+        inner[layer.name].set_weights(layer.get_weights())
+        inner[layer.name].trainable = layer.trainable
+    return annotated
