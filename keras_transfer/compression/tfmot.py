@@ -2,9 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 from keras_transfer.errors import require
 
@@ -38,29 +36,3 @@ def load_tfmot() -> ModuleType:
         if before is not None:
             os.environ[_VARIABLE] = before
     return tfmot
-
-
-def annotate(twin: Any, wrap: Callable[[Any], Any]) -> Any:
-    """A clone of a `tf_keras` model in which `wrap` has replaced layers, with the weights and frozen layers as before.
-
-    Args:
-        twin: a flat functional or Sequential `tf_keras.Model`.
-        wrap: takes a fresh copy of a layer and gives it back, or tfmot's wrapper around it.
-
-    Returns:
-        The clone; a wrapper is named after its layer, with tfmot's prefix.
-    """
-    import tf_keras
-
-    inner: dict[str, Any] = {}
-
-    def clone(layer: Any) -> Any:
-        copy = layer.__class__.from_config(layer.get_config())
-        inner[layer.name] = copy
-        return copy if isinstance(layer, tf_keras.layers.InputLayer) else wrap(copy)
-
-    annotated = tf_keras.models.clone_model(twin, clone_function=clone)
-    for layer in twin.layers:
-        inner[layer.name].set_weights(layer.get_weights())
-        inner[layer.name].trainable = layer.trainable
-    return annotated
