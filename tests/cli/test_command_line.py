@@ -27,6 +27,10 @@ cli.main()
 """
 
 
+# A shell starts what it puts in the background with SIGINT ignored, and that is inherited: these tests may run there.
+INTERRUPTED = "signal.signal(signal.SIGINT, signal.default_int_handler); os.kill(os.getpid(), signal.SIGINT)"
+
+
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=300)
 
@@ -68,7 +72,7 @@ def test_a_wrong_call_ends_with_2(arguments: tuple[str, ...]) -> None:
         ("raise GateError('Too low.')", 3, "Error: Too low.\n"),
         ("1 / 0", 1, "Error: ZeroDivisionError: division by zero (--debug shows where it happened)\n"),
         ("raise KeyboardInterrupt", 130, "Stopped.\n"),
-        ("os.kill(os.getpid(), signal.SIGINT)", 130, "Stopped.\n"),
+        (INTERRUPTED, 130, "Stopped.\n"),
     ],
 )
 def test_an_error_is_one_sentence_and_a_code(body: str, code: int, said: str) -> None:
