@@ -146,14 +146,14 @@ def _children(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: (natural(p.name), p.name))
 
 
-def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """Every file below a folder, also through links, but never round in a circle."""
     real = folder.resolve()
     if real in above:
         return
     for child in _children(folder):
         if child.is_dir():
-            yield from _files(child, (*above, real))
+            yield from files_below(child, (*above, real))
         else:
             yield child
 
@@ -186,7 +186,7 @@ def _folder(root: Path) -> Listing:
         trained = {folder.name for folder, side in classes if side == "train"}
         if unknown := [name for name in names if name not in trained]:
             raise InputError(f"Class '{unknown[0]}' of {root} has no folder in train/. Add it, or remove the class.")
-    entries = [Entry(file, (folder.name,), side) for folder, side in classes for file in _files(folder)]
+    entries = [Entry(file, (folder.name,), side) for folder, side in classes for file in files_below(folder)]
     return Listing(str(root), entries, class_names=names, warnings=warnings)
 
 

@@ -1,0 +1,200 @@
+"""How far photographs lie from those a model was trained on: in what the network sees, and in plain words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.data.appearance import PROPERTIES
+
+Array = np.ndarray[Any, Any]
+LEVEL = 0.05
+"""Differences count below this probability of chance, shared out over all that are asked for (Bonferroni)."""
+_MOST = 500  # rows of a side that are compared: the kernel's matrix grows with their square
+_SMALL, _LARGE = 0.3, 0.8  # standardized differences (Cohen's d) under which nothing is said, and above which "much" is
+
+
+def mmd(rows: Array, others: Array, *, permutations: int = 200, seed: int = 0) -> dict[str, float]:
+    """Maximum mean discrepancy of two sets of features, with its permutation test.
+
+    Gretton et al. 2012, "A Kernel Two-Sample Test" (https://jmlr.org/papers/v13/gretton12a.html): the unbiased estimate
+    with a Gaussian kernel whose width is the median distance. The features are scaled to the first set's deviations.
+
+    Args:
+        rows: float `[n, features]`, n of 2 or more; 500 at most are used, drawn at random.
+        others: float `[m, features]`.
+        permutations: how often the two sets are shuffled.
+        seed: of the draws.
+
+    Returns:
+        `mmd2`, near 0 (and as often below as above) where both are of one distribution, 2 at the most; `distance`, its
+        root, 0 below 0; and `p_value`, at least 1 / (1 + permutations).
+
+    >>> random = np.random.default_rng(0)
+    >>> found = mmd(random.normal(size=(50, 3)), random.normal(2, size=(40, 3)))
+    >>> found["mmd2"] > 0.3, round(found["p_value"], 3)
+    (True, 0.005)
+    """
+    from scipy.spatial.distance import pdist, squareform
+
+    random = np.random.default_rng(seed)
+    first, second = _draw(rows, random), _draw(others, random)
+    both = np.concatenate([first, second]) / (first.std(axis=0) + 1e-6)
+    squares = pdist(both, "sqeuclidean")
+    width = float(np.median(squares)) or 1.0
+    kernel = squareform(np.exp(-squares / width))  # zeros on the diagonal, as the unbiased estimate wants it
+    n, m, total = len(first), len(second), kernel.sum()
+
+    def estimate(sides: Array) -> Array:  # `sides` is 1 for the first set and 0 for the second, a column a shuffle
+        inner = np.einsum("ij,ij->j", sides, kernel @ sides)
+        cross = np.einsum("ij,ij->j", sides, kernel @ (1 - sides))
+        return inner / (n * (n - 1)) + (total - inner - 2 * cross) / (m * (m - 1)) - 2 * cross / (n * m)
+
+    own = np.repeat([1.0, 0.0], [n, m])
+    shuffled = random.permuted(np.tile(own[:, None], (1, permutations)), axis=0)
+    found, chance = float(estimate(own[:, None])[0]), estimate(shuffled)
+    p_value = (1 + int((chance >= found).sum())) / (1 + permutations)
+    return {"mmd2": found, "distance": float(np.sqrt(max(found, 0.0))), "p_value": p_value}
+
+
+def classifier_two_sample(rows: Array, others: Array, *, seed: int = 0) -> dict[str, Any]:
+    """Can a classifier tell two sets of features apart? (Lopez-Paz & Oquab 2017, https://arxiv.org/abs/1610.06545)
+
+    A logistic regression is fitted on half of as many rows of each set, and asked about the other half.
+
+    Args:
+        rows: float `[n, features]`, n of 4 or more; 500 at most are used, drawn at random.
+        others: float `[m, features]`.
+        seed: of the halves.
+
+    Returns:
+        `accuracy` on the half not seen: 0.5 where nothing tells them apart, 1 where everything does; `images`, how many
+        were asked about; `p_value` of so many right answers by tossing a coin (exact); and `typical`, the index into
+        `others` of those drawn, from the most to the least sure to be new.
+
+    >>> random = np.random.default_rng(0)
+    >>> classifier_two_sample(random.normal(size=(40, 3)), random.normal(3, size=(40, 3)))["accuracy"] > 0.9
+    True
+    """
+    from scipy.stats import binomtest
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    random = np.random.default_rng(seed)
+    count = min(len(rows), len(others), _MOST)
+    chosen = random.permutation(len(others))[:count]
+    first, second = np.asarray(rows)[random.permutation(len(rows))[:count]], np.asarray(others)[chosen]
+    half = count // 2
+    scaler = StandardScaler().fit(np.concatenate([first[:half], second[:half]]))
+
+    def scaled(start: int, end: int) -> Array:
+        return np.asarray(scaler.transform(np.concatenate([first[start:end], second[start:end]])))
+
+    judge = LogisticRegression(C=1e-2, max_iter=300)
+    with threadpool_limits(1, user_api="blas"):
+        judge.fit(scaled(0, half), np.repeat([0, 1], half))
+    new = judge.predict_proba(scaled(half, count))[:, 1]
+    truth = np.repeat([False, True], count - half)
+    right = int(((new > 0.5) == truth).sum())
+    return {
+        "accuracy": right / len(truth),
+        "images": len(truth),
+        "p_value": float(binomtest(right, len(truth), alternative="greater").pvalue),
+        "typical": chosen[half:][np.argsort(-new[truth], kind="stable")].tolist(),
+    }
+
+
+def expected_accuracy(labels: Array, probabilities: Array, new: Array) -> float | None:
+    """The accuracy to expect on photographs without labels, from how sure the model is of them.
+
+    Average thresholded confidence (Garg et al. 2022, https://arxiv.org/abs/2201.04234): the confidence above which as
+    many validation answers lie as are right, and the share of the new answers above it. It trusts the model's
+    confidence to mean the same on both; on subjects that it never saw it does not.
+
+    Args:
+        labels: int `[n]` of validation photographs.
+        probabilities: float `[n, classes]`, the model's answers to them.
+        new: float `[m, classes]`, its answers to the new photographs.
+
+    Returns:
+        A share in 0..1; None where there is nothing to tell it from, as with several labels an image.
+
+    >>> answers = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
+    >>> expected_accuracy(np.array([0, 0, 0, 1]), answers, answers)
+    0.75
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or not len(labels) or not len(new):
+        return None
+    wrong = int((probabilities.argmax(axis=1) != labels).sum())
+    sure = np.sort(_certainty(probabilities))
+    threshold = -np.inf if wrong == 0 else np.inf if wrong == len(sure) else (sure[wrong - 1] + sure[wrong]) / 2
+    return float((_certainty(np.asarray(new)) > threshold).mean())
+
+
+def _certainty(probabilities: Array) -> Array:
+    """Negative entropy, which ranks answers somewhat better than their largest probability (Garg et al. 2022)."""
+    values = np.clip(probabilities, 1e-12, 1)
+    total: Array = (values * np.log(values)).sum(axis=1)
+    return total
+
+
+def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
+    """What sets two sets of photographs apart that anyone can see.
+
+    Args:
+        ours: figures of the training photographs by the names of `keras_transfer.data.appearance`, and maybe `side`,
+            the files' shorter sides in pixels.
+        theirs: the same of the new photographs.
+
+    Returns:
+        One row a property, the largest difference first: `property`, `ours` and `theirs` (medians; of `gray` shares),
+        `size` (Cohen's d, the difference of the means in pooled deviations), `p_value` (Mann-Whitney; of `gray`
+        Fisher's) and `words`, empty where the difference is small or may be chance.
+
+    >>> row = differences({"contrast": [0.2, 0.3, 0.25, 0.22] * 5}, {"contrast": [0.05, 0.06, 0.04, 0.05] * 5})[0]
+    >>> row["words"], row["size"] < -3
+    ('much lower in contrast', True)
+    """
+    from scipy.stats import fisher_exact, mannwhitneyu
+
+    rows = []
+    asked = [name for name in ours if name in theirs]
+    for name in asked:
+        first, second = (np.asarray(side[name], np.float64) for side in (ours, theirs))
+        if name == "side":
+            first, second = np.log2(first), np.log2(second)
+        pooled = float(np.sqrt((first.var() + second.var()) / 2))
+        gap = float(second.mean() - first.mean())
+        size = gap / max(pooled, 1e-9) if gap else 0.0
+        if name == "gray":
+            size = gap
+            counts = [[int(side.sum()), len(side) - int(side.sum())] for side in (first, second)]
+            p_value = float(fisher_exact(counts).pvalue)
+        else:
+            p_value = float(mannwhitneyu(first, second).pvalue)
+        middle = np.mean if name == "gray" else np.median
+        told = [float(middle(np.asarray(side[name], np.float64))) for side in (ours, theirs)]
+        counts_here = p_value < LEVEL / len(asked)
+        rows.append(
+            {"property": name, "ours": told[0], "theirs": told[1], "size": float(np.clip(size, -99, 99)),
+             "p_value": p_value, "words": _words(name, size, told) if counts_here else ""}
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: (row["words"] == "", -abs(row["size"])))
+
+
+def _words(name: str, size: float, told: Sequence[float]) -> str:
+    if name == "gray":
+        return f"{told[1]:.0%} of them without colour, against {told[0]:.0%}" if abs(size) > 0.1 else ""
+    if abs(size) < _SMALL:
+        return ""
+    strength = "much " if abs(size) > _LARGE else "somewhat "
+    if name == "side":
+        return f"{strength}{'smaller' if size < 0 else 'larger'} files ({told[1]:.0f} against {told[0]:.0f} pixels)"
+    return strength + (PROPERTIES[name].less if size < 0 else PROPERTIES[name].more)
+
+
+def _draw(rows: Array, random: np.random.Generator) -> Array:
+    values = np.asarray(rows, np.float64)
+    return values if len(values) <= _MOST else values[random.permutation(len(values))[:_MOST]]
