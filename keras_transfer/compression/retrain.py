@@ -12,10 +12,10 @@ import numpy as np
 from keras_transfer.data import ImageData, build_augmenter
 from keras_transfer.errors import InputError
 from keras_transfer.progress import track
-from keras_transfer.training import pixel_samples
+from keras_transfer.training import feature_samples, pixel_samples
 from keras_transfer.training.feed import as_dataset
 
-_EVALUATION_BATCH = 64
+EVALUATION_BATCH = 64
 _FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -23,6 +23,7 @@ def retrain(
     model: Any,
     data: ImageData,
     *,
+    below: keras.Model | None = None,
     epochs: int,
     learning_rate: float,
     batch_size: int = 32,
@@ -44,6 +45,8 @@ def retrain(
         model: a classifier on pixels `[batch, H, W, 3]` in 0..255 that gives probabilities; `keras.Model` or
             `tf_keras.Model`, or something with the same `compile` and `fit` (a `keras.distillation.Distiller`).
         data: from `load_images`; training images train, validation images choose the epoch, test images are not read.
+        below: the frozen network whose output `model` takes in place of pixels; it is computed once for every image and
+            a few augmented views of each, from which the epochs then draw.
         epochs: passes over the training images.
         learning_rate: Adam's highest.
         batch_size: images a step.
@@ -65,39 +68,89 @@ def retrain(
         InputError: the loss is not a number.
     """
     augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
-    rows: list[dict[str, Any]] = []
-    best = None
     network = model.student if _is_distiller(model) else model
-    with pixel_samples(network, data, augmenter) as (train, val):
+    opened = (
+        pixel_samples(network, data, augmenter)
+        if below is None
+        else feature_samples(below, network, data, augmenter, seed)
+    )
+    with opened as (train, val):
         steps = train.steps(batch_size)
         if network is model:
             _compile(model, loss or _loss_name(model, data), learning_rate, warmup, steps * epochs)
-        held_out = as_dataset(lambda: val.in_order(_EVALUATION_BATCH), val, val.steps(_EVALUATION_BATCH))
-        for epoch in track(range(epochs), label):
-            # One fit an epoch: each starts its own order of images, and between two of them the best weights are kept.
-            started = time.perf_counter()
-            figures = model.fit(
-                as_dataset(partial(train.epochs, batch_size, seed, epoch), train),
-                validation_data=held_out,
-                steps_per_epoch=steps,
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                callbacks=list(callbacks),
-                shuffle=False,  # the batches come in an order of their own
-                verbose=0,
-            ).history
-            row: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 3)}
-            row |= {name: float(figures[name][-1]) for name in _FIGURES if name in figures}
-            if not np.isfinite(row["loss"]):
-                raise InputError(
-                    f"The loss is {row['loss']} in epoch {epoch + 1}: lower learning_rate={learning_rate:g}."
-                )
-            rows.append(row)
-            if on_epoch is not None:
-                on_epoch(row)
-            score = row["val_accuracy"], -row.get("val_loss", 0.0)
-            if epoch >= min(settled, epochs - 1) and (best is None or score > best[0]):
-                best = score, network.get_weights()
+        return fit_epochs(
+            model,
+            lambda epoch: as_dataset(partial(train.epochs, batch_size, seed, epoch), train),
+            as_dataset(lambda: val.in_order(EVALUATION_BATCH), val, val.steps(EVALUATION_BATCH)),
+            steps=steps,
+            epochs=epochs,
+            network=network,
+            settled=settled,
+            callbacks=callbacks,
+            label=label,
+            on_epoch=on_epoch,
+        )
+
+
+def fit_epochs(
+    model: Any,
+    batches: Callable[[int], Any],
+    held_out: Any,
+    *,
+    steps: int,
+    epochs: int,
+    network: Any = None,
+    settled: int = 0,
+    callbacks: Sequence[Any] = (),
+    label: str = "Retraining",
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Fits a compiled model epoch by epoch and leaves it with the weights of its best one.
+
+    Args:
+        model: compiled, with a metric `accuracy`.
+        batches: the training batches of an epoch, by its number from 0, as a `tf.data.Dataset`.
+        held_out: the validation batches.
+        steps: batches an epoch.
+        epochs: how many.
+        network: what of `model` is kept and given back at its best; all of it unless given.
+        settled: as for `retrain`.
+        callbacks: as for `retrain`.
+        label: as for `retrain`.
+        on_epoch: as for `retrain`.
+
+    Returns:
+        As `retrain`.
+
+    Raises:
+        InputError: the loss is not a number.
+    """
+    network = model if network is None else network
+    rows: list[dict[str, Any]] = []
+    best = None
+    for epoch in track(range(epochs), label):
+        # One fit an epoch: each starts its own order of images, and between two of them the best weights are kept.
+        started = time.perf_counter()
+        figures = model.fit(
+            batches(epoch),
+            validation_data=held_out,
+            steps_per_epoch=steps,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            callbacks=list(callbacks),
+            shuffle=False,  # the batches come in an order of their own
+            verbose=0,
+        ).history
+        row: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 3)}
+        row |= {name: float(figures[name][-1]) for name in _FIGURES if name in figures}
+        if not np.isfinite(row["loss"]):
+            raise InputError(f"The loss is {row['loss']} in epoch {epoch + 1}: lower `learning_rate`.")
+        rows.append(row)
+        if on_epoch is not None:
+            on_epoch(row)
+        score = row["val_accuracy"], -row.get("val_loss", 0.0)
+        if epoch >= min(settled, epochs - 1) and (best is None or score > best[0]):
+            best = score, network.get_weights()
     assert best is not None
     network.set_weights(best[1])
     return rows
@@ -115,12 +168,30 @@ def _compile(model: Any, loss: Any, learning_rate: float, warmup: float, steps: 
     library: Any = keras
     if not isinstance(model, keras.Model):
         library = import_module("tf_keras")
-    rate = library.optimizers.schedules.CosineDecay(
-        learning_rate / 25 if warmup else learning_rate,
-        max(1, steps - int(warmup * steps)),
-        warmup_target=learning_rate if warmup else None,
-        warmup_steps=int(warmup * steps),
-    )
     kind = library.metrics.BinaryAccuracy if loss == "binary_crossentropy" else library.metrics.CategoricalAccuracy
     metrics = [kind(name="accuracy")]
-    model.compile(library.optimizers.Adam(rate), loss=loss, metrics=metrics, weighted_metrics=[], jit_compile=False)
+    optimizer = cosine_adam(learning_rate, warmup, steps, library)
+    model.compile(optimizer, loss=loss, metrics=metrics, weighted_metrics=[], jit_compile=False)
+
+
+def cosine_adam(learning_rate: float, warmup: float, steps: int, library: Any = keras) -> Any:
+    """Adam whose rate climbs over a share of the steps and falls by a cosine to zero.
+
+    Args:
+        learning_rate: the highest.
+        warmup: the share over which it climbs.
+        steps: in all.
+        library: `keras` or `tf_keras`.
+
+    Returns:
+        The library's optimizer.
+    """
+    climbing = int(warmup * steps)
+    return library.optimizers.Adam(
+        library.optimizers.schedules.CosineDecay(
+            learning_rate / 25 if climbing else learning_rate,
+            max(1, steps - climbing),
+            warmup_target=learning_rate if climbing else None,
+            warmup_steps=climbing,
+        )
+    )

@@ -1,0 +1,85 @@
+"""How much a model would miss each of its channels."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.compression.channel_graph import ChannelGraph
+from keras_transfer.data import Split, build_augmenter
+from keras_transfer.progress import track
+from keras_transfer.training.features import one_hot
+
+_BATCH = 16
+
+
+def norm_importance(graph: ChannelGraph) -> np.ndarray:
+    """The squared L2 norm of all kernel weights of each channel, as a share of its family's mean.
+
+    Li et al. 2017, https://arxiv.org/abs/1608.08710; summed over all that goes with the channel as in Fang et al. 2023,
+    https://arxiv.org/abs/2301.12900.
+
+    Args:
+        graph: from `channel_graph`.
+
+    Returns:
+        float64 `[graph.count]`.
+    """
+    total = np.zeros(graph.count)
+    for part in graph.slices:
+        if part.places:
+            squares = np.square(np.asarray(part.layer.weights[part.index], np.float64))
+            for axis, ids in part.axes.items():
+                others = tuple(other for other in range(squares.ndim) if other != axis)
+                # The mean over the other axes: layers of many inputs have no more of a say than those of few.
+                np.add.at(total, ids, squares.mean(others) / max(squares.mean(), 1e-30))
+    for family in graph.families:
+        total[family] /= max(total[family].mean(), 1e-30)
+    return total
+
+
+def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, seed: int = 0) -> np.ndarray:
+    """The squared first-order change of the loss when a channel is shut, averaged over batches.
+
+    A channel's gate stands where kernels read it: the derivative of the loss by it is the sum of weight times gradient
+    over what reads the channel. Molchanov et al. 2019, https://arxiv.org/abs/1906.10771.
+
+    Args:
+        model: a classifier that gives probabilities.
+        graph: its channels.
+        split: labelled images; they are augmented, because on images that it knows by heart a model's loss tells
+            nothing.
+        seed: of the augmentation.
+
+    Returns:
+        float64 `[graph.count]`.
+    """
+    import tensorflow as tf
+
+    classes = len(split.class_names)
+    readers = [part for part in graph.slices if part.reads is not None]
+    kernels = [part.layer.weights[part.index].value for part in readers]
+    single = model.output_shape[-1] == 1
+    loss = keras.losses.BinaryCrossentropy() if split.multi_label or single else keras.losses.CategoricalCrossentropy()
+    augmenter = build_augmenter("auto", len(split) / classes, classes)
+
+    @tf.function(reduce_retracing=True, jit_compile=False)
+    def gates(images: Any, labels: Any) -> list[Any]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(kernels)
+            value = loss(labels, model(tf.cast(images, tf.float32), training=False))
+        found = []
+        for part, kernel, slope in zip(readers, kernels, tape.gradient(value, kernels), strict=True):
+            found.append(tf.reduce_sum(kernel * slope, [axis for axis in range(len(kernel.shape)) if axis != part.reads]))
+        return found
+
+    total = np.zeros(graph.count)
+    batches = split.batches(model.input_shape[1:3], _BATCH)
+    for step, (pixels, labels) in enumerate(track(batches, "Importance of channels", total=-(-len(split) // _BATCH))):
+        images, _ = augmenter(pixels, labels, seed=seed + step)
+        targets = labels.astype(np.float32)[:, None] if single else one_hot(labels, classes)
+        change = np.zeros(graph.count)
+        for part, gate in zip(readers, gates(images, targets), strict=True):
+            np.add.at(change, part.axes[part.reads or 0], gate.numpy())
+        total += np.square(change)
+    return total / max(1, step + 1)
