@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from keras_transfer.data.duplicates import SMALLEST, clusters
 from keras_transfer.data.examine import Examined, examine
-from keras_transfer.data.sources import Listing, list_source, natural
+from keras_transfer.data.sources import WRITTEN, Listing, list_source, natural
 from keras_transfer.data.split import Split
 from keras_transfer.data.splits import SPLITS, assign, merge, position
 from keras_transfer.errors import InputError
@@ -42,6 +43,7 @@ class Record:
         height: pixels, as seen upright.
         format: `"JPEG"`, `"PNG"`, `"WEBP"`, `"BMP"`, `"GIF"`, or `""`.
         group: what it must stay together with, `""` if nothing.
+        columns: what else the source's table says of it.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Record:
     height: int = 0
     format: str = ""
     group: str = ""
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(eq=False)
@@ -106,7 +109,7 @@ class ImageData:
         """Writes a row for every file, used or left out. The CSV can be given to `load_images` again.
 
         Columns: path, class (`labels`, separated by `|`, where pictures have several), split, sha256, problem, width,
-        height, format, group.
+        height, format, group, and those that the source's table had besides.
 
         Args:
             path: where to; replaced atomically.
@@ -117,12 +120,15 @@ class ImageData:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         column = "labels" if self.multi_label else "class"
-        writer.writerow(["path", column, "split", "sha256", "problem", "width", "height", "format", "group"])
+        heading = ["path", column, "split", *WRITTEN]
+        more = [name for name in dict.fromkeys(chain.from_iterable(r.columns for r in self.records))
+                if name not in heading]  # fmt: skip
+        writer.writerow([*heading, *more])
         for record in self.records:
             names = "|".join(self.class_names[i] for i in _indices(record))
             size = (record.width or "", record.height or "")
             row = (record.path.absolute(), names, record.split, record.sha256, record.problem, *size)
-            writer.writerow([*row, record.format, record.group])
+            writer.writerow([*row, record.format, record.group, *(record.columns.get(name, "") for name in more)])
         return write_text(path, text.getvalue())
 
 
@@ -205,6 +211,7 @@ def load_images(
             height=found.height,
             format=found.format,
             group=entry.group,
+            columns=entry.columns,
         )
         for entry, found in zip(listing.entries, examined, strict=True)
     ]

@@ -20,6 +20,8 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+WRITTEN = ("sha256", "problem", "width", "height", "format", "group")
+"""Columns that `ImageData.write_csv` adds of its own."""
 _IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 
 
@@ -31,6 +33,7 @@ class Entry:
     labels: tuple[str, ...]
     split: str = ""
     group: str = ""
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass
@@ -206,8 +209,10 @@ def _table(path: Path, group_by: str | None) -> Listing:
         )
     if group_by is not None and group_by not in columns:
         raise InputError(f"{path} has no column '{group_by}' to group by. Its columns: {', '.join(columns)}")
-    if group_by is None and {"group", "split", "sha256"} <= set(columns):
-        group_by = "group"  # written by ImageData.write_csv
+    ours = {"group", "split", "sha256"} <= set(columns)  # written by ImageData.write_csv
+    if group_by is None and ours:
+        group_by = "group"
+    more = [name for name in columns if name not in {"path", "split", label, *(WRITTEN if ours else ())}]
     entries = []
     for number, row in enumerate(rows, start=2):
         if not row["path"]:
@@ -222,7 +227,8 @@ def _table(path: Path, group_by: str | None) -> Listing:
         if said and said not in SPLIT_NAMES:
             raise InputError(f"{path}, row {number}: `split` must be train, val or test. Received: {said}")
         group = row[group_by] if group_by else ""
-        entries.append(Entry(path.parent / row["path"], labels, SPLIT_NAMES.get(said, ""), group))
+        place = path.parent / row["path"]
+        entries.append(Entry(place, labels, SPLIT_NAMES.get(said, ""), group, {name: row[name] for name in more}))
     return Listing(str(path), entries, multi_label=label == "labels")
 
 

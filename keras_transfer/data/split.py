@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,31 @@ from keras_transfer.progress import track
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+
+def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """An order in which the first `count` hold every class in its share, for any `count`.
+
+    Args:
+        labels: int `[n]`, or 0/1 `[n, classes]` (the first that holds counts).
+        random: by which it is drawn.
+
+    Returns:
+        The indices of `labels`, `int64 [n]`: each class's first come first.
+
+    >>> sorted(dealt(np.array([0, 0, 0, 0, 1, 2]), np.random.default_rng(0))[:3].tolist())[1:]
+    [4, 5]
+    """
+    shuffled = random.permutation(len(labels))
+    strata = labels[shuffled].argmax(axis=1) if labels.ndim == 2 else labels[shuffled]
+    # The k-th of a class's n photographs comes at (k + 1/2) / n of the way, but each class's first comes first.
+    turn = np.zeros(len(labels))
+    for label in np.unique(strata):
+        own = np.flatnonzero(strata == label)
+        turn[own] = (np.arange(len(own)) + 0.5) / len(own)
+        turn[own[0]] = 0
+    order: np.ndarray = shuffled[np.argsort(turn, kind="stable")]
+    return order
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +61,8 @@ class Split:
     class_names: list[str]
     # Keeps a temporary folder of spooled pictures alive for as long as anything may read from it.
     _owner: Any = None
+    # The split that this is a part of, and where its photographs stand in it: see `part`.
+    whole: "tuple[Split, np.ndarray] | None" = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -60,6 +87,10 @@ class Split:
             self._owner,
         )
 
+    def part(self, indices: Sequence[int] | np.ndarray) -> "Split":
+        """As `take`; frozen features of it are looked up among those of the whole, so that many parts cost one pass."""
+        return replace(self.take(indices), whole=(self, np.asarray(indices, dtype=np.int64)))
+
     def stratified(self, count: int, seed: int = 0) -> "Split":
         """A random part in which every class has its share, such as for calibration.
 
@@ -75,16 +106,7 @@ class Split:
         if count < 1:
             raise InputError(f"`count` must be at least 1. Received: count={count}")
         random = np.random.default_rng(seed)
-        shuffled = random.permutation(len(self))
-        strata = self.labels[shuffled].argmax(axis=1) if self.multi_label else self.labels[shuffled]
-        # The k-th of a class's n photographs comes at (k + 1/2) / n of the way, but each class's first comes first.
-        turn = np.zeros(len(self))
-        for label in np.unique(strata):
-            own = np.flatnonzero(strata == label)
-            turn[own] = (np.arange(len(own)) + 0.5) / len(own)
-            turn[own[0]] = 0
-        chosen = shuffled[np.argsort(turn, kind="stable")[:count]]
-        return self.take(random.permutation(chosen))
+        return self.take(random.permutation(dealt(self.labels, random)[:count]))
 
     def read(self, index: int, image_size: int | tuple[int, int]) -> np.ndarray:
         """Decodes one photograph to `uint8 [H, W, 3]`; refuses one that is no longer what was examined."""

@@ -36,6 +36,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
         InputError: the data cannot be read at all, or the backbone's weights cannot be had.
     """
     from keras_transfer.data import load_images
+    from keras_transfer.data.folds import joined, kin
     from keras_transfer.report import inspection_html, thumbnail
     from keras_transfer.report.page import GROUPS, IN_GROUP
 
@@ -45,9 +46,10 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     splits = [split for split in (data.train, data.val, data.test) if len(split)]
     where = {record.path: i for i, record in enumerate(data.records) if record.split}
     order = [where[path] for split in splits for path in split.paths]
-    labels = np.concatenate([split.labels for split in splits])
+    whole = joined(splits)
+    labels, groups = whole.labels, kin(data, whole)
     rows = np.concatenate(frozen_features(recipe, data, splits))
-    found |= _judged(rows, labels, order, data)
+    found |= _judged(rows, labels, groups, order, data)
     shown = {row["index"] for kind in ("suspects", "outliers") for row in found[kind]}
     shown |= {row["index"] for group in found["groups"][:GROUPS] for row in group["images"][:IN_GROUP]}
     pictures = {}
@@ -125,13 +127,13 @@ def _image(index: int, data: Any) -> dict[str, Any]:
     }
 
 
-def _judged(rows: np.ndarray, labels: np.ndarray, order: Sequence[int], data: Any) -> dict[str, Any]:
+def _judged(
+    rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, order: Sequence[int], data: Any
+) -> dict[str, Any]:
     """Suspect labels and outliers; `suspicion` has the figures of every photograph in use."""
     from keras_transfer.evaluation.label_errors import label_suspicion, remoteness
     from keras_transfer.training.probe import out_of_fold
 
-    group_of = {i: number for number, members in enumerate(data.similar) for i in members}
-    groups = np.array([group_of.get(i, len(data.similar) + i) for i in order])
     answers = out_of_fold(rows, labels, groups, len(data.class_names))
     suspicion, better = label_suspicion(labels, answers)
     suspects, figures = [], {}

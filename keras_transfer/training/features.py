@@ -15,6 +15,7 @@ from keras_transfer.data import Augmenter, Split
 from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
 from keras_transfer.progress import track
+from keras_transfer.training.taken import Taken
 
 # Below this many images the LiteRT conversion (some seconds) costs more than it saves.
 SMALL_JOB = 256
@@ -52,6 +53,10 @@ def compute_features(
         Arrays `tensor0`, `tensor1`, ... of `[images * views, ...]`, the views of an image side by side, in float16; and
         `labels` where the augmenter mixes images.
     """
+    if split.whole is not None:
+        whole, where = split.whole
+        every = compute_features(model, tensors, whole, augmenter=augmenter, views=views, seed=seed)
+        return Taken(every, (views * where[:, None] + np.arange(views)).ravel())
     prefix = keras.Model(model.input, list(tensors))
     size = tuple(model.input_shape[1:3])
     key = cache.cache_key(

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from keras_transfer import cache
 from keras_transfer.data import Split
+from keras_transfer.data.folds import joined, stratified_folds
 from keras_transfer.models import boundary, freeze_backbone, stages
 from keras_transfer.progress import track
 from keras_transfer.training.features import compute_features
@@ -20,6 +21,7 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """Inverse strengths of the L2 penalty that are tried."""
 _WORK = 1e8  # images x features x classes, above which one strength is all that is tried
 _ITERATIONS = 200
+_THIRDS = 3
 _CALIBRATION = 64 * 96 * 96  # pixels that BatchNorm's statistics are taken from, in 16 to 64 photographs
 
 
@@ -38,13 +40,7 @@ def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bo
     if every_stage:
         model = all_stages(model)
     tensor = model.output if every_stage else boundary(model)
-    whole = Split(
-        " and ".join(split.name for split in splits),
-        [path for split in splits for path in split.paths],
-        np.concatenate([split.labels for split in splits]),
-        [digest for split in splits for digest in split.hashes],
-        splits[0].class_names,
-    )
+    whole = joined(splits, " and ".join(split.name for split in splits))
     arrays = compute_features(model, [tensor], whole)
     try:
         rows = np.asarray(arrays["tensor0"], np.float32).reshape(len(whole), -1)
@@ -103,20 +99,55 @@ def out_of_fold(rows: Array, labels: Array, groups: Array, classes: int, *, fold
     Returns:
         Probabilities, `float32 [n, classes]`.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    strata = labels.argmax(axis=1) if labels.ndim == 2 else labels
     answers = np.zeros((len(rows), classes), np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer photographs than folds
-        cuts = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, strata, groups))
+    cuts = stratified_folds(labels, groups, folds, seed)
     for rest, part in track(cuts, "Answering photographs by the others", total=folds):
         nothing = rows[:0], labels[:0]
         answers[part] = _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed)
     return answers
 
 
-def _fit_probe(train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int, seed: int) -> Array:
+def tuned_probe(train: tuple[Array, Array], test: Array, classes: int, seed: int = 0) -> Array:
+    """Logistic regression on features; the penalty's strength is the best on thirds of the training rows in turn.
+
+    Args:
+        train: features float `[n, features]` and labels, int `[n]` or 0/1 `[n, classes]`.
+        test: features to answer.
+        classes: how many classes there are.
+        seed: of the thirds and of the solver.
+
+    Returns:
+        Probabilities of `test`, `float32 [n, classes]`.
+    """
+    rows, labels = train
+    strata = labels.argmax(axis=1) if labels.ndim == 2 else labels
+    strengths = STRENGTHS if rows.size * classes <= _WORK else (1e-2,)
+    if len(strengths) > 1 and np.bincount(strata).max() >= _THIRDS:
+        cuts = stratified_folds(labels, np.arange(len(rows)), _THIRDS, seed)
+        nothing = rows[:0], labels[:0]
+
+        def loss(strength: float) -> float:
+            return sum(
+                len(part)
+                * _loss(
+                    labels[part],
+                    _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed, (strength,)),
+                )
+                for rest, part in cuts
+            )
+
+        strengths = (min(strengths, key=loss),)
+    return _fit_probe(train, (rows[:0], labels[:0]), test, classes, seed, strengths[-1:])
+
+
+def _fit_probe(
+    train: tuple[Array, Array],
+    val: tuple[Array, Array],
+    test: Array,
+    classes: int,
+    seed: int,
+    strengths: Sequence[float] | None = None,
+) -> Array:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
@@ -124,7 +155,8 @@ def _fit_probe(train: tuple[Array, Array], val: tuple[Array, Array], test: Array
 
     rows, labels = train
     scaler = StandardScaler().fit(rows)
-    strengths = STRENGTHS if len(val[0]) and rows.size * classes <= _WORK else (1e-2,)
+    if strengths is None:
+        strengths = STRENGTHS if len(val[0]) and rows.size * classes <= _WORK else (1e-2,)
     best: tuple[float, Array] | None = None
     for strength in strengths:
         probe: Any = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3, random_state=seed)
