@@ -1,7 +1,7 @@
 """What a run is told: one validated, typed record that is written to `RUN/recipe.yaml` and read back from it."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,9 @@ _Rate = Annotated[float, Field(gt=0, le=10)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+_T = TypeVar("_T", bound=_Strict)
 
 
 class Phase(_Strict):
@@ -132,23 +135,40 @@ def make_recipe(base: str | Path | None = None, **told: Any) -> Recipe:
             )
         fields = loaded
     fields |= {name: value for name, value in told.items() if value is not None}
+    source = f"the recipe {base}" if base is not None else "the recipe"
+    return _validated(Recipe, fields, source, told)
+
+
+def make_compression(**told: Any) -> Compression:
+    """A `Compression` from what is told; None stands for "not told".
+
+    Raises:
+        InputError: a value is out of its range.
+
+    >>> make_compression(sparsity=0.5, clusters=None).sparsity
+    0.5
+    """
+    return _validated(Compression, {name: value for name, value in told.items() if value is not None}, "", told)
+
+
+def _validated(kind: type[_T], fields: dict[str, Any], source: str, told: dict[str, Any]) -> _T:
     try:
-        return Recipe.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        source = (
-            f"the recipe {base}" if base is not None and first["loc"] and first["loc"][0] not in told else "the recipe"
-        )
+        from_file = first["loc"] and first["loc"][0] not in told
+        where = f" in {source if from_file else 'the recipe'}" if source else ""
         if first["type"] == "extra_forbidden":
             from difflib import get_close_matches
 
-            near = get_close_matches(str(first["loc"][-1]), [*Recipe.model_fields, *Phase.model_fields, *Compression.model_fields], 1)
+            known = [*Recipe.model_fields, *Phase.model_fields, *Compression.model_fields]
+            near = get_close_matches(str(first["loc"][-1]), known, 1)
             hint = f" Did you mean `{near[0]}`?" if near else ""
-            raise InputError(f"`{place}` in {source} is not a field of a recipe.{hint}") from error
+            raise InputError(f"`{place}`{where} is not a field of a recipe.{hint}") from error
         if first["type"] == "missing":
             raise InputError(f"`{place}` is missing: give it on the command line or in a recipe file.") from error
-        raise InputError(f"`{place}` in {source} is wrong: {first['msg']}. Received: {first['input']!r}.") from error
+        raise InputError(f"`{place}`{where} is wrong: {first['msg']}. Received: {first['input']!r}.") from error
 
 
 def write_recipe(path: str | Path, recipe: Recipe) -> Path:

@@ -17,6 +17,8 @@ COMMANDS = (
     "inspect",
     "train",
     "report",
+    "compress",
+    "compare",
     "export",
     "evaluate",
     "predict",

@@ -1,6 +1,7 @@
 """The closing tables of a run."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,25 @@ from keras_transfer.cli.output import print_json, print_table
 
 def train_and_print(told: Any, out: Path, json: bool, profile: bool = False) -> None:
     """Runs a recipe in the run directory `out` and prints its result; a gate that failed is raised after that."""
+
+    def job() -> object:
+        from keras_transfer.jobs.train import train
+
+        return train(told, out)
+
+    run_and_print(job, out, json, profile)
+
+
+def run_and_print(job: Callable[[], Any], out: Path, json: bool, profile: bool = False) -> None:
+    """Does a job that writes the run directory `out` and prints its result; a gate that failed is raised then."""
     from keras_transfer.errors import GateError
-    from keras_transfer.jobs.train import train
     from keras_transfer.progress import set_quiet
     from keras_transfer.run import read_result
 
     set_quiet(json)
     gate: GateError | None = None
     try:
-        result = train(told, out)
+        result = job()
     except GateError as error:  # all is written, and worth showing
         gate, result = error, read_result(out) or {}
     if json:
@@ -35,6 +46,7 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
         [(p["name"], p["epochs"], f"{p['seconds']:.1f}", f"{p['val_accuracy']:.1%}") for p in result["phases"]],
         title=f"{result['backbone']} on {len(result['classes'])} classes, {result['seconds']:.0f} s",
     )
+    print_steps(result)
     print_artifacts(result)
     if profile:
         total = sum(result["parts"].values()) or 1.0
@@ -46,12 +58,14 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
     for warning in result["warnings"]:
         print(f"Note: {warning}")
     report = read_report(run)
-    if report is not None:
+    if report is not None and "base" not in result:
         print_verdict(report, run)
     ours = [artifact for artifact in result["artifacts"] if artifact["format"] != "onnx"]  # `predict` opens no ONNX
     smallest = min(ours, key=lambda artifact: artifact["bytes"], default=None)
     print(f"\nAll of it is in {run}/")
-    if smallest is not None:
+    if "base" in result:
+        print(f"Next: keras-transfer compare {result['base']} {run}")
+    elif smallest is not None:
         print(f"Next: keras-transfer predict {run / smallest['path']} PHOTO.jpg")
 
 
@@ -65,6 +79,22 @@ def print_artifacts(result: dict[str, Any]) -> None:
     ]  # fmt: skip
     columns = ("file", "size", "test accuracy", "agreement", "points lost", "ms")
     print_table(columns, rows, title=f"On all {result['test']['images']} test images")
+
+
+def print_steps(result: dict[str, Any]) -> None:
+    """Prints what each step of a compression did to accuracy and cost; nothing where there was none."""
+    steps = result.get("steps")
+    if not steps:
+        return
+    rows: list[tuple[object, ...]] = []
+    for step in steps:
+        found = step["difference"]
+        change = "" if found is None else f"{100 * found['value']:+.1f}"
+        ends = "" if found is None else f"{100 * found['low']:+.1f} to {100 * found['high']:+.1f}"
+        counts = (f"{step[key] / 1e6:.2f} M" for key in ("parameters", "multiply_adds"))
+        rows.append((step["what"], f"{step['accuracy']:.1%}", change, ends, *counts))
+    columns = ("step", "test accuracy", "points", "95% interval", "parameters", "multiply-adds")
+    print_table(columns, rows, title="What each step did to the Keras model")
 
 
 def read_report(run: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from keras_transfer.report import plots
+from keras_transfer.report.tradeoff import tradeoff
 
 _METRICS = {
     "accuracy": "Accuracy",
@@ -84,6 +85,22 @@ def inspection_html(found: Mapping[str, Any], pictures: Mapping[int, str]) -> st
     limits = {"groups": GROUPS, "in_group": IN_GROUP, "broken": 100}
     template = _templates().get_template("inspection.html.jinja")
     return template.render(found=found, pictures=pictures, plots=plots, most=most, limits=limits)
+
+
+def comparison_html(found: Mapping[str, Any], costs: Mapping[str, str]) -> str:
+    """The page of several runs' files side by side.
+
+    Args:
+        found: what stands in `comparison.json`.
+        costs: each cost's key and name.
+
+    Returns:
+        The page.
+    """
+    units = {"latency_ms": (1.0, "ms")}
+    pictures = [tradeoff(found["files"], cost, name, *units.get(cost, (1e6, "MB"))) for cost, name in costs.items()]
+    template = _templates().get_template("comparison.html.jinja")
+    return template.render(found=found, pictures=list(zip(costs.values(), pictures, strict=True)), costs=costs)
 
 
 def _listed(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -28,11 +28,11 @@ def _short(value: Any) -> Any:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
 
 
-def _svg(width: float, height: float, label: str, *children: Any, **more: Any) -> Markup:
+def svg(width: float, height: float, label: str, *children: Any, **more: Any) -> Markup:
     return tag("svg", *children, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label, **more)
 
 
-def _text(x: float, y: float, text: Any, **more: Any) -> Markup:
+def text(x: float, y: float, text: Any, **more: Any) -> Markup:
     return tag("text", text, x=float(x), y=float(y), **more)
 
 
@@ -65,7 +65,7 @@ def interval(row: dict[str, Any], low: float = 0.0, high: float = 1.0, mark: flo
         parts.append(tag("line", x1=at(row["low"]), x2=at(row["high"]), y1=9, y2=9, class_="whisker"))
         label += f", 95% interval {row['low']:.3f} to {row['high']:.3f}"
     parts.append(tag("circle", cx=at(row["value"]), cy=9, r=4.5, class_="dot"))
-    return _svg(200, 18, label, *parts, class_="interval")
+    return svg(200, 18, label, *parts, class_="interval")
 
 
 def curves(rows: Sequence[dict[str, Any]], figure: str, title: str) -> Markup:
@@ -98,14 +98,14 @@ def curves(rows: Sequence[dict[str, Any]], figure: str, title: str) -> Markup:
             label = f"{tick:.0%}" if figure == "accuracy" else f"{tick:g}"
             parts += [
                 tag("line", x1=_LEFT, x2=width - _RIGHT, y1=y(tick), y2=y(tick), class_="grid"),
-                _text(_LEFT - 6, y(tick) + 4, label, class_="axis end"),
+                text(_LEFT - 6, y(tick) + 4, label, class_="axis end"),
             ]
     parts += [
-        _text(x(tick - 1), height - _BOTTOM + 16, f"{tick:g}", class_="axis middle")
+        text(x(tick - 1), height - _BOTTOM + 16, f"{tick:g}", class_="axis middle")
         for tick in ticks(1, len(rows), 8)
         if 1 <= tick <= len(rows) and tick == int(tick)
     ]
-    parts.append(_text((_LEFT + width - _RIGHT) / 2, height - 4, "epoch", class_="axis middle"))
+    parts.append(text((_LEFT + width - _RIGHT) / 2, height - 4, "epoch", class_="axis middle"))
     starts = [i for i, row in enumerate(rows) if i == 0 or row["phase"] != rows[i - 1]["phase"]]
     for number, start in enumerate(starts):
         if start:
@@ -113,7 +113,7 @@ def curves(rows: Sequence[dict[str, Any]], figure: str, title: str) -> Markup:
             parts.append(tag("line", x1=middle, x2=middle, y1=_TOP, y2=height - _BOTTOM, class_="phase"))
         end = starts[number + 1] if number + 1 < len(starts) else len(rows)
         if len(starts) > 1 and x(end - 1) - x(start) > 40:
-            parts.append(_text(x((start + end - 1) / 2), _TOP - 3, rows[start]["phase"], class_="axis middle"))
+            parts.append(text(x((start + end - 1) / 2), _TOP - 3, rows[start]["phase"], class_="axis middle"))
     for name, line in series.items():
         points = " ".join(f"{x(i):.1f},{y(v):.1f}" for i, v in enumerate(line) if v is not None)
         parts.append(tag("polyline", points=points, class_=f"line {name}"))
@@ -126,7 +126,7 @@ def curves(rows: Sequence[dict[str, Any]], figure: str, title: str) -> Markup:
             )
             for i in shown
         ]  # fmt: skip
-    return _svg(width, height, title, *parts)
+    return svg(width, height, title, *parts)
 
 
 def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
@@ -163,22 +163,22 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
             if named and number:
                 strong = (share if i == j else share**0.6) > 0.5
                 parts.append(
-                    _text(place["x"] + (cell - 1.5) / 2, place["y"] + cell / 2 + 4, number,
+                    text(place["x"] + (cell - 1.5) / 2, place["y"] + cell / 2 + 4, number,
                           class_="cell strong middle" if strong else "cell middle")
                 )  # fmt: skip
     for i, name in enumerate(names if named else ()):
         short = name if len(name) <= longest else f"{name[: longest - 1]}…"
         middle = (i + 0.5) * cell
-        parts.append(_text(room - 6, top + middle + 4, short, class_="axis end"))
+        parts.append(text(room - 6, top + middle + 4, short, class_="axis end"))
         turned = f"rotate(-45 {room + middle:.1f} {top - 6:.1f})"
-        parts.append(_text(room + middle, top - 6, short, class_="axis", transform=turned))
-    parts.append(_text(room + side / 2, height - 8, "predicted", class_="axis middle"))
+        parts.append(text(room + middle, top - 6, short, class_="axis", transform=turned))
+    parts.append(text(room + side / 2, height - 8, "predicted", class_="axis middle"))
     parts.append(
-        _text(10, top + side / 2, "true", class_="axis middle", transform=f"rotate(-90 10 {top + side / 2:.1f})")
+        text(10, top + side / 2, "true", class_="axis middle", transform=f"rotate(-90 10 {top + side / 2:.1f})")
     )
     worst = sum(sum(row) for row in matrix) - sum(matrix[i][i] for i in range(count))
     label = f"Confusion matrix of {count} classes: {worst} images lie off the diagonal"
-    return _svg(
+    return svg(
         width + (0.7 * 6.4 * min(len(names[-1]), longest) if named else 0),
         height,
         label,
@@ -202,8 +202,8 @@ def reliability(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]
     for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
         parts += [
             tag("line", x1=x(0), x2=x(1), y1=y(tick), y2=y(tick), class_="grid"),
-            _text(_LEFT - 6, y(tick) + 4, f"{tick:.0%}", class_="axis end"),
-            _text(x(tick), height - _BOTTOM + 16, f"{tick:.0%}", class_="axis middle"),
+            text(_LEFT - 6, y(tick) + 4, f"{tick:.0%}", class_="axis end"),
+            text(x(tick), height - _BOTTOM + 16, f"{tick:.0%}", class_="axis middle"),
         ]
     most = max((row["count"] for row in before), default=1)
     for row in before:
@@ -224,5 +224,5 @@ def reliability(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]
                 cx=x(row["confidence"]), cy=y(row["accuracy"]), r=3, class_="point val")
             for row in after
         ]  # fmt: skip
-    parts.append(_text((x(0) + x(1)) / 2, height - 4, "confidence", class_="axis middle"))
-    return _svg(width, height, "Reliability diagram: accuracy against confidence", *parts)
+    parts.append(text((x(0) + x(1)) / 2, height - 4, "confidence", class_="axis middle"))
+    return svg(width, height, "Reliability diagram: accuracy against confidence", *parts)

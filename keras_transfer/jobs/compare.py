@@ -1,0 +1,129 @@
+"""Comparing runs: accuracy against bytes, zipped bytes and latency, and which files no other beats in both."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json, write_text
+from keras_transfer.run import read_result
+
+COSTS = {"bytes": "bytes", "zipped_bytes": "zipped bytes", "latency_ms": "latency"}
+"""What a file costs, and how it is called."""
+
+
+def compare(
+    runs: Sequence[str | Path], out: str | Path, *, formats: Sequence[str] = ("int8",), seconds: float = 2.0
+) -> dict[str, Any]:
+    """Sets the files of several runs side by side: `OUT/comparison.html`, `comparison.csv` and `comparison.json`.
+
+    Accuracies are those of the files' proofs, on the same test images; latencies are taken anew, in turns.
+
+    Args:
+        runs: directories of finished runs on the same test photographs.
+        out: the folder to write to.
+        formats: the files' formats that are looked at.
+        seconds: how long each file is timed.
+
+    Returns:
+        `{"images", "machine", "files": [...]}`: for each file `run`, `file`, `format`, `steps`, `accuracy` (value, low,
+        high), the `COSTS`, `ratio` (of the latency to the first file's) and `front`, the costs by which no other file
+        is both cheaper and at least as accurate.
+
+    Raises:
+        InputError: a folder holds no finished run or no such file, or the runs' test photographs differ.
+    """
+    from keras_transfer.evaluation.intervals import share_interval
+    from keras_transfer.export import benchmark
+    from keras_transfer.report import comparison_html
+
+    found: list[dict[str, Any]] = []
+    for folder in map(Path, dict.fromkeys(map(str, runs))):
+        found += _files(folder, formats)
+    tests = {row.pop("test") for row in found}
+    if len(tests) > 1:
+        raise InputError("The runs were scored on different test photographs: their accuracies cannot be compared.")
+    timed = benchmark([row["path"] for row in found], seconds=seconds)
+    for row, times in zip(found, timed, strict=True):
+        low, high = share_interval(row["accuracy"] * row["images"], row["images"])
+        row["accuracy"] = {"value": row["accuracy"], "low": low, "high": high}
+        row |= {"latency_ms": times["median_ms"], "ratio": times["ratio"], "path": str(row["path"])}
+    for cost in COSTS:
+        for index in pareto_front([(row["accuracy"]["value"], row[cost]) for row in found]):
+            found[index].setdefault("front", []).append(cost)
+    for row in found:
+        row.setdefault("front", [])
+    result = {"images": found[0]["images"], "machine": timed[0]["machine"], "files": found}
+    out = Path(out)
+    write_json(out / "comparison.json", result)
+    write_text(out / "comparison.csv", _csv(found))
+    write_text(out / "comparison.html", comparison_html(result, COSTS))
+    return result
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Which of (accuracy, cost) are beaten by no other: none is at least as accurate and as cheap, and better in one.
+
+    >>> pareto_front([(0.9, 10), (0.8, 5), (0.8, 6), (0.7, 7), (0.95, 30)])
+    [0, 1, 4]
+    """
+
+    def beats(other: tuple[float, float], one: tuple[float, float]) -> bool:
+        return other[0] >= one[0] and other[1] <= one[1] and other != one
+
+    return [i for i, one in enumerate(points) if not any(beats(other, one) for other in points)]
+
+
+def _files(folder: Path, formats: Sequence[str]) -> list[dict[str, Any]]:
+    result = read_result(folder)
+    if result is None:
+        raise InputError(f"{folder} holds no finished run: give the --out of a `train` or `compress`.")
+    said = [step["what"] for step in result.get("steps", []) if step["name"] != "base"]
+    rows = []
+    for artifact in result["artifacts"]:
+        path = folder / artifact["path"]
+        if artifact["format"] not in formats or path.suffix != ".tflite":
+            continue
+        try:
+            proof = json.loads(path.with_suffix(".json").read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} has no proof beside it: `keras-transfer export {folder}` makes it.") from error
+        rows.append(
+            {
+                "run": str(folder),
+                "name": folder.name,
+                "file": artifact["path"],
+                "path": path,
+                "format": artifact["format"],
+                "steps": said,
+                "accuracy": proof["test_accuracy"],
+                "images": proof["images"],
+                "bytes": proof["bytes"],
+                "zipped_bytes": proof["zipped_bytes"],
+                "test": _test_images(folder),
+            }
+        )
+    if not rows:
+        raise InputError(f"{folder} has no file of format {', '.join(formats)}: `keras-transfer export` makes one.")
+    return rows
+
+
+def _test_images(folder: Path) -> frozenset[tuple[str, str]]:
+    """Content and class of each test photograph."""
+    with (folder / "data.csv").open(newline="", encoding="utf-8") as file:
+        return frozenset((row["sha256"], row["class"]) for row in csv.DictReader(file) if row["split"] == "test")
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    columns = ("run", "file", "format", "accuracy", "low", "high", *COSTS, "ratio", "front")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        found = row["accuracy"]
+        figures = {"accuracy": found["value"], "low": found["low"], "high": found["high"]}
+        writer.writerow(row | figures | {"front": " ".join(row["front"])})
+    return text.getvalue()
