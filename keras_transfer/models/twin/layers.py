@@ -1,0 +1,182 @@
+"""What each Keras 3 layer and bare operation is in `tf_keras`: one row each where the names do not say it."""
+
+import inspect
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.errors import InputError, require
+
+_OWN_INITIAL = re.compile(r".*_initializer$|^seed$")  # weights are copied, and a seed means another generator's numbers
+_RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
+_WITHOUT = ("Lambda", "InputLayer")  # whose configuration is code, or none
+_ACTIVATION_OPERATIONS = {
+    "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Silu": "silu", "HardSilu": "hard_silu", "Tanh": "tanh",
+    "HardSigmoid": "hard_sigmoid", "Selu": "selu", "Softplus": "softplus", "Softsign": "softsign", "Exp": "exponential",
+}  # fmt: skip
+
+
+def require_tf_keras() -> Any:
+    """The package `tf_keras`, or an `InputError` that says how to install it."""
+    require("tf_keras", "compress", "A tf_keras twin")
+    import tf_keras
+
+    return tf_keras
+
+
+def twin_layer(layer: keras.layers.Layer, name: str) -> Any:
+    """A new `tf_keras` layer that computes what `layer` does, its weights still to be copied.
+
+    Raises:
+        InputError: there is none, or one of its arguments has no counterpart.
+    """
+    library = require_tf_keras()
+    kind = type(layer).__name__
+    ours = inspect.getmodule(type(layer))
+    of_keras = ours is not None and ours.__name__.startswith("keras.")
+    if of_keras and kind in ("LayerScale", "StochasticDepth"):
+        made: Any = getattr(__import__("tf_keras.src.applications.convnext", fromlist=[kind]), kind)
+    else:
+        made = getattr(library.layers, kind, None)
+    if not of_keras or made is None or kind in _WITHOUT:
+        raise InputError(
+            f"Layer {layer.name!r} ({kind}) has no counterpart in tf_keras: replace it by layers of Keras that have."
+        )
+    config = layer.get_config()
+    if layer.dtype_policy.quantization_mode:
+        raise InputError(f"Layer {layer.name!r} ({kind}) is quantized already: make the twin before that.")
+    known = _arguments(made)
+    renamed = _RENAMED.get(kind, {})
+    wanted = {renamed.get(key, key): value for key, value in config.items() if not _OWN_INITIAL.match(key)}
+    arguments = {key: _argument(key, value, layer) for key, value in wanted.items() if key in known}
+    arguments.update(name=name, trainable=layer.trainable, dtype=layer.dtype_policy.name)
+    return made(**arguments)
+
+
+def twin_operation(operation: Any, name: str, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+    """The value of a bare operation's call, computed by ordinary layers: tools refuse what is none.
+
+    Args:
+        operation: a `keras.Operation` that is no layer.
+        name: for the layer.
+        args: the call's, with `tf_keras` tensors in the places of Keras's.
+        kwargs: the call's.
+        output: the call's KerasTensor, of which the shape is read.
+
+    Raises:
+        InputError: no layer does it.
+    """
+    layers, kind = require_tf_keras().layers, type(operation).__name__
+    operands = [*args, *kwargs.values()]
+    tensors = [operand for operand in operands if hasattr(operand, "_keras_history")]
+    if kind in _BINARY and len(operands) == 2:
+        if len(tensors) == 2 and kind in ("Add", "Subtract", "Multiply", "Maximum", "Minimum"):
+            return getattr(layers, kind)(name=name)(operands)
+        if len(tensors) == 1:
+            constant_first = tensors[0] is operands[1]
+            constant = np.asarray(keras.ops.convert_to_numpy(operands[0 if constant_first else 1]), "float32")
+            scaled = _BINARY[kind](constant, constant_first)
+            if scaled is not None:
+                return layers.Rescaling(*(np.asarray(part).tolist() for part in scaled), name=name)(tensors[0])
+    elif kind == "Concatenate":
+        return layers.Concatenate(operation.axis, name=name)(args[0] if args else kwargs["xs"])
+    elif len(tensors) == 1:
+        layer = _unary(layers, kind, operation, name, output)
+        if layer is not None:
+            return layer(tensors[0])
+    raise InputError(f"Operation {operation.name!r} ({kind}) has no counterpart among tf_keras's layers: use a layer.")
+
+
+# Of a constant and whether it comes first -> scale and offset
+_BINARY: dict[str, Callable[[Any, bool], tuple[Any, Any] | None]] = {
+    "Add": lambda constant, _: (1.0, constant),
+    "Subtract": lambda constant, first: (-1.0, constant) if first else (1.0, -constant),
+    "Multiply": lambda constant, _: (constant, 0.0),
+    "Divide": lambda constant, first: None if first else (1 / constant, 0.0),
+    "TrueDivide": lambda constant, first: None if first else (1 / constant, 0.0),
+    "Maximum": lambda *_: None,
+    "Minimum": lambda *_: None,
+}
+
+
+def _unary(layers: Any, kind: str, operation: Any, name: str, output: Any) -> Any:
+    spatial = getattr(operation, "axis", None) in ((1, 2), [1, 2])
+    shape = output.shape[1:]
+    if kind in _ACTIVATION_OPERATIONS:
+        return layers.Activation(twin_activation(_ACTIVATION_OPERATIONS[kind]), name=name)
+    if kind == "Gelu":
+        return layers.Activation(twin_activation("gelu_tanh" if operation.approximate else "gelu"), name=name)
+    if kind == "Softmax":
+        return layers.Softmax(operation.axis, name=name)
+    if kind == "Negative":
+        return layers.Rescaling(-1.0, name=name)
+    if kind in ("Mean", "Max") and spatial:
+        pooling = layers.GlobalAveragePooling2D if kind == "Mean" else layers.GlobalMaxPooling2D
+        return pooling(keepdims=operation.keepdims, name=name)
+    if kind in ("Reshape", "Squeeze", "ExpandDims") and None not in shape:
+        return layers.Reshape(shape, name=name)
+    if kind == "Transpose" and operation.axes and operation.axes[0] == 0:
+        return layers.Permute(tuple(operation.axes[1:]), name=name)
+    return None
+
+
+def twin_activation(identifier: Any) -> Any:
+    """What `tf_keras` takes for an activation of Keras's: its name, or a function registered with `tf_keras`.
+
+    Raises:
+        InputError: there is none.
+    """
+    functions = _functions()
+    if identifier in functions if isinstance(identifier, str) else False:
+        return functions[identifier]
+    try:
+        require_tf_keras().activations.get(identifier)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"The activation {identifier!r} has no counterpart in tf_keras: use another.") from error
+    return identifier
+
+
+@cache
+def _functions() -> dict[str, Any]:
+    """Activations that `tf_keras` lacks or defines otherwise, written so that the LiteRT converter knows them."""
+    import tensorflow as tf
+
+    register = require_tf_keras().utils.register_keras_serializable("keras_transfer")
+
+    @register
+    def hard_sigmoid(x: Any) -> Any:
+        return tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
+
+    @register
+    def hard_silu(x: Any) -> Any:
+        return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
+
+    @register
+    def gelu_tanh(x: Any) -> Any:
+        return tf.nn.gelu(x, approximate=True)
+
+    return {"hard_sigmoid": hard_sigmoid, "hard_silu": hard_silu, "hard_swish": hard_silu, "gelu_tanh": gelu_tanh}
+
+
+def _argument(key: str, value: Any, layer: keras.layers.Layer) -> Any:
+    if key.endswith("activation") and value is not None:
+        try:
+            return twin_activation(value)
+        except InputError as error:
+            raise InputError(f"Layer {layer.name!r} ({type(layer).__name__}): {error}") from error
+    if isinstance(value, dict) and "class_name" in value:  # a regularizer or constraint
+        return {"class_name": value["class_name"], "config": value["config"]}
+    return value
+
+
+def _arguments(made: type) -> set[str]:
+    """The names that a layer's constructor takes, through its bases where it has `**kwargs`."""
+    names: set[str] = set()
+    for base in made.__mro__:
+        if "__init__" in vars(base):
+            names |= set(inspect.signature(vars(base)["__init__"]).parameters)
+    return names - {"self", "args", "kwargs"}
