@@ -18,6 +18,8 @@ SETTINGS = {
     "zoom": ("show a window this much smaller or larger at most, anywhere in the picture", 0.9),
     "contrast": ("multiply the distance to the mean gray by 1 give or take this", 1),
     "brightness": ("add at most this fraction of the full range, either way", 1),
+    "grayscale": ("share of the pictures shown without colour", 1),
+    "blur": ("half of the pictures blurred, at 1 by a Gaussian of up to a twentieth of the shorter side", 1),
     "randaugment": ("magnitude of RandAugment's two operations; its paper uses 0.3 to 0.6", 1),
     "mixup": ("alpha of MixUp's Beta distribution; 0.2 is usual", 10),
     "cutmix": ("alpha of CutMix's Beta distribution; 1 is usual", 10),
@@ -68,6 +70,8 @@ class Augmenter:
             found.append(layers.RandomView("flip" in own, own.get("rotation", 0.0), own.get("zoom", 0.0)))
         if {"contrast", "brightness"} & set(own):
             found.append(layers.RandomTone(own.get("contrast", 0.0), own.get("brightness", 0.0)))
+        if {"grayscale", "blur"} & set(own):
+            found.append(layers.RandomLoss(own.get("grayscale", 0.0), own.get("blur", 0.0)))
         if "randaugment" in own:
             found.append(layers.RandAugment(own["randaugment"]))
         return found
@@ -127,8 +131,8 @@ def build_augmenter(
     Args:
         strength: `"auto"` (strong under 50 images a class, medium under 500, else light), `"none"`, `"light"`,
             `"medium"`, `"strong"`; or a dict of settings by the names of `SETTINGS` (`flip`, `rotation`, `zoom`,
-            `contrast`, `brightness`, `randaugment`, `mixup`, `cutmix`), which may start from a strength, such as
-            `{"strength": "auto", "mixup": 0.2}`.
+            `contrast`, `brightness`, `grayscale`, `blur`, `randaugment`, `mixup`, `cutmix`), which may start from a
+            strength, such as `{"strength": "auto", "mixup": 0.2}`.
         images_per_class: training photographs a class, for `"auto"`; `None` is taken for many.
         classes: number of classes, for MixUp and CutMix of class indices.
 

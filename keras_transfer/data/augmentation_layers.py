@@ -136,6 +136,53 @@ class RandomTone(_RandomLayer):
         return {**super().get_config(), "contrast": self.contrast, "brightness": self.brightness, "seed": self.seed}
 
 
+@keras.saving.register_keras_serializable("keras_transfer")
+class RandomLoss(_RandomLayer):
+    """What poorer cameras lose: colour, and sharpness.
+
+    Args:
+        grayscale: share of the images that are shown without colour.
+        blur: half of the images are blurred by a Gaussian, whose deviation is drawn for the batch, up to this much of
+            a twentieth of the shorter side.
+        seed: as of Keras's random layers.
+
+    >>> import numpy as np
+    >>> view = RandomLoss(grayscale=1.0)(np.arange(192.0).reshape(1, 8, 8, 3), training=True).numpy()
+    >>> bool(np.ptp(view, axis=-1).max() == 0)
+    True
+    """
+
+    def __init__(self, grayscale: float = 0.0, blur: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.grayscale, self.blur = grayscale, blur
+
+    def transform(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        grays, blurs, strength = split_seed(seed, 3)
+        shape = [tf.shape(images)[0], 1, 1, 1]
+        if self.blur:
+            widest = self.blur / 20 * min(images.shape[1:3])
+            deviation = tf.maximum(widest * _uniform(strength, [], 0.0), 1e-3)
+            images = tf.where(_uniform(blurs, shape) < 0, gaussian_blur(images, deviation, widest), images)
+        if self.grayscale:
+            gray = _uniform(grays, shape, 0.0) < self.grayscale
+            images = tf.where(gray, tf.image.rgb_to_grayscale(images), images)
+        return images
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "grayscale": self.grayscale, "blur": self.blur, "seed": self.seed}
+
+
+def gaussian_blur(images: tf.Tensor, deviation: tf.Tensor, widest: float) -> tf.Tensor:
+    """Blurs `float32 [b, H, W, 3]` by a Gaussian of a `deviation` in pixels that is `widest` at the most."""
+    radius = min(math.ceil(3 * widest), min(images.shape[1:3]) - 1)
+    places = tf.range(-radius, radius + 1, dtype=tf.float32)
+    weights = tf.exp(-(places**2) / (2 * deviation**2))
+    line = (weights / tf.reduce_sum(weights))[:, None, None, None] * tf.ones([1, 1, 3, 1])
+    padded = tf.pad(images, [[0, 0], [radius, radius], [radius, radius], [0, 0]], "REFLECT")
+    rows = tf.nn.depthwise_conv2d(padded, line, [1, 1, 1, 1], "VALID")
+    return tf.nn.depthwise_conv2d(rows, tf.transpose(line, [1, 0, 2, 3]), [1, 1, 1, 1], "VALID")
+
+
 # RandAugment's operations on one image, `float32 [H, W, 3]`. m is the magnitude, -1..1 for those that go both ways.
 
 

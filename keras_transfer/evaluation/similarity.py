@@ -1,0 +1,86 @@
+"""How alike two networks see the same pictures: linear CKA, stage by stage."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.models import stages
+
+Array = np.ndarray[Any, Any]
+_SIDE = 28  # finer maps are averaged down to it: their Gram matrices hardly change, their size does
+_BATCH = 16
+
+
+def linear_cka(first: Array, second: Array) -> float:
+    """Linear centred kernel alignment (Kornblith et al. 2019, https://arxiv.org/abs/1905.00414).
+
+    Blind to rotations and to one common scale of the features.
+
+    Args:
+        first: float `[n, features]`, one row a picture.
+        second: float `[n, other features]` of the same pictures.
+
+    Returns:
+        0..1; 1 where one is the other rotated and scaled; 0 where either does not vary.
+
+    >>> rows = np.random.default_rng(0).normal(size=(20, 4))
+    >>> round(linear_cka(rows, -3 * rows[:, ::-1] + 1), 9)
+    1.0
+    """
+    return _alignment(_gram(np.asarray(first)), _gram(np.asarray(second)))
+
+
+def cka_by_stage(model: keras.Model, other: keras.Model, pixels: Array) -> list[dict[str, Any]]:
+    """Linear CKA of two networks of one architecture at the end of every stage.
+
+    Args:
+        model: a functional classifier on pixels in 0..255, such as a fine-tuned one.
+        other: the same network with other weights, such as the pretrained ones; its head may differ.
+        pixels: `uint8 [n, H, W, 3]`; some 100 pictures do, and more are worth their time only where n is far below.
+
+    Returns:
+        One row a stage, from the input up: `stage` and `cka`.
+
+    Raises:
+        InputError: the networks have different stages.
+    """
+    ours, theirs = stages(model), stages(other)
+    shapes = [[tuple(stage.output.shape[1:]) for stage in side] for side in (ours, theirs)]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"{model.name!r} and {other.name!r} have different stages, which cannot be compared.")
+    if not ours:
+        return []
+    grams = [
+        _stage_grams(net, [stage.output for stage in cut], pixels) for net, cut in ((model, ours), (other, theirs))
+    ]
+    return [
+        {"stage": stage.name, "cka": _alignment(first, second)}
+        for stage, first, second in zip(ours, *grams, strict=True)
+    ]
+
+
+def _stage_grams(model: keras.Model, tensors: list[Any], pixels: Array) -> list[Array]:
+    import tensorflow as tf
+
+    watched = keras.Model(model.inputs, [_pooled(tensor) for tensor in tensors])
+    call = tf.function(lambda x: tf.nest.flatten(watched(tf.cast(x, tf.float32), training=False)), jit_compile=False)
+    blocks = [[v.numpy() for v in call(pixels[i : i + _BATCH])] for i in range(0, len(pixels), _BATCH)]
+    return [_gram(np.concatenate(parts).reshape(len(pixels), -1)) for parts in zip(*blocks, strict=True)]
+
+
+def _pooled(tensor: Any) -> Any:
+    if len(tensor.shape) != 4 or None in tensor.shape[1:] or min(tensor.shape[1:3]) <= _SIDE:
+        return tensor
+    return keras.layers.AveragePooling2D(int(min(tensor.shape[1:3]) // _SIDE))(tensor)
+
+
+def _gram(rows: Array) -> Array:
+    values = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
+    return values @ values.T
+
+
+def _alignment(first: Array, second: Array) -> float:
+    sizes = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum() / sizes) if sizes > 1e-12 else 0.0
