@@ -11,6 +11,8 @@ Array = np.ndarray[Any, Any]
 LEVEL = 0.05
 """Differences count below this probability of chance, shared out over all that are asked for (Bonferroni)."""
 _MOST = 500  # rows of a side that are compared: the kernel's matrix grows with their square
+_APART = 0.75  # sorted right into new and old: from here on they are of another kind
+_TITLES = {"same": "The same kind of photographs", "some": "Some shift", "far": "Another kind of photographs"}
 _SMALL, _LARGE = 0.3, 0.8  # standardized differences (Cohen's d) under which nothing is said, and above which "much" is
 
 
@@ -198,3 +200,45 @@ def _words(name: str, size: float, told: Sequence[float]) -> str:
 def _draw(rows: Array, random: np.random.Generator) -> Array:
     values = np.asarray(rows, np.float64)
     return values if len(values) <= _MOST else values[random.permutation(len(values))[:_MOST]]
+
+
+def judge(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Says in words how far new photographs lie from a run's own, and what that will cost.
+
+    Args:
+        found: `two_sample` (`accuracy`, `p_value`), `differences`, `own_accuracy`, `expected_accuracy` and `accuracy`
+            (`value`, `low`, `high`, or None).
+
+    Returns:
+        `outcome`: `"same"`, `"some"` or `"far"`; its `title`; `sentences`.
+
+    >>> same = {"two_sample": {"accuracy": 0.52, "p_value": 0.4}, "differences": [], "own_accuracy": 0.8,
+    ...         "expected_accuracy": 0.79, "accuracy": None}
+    >>> judge(same)["title"]
+    'The same kind of photographs'
+    """
+    told, share = found["two_sample"], found["two_sample"]["accuracy"]
+    outcome = "same" if told["p_value"] >= LEVEL else "some" if share < _APART else "far"
+    by = f"by what the network sees in them {share:.0%} are sorted right into new and old, where 50% is chance"
+    first = {
+        "same": f"The new photographs cannot be told from the run's own: {by}.",
+        "some": f"The new photographs differ somewhat from the run's own: {by}.",
+        "far": f"The new photographs are of another kind than the run's own: {by}.",
+    }[outcome]
+    words = [row["words"] for row in found["differences"] if row["words"]]
+    sentences = [first]
+    if words:
+        sentences.append(f"They are {'; '.join(words)}.")
+    elif outcome != "same":
+        sentences.append("Their brightness, contrast, colour and sharpness do not tell why: look at what they show.")
+    own, expected, accuracy = found["own_accuracy"], found["expected_accuracy"], found["accuracy"]
+    against = f"against {own:.1%} on the run's own test photographs"
+    if accuracy is not None:
+        low, high = f"{accuracy['low']:.1%}", f"{accuracy['high']:.1%}"
+        sentences.append(f"{accuracy['value']:.1%} of its answers are right ({low} to {high}), {against}.")
+    elif expected is not None:
+        sentences.append(
+            f"From how sure the model is, about {expected:.0%} of its answers will be right, {against}; "
+            "for subjects that it does not know that is too good."
+        )
+    return {"outcome": outcome, "title": _TITLES[outcome], "sentences": sentences}

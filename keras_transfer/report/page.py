@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from keras_transfer.report import plots
+from keras_transfer.report.stages import stage_bars
 from keras_transfer.report.tradeoff import tradeoff
 
 _METRICS = {
@@ -29,6 +30,15 @@ _METRICS = {
     "ece": "Calibration error (ECE)",
 }
 _SHARES = set(_METRICS) - {"auc_roc", "log_loss", "mean_average_precision"}  # shown in percent
+PROPERTY_NAMES = {
+    "brightness": "Brightness (0 to 1)",
+    "contrast": "Contrast (0 to 1)",
+    "colour": "Colour (0 to 1)",
+    "warmth": "Warmth (red less blue, -1 to 1)",
+    "sharpness": "Sharpness (decibels)",
+    "gray": "Share without colour",
+    "side": "Shorter side of the file (pixels)",
+}
 GROUPS, IN_GROUP = 16, 4  # groups of like pictures that an inspection's page shows, and pictures of each
 _MOST_CLASSES = 200  # rows of the table of classes; `report.json` has all
 
@@ -101,6 +111,20 @@ def comparison_html(found: Mapping[str, Any], costs: Mapping[str, str]) -> str:
     pictures = [tradeoff(found["files"], cost, name, *units.get(cost, (1e6, "MB"))) for cost, name in costs.items()]
     template = _templates().get_template("comparison.html.jinja")
     return template.render(found=found, pictures=list(zip(costs.values(), pictures, strict=True)), costs=costs)
+
+
+def shift_html(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]) -> str:
+    """The page that compares new photographs with those of a run.
+
+    Args:
+        found: what stands in `shift.json`.
+        pictures: thumbnails as `data:` addresses: of the `new` photographs, and of the run's `own`.
+
+    Returns:
+        The page.
+    """
+    template = _templates().get_template("shift.html.jinja")
+    return template.render(found=found, pictures=pictures, bars=stage_bars, names=PROPERTY_NAMES)
 
 
 def _listed(report: Mapping[str, Any]) -> list[dict[str, Any]]:

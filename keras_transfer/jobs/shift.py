@@ -1,0 +1,246 @@
+"""Do photographs lie where a run was trained? Its verdict on new ones, labelled or not, as a page and as figures."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json, write_text
+from keras_transfer.jobs.parts import load_data
+from keras_transfer.progress import track
+from keras_transfer.recipe import Recipe, make_recipe, write_recipe
+from keras_transfer.run import read_result
+
+MATCHING: dict[tuple[str, int], dict[str, float]] = {
+    ("gray", 1): {"grayscale": 0.5},
+    ("colour", -1): {"grayscale": 0.5},
+    ("sharpness", -1): {"blur": 0.5},
+    ("contrast", -1): {"contrast": 0.9},
+    ("contrast", 1): {"contrast": 0.9},
+    ("brightness", -1): {"brightness": 0.5},
+    ("brightness", 1): {"brightness": 0.5},
+}
+"""For a property and the sign of its difference, the augmentation that shows training photographs in that light."""
+_LOOKED, _SHOWN = 300, 8  # photographs a side whose pixels are measured, and whose thumbnails are shown
+
+
+def open_run_model(folder: Path, data: str | None = None) -> tuple[Any, Recipe, dict[str, Any], Any]:
+    """The model, recipe and result of a finished run, and its photographs, which may have moved to `data`.
+
+    Raises:
+        InputError: the folder holds no finished run, or its photographs have changed.
+    """
+    from keras_transfer.evaluation import load_keras
+
+    result = read_result(folder)
+    if result is None:
+        raise InputError(f"{folder} holds no finished run: give the --out of a `keras-transfer train`.")
+    recipe = make_recipe(folder / "recipe.yaml", data=data)
+    return load_keras(folder / "model.keras"), recipe, result, load_data(recipe, folder)
+
+
+def open_photographs(source: str | Path, class_names: Sequence[str]) -> tuple[Any, bool, list[str]]:
+    """New photographs: with labels where the source has some that the model knows, else without.
+
+    Args:
+        source: a folder of any pictures, or what `load_images` takes (of which the test split is taken, if it has one).
+        class_names: the model's classes.
+
+    Returns:
+        The photographs; whether they have labels, which then are the model's; what could not be used, a sentence each.
+
+    Raises:
+        InputError: there are none.
+    """
+    from keras_transfer.data.unlabelled import list_photographs
+    from keras_transfer.evaluation import held_out
+
+    folder = Path(source)
+    labelled = folder.suffix in (".csv", ".parquet") or not folder.exists()
+    if folder.is_dir():
+        names = {path.name for path in folder.glob("*") if path.is_dir()}
+        sides = {path.name for side in ("test", "testing") for path in folder.glob(f"{side}/*") if path.is_dir()}
+        labelled = bool(names) and (names <= set(class_names) or (bool(sides) and sides <= set(class_names)))
+    if not labelled:
+        split, problems = list_photographs(folder)
+        return split, False, problems
+    found = held_out(str(source), allow_bad=True)
+    if not found.multi_label and set(found.class_names) <= set(class_names):
+        columns = np.array([list(class_names).index(name) for name in found.class_names], np.int32)
+        return replace(found, labels=columns[found.labels], class_names=list(class_names)), True, []
+    return replace(found, labels=np.zeros(len(found), np.int32), class_names=[""]), False, []
+
+
+def shift_run(
+    folder: str | Path, photographs: str | Path, out: str | Path, *, data: str | None = None
+) -> dict[str, Any]:
+    """Compares new photographs with those a run was made from, and writes `shift.html` and `shift.json`.
+
+    Where augmentation could match what differs, `recipe.yaml` beside them is the run's recipe with that.
+
+    Args:
+        folder: a finished run.
+        photographs: see `open_photographs`.
+        out: the folder to write to.
+        data: where the run's own photographs are now, if they have moved.
+
+    Returns:
+        What stands in `shift.json`.
+
+    Raises:
+        InputError: no finished run, no photographs, or too few to compare.
+    """
+    from keras_transfer.report import shift_html, thumbnail
+
+    folder, out = Path(folder), Path(out)
+    model, recipe, result, own = open_run_model(folder, data)
+    new, labelled, problems = open_photographs(photographs, own.class_names)
+    # Features that were trained know their own training photographs: those held back are what new ones are like.
+    held = _join(own.val, own.test)
+    if min(len(new), len(held)) < 8:
+        raise InputError(
+            f"{photographs} has {len(new)} photographs and the run held back {len(held)}: compare 8 or more."
+        )
+    found = {
+        "format": 1,
+        "run": str(folder),
+        "photographs": str(photographs),
+        "images": {"new": len(new), "held_back": len(held)},
+        "problems": problems,
+        **_seen(model, own, held, new, labelled, result),
+        "differences": _differences(model, held, new),
+    }
+    found |= _verdict(found, result)
+    found["next"] = _next(found, recipe, folder, out)
+    looked = {"new": new, "own": held}
+    shown = {"new": found.pop("typical"), "own": _spread(len(held))}
+    pictures = {
+        side: [
+            thumbnail(looked[side].read(i, tuple(model.input_shape[1:3])))
+            for i in track(indices, "Drawing thumbnails", total=len(indices))
+        ]
+        for side, indices in shown.items()
+    }
+    write_json(out / "shift.json", found)
+    write_text(out / "shift.html", shift_html(found, pictures))
+    return found
+
+
+def _join(first: Any, second: Any) -> Any:
+    return replace(
+        first,
+        name="held back",
+        paths=[*first.paths, *second.paths],
+        labels=np.concatenate([first.labels, second.labels]),
+        hashes=[*first.hashes, *second.hashes],
+    )
+
+
+def _seen(model: Any, own: Any, held: Any, new: Any, labelled: bool, result: dict[str, Any]) -> dict[str, Any]:
+    """What the network makes of both: distances, and how often it will be right."""
+    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation.intervals import share_interval
+    from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, mmd
+    from keras_transfer.models.batchnorm import batchnorm_shift
+    from keras_transfer.training.probe import pooled_features
+
+    (ours,), (theirs,) = pooled_features(model, [held]), pooled_features(model, [new])
+    told = classifier_two_sample(ours, theirs)
+    answers = predict_pixels(model, new)
+    accuracy = None
+    if labelled:
+        right = int((answers.argmax(axis=1) == new.labels).sum())
+        low, high = share_interval(right, len(new))
+        accuracy = {"value": right / len(new), "low": low, "high": high}
+    stages = [
+        {"stage": row["stage"], "new": row["distance"], "own": before["distance"]}
+        for row, before in zip(batchnorm_shift(model, new), batchnorm_shift(model, held), strict=True)
+    ]
+    return {
+        "two_sample": {name: told[name] for name in ("accuracy", "images", "p_value")},
+        "typical": told["typical"][:_SHOWN],
+        "mmd": mmd(ours, theirs),
+        "stages": stages,
+        "own_accuracy": result["test"]["accuracy"],
+        "expected_accuracy": None
+        if own.multi_label
+        else expected_accuracy(own.val.labels, predict_pixels(model, own.val), answers),
+        "accuracy": accuracy,
+    }
+
+
+def _differences(model: Any, held: Any, new: Any) -> list[dict[str, Any]]:
+    from keras_transfer.evaluation.shift import differences
+    from keras_transfer.models.batchnorm import some
+
+    size = tuple(model.input_shape[1:3])
+    return differences(*(_figures(some(split, _LOOKED), size) for split in (held, new)))
+
+
+def _figures(split: Any, size: tuple[int, int]) -> dict[str, list[float]]:
+    from PIL import Image
+
+    from keras_transfer.data.appearance import appearance
+
+    rows = []
+    for pixels, _ in track(split.batches(size, 32), "Looking at pixels", total=-(-len(split) // 32)):
+        rows += [appearance(picture) for picture in pixels]
+    figures = {name: [row[name] for row in rows] for name in rows[0]}
+    sides = []
+    for path in split.paths:
+        with Image.open(path) as opened:
+            sides.append(float(min(opened.size)))
+    return figures | {"side": sides}
+
+
+def _verdict(found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    from keras_transfer.evaluation.shift import judge
+
+    return {"verdict": judge(found)}
+
+
+def _spread(count: int) -> list[int]:
+    return np.linspace(0, count - 1, min(count, _SHOWN)).astype(int).tolist()
+
+
+def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path) -> list[dict[str, str]]:
+    """What to do now, the cheapest first; each with its command."""
+
+    def command(*words: Any) -> str:
+        return shlex.join(["keras-transfer", *map(str, words)])
+
+    photographs = found["photographs"]
+    if found["verdict"]["outcome"] == "same":
+        why = "Nothing stands against using the model on such photographs."
+        return [{"why": why, "command": command("predict", folder, photographs)}]
+    steps = []
+    if found["stages"]:
+        why = "Take BatchNorm's statistics from these photographs (AdaBN): no labels, no training, some seconds."
+        adapted = ("adapt", folder, "--to", photographs, "--method", "adabn", "--out", f"{folder}-adabn")
+        steps.append({"why": why, "command": command(*adapted)})
+    matching: dict[str, float] = {}
+    for row in found["differences"]:
+        if row["words"]:
+            matching |= MATCHING.get((row["property"], int(np.sign(row["size"]))), {})
+    if matching:
+        told = recipe.augmentation
+        base = {"strength": told} if isinstance(told, str) else dict(told)
+        write_recipe(out / "recipe.yaml", recipe.model_copy(update={"augmentation": {**base, **matching}}))
+        names = " and ".join(matching)
+        why = f"Train again on pictures that are altered in the same way ({names}), which keeps the old kind as well."
+        again = command("train", "--recipe", out / "recipe.yaml", "--out", f"{folder}-matched")
+        steps.append({"why": why, "command": again})
+    why = "Label some fifty of these photographs, put them among the training ones, and train again: nothing does more."
+    steps.append(
+        {
+            "why": why,
+            "command": command(
+                "train", "--recipe", folder / "recipe.yaml", "--data", "BOTH", "--out", f"{folder}-both"
+            ),
+        }
+    )
+    return steps
