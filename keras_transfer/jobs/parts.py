@@ -52,13 +52,12 @@ def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **
         out,
         formats=recipe.formats,
         class_names=data.class_names,
-        calibration=data.train,
         calibration_images=recipe.calibration_images,
         proof=test,
         tolerance=recipe.tolerance,
         targets=recipe.targets,
         seed=recipe.seed,
-        **more,
+        **{"calibration": data.train, **more},
     )
 
 

@@ -100,7 +100,7 @@ def shift_run(
     model, recipe, result, own = open_run_model(folder, data)
     new, labelled, problems = open_photographs(photographs, own.class_names)
     # Features that were trained know their own training photographs: those held back are what new ones are like.
-    held = _join(own.val, own.test)
+    held = joined("held back", own.val, own.test)
     if min(len(new), len(held)) < 8:
         raise InputError(
             f"{photographs} has {len(new)} photographs and the run held back {len(held)}: compare 8 or more."
@@ -130,10 +130,11 @@ def shift_run(
     return found
 
 
-def _join(first: Any, second: Any) -> Any:
+def joined(name: str, first: Any, second: Any) -> Any:
+    """The photographs of two splits as one, with the classes of the first."""
     return replace(
         first,
-        name="held back",
+        name=name,
         paths=[*first.paths, *second.paths],
         labels=np.concatenate([first.labels, second.labels]),
         hashes=[*first.hashes, *second.hashes],

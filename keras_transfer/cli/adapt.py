@@ -1,0 +1,46 @@
+"""`keras-transfer adapt`: a run made fit for photographs of another kind, or less forgetful."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class _Method(StrEnum):
+    adabn = "adabn"
+    coral = "coral"
+    mmd = "mmd"
+    dann = "dann"
+    wise_ft = "wise-ft"
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="The --out of a finished `train`; it is left as it is.")],
+    to: Annotated[str | None, typer.Option(help="New photographs, without labels or with.")] = None,
+    method: Annotated[
+        _Method,
+        typer.Option(help="adabn (no training), coral, mmd or dann (train the top), wise-ft (needs no photographs)."),
+    ] = _Method.adabn,
+    data: Annotated[str | None, typer.Option(help="Where the run's own photographs are now, if they moved.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The new run directory.  [RUN-METHOD]")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
+) -> None:
+    """Adapt a run to photographs of another kind without labels (--method adabn), or undo forgetting (wise-ft)."""
+    from keras_transfer.cli.output import print_json
+    from keras_transfer.jobs.adapt import adapt_run
+    from keras_transfer.progress import set_quiet
+
+    set_quiet(json)
+    place = out if out is not None else run.with_name(f"{run.name}-{method.value}")
+    result = adapt_run(run, place, method=method.value, photographs=to, data=data)
+    if json:
+        print_json(result)
+        return
+    adapted = result["adapted"]
+    print(f"{place}: {adapted['what']}.")
+    if adapted["before"] is not None:
+        print(f"On {to}: {adapted['before']:.1%} right before, {adapted['after']:.1%} now.")
+    print(f"On the photographs of {run}: {result['test']['accuracy']:.1%} right now.")
+    if to is not None:
+        print(f"\nNext: keras-transfer predict {place} {to}")
