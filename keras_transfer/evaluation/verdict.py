@@ -79,6 +79,40 @@ def verdict(
             "remarks": remarks}  # fmt: skip
 
 
+def compression_verdict(accuracy: dict[str, Any], images: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Says what a compression cost, in the form of `verdict`.
+
+    Args:
+        accuracy: `value`, `low` and `high` of the compressed model on its test split, 0..1.
+        images: test images.
+        steps: what `result.json` says of them: the run that it began with, then each step.
+
+    Returns:
+        As `verdict`; `outcome` is `"helped"` where no loss beyond chance is seen, else `"unclear"`.
+
+    >>> base = {"accuracy": 0.8, "parameters": 200, "multiply_adds": 100}
+    >>> step = {"accuracy": 0.79, "parameters": 100, "multiply_adds": 60, "what": "channels removed"}
+    >>> step["since_base"] = {"value": -0.01, "low": -0.03, "high": 0.01}
+    >>> compression_verdict({"value": 0.79, "low": 0.75, "high": 0.82}, 500, [base, step])["sentences"][0]
+    'Channels removed: 79.0% of the test images are right, against 80.0% before, a difference of −1.0 points
+    (95% interval −3.0 to 1.0), with 50% of the parameters and 60% of the multiply-adds.'
+    """
+    first, last = steps[0], steps[-1]
+    what = "; ".join(step["what"] for step in steps[1:])
+    change = last["since_base"]
+    shares = {key: f"{last[key] / first[key]:.0%}" for key in ("parameters", "multiply_adds")}
+    said = (
+        f"{what[0].upper()}{what[1:]}: {accuracy['value']:.1%} of the test images are right, against "
+        f"{first['accuracy']:.1%} before, a difference of {_signed(change['value'])} points (95% interval "
+        f"{_signed(change['low'])} to {_signed(change['high'])}), with {shares['parameters']} of the parameters and "
+        f"{shares['multiply_adds']} of the multiply-adds."
+    )
+    kept = change["high"] >= 0
+    title = "No loss beyond chance" if kept else "Smaller, and less accurate"
+    return {"outcome": "helped" if kept else "unclear", "title": title, "sentences": [said, _sure(accuracy, images)],
+            "remarks": []}  # fmt: skip
+
+
 def _compared(right: str, made: dict[str, dict[str, Any]]) -> tuple[str, str]:
     judges = {
         "scratch": "the same network trained from scratch",

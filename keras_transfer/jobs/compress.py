@@ -276,7 +276,7 @@ def _score(
     from keras_transfer.evaluation.intervals import paired_difference
 
     base = before = decisions(test.labels, predict_pixels(teacher, test))
-    first = {"name": "base", "what": f"as {recipe.base} left it", "difference": None}
+    first = {"name": "base", "what": f"as {recipe.base} left it", "difference": None, "since_base": None}
     entries: list[dict[str, Any]] = [first | {"accuracy": float(base.mean()), **_costs(teacher)}]
     for step, entry, place in done:
         last = place == done[-1][2]
@@ -288,15 +288,16 @@ def _score(
                 **{key: value for key, value in entry.items() if key != "rows"},
                 "accuracy": float(after.mean()),
                 "difference": paired_difference(after, before),
+                "since_base": paired_difference(after, base),
             }
         )
         before = after
-    lost = paired_difference(base, before)
-    if lost["value"] <= recipe.tolerance:
+    change = entries[-1]["since_base"]
+    if -change["value"] <= recipe.tolerance:
         return entries, None
     return entries, (
         f"The compressed model is right on {before.mean():.1%} of {len(before)} test images, "
-        f"{100 * lost['value']:.1f} points (95% interval {100 * lost['low']:.1f} to {100 * lost['high']:.1f}) below "
-        f"the {base.mean():.1%} it began with (tolerance {100 * recipe.tolerance:g}). Compress less, train longer "
+        f"{-100 * change['value']:.1f} points (95% interval {-100 * change['high']:.1f} to "
+        f"{-100 * change['low']:.1f}) below the {base.mean():.1%} it began with (tolerance {100 * recipe.tolerance:g}). Compress less, train longer "
         "(--epochs), or accept it with --tolerance."
     )

@@ -123,6 +123,7 @@ def _figures(recipe: Recipe, data: Any, test: Any, probabilities: np.ndarray, re
     report["least_confident"] = [_example(i, test, probabilities) for i in doubts]
     report |= {
         "phases": result["phases"],
+        "steps": result.get("steps", []),
         "files": result["artifacts"],
         "gate": result["gate"],
         "warnings": result["warnings"],
@@ -195,11 +196,13 @@ def _compared(made: Sequence[Any], data: Any, test: Any, probabilities: np.ndarr
 
 
 def _verdict(run: Path, recipe: Recipe, data: Any, report: dict[str, Any]) -> dict[str, Any]:
-    from keras_transfer.evaluation.verdict import verdict
+    from keras_transfer.evaluation.verdict import compression_verdict, verdict
 
-    said = verdict(
-        report["metrics"]["accuracy"], len(data.test), report["baselines"], transfers=recipe.weights != "none"
-    )
+    accuracy, images = report["metrics"]["accuracy"], len(data.test)
+    if report["steps"]:
+        said = compression_verdict(accuracy, images, report["steps"])
+    else:
+        said = verdict(accuracy, images, report["baselines"], transfers=recipe.weights != "none")
     return {"verdict": said, "next": _next(run, recipe, said["outcome"], report)}
 
 
@@ -221,7 +224,10 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
         told += ["--weights", recipe.weights, "--strategy", "fine-tuning", "--out", f"{run}-fine-tuning"]
         why = "Only the head was trained: fine-tuning the top of the backbone may add some points."
         steps.append({"why": why, "command": command(*told)})
-    if outcome in ("helped", "unclear") and "scratch" not in made:
+    if report["steps"]:
+        why = "Set its files beside those of the run that it began with."
+        steps.append({"why": why, "command": command("compare", recipe.base, run)})
+    elif outcome in ("helped", "unclear") and "scratch" not in made:
         steps.append(
             {
                 "why": "Compare with the same network from scratch, the strictest judge (it takes a while).",
