@@ -2,7 +2,7 @@
 
 from keras_transfer.training.callbacks import ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.features import compute_features
-from keras_transfer.training.fit import History, fit, pixel_samples, sweep_phases
+from keras_transfer.training.fit import History, feature_samples, fit, pixel_samples, sweep_phases
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.optimizers import (
     CyclicalLearningRate,
@@ -18,6 +18,7 @@ __all__ = [
     "ReduceRatesOnPlateau",
     "ResumableEarlyStopping",
     "compute_features",
+    "feature_samples",
     "find_learning_rate",
     "fit",
     "layerwise_optimizer",

@@ -243,6 +243,37 @@ def pixel_samples(
         )
 
 
+@contextmanager
+def feature_samples(
+    below: keras.Model, model: Any, data: ImageData, augmenter: Augmenter, seed: int = 0, class_weights: bool = True
+) -> Iterator[tuple[Samples, Samples]]:
+    """What a frozen network makes of training and validation images and their views, computed once and kept.
+
+    Args:
+        below: from pixels to the one tensor that `model` takes; run in inference mode.
+        model: the rest of the classifier, whose kind of output decides; `tf_keras` models do too.
+        data: from `load_images`.
+        augmenter: from `build_augmenter`; `choose_views` says how many views it draws.
+        seed: of the views.
+        class_weights: weigh classes inversely to their frequency where they are uneven.
+
+    Yields:
+        Training and validation samples, open until the context ends.
+    """
+    views = choose_views(augmenter, len(data.train))
+    weights = _sample_weights(data) if class_weights else None
+    with ExitStack() as opened:
+        train = compute_features(below, below.outputs, data.train, augmenter=augmenter, views=views, seed=seed)
+        opened.callback(train.close)
+        val = compute_features(below, below.outputs, data.val)
+        opened.callback(val.close)
+        labels = np.asarray(train["labels"]) if "labels" in train else _targets(model, data.train)
+        yield (
+            Samples(train, "tensor0", labels, views, weights),
+            Samples(val, "tensor0", _targets(model, data.val)),
+        )
+
+
 def _find(tensor: Any, tensors: Sequence[Any]) -> int:
     """The position of a tensor: KerasTensors have no equality of their own."""
     return next(i for i, other in enumerate(tensors) if other is tensor)
