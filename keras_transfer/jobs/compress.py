@@ -295,9 +295,9 @@ def _score(
     change = entries[-1]["since_base"]
     if -change["value"] <= recipe.tolerance:
         return entries, None
+    ends = f"{-100 * change['high']:.1f} to {-100 * change['low']:.1f}"
     return entries, (
         f"The compressed model is right on {before.mean():.1%} of {len(before)} test images, "
-        f"{-100 * change['value']:.1f} points (95% interval {-100 * change['high']:.1f} to "
-        f"{-100 * change['low']:.1f}) below the {base.mean():.1%} it began with (tolerance {100 * recipe.tolerance:g}). Compress less, train longer "
-        "(--epochs), or accept it with --tolerance."
+        f"{-100 * change['value']:.1f} points (95% interval {ends}) below the {base.mean():.1%} it began with "
+        f"(tolerance {100 * recipe.tolerance:g}). Compress less, train longer (--epochs) or accept it (--tolerance)."
     )

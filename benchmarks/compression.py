@@ -1,0 +1,96 @@
+"""Every way of making a classifier smaller, on one data set, over seeds: one CSV row a seed and way.
+
+    python benchmarks/compression.py food10/ --weights notop.weights.h5 --runs runs/ --csv docs/results/compression.csv
+
+Each way is a `keras-transfer compress` of the seed's own `train`; the files are then timed side by side by
+`keras-transfer compare`. Runs that are there already are not made again, so a stopped benchmark goes on where it was.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from table import write_rows
+
+WAYS: dict[str, list[str]] = {
+    "prune 50%": ["--prune", "0.5"],
+    "prune 75%": ["--prune", "0.75"],
+    "channels 60%": ["--channels", "0.6"],
+    "qat": ["--qat"],
+    "qat per tensor": ["--qat", "--per-tensor"],
+    "prune 50%, qat": ["--prune", "0.5", "--qat"],
+    "cluster 32": ["--cluster", "32"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--weights", required=True, help="of MobileNetV2 without its top")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the run directories")
+    parser.add_argument("--csv", type=Path, required=True)
+    options = parser.parse_args()
+    rows = [row for seed in options.seeds for row in measure(options, seed)]
+    write_rows(options.csv, rows)
+    summarize(rows)
+
+
+def measure(options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
+    """One row for the dense run of a seed, and one for each way."""
+    base = options.runs / f"seed{seed}"
+    told = ["--weights", options.weights, "--seed", seed, "--target", "android", "--baselines", "none"]
+    run("train", options.data, *told, "--tolerance", "0.05", "--out", base)
+    folders = {"dense": base}
+    for way in options.ways:
+        folders[way] = options.runs / f"seed{seed}-{way.replace(' ', '-').replace('%', '').replace(',', '')}"
+        run("compress", base, *WAYS[way], "--tolerance", "0.3", "--format", "int8", "--out", folders[way])
+    page = options.runs / f"compared-seed{seed}"
+    run("compare", *folders.values(), "--out", page)
+    files = json.loads((page / "comparison.json").read_text())["files"]
+    dense, rows = files[0], []
+    for (way, folder), file in zip(folders.items(), files, strict=True):
+        result = json.loads((folder / "result.json").read_text())
+        steps = result.get("steps") or [{"zeros": None, "multiply_adds": None}]
+        rows.append(
+            {
+                "seed": seed,
+                "way": way,
+                "keras_accuracy": result["test"]["accuracy"],
+                "int8_accuracy": file["accuracy"]["value"],
+                "bytes": file["bytes"],
+                "zipped_bytes": file["zipped_bytes"],
+                "zipped_ratio": round(file["zipped_bytes"] / dense["zipped_bytes"], 4),
+                "latency_ratio": file["ratio"],
+                "zeros": steps[-1]["zeros"],
+                "multiply_adds_ratio": steps[-1]["multiply_adds"]
+                and steps[-1]["multiply_adds"] / steps[0]["multiply_adds"],
+                "seconds": result["seconds"],
+            }
+        )
+    return rows
+
+
+def run(*words: Any) -> None:
+    """A `keras-transfer` command; 3 says that a gate failed, which the rows show."""
+    done = subprocess.run([sys.executable, "-m", "keras_transfer.cli", *map(str, words)])
+    if done.returncode not in (0, 3):
+        raise SystemExit(done.returncode)
+
+
+def summarize(rows: list[dict[str, Any]]) -> None:
+    """Prints each way's means over the seeds."""
+    for way in dict.fromkeys(row["way"] for row in rows):
+        own = [row for row in rows if row["way"] == way]
+        keys = ("keras_accuracy", "int8_accuracy", "zipped_ratio", "latency_ratio", "seconds")
+        means = {key: statistics.mean(row[key] for row in own) for key in keys}
+        print(f"{way}: " + ", ".join(f"{key} {value:.4g}" for key, value in means.items()))
+
+
+if __name__ == "__main__":
+    main()
