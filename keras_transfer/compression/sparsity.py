@@ -1,0 +1,81 @@
+"""How many of a classifier's weights are zero and how many differ, in a Keras model or in a LiteRT file."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.litert import read_flatbuffer
+from keras_transfer.litert.details import read_constants
+from keras_transfer.models.twin.walk import weighted_layers
+
+_WEIGHTED = ("CONV_2D", "FULLY_CONNECTED")
+
+
+def kernel_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """The convolutions and dense layers of a model from the input up, by the names that its twin has them under.
+
+    Depthwise convolutions are not among them: they hold few weights and bear no loss of any.
+
+    Args:
+        model: a functional or Sequential model with one input; nested models are opened.
+
+    >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="a"), keras.layers.Flatten()])
+    >>> list(kernel_layers(model))
+    ['a']
+    """
+    kinds = (keras.layers.Conv2D, keras.layers.Dense)
+    return {name: layer for name, layer in weighted_layers(model).items() if isinstance(layer, kinds)}
+
+
+def weight_figures(model: keras.Model | bytes) -> dict[str, Any]:
+    """Zeros and different values among the weights of convolutions and dense layers, depthwise ones left out.
+
+    Args:
+        model: a model, or the content of a LiteRT file.
+
+    Returns:
+        `weights` (how many), `sparsity` (the share of zeros), `unique` (the most different values of a layer), and
+        `layers`: for each from the input up its `name`, `shape`, `sparsity` and `unique`. In a file the zeros are those
+        of the stored numbers, which stand for 0.0 there too, and a layer has the name of its output.
+
+    Raises:
+        InputError: not a sound LiteRT file, or a model without a graph.
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="logits")])
+    >>> model.set_weights([np.array([[0, 1], [0, 1], [0, 1], [0, 2.0]]), np.zeros(2)])
+    >>> weight_figures(model)["sparsity"], weight_figures(model)["layers"]
+    (0.5, [{'name': 'logits', 'shape': [4, 2], 'sparsity': 0.5, 'unique': 3}])
+    """
+    kernels = _file_kernels(model) if isinstance(model, bytes) else _model_kernels(model)
+    layers = [
+        {
+            "name": name,
+            "shape": list(kernel.shape),
+            "sparsity": round(float(np.mean(kernel == 0)), 4),
+            "unique": len(np.unique(kernel)),
+        }
+        for name, kernel in kernels
+    ]
+    weights = sum(kernel.size for _, kernel in kernels)
+    zeros = sum(int(np.sum(kernel == 0)) for _, kernel in kernels)
+    unique = max((len(np.unique(kernel)) for _, kernel in kernels), default=0)
+    return {"weights": weights, "sparsity": zeros / max(1, weights), "unique": unique, "layers": layers}
+
+
+def _model_kernels(model: keras.Model) -> list[tuple[str, np.ndarray]]:
+    return [(name, np.asarray(layer.kernel)) for name, layer in kernel_layers(model).items()]
+
+
+def _file_kernels(content: bytes) -> list[tuple[str, np.ndarray]]:
+    info = read_flatbuffer(content)
+    # float16 files keep their weights behind a DEQUANTIZE.
+    sources = {o.outputs[0]: o.inputs[0] for o in info.operators if o.name == "DEQUANTIZE"}
+    users = [operator for operator in info.operators if operator.name in _WEIGHTED]
+    found = {operator.index: sources.get(operator.inputs[1], operator.inputs[1]) for operator in users}
+    constants = read_constants(content, found.values())
+    return [
+        (info.tensors[operator.outputs[0]].name, constants[found[operator.index]])
+        for operator in users
+        if found[operator.index] in constants
+    ]
