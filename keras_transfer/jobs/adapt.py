@@ -1,4 +1,4 @@
-"""A finished run made fit for other photographs, or less forgetful: remedies that end in a run directory of their own."""
+"""A finished run made fit for other photographs, or less forgetful: remedies that end in a run of their own."""
 
 import shutil
 from collections.abc import Callable
@@ -84,8 +84,8 @@ def before_fine_tuning(work: Work) -> list[Any]:
     saved = load_checkpoint(work.folder / "checkpoints" / "0.npz") if len(phases) > 1 and phases[0].frozen else None
     if saved is None:
         raise InputError(
-            f"{work.folder} was not fine-tuned after a head on the frozen backbone, or checkpoints/0.npz is gone: there "
-            "is nothing to go back towards."
+            f"{work.folder} was not fine-tuned after a head on the frozen backbone, or checkpoints/0.npz is gone: "
+            "there is nothing to go back towards."
         )
     model = build_classifier_of(work.recipe, work.data)
     freeze_backbone(model)
@@ -114,7 +114,7 @@ def adapt_run(
         `after`, accuracies on the new photographs where they have labels, else None.
 
     Raises:
-        InputError: an unknown method, no finished run, no photographs where the method needs some, or `out` is not empty.
+        InputError: an unknown method, no finished run, no photographs where some are needed, or `out` is not empty.
         GateError: all is written, but a file fell below its tolerance.
     """
     from keras_transfer.evaluation import predict_pixels

@@ -127,6 +127,24 @@ def shift_html(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]) 
     return template.render(found=found, pictures=pictures, bars=stage_bars, names=PROPERTY_NAMES)
 
 
+def see_html(found: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
+    """The page of what a network sees.
+
+    Args:
+        found: what stands in `see.json`.
+        pictures: `filters`, `followed` and `map`, as `keras_transfer.jobs.see` makes them.
+
+    Returns:
+        The page.
+    """
+    return _templates().get_template("see.html.jinja").render(found=found, pictures=pictures)
+
+
+def _cka_figure(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """What fine-tuning changed, in words and as bars; the report and the page of what a network sees show it."""
+    return Markup(_templates().get_template("cka.html.jinja").render(rows=rows, bars=stage_bars))
+
+
 def _listed(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"name": name, "title": title, "share": name in _SHARES, **report["metrics"][name]}
@@ -197,5 +215,6 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"percent": percent, "number": number, "points": points, "size": size, "md": _markdown}
+    environment.globals["cka_figure"] = _cka_figure
     environment.globals["style"] = Markup((folder / "report.css").read_text("utf-8"))
     return environment

@@ -25,7 +25,7 @@ def thumbnail(pixels: Array, side: int = SIDE) -> str:
     >>> thumbnail(np.zeros((300, 200, 3), np.uint8))[:23]
     'data:image/jpeg;base64,'
     """
-    return _address(_small(Image.fromarray(pixels), side))
+    return address(_small(Image.fromarray(pixels), side))
 
 
 def heat_thumbnail(pixels: Array, heat: Array, side: int = SIDE) -> str:
@@ -47,12 +47,12 @@ def heat_thumbnail(pixels: Array, heat: Array, side: int = SIDE) -> str:
     strength = np.clip(np.asarray(drawn), 0, 1)[..., None]
     base = np.asarray(picture, np.float32)
     gray = base.mean(axis=-1, keepdims=True)
-    glow = _colours(strength)
+    glow = heat_colours(strength)
     mixed = (1 - 0.55 * strength) * (0.35 * base + 0.35 * gray + 0.3 * base * strength) + 0.55 * strength * glow
-    return _address(Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8)))
+    return address(Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8)))
 
 
-def _colours(strength: Array) -> Array:
+def heat_colours(strength: Array) -> Array:
     """Dark violet over orange to pale yellow, rising in lightness: readable without seeing hues."""
     stops = np.array([[40, 11, 84], [159, 42, 99], [229, 92, 48], [251, 180, 26], [252, 255, 164]], np.float32)
     places = np.linspace(0, 1, len(stops))
@@ -64,7 +64,8 @@ def _small(picture: Image.Image, side: int) -> Image.Image:
     return picture
 
 
-def _address(picture: Image.Image) -> str:
+def address(picture: Image.Image, kind: str = "JPEG") -> str:
+    """A picture as a `data:` address: a JPEG, or a PNG where every pixel counts."""
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")
+    picture.save(content, kind, quality=_QUALITY, optimize=True)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(content.getvalue()).decode("ascii")

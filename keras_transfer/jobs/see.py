@@ -1,0 +1,184 @@
+"""What a run's network sees, and what fine-tuning changed of it: a page of pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json, write_text
+from keras_transfer.jobs.parts import build_classifier_of
+from keras_transfer.jobs.shift import open_run_model
+from keras_transfer.progress import say
+from keras_transfer.recipe import Recipe
+
+CKA_IMAGES = 96
+"""Pictures that fine-tuned and pretrained features are compared on: CKA changes by about 0.01 with more."""
+_MAPPED, _THUMBNAILS, _FOLLOWED = 400, 48, 2  # pictures on the map, those shown there, and those followed upwards
+
+
+def changed_stages(recipe: Recipe, result: Mapping[str, Any], model: Any, pixels: np.ndarray) -> list[dict[str, Any]]:
+    """Linear CKA of a run's backbone with the pretrained one, stage by stage; cheap.
+
+    Args:
+        recipe: of the run, complete.
+        result: its `result.json`.
+        model: its model.
+        pixels: `uint8 [n, H, W, 3]`, some `CKA_IMAGES` of its photographs.
+
+    Returns:
+        See `cka_by_stage`; empty where the backbone was never trained, began at random, or cannot be built again.
+    """
+    from keras_transfer.evaluation.similarity import cka_by_stage
+
+    frozen = {phase.name for phase in recipe.phases or () if phase.frozen}
+    if recipe.weights == "none" or result["kept"] in frozen or len(pixels) < 4:
+        return []
+    try:
+        return cka_by_stage(model, pretrained(recipe, result), pixels)
+    except InputError as error:
+        say(f"Note: not compared with the pretrained backbone ({error})")
+        return []
+
+
+def pretrained(recipe: Recipe, result: Mapping[str, Any]) -> Any:
+    """The network of a run before anything was trained.
+
+    Raises:
+        InputError: its weights cannot be had any more.
+    """
+    from types import SimpleNamespace
+
+    several = "label_accuracy" in result["test"]
+    return build_classifier_of(recipe, SimpleNamespace(class_names=result["classes"], multi_label=several))
+
+
+def see_run(folder: str | Path, *, data: str | None = None, held_back: str | None = None) -> dict[str, Any]:
+    """Writes `RUN/see.html` and `RUN/see.json`: filters, stages, a map of the test photographs, and what was forgotten.
+
+    Args:
+        folder: a finished run.
+        data: where its photographs are now, if they have moved.
+        held_back: other labelled photographs, on which a linear probe says what the features still tell.
+
+    Returns:
+        What stands in `RUN/see.json`.
+
+    Raises:
+        InputError: no finished run, its photographs have changed, or `held_back` holds no labelled photographs.
+    """
+    from keras_transfer.data.stored import StoredSplit
+    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.report import see_html
+
+    folder = Path(folder)
+    model, recipe, result, own = open_run_model(folder, data)
+    part = own.test.stratified(_MAPPED, recipe.seed)
+    test = StoredSplit(part, tuple(model.input_shape[1:3]))
+    answers = predict_pixels(model, test)
+    right = decisions(test.labels, answers)
+    found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.backbone, "images": len(test)}
+    pictures = _filters(model) | _followed(model, test, answers, right, found) | _map(model, part, test, right, found)
+    some = test.pictures(np.arange(min(CKA_IMAGES, len(test))))
+    found["cka"] = changed_stages(recipe, result, model, some)
+    found["held_back"] = forgotten(recipe, result, model, held_back) if held_back is not None else None
+    test.close()
+    write_json(folder / "see.json", found)
+    write_text(folder / "see.html", see_html(found, pictures))
+    return found
+
+
+def forgotten(recipe: Recipe, result: Mapping[str, Any], model: Any, source: str) -> dict[str, Any]:
+    """What a run's features tell of photographs that it was not made for, against what the pretrained ones did.
+
+    Args:
+        recipe: of the run.
+        result: its `result.json`.
+        model: its model.
+        source: labelled photographs, as for `load_images`.
+
+    Returns:
+        `data`, `images`, accuracies of linear probes `before` and `after`, and their `difference` with its interval.
+
+    Raises:
+        InputError: `source` is none, or the pretrained weights cannot be had.
+    """
+    from keras_transfer.data import load_images
+    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.evaluation.intervals import paired_difference
+    from keras_transfer.training.probe import linear_probe, pooled_features
+
+    other = load_images(source, val=0.15, test=0.4, seed=recipe.seed)
+    right = []
+    for network in (model, pretrained(recipe, result)):
+        train, val, test = pooled_features(network, [other.train, other.val, other.test])
+        told = (train, other.train.labels), (val, other.val.labels)
+        right.append(decisions(other.test.labels, linear_probe(*told, test, len(other.class_names), recipe.seed)))
+    return {
+        "data": Path(source).name or source,
+        "images": len(other.test),
+        "after": float(right[0].mean()),
+        "before": float(right[1].mean()),
+        "difference": paired_difference(right[0], right[1]),
+    }
+
+
+def _filters(model: Any) -> dict[str, Any]:
+    from keras_transfer.evaluation.views import first_filters
+    from keras_transfer.report.views import sheet
+
+    filters = first_filters(model)
+    if filters is None:
+        return {"filters": None}
+    return {"filters": {"count": len(filters), "side": filters.shape[1], "picture": sheet(filters, 36, 16, 4)}}
+
+
+def _followed(model: Any, test: Any, answers: np.ndarray, right: np.ndarray, found: dict[str, Any]) -> dict[str, Any]:
+    """The surest right answer and the surest mistake, on their way up."""
+    from keras_transfer.evaluation.views import stage_maps
+    from keras_transfer.report import thumbnail
+    from keras_transfer.report.views import sheet
+
+    sure = answers.max(axis=1)
+    chosen = [int(np.flatnonzero(group)[sure[group].argmax()]) for group in (right, ~right) if group.any()][:_FOLLOWED]
+    pixels = test.pictures(chosen)
+    rows = [
+        {"title": _title(test, answers, i), "picture": thumbnail(p), "stages": []}
+        for i, p in zip(chosen, pixels, strict=True)
+    ]
+    for stage in stage_maps(model, pixels):
+        for row, maps in zip(rows, stage.maps, strict=True):
+            size = f"{maps.shape[1]} by {maps.shape[2]}"
+            row["stages"].append({"name": stage.name, "size": size, "picture": sheet(maps, 96, len(maps), 4)})
+    found["followed"] = [row["title"] for row in rows]
+    return {"followed": rows}
+
+
+def _map(model: Any, part: Any, test: Any, right: np.ndarray, found: dict[str, Any]) -> dict[str, Any]:
+    from keras_transfer.evaluation.views import embed, spread_out
+    from keras_transfer.report import thumbnail
+    from keras_transfer.report.views import embedding_map
+    from keras_transfer.training.probe import pooled_features
+
+    if len(part) < 3:
+        return {"map": None}
+    (rows,) = pooled_features(model, [part])
+    places, method = embed(rows)
+    chosen = spread_out(places, _THUMBNAILS)
+    pictures = {i: thumbnail(p, 56) for i, p in zip(chosen, test.pictures(chosen), strict=True)}
+    titles = [_title(test, None, i) + ("" if right[i] else ", answered wrong") for i in range(len(part))]
+    found["map"] = {"method": method, "images": len(part)}
+    label = f"Map of {len(part)} test images by {method}; {int((~right).sum())} of them were answered wrong"
+    return {"map": embedding_map(places, right.tolist(), titles, pictures, label)}
+
+
+def _title(test: Any, answers: np.ndarray | None, index: int) -> str:
+    label = test.labels[index]
+    names = [test.class_names[i] for i in (np.flatnonzero(label) if np.ndim(label) else [int(label)])]
+    truth = ", ".join(names) or "none of the labels"
+    if answers is None or np.ndim(label):
+        return truth
+    said = test.class_names[int(answers[index].argmax())]
+    return truth if said == truth else f"{truth}, taken for {said}"
