@@ -70,6 +70,11 @@ class StoredSplit:
         """See `Split.paths`."""
         return self._split.paths
 
+    @property
+    def hashes(self) -> Sequence[str]:
+        """See `Split.hashes`."""
+        return self._split.hashes
+
     def batches(self, image_size: int | tuple[int, int], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """As `Split.batches`, from the cache where the size is the one kept."""
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)

@@ -58,15 +58,28 @@ def paired_difference(ours: Any, theirs: Any) -> dict[str, float]:
     from scipy.stats import binomtest
 
     ours, theirs = np.asarray(ours, bool), np.asarray(theirs, bool)
-    count, better, worse = len(ours), int((ours & ~theirs).sum()), int((~ours & theirs).sum())
-    up, down = (better + 1) / (count + 2), (worse + 1) / (count + 2)
-    half = _Z * math.sqrt((up + down - (up - down) ** 2) / (count + 2))
-    return {
-        "value": (better - worse) / count,
-        "low": max(-1.0, up - down - half),
-        "high": min(1.0, up - down + half),
-        "p": float(binomtest(better, better + worse).pvalue) if better + worse else 1.0,
-    }
+    better, worse = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+    found = mean_difference(ours.astype(np.float64) - theirs)
+    return found | {"p": float(binomtest(better, better + worse).pvalue) if better + worse else 1.0}
+
+
+def mean_difference(differences: Any) -> dict[str, float]:
+    """The mean of differences in -1..1, with Bonett and Price's 95% interval: as if there were one more of either end.
+
+    Args:
+        differences: float `[n]`: of each image, how much more often one model is right on it than another.
+
+    Returns:
+        `value`, `low` and `high`.
+
+    >>> found = mean_difference([1.0] * 20 + [0.0] * 60 + [-1.0] * 20)
+    >>> found["value"], round(found["high"], 2)
+    (0.0, 0.12)
+    """
+    values = np.asarray(differences, np.float64)
+    more = np.append(values, (1.0, -1.0))
+    middle, half = float(more.mean()), _Z * float(more.std()) / math.sqrt(len(more))
+    return {"value": float(values.mean()), "low": max(-1.0, middle - half), "high": min(1.0, middle + half)}
 
 
 def score_intervals(

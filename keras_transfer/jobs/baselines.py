@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer import cache
 from keras_transfer.errors import InputError
 from keras_transfer.jobs.parts import build_classifier_of, frozen_features
+from keras_transfer.jobs.retrain import retrained
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
@@ -131,41 +131,14 @@ def scratch_epochs(recipe: Recipe, data: Any) -> int:
 
 def scratch(recipe: Recipe, data: Any, test: Any, epochs: int) -> tuple[str, np.ndarray]:
     """The recipe's network trained from random weights, as `--strategy scratch` would, on the same photographs."""
-    from keras_transfer.evaluation import predict_pixels
     from keras_transfer.models import stages
-    from keras_transfer.training import fit
     from keras_transfer.training.plan import make_phases
 
-    told = {"backbone", "alpha", "image_size", "pooling", "hidden", "dropout", "label_smoothing", "class_weights",
-            "augmentation", "seed"}  # fmt: skip
-    key = cache.cache_key(
-        scratch=recipe.model_dump(mode="json", include=told), epochs=epochs,
-        images=[cache.digest(split.hashes) for split in (data.train, data.val, data.test)],
-        labels=[cache.digest([split.labels.tobytes().hex()]) for split in (data.train, data.val)],
-    )  # fmt: skip
-    found = cache.open_entry(key)
-    if found is None:
-        model = build_classifier_of(recipe.model_copy(update={"weights": "none"}), data)
-        (phase,) = make_phases("scratch", stage_count=len(stages(model)), images=len(data.train))
-        history = fit(
-            model,
-            data,
-            strategy="scratch",
-            phases=(phase.model_copy(update={"epochs": epochs}),),
-            pretrained=False,
-            augmentation=recipe.augmentation,
-            label_smoothing=recipe.label_smoothing,
-            class_weights=recipe.class_weights,
-            seed=recipe.seed,
-        )
-        about = {"kind": "scratch", "images": len(data.train), "epochs": len(history.rows)}
-        with cache.new_entry(key, about) as writer:
-            writer.append("probabilities", predict_pixels(model, test))
-        found = cache.open_new(key)
-    try:
-        return f"random weights, trained for {found.about['epochs']} epochs", np.array(found["probabilities"])
-    finally:
-        found.close()
+    told = recipe.model_copy(update={"weights": "none", "strategy": "scratch", "gradual": False, "views": None})
+    (phase,) = make_phases("scratch", stage_count=len(stages(build_classifier_of(told, data))), images=len(data.train))
+    told = told.model_copy(update={"phases": (phase.model_copy(update={"epochs": epochs}),)})
+    probabilities, done = retrained(told, data, test)
+    return f"random weights, trained for {done} epochs", probabilities
 
 
 def _probe_other(recipe: Recipe, told: str, data: Any) -> tuple[str, np.ndarray]:

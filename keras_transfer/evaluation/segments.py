@@ -1,0 +1,126 @@
+"""Which kinds of images a classifier fails on more often than chance would have it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.evaluation.intervals import share_interval
+from keras_transfer.evaluation.resampling import adjusted
+
+Array = np.ndarray[Any, Any]
+LEAST = 15
+"""Fewer images than this make no segment."""
+_QUARTERS = 4
+_DISTINCT = 10  # numbers of more values than this are cut into quarters; of fewer, each value is a segment
+
+
+def segments(columns: Mapping[str, Sequence[Any]], right: Any, strata: Any = None) -> list[dict[str, Any]]:
+    """Accuracy by properties of the images, each segment against all other images of the same property.
+
+    Numbers are cut into quarters of the images, fewer where that leaves too few; of words each one is a segment.
+    Whether a segment is worse is asked by Fisher's exact test (1922, https://doi.org/10.2307/2340521), one-sided, with
+    the p-values of all segments of all properties adjusted together by Holm.
+
+    Args:
+        columns: property -> a value an image: a number, a string, or None where it is not known.
+        right: bool `[n]`, whether each image was answered right.
+        strata: int `[n]`, the images' classes, to tell what the mix of classes accounts for; None for no classes.
+
+    Returns:
+        For each segment `column`, `name`, `images`, `accuracy` with `low` and `high`, `rest` (the others' accuracy),
+        `expected` (of its mix of classes, each at that class's accuracy; None without classes), `p`, `adjusted_p`,
+        and `worse`: `adjusted_p` under 0.05.
+
+    >>> right = [True] * 60 + [False] * 30 + [True] * 10
+    >>> rows = segments({"camera": ["old" if 55 <= i < 95 else "new" for i in range(100)]}, right)
+    >>> [(row["name"], row["worse"]) for row in rows]
+    [('new', False), ('old', True)]
+    """
+    from scipy.stats import fisher_exact
+
+    answered = np.asarray(right, bool)
+    by_class = _class_accuracy(answered, strata)
+    found: list[dict[str, Any]] = []
+    for column, values in columns.items():
+        known = np.array([value is not None and value != "" for value in values], bool)
+        parts = _parts(values, known)
+        for name, inside in parts.items() if len(parts) > 1 else ():
+            rest = known & ~inside
+            hits, images, others = int(answered[inside].sum()), int(inside.sum()), int(answered[rest].sum())
+            low, high = share_interval(hits, images)
+            table = [[hits, images - hits], [others, int(rest.sum()) - others]]
+            row = {
+                "column": column,
+                "name": name,
+                "images": images,
+                "accuracy": hits / images,
+                "low": low,
+                "high": high,
+            }
+            row["rest"] = others / int(rest.sum())
+            row["expected"] = float(by_class[inside].mean()) if by_class is not None else None
+            found.append(row | {"p": float(fisher_exact(table, "less").pvalue)})
+    for row, p in zip(found, adjusted([row["p"] for row in found]), strict=True):
+        row |= {"adjusted_p": p, "worse": p < 0.05}
+    return found
+
+
+def sentence(row: Mapping[str, Any], tested: int) -> str:
+    """What is wrong with a segment that is worse than the rest.
+
+    Args:
+        row: one of `segments`.
+        tested: how many segments were tested.
+    """
+    said = (
+        f"{row['column']}, {row['name']}: {row['accuracy']:.0%} of {row['images']} images are right, against "
+        f"{row['rest']:.0%} of the others (p = {row['adjusted_p']:.2g} over {tested} segments)"
+    )
+    if row["expected"] is not None:
+        said += f"; its mix of classes would give {row['expected']:.0%}"
+    return f"{said}."
+
+
+def _class_accuracy(answered: Array, strata: Any) -> Array | None:
+    """For each image the accuracy of its class."""
+    if strata is None:
+        return None
+    _, of_class = np.unique(np.asarray(strata), return_inverse=True)
+    shares: Array = (np.bincount(of_class, answered) / np.bincount(of_class))[of_class]
+    return shares
+
+
+def _parts(values: Sequence[Any], known: Array) -> dict[str, Array]:
+    """Name of a segment -> bool `[n]`."""
+    numbers = _numbers(values, known)
+    if numbers is None or len(np.unique(numbers[known])) <= _DISTINCT:
+        words = np.array([str(value) if here else "" for value, here in zip(values, known, strict=True)])
+        names, counts = np.unique(words[known], return_counts=True)
+        return {str(name): known & (words == name) for name, count in zip(names, counts, strict=True) if count >= LEAST}
+    cuts = min(_QUARTERS, int(known.sum()) // LEAST)
+    if cuts < 2:
+        return {}
+    edges = np.unique(np.quantile(numbers[known], np.arange(1, cuts) / cuts))
+    place = np.searchsorted(edges, numbers, side="left")
+    last = len(edges)
+    parts = {}
+    for number in range(last + 1):
+        inside = known & (place == number)
+        if inside.sum() >= LEAST:
+            ends = (
+                f"up to {edges[0]:.3g}" if number == 0
+                else f"above {edges[-1]:.3g}" if number == last
+                else f"{edges[number - 1]:.3g} to {edges[number]:.3g}"
+            )  # fmt: skip
+            parts[ends] = inside
+    return parts
+
+
+def _numbers(values: Sequence[Any], known: Array) -> Array | None:
+    """The values as numbers, NaN where unknown; None where they are words."""
+    try:
+        numbers = np.array([float(v) if here else np.nan for v, here in zip(values, known, strict=True)])
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers[known]).all() else None

@@ -1,0 +1,123 @@
+"""How good a recipe is on a small data set, and whether another is better: stratified and grouped cross-validation."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.jobs.parts import load_data
+from keras_transfer.jobs.retrain import VALIDATION, given, retrained
+from keras_transfer.progress import say
+from keras_transfer.recipe import Recipe
+
+_SAME = ("data", "group_by", "val", "test", "allow_bad", "few_shot")
+
+
+def cross_validate(
+    *recipes: Recipe, names: Sequence[str] | None = None, folds: int = 5, repeats: int = 2, use_test: bool = False
+) -> dict[str, Any]:
+    """Trains each recipe on all but one part of the photographs, for each part, and scores it on that part.
+
+    Near-duplicates, and what `group_by` keeps together, stand in one part. What a recipe leaves frozen is computed once
+    for all folds, and finished folds are in the cache. The photographs that `train` would hold out for the test are not
+    touched, so that they can still judge the recipe that is chosen here.
+
+    Args:
+        *recipes: one or more, from `make_recipe`, of the same data. All see the same folds; the first one's seed draws
+            them.
+        names: what to call the recipes; numbers unless given.
+        folds: parts, two or more.
+        repeats: how often the photographs are cut into parts anew.
+        use_test: use the test photographs as well: for sets too small to spare any. None are left to judge by then.
+
+    Returns:
+        JSON-ready: `images`, `classes`, `folds`, `repeats`, `held_out` (test images left alone), `train` and `part`
+        (images a fold); `recipes`: for each `name`, `strategy`, `accuracy` and `macro_f1` as `resampled_mean` gives
+        them, `by_fold`, `seconds`; `comparisons` of the first with each other: `name`, `difference` (the other's
+        accuracy less the first's) with `low`, `high`, `p` by the corrected resampled t-test, and `adjusted_p` (Holm).
+
+    Raises:
+        InputError: the recipes are not of the same data, or there are too few photographs for so many folds.
+    """
+    if not recipes:
+        raise InputError("Give a recipe to cross-validate: `make_recipe(data=...)`.")
+    if repeats < 1:
+        raise InputError(f"`repeats` must be 1 or more. Received: repeats={repeats}.")
+    first = recipes[0]
+    for field in _SAME:
+        values = [getattr(recipe, field) for recipe in recipes]
+        if any(value != values[0] for value in values):
+            received = ", ".join(map(str, values))
+            raise InputError(f"Recipes that are compared must agree in `{field}`. Received: {received}.")
+
+    from keras_transfer.data.folds import joined, kin, stratified_folds
+    from keras_transfer.evaluation import metrics
+    from keras_transfer.evaluation.resampling import adjusted, resampled_mean
+
+    data = load_data(first)
+    whole = joined([data.train, data.val, data.test] if use_test else [data.train, data.val])
+    groups = kin(data, whole)
+    cuts = [
+        cut for repeat in range(repeats) for cut in stratified_folds(whole.labels, groups, folds, first.seed + repeat)
+    ]
+    size = len(whole) // folds
+    found: list[dict[str, Any]] = []
+    for number, recipe in enumerate(recipes):
+        name = names[number] if names else str(number + 1)
+        told, started, scores = prepared(recipe, data, len(whole) - size), time.perf_counter(), []
+        for fold, (rest, part) in enumerate(cuts):
+            answers, _ = retrained(told, given(data, whole, rest, groups, recipe.seed), whole.part(part))
+            scores.append(metrics(whole.labels[part], answers, data.class_names))
+            say(f"{name}, fold {fold + 1} of {len(cuts)}: accuracy {scores[-1]['accuracy']:.3f}")
+        row: dict[str, Any] = {"name": name, "strategy": told.strategy, "backbone": told.backbone}
+        for figure in ("accuracy", "macro_f1"):
+            row[figure] = _bounded(resampled_mean([score[figure] for score in scores], len(whole) - size, size))
+        row["by_fold"] = [score["accuracy"] for score in scores]
+        found.append(row | {"seconds": round(time.perf_counter() - started, 1)})
+    comparisons = []
+    for row in found[1:]:
+        gains = np.subtract(row["by_fold"], found[0]["by_fold"])
+        compared = resampled_mean(gains.tolist(), len(whole) - size, size)
+        comparisons.append({"name": row["name"], "difference": compared.pop("value"), **compared})
+    for row, p in zip(comparisons, adjusted([row["p"] for row in comparisons]), strict=True):
+        row["adjusted_p"] = p
+    return {
+        "format": 1,
+        "data": first.data,
+        "images": len(whole),
+        "classes": data.class_names,
+        "folds": folds,
+        "repeats": repeats,
+        "held_out": 0 if use_test else len(data.test),
+        "train": len(whole) - size,
+        "part": size,
+        "recipes": found,
+        "comparisons": comparisons,
+    }
+
+
+def prepared(recipe: Recipe, data: Any, images: int) -> Recipe:
+    """The recipe with what depends on the number of images settled, so that all trainings share their features.
+
+    Args:
+        recipe: as told.
+        data: its photographs.
+        images: how many of them a training is given.
+    """
+    from keras_transfer.data import build_augmenter
+    from keras_transfer.training.fit import choose_views
+    from keras_transfer.training.plan import resolve_strategy
+
+    train, classes = images - images // VALIDATION, len(data.class_names)
+    strategy = resolve_strategy(recipe.strategy, train, classes, recipe.weights != "none")
+    augmenter = build_augmenter(recipe.augmentation, train / classes, classes)
+    views = recipe.views if recipe.views is not None and augmenter else choose_views(augmenter, train)
+    return recipe.model_copy(update={"strategy": strategy, "views": views})
+
+
+def _bounded(row: dict[str, float]) -> dict[str, float]:
+    """Of a share: the interval within 0..1, and no test of zero."""
+    ends = {"low": max(0.0, row["low"]), "high": min(1.0, row["high"])}
+    return {"value": row["value"], "spread": row["spread"], **ends}

@@ -1,0 +1,183 @@
+"""How the accuracy of a run grows with the number of photographs, for its transfer and from scratch."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json
+from keras_transfer.jobs.baselines import SCRATCH_BUDGET
+from keras_transfer.jobs.parts import build_classifier_of, frozen_features
+from keras_transfer.jobs.retrain import given, retrained
+from keras_transfer.progress import track
+from keras_transfer.recipe import Recipe
+
+FILE = "learning_curve.json"
+_FOLDS, _LEAST, _MOST_SIZES = 5, 2, 8  # held-out parts; photographs of each class, and sizes, of a curve
+_EPOCHS = 60
+_NAMES = {
+    "head": "logistic regression on frozen features",
+    "run": "as this run was trained",
+    "scratch": "the same network from scratch",
+}
+# From a draw's photographs (rows of the whole) and the held-out ones to the answers on these.
+_Way = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def learning_curve(
+    run: Path, recipe: Recipe, data: Any, model: Any, *, draws: int = 5, scratch: bool | None = None, own: bool = False
+) -> dict[str, Any]:
+    """Computes the learning curves of a run and writes `RUN/learning_curve.json`.
+
+    A draw leaves out one fifth of the training and validation photographs, on which accuracy is read, and takes nested
+    subsets of the others, each half of the next; five draws leave out every photograph once. The test split is not
+    touched: whether to gather more photographs or to unfreeze more is a choice, and what is chosen by the test split
+    can no longer be judged by it. The validation split alone is small, and the run was stopped early by it.
+
+    Args:
+        run: the run directory, open.
+        recipe: its recipe, complete.
+        data: its photographs.
+        model: its trained model.
+        draws: how many.
+        scratch: train the network from scratch as well: yes, no, or where it costs about a minute (None).
+        own: train as the run was trained as well, which takes about as long as the run for each draw.
+
+    Returns:
+        What stands in the file: `sizes`, `draws`, `images` (that could be drawn from), `ways` (name -> rows of
+        `curve_rows`), `names`, `meeting`, `gain`, `forecast`, `unfreezing` and the `sentences`.
+
+    Raises:
+        InputError: the run began from random weights, or has too few photographs.
+    """
+    if recipe.weights == "none":
+        raise InputError(f"{run} began from random weights: there is no transfer whose curve could be drawn.")
+    if draws < 1:
+        raise InputError(f"`draws` must be 1 or more. Received: draws={draws}.")
+
+    from keras_transfer.data.folds import joined, kin, stratified_folds
+    from keras_transfer.data.split import dealt
+    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.evaluation.learning_curve import advice, curve_rows, forecast, last_gain, meeting
+
+    started = time.perf_counter()
+    whole = joined([data.train, data.val])
+    groups, labels = kin(data, whole), whole.labels
+    cuts = [
+        cut for i in range(-(-draws // _FOLDS)) for cut in stratified_folds(labels, groups, _FOLDS, recipe.seed + i)
+    ]
+    cuts = cuts[:draws]
+    orders = [rest[dealt(labels[rest], np.random.default_rng((recipe.seed, i)))] for i, (rest, _) in enumerate(cuts)]
+    sizes = curve_sizes(min(map(len, orders)), len(data.class_names))
+    ways = _ways(recipe, data, whole, groups, sizes, draws, scratch, own)
+    right: dict[str, list[list[np.ndarray]]] = {name: [[] for _ in cuts] for name in ways}
+    steps = [(name, draw, size) for size in sizes for draw in range(draws) for name in ways]
+    for name, draw, size in track(steps, "Learning curves", total=len(steps)):
+        part = cuts[draw][1]
+        right[name][draw].append(decisions(labels[part], ways[name](orders[draw][:size], part)))
+    rows = {name: curve_rows(sizes, found) for name, found in right.items()}
+    best = "run" if "run" in rows else "head"
+    found = {
+        "format": 1,
+        "sizes": sizes,
+        "draws": draws,
+        "images": len(whole),
+        "ways": rows,
+        "names": {name: _NAMES[name] for name in rows},
+        "meeting": meeting(rows[best], rows["scratch"]) if "scratch" in rows else None,
+        "gain": last_gain(right["head"], [part for _, part in cuts]),
+        "forecast": forecast(rows["head"], 2 * sizes[-1]),
+        "unfreezing": _unfreezing(recipe, data, model, ways["head"]),
+    }
+    found |= {"sentences": advice(found), "seconds": round(time.perf_counter() - started, 1)}
+    write_json(run / FILE, found)
+    return found
+
+
+def curve_sizes(images: int, classes: int) -> list[int]:
+    """Numbers of images, each half of the next, from two of each class up to all.
+
+    Raises:
+        InputError: there are not enough for two sizes.
+
+    >>> curve_sizes(1000, 10)
+    [31, 62, 125, 250, 500, 1000]
+    """
+    sizes = [images >> halvings for halvings in range(_MOST_SIZES) if images >> halvings >= _LEAST * classes]
+    if len(sizes) < 2:
+        raise InputError(
+            f"A learning curve needs {2 * _LEAST * classes} photographs or more of {classes} classes after a fifth is "
+            f"left out. There are {images}."
+        )
+    return sizes[::-1]
+
+
+def _ways(
+    recipe: Recipe,
+    data: Any,
+    whole: Any,
+    groups: np.ndarray,
+    sizes: list[int],
+    draws: int,
+    scratch: bool | None,
+    own: bool,
+) -> dict[str, _Way]:
+    from keras_transfer.models import stages
+    from keras_transfer.training.plan import make_phases
+    from keras_transfer.training.probe import tuned_probe
+
+    # With the test split among them, which is not looked at, they are those that the report has computed.
+    rows = np.concatenate(frozen_features(recipe, data, (data.train, data.val, data.test))[:2])
+
+    def head(drawn: np.ndarray, part: np.ndarray) -> np.ndarray:
+        return tuned_probe((rows[drawn], whole.labels[drawn]), rows[part], len(data.class_names), recipe.seed)
+
+    def trained(told: Recipe) -> _Way:
+        def way(drawn: np.ndarray, part: np.ndarray) -> np.ndarray:
+            return retrained(told, given(data, whole, drawn, groups, recipe.seed), whole.part(part))[0]
+
+        return way
+
+    ways: dict[str, _Way] = {"head": head}
+    if own and any(not phase.frozen for phase in recipe.phases or ()):
+        ways["run"] = trained(recipe)
+    random = recipe.model_copy(update={"weights": "none", "strategy": "scratch", "gradual": False, "views": None})
+    network = build_classifier_of(random, data) if scratch is not False else None
+    if scratch or (network is not None and _cost(network, sizes, draws) <= SCRATCH_BUDGET):
+        depth = len(stages(network))
+
+        def from_scratch(drawn: np.ndarray, part: np.ndarray) -> np.ndarray:
+            (phase,) = make_phases("scratch", stage_count=depth, images=len(drawn))
+            told = random.model_copy(update={"phases": (phase.model_copy(update={"epochs": _EPOCHS}),)})
+            return trained(told)(drawn, part)
+
+        ways["scratch"] = from_scratch
+    return ways
+
+
+def _cost(network: Any, sizes: list[int], draws: int) -> float:
+    """Multiply-adds of all trainings from scratch: once forward and about twice back, an image and epoch."""
+    from keras_transfer.models import multiply_adds
+
+    return 3.0 * multiply_adds(network) * sum(sizes) * draws * _EPOCHS
+
+
+def _unfreezing(recipe: Recipe, data: Any, model: Any, head: _Way) -> dict[str, float] | None:
+    """By how much the run beats a head on frozen features on validation; None where it trained nothing but a head."""
+    if not any(not phase.frozen for phase in recipe.phases or ()):
+        return None
+
+    from keras_transfer.data.stored import StoredSplit
+    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.evaluation.intervals import paired_difference
+
+    val = StoredSplit(data.val, tuple(model.input_shape[1:3]))
+    ours = decisions(val.labels, predict_pixels(model, val))
+    val.close()
+    count = len(data.train)
+    theirs = decisions(data.val.labels, head(np.arange(count), np.arange(count, count + len(data.val))))
+    return paired_difference(ours, theirs)
