@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = [row for seed in options.seeds for row in measure(options, seed)]
     write_rows(options.csv, rows)
-    summarize(rows)
+    write_rows(options.csv.with_stem(options.csv.stem + "_means"), means(rows))
 
 
 def measure(options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
@@ -83,13 +83,17 @@ def run(*words: Any) -> None:
         raise SystemExit(done.returncode)
 
 
-def summarize(rows: list[dict[str, Any]]) -> None:
-    """Prints each way's means over the seeds."""
+def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each way's means over the seeds, with the points of int8 accuracy that it is above the dense run's int8 file."""
+    keys = ("keras_accuracy", "int8_accuracy", "bytes", "zipped_bytes", "zipped_ratio", "latency_ratio", "seconds")
+    table = []
     for way in dict.fromkeys(row["way"] for row in rows):
         own = [row for row in rows if row["way"] == way]
-        keys = ("keras_accuracy", "int8_accuracy", "zipped_ratio", "latency_ratio", "seconds")
-        means = {key: statistics.mean(row[key] for row in own) for key in keys}
-        print(f"{way}: " + ", ".join(f"{key} {value:.4g}" for key, value in means.items()))
+        mean = {key: statistics.mean(row[key] for row in own) for key in keys}
+        row = {"way": way, "seeds": len(own), **{key: float(f"{value:.4g}") for key, value in mean.items()}}
+        points = 100 * (mean["int8_accuracy"] - (table[0]["int8_accuracy"] if table else mean["int8_accuracy"]))
+        table.append(row | {"points_to_dense_int8": round(points, 2)})
+    return table
 
 
 if __name__ == "__main__":

@@ -74,8 +74,8 @@ def load_embedded(source: str) -> tuple[np.ndarray, list[str], str]:
     for part in filter(None, told.split(",")):
         key, _, value = part.partition("=")
         if key not in known:
-            takes = f"takes {', '.join(known)}" if known else "takes no parameters"
-            raise InputError(f"The data set {name} {takes}, as in {name}:NAME=VALUE,... Received: {source!r}.")
+            takes = f"takes {', '.join(known)}, as in {name}:NAME=VALUE,..." if known else "takes no parameters"
+            raise InputError(f"The data set {name} {takes}. Received: {source!r}.")
         try:
             arguments[key] = known[key](value)
         except ValueError as error:
