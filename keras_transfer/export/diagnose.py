@@ -1,13 +1,13 @@
 """Which layers of an int8 file stray from the float file."""
 
-import re
 from collections.abc import Collection
 from difflib import SequenceMatcher
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from keras_transfer.litert import FileInfo, OperatorInfo, read_flatbuffer
+from keras_transfer.litert.layers import layers_of
 
 
 class LayerError(NamedTuple):
@@ -46,9 +46,13 @@ def diagnose(
             power[position] += np.square(expected).sum()
     errors = np.sqrt(difference / np.maximum(power, 1e-12))
     known = {index: float(error) for (_, index, _), error in zip(pairs, errors, strict=True)}
+
+    def tensor_name(index: int) -> str:
+        return quantized.tensors[index].name
+
     found = [
         LayerError(
-            _layer(quantized.tensors[index].name, layer_names),
+            " + ".join(layers_of(tensor_name(index), layer_names)) or tensor_name(index).split(";")[0],
             operator.name,
             round(known[index], 4),
             round(max(0.0, known[index] - max((known.get(i, 0.0) for i in operator.inputs), default=0.0)), 4),
@@ -117,12 +121,3 @@ class _Intermediates:
         if info.scale:
             values = (values - np.float32(info.zero_point[0])) * np.float32(info.scale[0])
         return np.asarray(values)
-
-
-def _layer(tensor: str, layer_names: Collection[str]) -> str:
-    """The Keras layers in a tensor's name: `"model/conv_1/convolution;model/bn_1/add"` is conv + bn."""
-    parts: Any = dict.fromkeys(piece for path in tensor.split(";") for piece in path.split("/")[:-1])
-    # A traced layer's name gets a number where the name was used in the graph before.
-    plain = {piece: piece if piece in layer_names else re.sub(r"_\d+$", "", piece) for piece in parts}
-    found = list(dict.fromkeys(name for name in plain.values() if name in layer_names))
-    return " + ".join(reversed(found)) or tensor.split(";")[0]

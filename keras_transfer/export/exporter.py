@@ -16,7 +16,7 @@ from keras_transfer.export.proof import compare, describe, run_files
 from keras_transfer.export.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import convert
-from keras_transfer.litert.convert import CALIBRATION_IMAGES, FORMATS
+from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAULT_FORMATS
 from keras_transfer.litert.labels import LABELS_FILE, labels_text, write_labels
 from keras_transfer.progress import say
 
@@ -45,7 +45,7 @@ def export(
     *,
     calibration: Any = None,
     proof: Any,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     class_names: Sequence[str] | None = None,
     tolerance: float = 0.01,
     targets: Sequence[str] = ("android",),
@@ -69,8 +69,8 @@ def export(
         out: the folder to write to.
         calibration: the *training* `Split`; a stratified part of it calibrates the int8 file.
         proof: the test `Split`: `batches(image_size, batch_size)`, `labels`, `class_names` and a length.
-        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, and `"onnx"`: `NAME.onnx`, by Keras's own
-            exporter, proved by ONNX Runtime.
+        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, and `"onnx"`: `NAME.onnx`, by Keras's
+            own exporter, proved by ONNX Runtime.
         class_names: in the order of the outputs; those of `proof` unless given.
         tolerance: accuracy that a file may lose against the Keras model, 0..1.
         targets: names of `TARGETS`; each must take at least one of the files; each has a folder written of
@@ -99,7 +99,7 @@ def export(
     size = (int(model.inputs[0].shape[1]), int(model.inputs[0].shape[2]))
     shown = two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model
     images = None
-    if "int8" in formats:
+    if not set(CALIBRATED).isdisjoint(formats):
         images = calibration.stratified(min(calibration_images, len(calibration)), seed).pixels(size)
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
@@ -140,7 +140,7 @@ def export(
             "format": kind,
             **compare(expected, results[file], np.asarray(proof.labels), names),
             **(describe_onnx(content) if kind == ONNX else describe(content, asked[file], target_options)),
-            "calibration_images": len(images) if kind == "int8" and images is not None else 0,
+            "calibration_images": len(images) if kind in CALIBRATED and images is not None else 0,
         }
         found["gate"] = _gate(found, tolerance, shown, plain, images)
         write_bytes(out / file, content)
@@ -202,8 +202,9 @@ def _check(
         require_onnx()
     if len(proof) == 0:
         raise InputError("The proof split is empty: give some test images.")
-    if "int8" in formats and (calibration is None or len(calibration) == 0):
-        raise InputError("int8 needs `calibration`: the training split, which shows the range of every activation.")
+    wanting = [kind for kind in CALIBRATED if kind in formats]
+    if wanting and (calibration is None or len(calibration) == 0):
+        raise InputError(f"{wanting[0]} needs `calibration`: the training split, which shows every activation's range.")
     outputs = getattr(model, "outputs", None) or []
     if len(outputs) != 1 or len(outputs[0].shape) != 2:
         raise InputError(f"The model must give probabilities [batch, classes]. Received: {[o.shape for o in outputs]}.")

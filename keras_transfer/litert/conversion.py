@@ -16,7 +16,13 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
+from keras_transfer.litert.quantization import quantize
 from keras_transfer.models.preprocessing import preprocessing_of
+
+_QUANTIZED_OPERATORS = {
+    "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+    "16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+}
 
 
 def convert_here(
@@ -25,15 +31,16 @@ def convert_here(
     calibration: np.ndarray | None = None,
     input_dtype: str = "uint8",
     per_tensor_dense: bool = False,
+    float_layers: Sequence[str] = (),
     fold: bool = True,
 ) -> dict[str, bytes]:
     """Converts in this process; `keras_transfer.litert.convert` explains the arguments and is what to call."""
     files: dict[str, bytes] = {}
     pixels_graph = None
     for name in formats:
-        if name == "int8":
+        if name in _QUANTIZED_OPERATORS:
             assert calibration is not None
-            files[name] = _convert_int8(model, calibration, input_dtype, per_tensor_dense, fold)
+            files[name] = _quantized(model, name, calibration, input_dtype, per_tensor_dense, float_layers, fold)
             continue
         pixels_graph = pixels_graph or _frozen(model, tf.uint8)
         converter = _converter(pixels_graph)
@@ -45,31 +52,42 @@ def convert_here(
     return files
 
 
-def _convert_int8(
-    model: keras.Model, calibration: np.ndarray, input_dtype: str, per_tensor_dense: bool, fold: bool
+def _quantized(
+    model: keras.Model,
+    name: str,
+    calibration: np.ndarray,
+    input_dtype: str,
+    per_tensor_dense: bool,
+    float_layers: Sequence[str],
+    fold: bool,
 ) -> bytes:
     # A zero point is a whole number, so pixels in [-1, 1] are off by half a step (of 255). Giving it back in the first
     # layer's bias changed nothing that could be measured (MobileNetV2, 1000 photographs), so it is left alone.
     scale, offset, network = 1.0, 0.0, model
-    found = preprocessing_of(model) if fold and _is_graph(model) else None
+    found = preprocessing_of(model) if fold and name == "int8" and _is_graph(model) else None
     if found is not None and found[1] > 0:
         first, scale, offset = found
         network = keras.Model(first.output, model.outputs)
 
-    def representative() -> Any:
-        for index, image in enumerate(calibration):
-            image = image[None].astype(np.float32)
-            if index == 0:  # the input's range must be that of all pixels, not of these photographs
-                image[0, 0, 0], image[0, 0, 1] = 0.0, 255.0
-            yield [image * np.float32(scale) + np.float32(offset)]
+    def read(image: np.ndarray) -> np.ndarray:
+        return image[None] if name == "16x8" else image[None] * np.float32(scale) + np.float32(offset)
 
-    converter = _converter(_frozen(network, tf.float32))
+    converter = _converter(_frozen(network, tf.uint8 if name == "16x8" else tf.float32))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.representative_dataset = representative
-    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(input_dtype)
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = per_tensor_dense
-    return _run(converter)
+    converter.target_spec.supported_ops = [_QUANTIZED_OPERATORS[name]]
+    converter.representative_dataset = lambda: iter([[read(calibration[0])]])
+    converter._experimental_calibrate_only = True
+    content = quantize(
+        _run(converter),
+        map(read, calibration),
+        (offset, 255 * scale + offset),
+        activations="int8" if name == "int8" else "int16",
+        input_dtype=input_dtype,
+        per_tensor_dense=per_tensor_dense,
+        float_layers=float_layers,
+        layer_names={layer.name for layer in model.layers},
+    )
+    return _in_order(content)
 
 
 def _is_graph(model: keras.Model) -> bool:

@@ -17,7 +17,9 @@ import numpy as np
 from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.litert.trust import vouch
 
-FORMATS = ("float32", "float16", "dynamic", "int8")
+FORMATS = ("float32", "float16", "dynamic", "int8", "16x8")
+DEFAULT_FORMATS = FORMATS[:4]  # 16x8 is slow where no kernel is written for it, which is nearly everywhere
+CALIBRATED = ("int8", "16x8")
 CALIBRATION_IMAGES = 100
 _RENEW_AFTER = 20  # conversions: bounds what the converter leaks
 _lock = threading.RLock()
@@ -26,27 +28,31 @@ _worker: "_Worker | None" = None
 
 def convert(
     model: Any,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     *,
     calibration: np.ndarray | None = None,
     input_dtype: str = "uint8",
     per_tensor_dense: bool = False,
     calibration_images: int = CALIBRATION_IMAGES,
+    float_layers: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """Converts a Keras model that takes pixels in 0..255 to LiteRT files that take raw bytes.
 
-    Every file has a static batch of 1 and built-in operators only. Float files cast their `uint8` input and give
-    `float32`. In the `int8` file all is integer, input and output too; where the model starts with one scale and offset
-    for all channels (`keras.layers.Rescaling`), that becomes the input's quantization and costs nothing.
+    Every file has a static batch of 1 and built-in operators only. Float files and `16x8` cast their `uint8` input and
+    give `float32`. In the `int8` file all is integer, input and output too; where the model starts with one scale and
+    offset for all channels (`keras.layers.Rescaling`), that becomes the input's quantization and costs nothing. Biases
+    are corrected for what rounding the weights adds in the mean (Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
 
     Args:
         model: `keras.Model` with one input `[batch, H, W, channels]` of fixed size and one or more outputs.
         formats: any of `"float32"`, `"float16"` (weights stored as float16), `"dynamic"` (weights int8, arithmetic in
-            float where it must be) and `"int8"`.
-        calibration: `uint8 [n, H, W, channels]` training images that show the range of every activation, for `int8`.
+            float where it must be), `"int8"` and `"16x8"` (weights int8, activations int16).
+        calibration: `uint8 [n, H, W, channels]` training images that show the range of every activation, for `int8`
+            and `16x8`.
         input_dtype: input and output type of the `int8` file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: quantize dense layers with one scale, for runtimes that know no other.
         calibration_images: at most so many of `calibration` are used, spread evenly over it.
+        float_layers: names of the model's layers that the `int8` file computes in float, for selective quantization.
 
     Returns:
         format -> content of the file.
@@ -60,17 +66,23 @@ def convert(
     b'TFL3'
     """
     _check(model, formats, calibration, input_dtype)
+    _check_layers(model, float_layers)
     if calibration is not None:
         chosen = np.linspace(0, len(calibration) - 1, min(len(calibration), calibration_images)).round().astype(int)
         calibration = calibration[chosen]
-    options = {"formats": list(formats), "input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense}
+    options = {
+        "formats": list(formats),
+        "input_dtype": input_dtype,
+        "per_tensor_dense": per_tensor_dense,
+        "float_layers": list(float_layers),
+    }
     with _lock, tempfile.TemporaryDirectory(prefix="keras-transfer-") as name:
         folder = Path(name)
         try:
             model.save(folder / "model.keras")
         except Exception:  # not every model can be saved, but what runs here can be converted here
             return _convert_here(model, calibration, options)
-        if calibration is not None and "int8" in formats:
+        if calibration is not None and not set(CALIBRATED).isdisjoint(formats):
             np.save(folder / "calibration.npy", calibration)
         answer = _running().ask({"folder": name, "options": options})
         kind = answer.get("kind")
@@ -117,16 +129,23 @@ def _check(model: Any, formats: Sequence[str], calibration: np.ndarray | None, i
         raise InputError(
             f"The model's input must be [batch, H, W, channels] of fixed size. Received: {inputs[0].shape}."
         )
-    if "int8" not in formats:
+    wanting = [name for name in CALIBRATED if name in formats]
+    if not wanting:
         return
     if calibration is None or len(calibration) == 0:
         raise InputError(
-            "int8 needs `calibration`: some uint8 training images that show the range of every activation."
+            f"{wanting[0]} needs `calibration`: some uint8 training images that show the range of every activation."
         )
     if calibration.dtype != np.uint8 or calibration.shape[1:] != shape:
         raise InputError(
             f"`calibration` must be uint8 {['n', *shape]}. Received: {calibration.dtype} {list(calibration.shape)}."
         )
+
+
+def _check_layers(model: Any, names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in {layer.name for layer in model.layers}]
+    if unknown or isinstance(names, str):
+        raise InputError(f"`float_layers` must name layers of the model. Received: {unknown or names!r}.")
 
 
 def _convert_here(model: Any, calibration: np.ndarray | None, options: dict[str, Any]) -> dict[str, bytes]:

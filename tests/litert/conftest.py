@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.litert import convert
+from keras_transfer.litert.convert import FORMATS
 
 
 def small_network(classes: int = 3) -> keras.Model:
@@ -41,4 +42,4 @@ def trained(pictures: np.ndarray) -> keras.Model:
 @pytest.fixture(scope="session")
 def files(trained: keras.Model, pictures: np.ndarray) -> dict[str, bytes]:
     """format -> file, of the trained network."""
-    return convert(trained, calibration=pictures)
+    return convert(trained, FORMATS, calibration=pictures)

@@ -6,11 +6,12 @@ from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.litert import convert, open_litert, read_flatbuffer
 from keras_transfer.litert import convert as converting
 from keras_transfer.litert.conversion import convert_here
+from keras_transfer.litert.convert import FORMATS
 
 INPUT_SCALE = 2 / 255
 
 
-@pytest.mark.parametrize("name", ["float32", "float16", "dynamic", "int8"])
+@pytest.mark.parametrize("name", FORMATS)
 def test_contract(files, trained, pictures, name):
     info = read_flatbuffer(files[name])
     image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
@@ -127,6 +128,8 @@ def test_operators_that_litert_lacks_are_named():
         ({"formats": ["float64"]}, "float64"),
         ({"formats": "int8"}, "list"),
         ({"formats": ["int8"]}, "calibration"),
+        ({"formats": ["16x8"]}, "16x8 needs `calibration`"),
+        ({"formats": ["float32"], "float_layers": ["bn_7"]}, "bn_7"),
         ({"formats": ["int8"], "calibration": np.zeros((2, 16, 16, 3), "uint8")}, "16"),
         ({"formats": ["int8"], "calibration": np.zeros((2, 32, 32, 3), "float32")}, "float32"),
         ({"formats": ["float32"], "input_dtype": "float32"}, "input_dtype"),

@@ -1,0 +1,204 @@
+"""A float file's numbers made integers: ranges of activations observed, biases corrected, layers spared.
+
+TensorFlow's converter would observe the ranges itself. It takes ten times as long, and it reads an addend after ADD has
+written the sum into its place: in every residual block the addend is given the range of the sum as well.
+"""
+
+import copy
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_transfer.litert.flatbuffer import FileInfo, OperatorInfo, read_flatbuffer
+from keras_transfer.litert.layers import layers_of
+from keras_transfer.litert.packing import pack
+from keras_transfer.litert.runtime import open_litert
+from keras_transfer.litert.trust import vouch
+
+_LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operator -> the axis of its weights' channels
+
+
+def quantize(
+    prepared: bytes,
+    images: Iterable[np.ndarray],
+    input_range: tuple[float, float],
+    *,
+    activations: str = "int8",
+    input_dtype: str = "uint8",
+    per_tensor_dense: bool = False,
+    float_layers: Collection[str] = (),
+    layer_names: Collection[str] = (),
+) -> bytes:
+    """Quantizes a float file: weights to int8 a channel, activations by their observed ranges, biases corrected.
+
+    Rounding weights moves the mean of a layer's output. By how much follows from the mean of what the layer reads, and
+    is taken from its bias (bias correction, Nagel et al. 2019, https://arxiv.org/abs/1906.04721): it took the mean
+    difference of three fine-tuned MobileNetV2's probabilities from 0.0115 to 0.0045.
+
+    Args:
+        prepared: what `TFLiteConverter` makes with `_experimental_calibrate_only`; its ranges are replaced.
+        images: what its input takes, batch axis included.
+        input_range: the least and the greatest value that may come.
+        activations: `"int8"`; or `"int16"`, whose ends are float.
+        input_dtype: type of an int8 file's ends.
+        per_tensor_dense: one scale for all weights of a dense layer.
+        float_layers: layers whose operators stay as they are.
+        layer_names: all layers of the Keras model, by which operators are known.
+
+    Returns:
+        The quantized file.
+    """
+    info, model = read_flatbuffer(prepared), schema.ModelT.InitFromPackedBuf(prepared, 0)
+    tensors = model.subgraphs[0].tensors
+    made = [info.tensors[operator.outputs[0]].name for operator in info.operators]
+    spared = [name for name in made if not set(float_layers).isdisjoint(layers_of(name, layer_names))]
+    linear = [o for o, name in zip(info.operators, made, strict=True) if o.name in _LINEAR and name not in spared]
+    layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
+    ranges, means = _observe(model, info, images, {layer.operator.inputs[0] for layer in layers})
+    for index, (low, high) in (ranges | {info.inputs[0]: input_range}).items():
+        tensors[index].quantization.min, tensors[index].quantization.max = (
+            np.array([low], np.float32),
+            np.array([high], np.float32),
+        )
+    _correct_biases(model, layers, means)
+    convert = _to_int8 if activations == "int8" else _to_int16
+    content = convert(pack(model), input_dtype, per_tensor_dense, spared)
+    return pack(schema.ModelT.InitFromPackedBuf(content, 0))
+
+
+class _Layer(NamedTuple):
+    """An operator that multiplies what it reads by constant weights."""
+
+    operator: OperatorInfo
+    errors: np.ndarray  # what rounding adds to the weights
+    bias: np.ndarray
+
+
+def _layer(model: Any, operator: OperatorInfo, per_tensor_dense: bool) -> _Layer | None:
+    """None where the weights are computed, or quantized already."""
+    weights, bias = (_constant(model, index) for index in (*operator.inputs[1:], -1)[:2])
+    if weights is None:
+        return None
+    whole = per_tensor_dense and operator.name == "FULLY_CONNECTED"
+    channels = _LINEAR[operator.name]
+    # As the quantizer does it: symmetrical, -127..127.
+    others = tuple(axis for axis in range(weights.ndim) if whole or axis != channels)
+    step = np.abs(weights).max(axis=others, keepdims=True) / np.float32(127)
+    step[step == 0] = 1
+    zeros = np.zeros(weights.shape[channels], np.float32)
+    return _Layer(operator, np.round(weights / step) * step - weights, zeros if bias is None else bias)
+
+
+def _constant(model: Any, index: int) -> np.ndarray | None:
+    """A tensor's constant float values; None where it is absent, computed or of another type."""
+    tensor = model.subgraphs[0].tensors[index]
+    data = model.buffers[tensor.buffer].data
+    if index < 0 or data is None or tensor.type != schema.TensorType.FLOAT32:
+        return None
+    return np.frombuffer(bytes(data), np.float32).reshape(tensor.shape)
+
+
+def _observe(
+    model: Any, info: FileInfo, images: Iterable[np.ndarray], wanted: set[int]
+) -> tuple[dict[int, tuple[float, float]], dict[int, np.ndarray]]:
+    """The range of every activation over the images, and the mean of the wanted ones (the input may be among them)."""
+    tensors = model.subgraphs[0].tensors
+    seen = [i for o in info.operators for i in o.outputs if getattr(tensors[i].quantization, "min", None) is not None]
+    opened = open_litert(vouch(pack(_with(model, outputs=seen))))
+    low, high = np.full(len(seen), np.inf), np.full(len(seen), -np.inf)
+    sums: dict[int, np.ndarray] = {}
+    count = 0
+    for image in images:
+        count += 1
+        values = dict(zip((*seen, info.inputs[0]), (*opened.run([image]), image), strict=True))
+        low = np.minimum(low, [values[index].min() for index in seen])
+        high = np.maximum(high, [values[index].max() for index in seen])
+        for index in wanted & values.keys():
+            sums[index] = sums[index] + values[index] if index in sums else values[index].astype(np.float32)
+    ranges = {index: (float(a), float(b)) for index, a, b in zip(seen, low, high, strict=True)}
+    return ranges, {index: total / np.float32(count) for index, total in sums.items()}
+
+
+def _correct_biases(model: Any, layers: list[_Layer], means: dict[int, np.ndarray]) -> None:
+    """Takes from each bias what the rounded weights add in the mean, channel by channel.
+
+    That is linear in what the layer reads, so a file of these operators alone computes it, with the errors of the
+    weights as weights and the mean of what each reads as input: padding, strides and groups are as they are.
+    """
+    graph = model.subgraphs[0]
+    layers = [layer for layer in layers if layer.operator.inputs[0] in means]
+    if not layers:
+        return
+    alone = _with(model, operators=[], tensors=list(graph.tensors), inputs=[], outputs=[])
+    alone.buffers = list(model.buffers)
+    errors = alone.subgraphs[0]
+    for layer in layers:
+        read, weights = layer.operator.inputs[:2]
+        operator = copy.copy(graph.operators[layer.operator.index])
+        operator.builtinOptions = copy.copy(operator.builtinOptions)
+        operator.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
+        errors.inputs.append(_add(alone, graph.tensors[read]))
+        errors.outputs.append(_add(alone, graph.tensors[layer.operator.outputs[0]]))
+        zeros = np.zeros_like(layer.bias)
+        operator.inputs = [errors.inputs[-1], _add(alone, graph.tensors[weights], layer.errors), _bias(alone, zeros)]
+        operator.outputs = [errors.outputs[-1]]
+        errors.operators.append(operator)
+    found = open_litert(vouch(pack(alone))).run([means[layer.operator.inputs[0]] for layer in layers])
+    for layer, error in zip(layers, found, strict=True):
+        mean = error.mean(axis=tuple(range(error.ndim - 1)))
+        # A bias of its own: the file's may be shared with other layers.
+        graph.operators[layer.operator.index].inputs = [*layer.operator.inputs[:2], _bias(model, layer.bias - mean)]
+
+
+def _with(model: Any, **changes: Any) -> Any:
+    """The model with another main graph; what is not changed is shared with it."""
+    changed, graph = copy.copy(model), copy.copy(model.subgraphs[0])
+    changed.signatureDefs, changed.subgraphs = None, [graph, *model.subgraphs[1:]]
+    vars(graph).update(changes)
+    return changed
+
+
+def _add(model: Any, like: Any, data: np.ndarray | None = None) -> int:
+    """Adds a float tensor, an activation or (with data) a constant, and returns its index."""
+    tensor = copy.copy(like)
+    tensor.buffer, tensor.quantization = 0, None
+    if data is not None:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(data.astype(np.float32).tobytes(), np.uint8)
+        model.buffers.append(buffer)
+        tensor.buffer, tensor.shape = len(model.buffers) - 1, np.array(data.shape, np.int32)
+    model.subgraphs[0].tensors.append(tensor)
+    return len(model.subgraphs[0].tensors) - 1
+
+
+def _bias(model: Any, values: np.ndarray) -> int:
+    tensor = schema.TensorT()
+    tensor.type, tensor.name = schema.TensorType.FLOAT32, f"bias_{len(model.buffers)}"
+    return _add(model, tensor, values)
+
+
+def _to_int8(prepared: bytes, input_dtype: str, per_tensor_dense: bool, spared: list[str]) -> bytes:
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    ends = tf.as_dtype(input_dtype)
+    return bytes(
+        mlir_quantize(
+            prepared,
+            input_data_type=ends,
+            output_data_type=ends,
+            denylisted_nodes=spared or None,
+            disable_per_channel_for_dense_layers=per_tensor_dense,
+        )
+    )
+
+
+def _to_int16(prepared: bytes, input_dtype: str, per_tensor_dense: bool, spared: list[str]) -> bytes:
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+    float32, int16, int64 = (np.dtype(name).num for name in ("float32", "int16", "int64"))
+    # The newer quantizer makes biases of 32 bits, which no kernel takes with activations of 16.
+    quantizer = Calibrator(prepared)._calibrator
+    return bytes(quantizer.QuantizeModel(float32, float32, True, int16, int64, False, per_tensor_dense))
