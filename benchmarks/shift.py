@@ -8,9 +8,10 @@ scored on.
 """
 
 import argparse
-import shutil
+import csv
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from keras_transfer.jobs.parts import build_classifier_of, load_data
 from keras_transfer.models.batchnorm import adapt_batchnorm, batchnorm_shift
 from keras_transfer.recipe import make_recipe
 from keras_transfer.training import fit
-from keras_transfer.training.align import PENALTIES, align
+from keras_transfer.training.align import align
 from keras_transfer.training.probe import linear_probe, pooled_features
 
 Array = np.ndarray[Any, Any]
@@ -72,20 +73,55 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data")
     parser.add_argument("--weights")
-    parser.add_argument("--csv", type=Path, required=True)
-    parser.add_argument("--skip", nargs="*", default=[], help="remedies to leave out")
+    parser.add_argument("--csv", type=Path, required=True, help="rows that it holds already are not made again")
     options = parser.parse_args()
     recipe = make_recipe(options.run / "recipe.yaml", data=options.data, weights=options.weights)
     data = load_data(recipe)
-    work = Path(tempfile.mkdtemp())
-    try:
-        rows = scores(recipe, data, options.run, work)
-        write_rows(options.csv, rows)
-        for shift, augmentation in REMEDIED.items():
-            rows += remedies(recipe, data, options.run, work, shift, augmentation, options.skip)
-            write_rows(options.csv, rows)
-    finally:
-        shutil.rmtree(work)
+    rows: list[dict[str, Any]] = []
+    if options.csv.is_file():
+        with options.csv.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    done = {(row["shift"], row["way"]) for row in rows}
+    with tempfile.TemporaryDirectory() as work:
+        bench = Bench(recipe, data, options.run, Path(work))
+        jobs = [(name, "as it is", partial(scores, bench, name)) for name in (*SHIFTS, "digits")]
+        jobs += [(shift, way, partial(make, bench, shift, way)) for way, make in REMEDIES.items() for shift in REMEDIED]
+        for shift, way, make in jobs:
+            if (shift, way) not in done:
+                rows += make()
+                write_rows(options.csv, rows)
+
+
+@dataclass
+class Bench:
+    """What every row is measured with; `made` keeps what several rows need."""
+
+    recipe: Any
+    data: Any
+    run: Path
+    work: Path
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
+
+    def backbone(self) -> Any:
+        return build_classifier_of(self.recipe, self.data)
+
+    def tuned(self) -> Any:
+        return load_keras(self.run / "model.keras")
+
+    def probe(self, features: Array) -> Array:
+        """The answers of a head on frozen features of plain photographs."""
+        splits = [self.data.train, self.data.val]
+        train, val = self.once("plain", lambda: pooled_features(self.backbone(), splits))
+        told = (train, self.data.train.labels), (val, self.data.val.labels)
+        return linear_probe(*told, features, len(self.data.class_names))
+
+    def right(self, answers: Array) -> float:
+        return float((answers.argmax(axis=1) == self.data.test.labels).mean())
 
 
 def shifted(work: Path, split: Any, name: str) -> Any:
@@ -117,74 +153,82 @@ def row_of(
     return row
 
 
-def scores(recipe: Any, data: Any, run: Path, work: Path) -> list[dict[str, Any]]:
-    """The accuracy on every shift, frozen and fine-tuned, and what the scores say without any label."""
-    backbone, tuned = build_classifier_of(recipe, data), load_keras(run / "model.keras")
-    train, val = pooled_features(backbone, [data.train, data.val])
-    answer = partial(linear_probe, (train, data.train.labels), (val, data.val.labels), classes=len(data.class_names))
-    on_val = answer(val), predict_pixels(tuned, data.val)
+def scores(bench: Bench, name: str) -> list[dict[str, Any]]:
+    """The accuracy on a shift, frozen and fine-tuned, and what the scores say without any label."""
+    data = bench.data
+    photographs = digits(bench.work) if name == "digits" else shifted(bench.work, data.test, name)
+    backbone, tuned = bench.once("backbone", bench.backbone), bench.once("tuned", bench.tuned)
+    (features,) = pooled_features(backbone, [photographs])
+    train, val = bench.once("plain", lambda: pooled_features(backbone, [data.train, data.val]))
+    on_val = bench.once("on val", lambda: (bench.probe(val), predict_pixels(tuned, data.val)))
+    answers = bench.probe(features), predict_pixels(tuned, photographs)
+    # No answer about a digit is right: the dishes have no class for it.
+    right = [0.0 if name == "digits" else bench.right(each) for each in answers]
+    near, told = mmd(train, features), classifier_two_sample(train, features)
+    expected = [expected_accuracy(data.val.labels, v, a) for v, a in zip(on_val, answers, strict=True)]
+    stages = batchnorm_shift(backbone, photographs)
+    return [
+        row_of(
+            name, "as it is", *right, mmd=near["distance"], mmd_p=near["p_value"], two_sample=told["accuracy"],
+            two_sample_p=told["p_value"], expected=expected[0], expected_tuned=expected[1],
+            distance=float(np.sqrt(np.mean([stage["distance"] ** 2 for stage in stages]))),
+        )
+    ]  # fmt: skip
+
+
+def scored(bench: Bench, shift: str, way: str, model: Any, frozen: Any = None) -> list[dict[str, Any]]:
+    """The accuracy of a remedied model on the shift, and on plain photographs (shift `plain after ...`)."""
     rows = []
-    for name in [*SHIFTS, "digits"]:
-        photographs = digits(work) if name == "digits" else shifted(work, data.test, name)
-        (features,) = pooled_features(backbone, [photographs])
-        answers = answer(features), predict_pixels(tuned, photographs)
-        # No answer about a digit is right: the dishes have no class for it.
-        right = [float((a.argmax(axis=1) == data.test.labels).mean()) if name != "digits" else 0.0 for a in answers]
-        near, told = mmd(train, features), classifier_two_sample(train, features)
-        stages = batchnorm_shift(backbone, photographs)
-        expected = [expected_accuracy(data.val.labels, v, a) for v, a in zip(on_val, answers, strict=True)]
-        rows.append(
-            row_of(
-                name, "as it is", *right, mmd=near["distance"], mmd_p=near["p_value"], two_sample=told["accuracy"],
-                two_sample_p=told["p_value"], expected=expected[0], expected_tuned=expected[1],
-                distance=float(np.sqrt(np.mean([stage["distance"] ** 2 for stage in stages]))),
-            )
-        )  # fmt: skip
+    for name, split in (
+        (shift, shifted(bench.work, bench.data.test, shift)),
+        (f"plain after {shift}", bench.data.test),
+    ):
+        features = pooled_features(frozen, [split])[0] if frozen is not None else None
+        head = bench.right(bench.probe(features)) if features is not None else None
+        rows.append(row_of(name, way, head, bench.right(predict_pixels(model, split))))
     return rows
 
 
-def remedies(
-    recipe: Any, data: Any, run: Path, work: Path, shift: str, augmentation: dict[str, float], skip: list[str]
-) -> list[dict[str, Any]]:
-    """The accuracy on a shift after each remedy, and on plain photographs (shift `plain after ...`) what it cost."""
-    new, test, rows = shifted(work, data.val, shift), shifted(work, data.test, shift), []
+def adabn(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
+    new, models = shifted(bench.work, bench.data.val, shift), (bench.tuned(), bench.backbone())
+    reference = bench.data.train if "reference" in way else None
+    for model in models:
+        adapt_batchnorm(model, new, reference=reference)
+    return scored(bench, shift, way, *models)
 
-    def score(way: str, model: Any, frozen: tuple[float, float] | None = None) -> None:
-        for place, (name, split) in enumerate(((shift, test), (f"plain after {shift}", data.test))):
-            answers = predict_pixels(model, split)
-            right = float((answers.argmax(axis=1) == data.test.labels).mean())
-            rows.append(row_of(name, way, frozen[place] if frozen else None, right))
 
-    def tuned() -> Any:
-        return load_keras(run / "model.keras")
+def aligned(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
+    model = bench.tuned()
+    align(model, bench.data, shifted(bench.work, bench.data.val, shift), method=way, seed=bench.recipe.seed)
+    return scored(bench, shift, way, model)
 
-    if "adabn" not in skip:
-        backbone, model = build_classifier_of(recipe, data), tuned()
-        train, val = pooled_features(backbone, [data.train, data.val])
-        adapt_batchnorm(backbone, new)
-        adapt_batchnorm(model, new)
-        right = []
-        for features in pooled_features(backbone, [test, data.test]):
-            answers = linear_probe((train, data.train.labels), (val, data.val.labels), features, len(data.class_names))
-            right.append(float((answers.argmax(axis=1) == data.test.labels).mean()))
-        score("adabn", model, (right[0], right[1]))
-    for method in PENALTIES:
-        if method not in skip:
-            model = tuned()
-            align(model, data, new, method=method, seed=recipe.seed)
-            score(method, model)
-    if "augmentation" not in skip:
-        model = build_classifier_of(recipe, data)
-        matching = {"strength": "auto", **augmentation}
-        fit(model, data, strategy="fine-tuning", phases=recipe.phases, augmentation=matching, seed=recipe.seed)
-        score("matching augmentation", model)
-    if "stages" not in skip:
-        model = tuned()
-        phase = recipe.phases[-1].model_copy(update={"name": "deeper", "stages": 2, "epochs": 4})
-        fit(model, data, phases=[phase], augmentation=recipe.augmentation, views=2, seed=recipe.seed)
-        score("one stage deeper", model)
-    return rows
 
+def augmented(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
+    model, recipe = bench.backbone(), bench.recipe
+    matching = {"strength": "auto", **REMEDIED[shift]}
+    fit(model, bench.data, strategy="fine-tuning", phases=recipe.phases, augmentation=matching, seed=recipe.seed)
+    return scored(bench, shift, way, model)
+
+
+def deeper(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
+    def make() -> Any:
+        model = bench.tuned()
+        phase = bench.recipe.phases[-1].model_copy(update={"name": "deeper", "stages": 2, "epochs": 3})
+        fit(model, bench.data, phases=[phase], augmentation=bench.recipe.augmentation, views=2, seed=bench.recipe.seed)
+        return model
+
+    return scored(bench, shift, way, bench.once("deeper", make))
+
+
+REMEDIES: dict[str, Callable[[Bench, str, str], list[dict[str, Any]]]] = {
+    "adabn": adabn,
+    "adabn with a reference": adabn,
+    "coral": aligned,
+    "matching augmentation": augmented,
+    "mmd": aligned,
+    "dann": aligned,
+    "two stages fine-tuned": deeper,
+}
 
 if __name__ == "__main__":
     main()

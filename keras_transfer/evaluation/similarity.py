@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.models import stages
+from keras_transfer.models.graph import input_tensor
 
 Array = np.ndarray[Any, Any]
 _SIDE = 28  # finer maps are averaged down to it: their Gram matrices hardly change, their size does
@@ -64,7 +65,7 @@ def cka_by_stage(model: keras.Model, other: keras.Model, pixels: Array) -> list[
 def _stage_grams(model: keras.Model, tensors: list[Any], pixels: Array) -> list[Array]:
     import tensorflow as tf
 
-    watched = keras.Model(model.inputs, [_pooled(tensor) for tensor in tensors])
+    watched = keras.Model(input_tensor(model), [_pooled(tensor) for tensor in tensors])
     call = tf.function(lambda x: tf.nest.flatten(watched(tf.cast(x, tf.float32), training=False)), jit_compile=False)
     blocks = [[v.numpy() for v in call(pixels[i : i + _BATCH])] for i in range(0, len(pixels), _BATCH)]
     return [_gram(np.concatenate(parts).reshape(len(pixels), -1)) for parts in zip(*blocks, strict=True)]

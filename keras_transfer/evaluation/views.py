@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_transfer.models import stages
+from keras_transfer.models.graph import input_tensor
 from keras_transfer.models.stage import can_train
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +55,7 @@ def stage_maps(model: keras.Model, pixels: Array, count: int = 6) -> list[StageM
     cut = [stage for stage in stages(model) if len(stage.output.shape) == 4]
     if not cut or not len(pixels):
         return []
-    watched = keras.Model(model.inputs, [stage.output for stage in cut])
+    watched = keras.Model(input_tensor(model), [stage.output for stage in cut])
     outputs = watched(pixels.astype(np.float32), training=False)
     found = []
     for stage, output in zip(cut, outputs if isinstance(outputs, list | tuple) else [outputs], strict=True):

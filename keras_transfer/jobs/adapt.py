@@ -10,7 +10,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.finish import Clock, finish, save_model
 from keras_transfer.jobs.parts import build_classifier_of
-from keras_transfer.jobs.shift import joined, open_photographs, open_run_model
+from keras_transfer.jobs.shift import open_photographs, open_run_model, unlabelled
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run
@@ -39,8 +39,8 @@ class Method:
 def _adabn(work: Work) -> dict[str, Any]:
     from keras_transfer.models.batchnorm import adapt_batchnorm
 
-    # Schneider et al. 2020 found 16 photographs' worth of the old statistics right where there are few new ones.
-    used = adapt_batchnorm(work.model, work.new, prior=16, seed=work.recipe.seed)
+    trained = any(phase.batchnorm for phase in work.recipe.phases or ())
+    used = adapt_batchnorm(work.model, work.new, reference=None if trained else work.data.train, seed=work.recipe.seed)
     return {"images": used}
 
 
@@ -117,6 +117,7 @@ def adapt_run(
         InputError: an unknown method, no finished run, no photographs where some are needed, or `out` is not empty.
         GateError: all is written, but a file fell below its tolerance.
     """
+    from keras_transfer.data.folds import joined
     from keras_transfer.evaluation import predict_pixels
 
     folder, out = Path(folder), Path(out)
@@ -128,32 +129,28 @@ def adapt_run(
     if out.is_dir() and any(file.name[0] != "." for file in out.iterdir()):
         raise InputError(f"{out} is not empty: choose another --out.")
     model, recipe, result, own = open_run_model(folder, data)
+    recipe = recipe.model_copy(update={"base": str(folder)})
     new, labelled, _ = open_photographs(photographs, own.class_names) if photographs is not None else (None, False, [])
 
     def right() -> float | None:
         return float((predict_pixels(model, new).argmax(axis=1) == new.labels).mean()) if labelled else None
 
-    with open_run(out, recipe.model_copy(update={"base": str(folder)})) as run:
+    with open_run(out, recipe) as run:
         clock = Clock(run)
-        recipe = recipe.model_copy(update={"base": str(folder)})
         own.write_csv(run / "data.csv")
         begin(run, recipe)
-        before = right()
+        adapted = {"method": method, "what": told.what, "base": str(folder), "before": right()}
         with clock.part("adapting"):
-            done = told.run(Work(model, own, new, recipe, folder))
-        adapted = {
-            "method": method,
-            "what": told.what,
-            "base": str(folder),
-            "photographs": photographs and str(photographs),
-        }
-        adapted |= {"before": before, "after": right(), **done}
+            adapted |= told.run(Work(model, own, new, recipe, folder))
+        adapted |= {"after": right(), "photographs": photographs and str(photographs)}
         save_model(run, model, own.class_names)
         write_json(run / "adaptation.json", adapted)
         if (folder / "history.csv").is_file():
             shutil.copyfile(folder / "history.csv", run / "history.csv")
         facts = {name: result[name] for name in ("strategy", "kept", "views", "phases")} | {"adapted": adapted}
         note = f"Adapted by {method}: {told.what}. The figures are on the photographs of the first run, {recipe.data}."
-        # An int8 file must be able to hold what it will be shown, and what its proof is of.
-        both = {} if new is None else {"calibration": joined("both kinds", own.train.stratified(len(new)), new)}
-        return finish(run, recipe, own, model, clock, facts, notes=[note], **both)
+        more = {}
+        if new is not None:  # an int8 file must be able to hold what it will be shown, and what its proof is of
+            known = own.train.stratified(len(new), recipe.seed)
+            more["calibration"] = joined([unlabelled(known), unlabelled(new)], "both kinds")
+        return finish(run, recipe, own, model, clock, facts, notes=[note], **more)

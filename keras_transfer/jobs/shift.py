@@ -25,7 +25,7 @@ MATCHING: dict[tuple[str, int], dict[str, float]] = {
     ("brightness", 1): {"brightness": 0.5},
 }
 """For a property and the sign of its difference, the augmentation that shows training photographs in that light."""
-_LOOKED, _SHOWN = 300, 8  # photographs a side whose pixels are measured, and whose thumbnails are shown
+_LOOKED, _SHOWN = 200, 8  # photographs a side that are measured, and whose thumbnails are shown
 
 
 def open_run_model(folder: Path, data: str | None = None) -> tuple[Any, Recipe, dict[str, Any], Any]:
@@ -72,7 +72,7 @@ def open_photographs(source: str | Path, class_names: Sequence[str]) -> tuple[An
     if not found.multi_label and set(found.class_names) <= set(class_names):
         columns = np.array([list(class_names).index(name) for name in found.class_names], np.int32)
         return replace(found, labels=columns[found.labels], class_names=list(class_names)), True, []
-    return replace(found, labels=np.zeros(len(found), np.int32), class_names=[""]), False, []
+    return unlabelled(found), False, []
 
 
 def shift_run(
@@ -94,13 +94,14 @@ def shift_run(
     Raises:
         InputError: no finished run, no photographs, or too few to compare.
     """
+    from keras_transfer.data.folds import joined
     from keras_transfer.report import shift_html, thumbnail
 
     folder, out = Path(folder), Path(out)
     model, recipe, result, own = open_run_model(folder, data)
     new, labelled, problems = open_photographs(photographs, own.class_names)
     # Features that were trained know their own training photographs: those held back are what new ones are like.
-    held = joined("held back", own.val, own.test)
+    held = joined([own.val, own.test], "held back")
     if min(len(new), len(held)) < 8:
         raise InputError(
             f"{photographs} has {len(new)} photographs and the run held back {len(held)}: compare 8 or more."
@@ -130,36 +131,32 @@ def shift_run(
     return found
 
 
-def joined(name: str, first: Any, second: Any) -> Any:
-    """The photographs of two splits as one, with the classes of the first."""
-    return replace(
-        first,
-        name=name,
-        paths=[*first.paths, *second.paths],
-        labels=np.concatenate([first.labels, second.labels]),
-        hashes=[*first.hashes, *second.hashes],
-    )
+def unlabelled(split: Any) -> Any:
+    """The same photographs without what is known of them."""
+    return replace(split, labels=np.zeros(len(split), np.int32), class_names=[""])
 
 
 def _seen(model: Any, own: Any, held: Any, new: Any, labelled: bool, result: dict[str, Any]) -> dict[str, Any]:
     """What the network makes of both: distances, and how often it will be right."""
-    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation import keras_classifier, predict_pixels
     from keras_transfer.evaluation.intervals import share_interval
     from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, mmd
-    from keras_transfer.models.batchnorm import batchnorm_shift
+    from keras_transfer.models.batchnorm import shift_meter, some
     from keras_transfer.training.probe import pooled_features
 
-    (ours,), (theirs,) = pooled_features(model, [held]), pooled_features(model, [new])
+    ours, theirs = pooled_features(model, [unlabelled(held), unlabelled(new)])
     told = classifier_two_sample(ours, theirs)
-    answers = predict_pixels(model, new)
+    classifier = keras_classifier(model)
+    answers = predict_pixels(classifier, new)
     accuracy = None
     if labelled:
         right = int((answers.argmax(axis=1) == new.labels).sum())
         low, high = share_interval(right, len(new))
         accuracy = {"value": right / len(new), "low": low, "high": high}
+    measure = shift_meter(model)
     stages = [
         {"stage": row["stage"], "new": row["distance"], "own": before["distance"]}
-        for row, before in zip(batchnorm_shift(model, new), batchnorm_shift(model, held), strict=True)
+        for row, before in zip(*(measure(some(split, _LOOKED)) for split in (new, held)), strict=True)
     ]
     return {
         "two_sample": {name: told[name] for name in ("accuracy", "images", "p_value")},
@@ -169,7 +166,7 @@ def _seen(model: Any, own: Any, held: Any, new: Any, labelled: bool, result: dic
         "own_accuracy": result["test"]["accuracy"],
         "expected_accuracy": None
         if own.multi_label
-        else expected_accuracy(own.val.labels, predict_pixels(model, own.val), answers),
+        else expected_accuracy(own.val.labels, predict_pixels(classifier, own.val), answers),
         "accuracy": accuracy,
     }
 
