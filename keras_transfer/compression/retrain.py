@@ -34,6 +34,7 @@ def retrain(
     callbacks: Sequence[Any] = (),
     loss: Any = None,
     label: str = "Retraining",
+    start: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Trains what is trainable in `model` by an ordinary `fit`, and leaves it with the weights of its best epoch.
@@ -58,6 +59,7 @@ def retrain(
         loss: for `compile`, in place of the cross-entropy of the model's kind of output. A `Distiller` is compiled by
             its caller instead, and only its student is changed.
         label: what the progress bar says.
+        start: whether the weights given are tried too, as epoch 0, and kept where no epoch is better.
         on_epoch: called with each epoch's row.
 
     Returns:
@@ -88,6 +90,7 @@ def retrain(
             settled=settled,
             callbacks=callbacks,
             label=label,
+            start=start,
             on_epoch=on_epoch,
         )
 
@@ -103,6 +106,7 @@ def fit_epochs(
     settled: int = 0,
     callbacks: Sequence[Any] = (),
     label: str = "Retraining",
+    start: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Fits a compiled model epoch by epoch and leaves it with the weights of its best one.
@@ -117,6 +121,7 @@ def fit_epochs(
         settled: as for `retrain`.
         callbacks: as for `retrain`.
         label: as for `retrain`.
+        start: as for `retrain`.
         on_epoch: as for `retrain`.
 
     Returns:
@@ -128,6 +133,14 @@ def fit_epochs(
     network = model if network is None else network
     rows: list[dict[str, Any]] = []
     best = None
+    if start:
+        began = time.perf_counter()
+        found = model.evaluate(held_out, verbose=0, return_dict=True)
+        rows.append({"epoch": 0, "seconds": round(time.perf_counter() - began, 3)})
+        rows[0] |= {f"val_{name}": float(found[name]) for name in ("loss", "accuracy")}
+        best = (rows[0]["val_accuracy"], -rows[0]["val_loss"]), network.get_weights()
+        if on_epoch is not None:
+            on_epoch(rows[0])
     for epoch in track(range(epochs), label):
         # One fit an epoch: each starts its own order of images, and between two of them the best weights are kept.
         started = time.perf_counter()
