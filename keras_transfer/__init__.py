@@ -29,6 +29,16 @@ _PUBLIC = {
     "evaluate": "evaluation",
     "open_classifier": "evaluation",
     "export": "export",
+    "make_twin": "models",
+    "copy_weights": "models",
+    "distill": "compression",
+    "shrink": "compression",
+    "remove_channels": "compression",
+    "prune": "compression",
+    "cluster": "compression",
+    "quantize_aware": "compression",
+    "sensitivity": "compression",
+    "weight_figures": "compression",
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604  (the names are strings)

@@ -19,6 +19,7 @@ COMMANDS = (
     "report",
     "compress",
     "compare",
+    "sensitivity",
     "export",
     "evaluate",
     "predict",

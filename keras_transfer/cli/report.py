@@ -13,6 +13,9 @@ def command(
     data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
     baselines: options.Baselines = None,
     compare_backbones: options.CompareBackbones = None,
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="Score it on test images with noise, blur, compression, other light.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print report.json instead of the verdict.")] = False,
 ) -> None:
     """Write RUN/report.html, report.json and report.md again, with other baselines if asked."""
@@ -23,7 +26,11 @@ def command(
 
     set_quiet(json)
     found = report_run(
-        run, data=data, baselines=baselines and baselines.value, compare_backbones=compare_backbones or ()
+        run,
+        data=data,
+        baselines=baselines and baselines.value,
+        compare_backbones=compare_backbones or (),
+        corruptions=corruptions,
     )
     if json:
         print_json(found)

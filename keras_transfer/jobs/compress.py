@@ -249,9 +249,11 @@ def _run_step(step: Step, work: Work, rows: list[dict[str, Any]], place: Path) -
 
 
 def _costs(model: Any) -> dict[str, Any]:
+    from keras_transfer.compression import weight_figures
     from keras_transfer.models.cost import multiply_adds
 
-    return {"parameters": model.count_params(), "multiply_adds": multiply_adds(model)}
+    zeros = weight_figures(model)["sparsity"]
+    return {"parameters": model.count_params(), "multiply_adds": multiply_adds(model), "zeros": zeros}
 
 
 def _read_entry(place: Path) -> dict[str, Any] | None:

@@ -25,6 +25,8 @@ _PUBLIC = {
     "load_model": "loading",
     "preprocessing_of": "preprocessing",
     "multiply_adds": "cost",
+    "make_twin": "twin",
+    "copy_weights": "twin",
 }
 
 __all__ = [*_PUBLIC]  # noqa: PLE0604  (the names are strings)
