@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from keras_transfer.errors import InputError
 
@@ -26,8 +26,11 @@ def _noise(pixels: Array, strength: float, random: np.random.Generator) -> Array
 
 
 def _blur(pixels: Array, strength: float, random: np.random.Generator) -> Array:
-    radius = strength * min(pixels.shape[:2]) / _SIDE
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+    from scipy.ndimage import gaussian_filter
+
+    deviation = strength * min(pixels.shape[:2]) / _SIDE
+    blurred: Array = gaussian_filter(pixels.astype(np.float32), (deviation, deviation, 0), mode="nearest")
+    return blurred
 
 
 def _jpeg(pixels: Array, strength: float, random: np.random.Generator) -> Array:
@@ -50,9 +53,9 @@ CORRUPTIONS: dict[str, Corruption] = {
     "brightness": Corruption("more light", (0.1, 0.2, 0.3, 0.4, 0.5), _light),
     "darkness": Corruption("less light", (-0.1, -0.2, -0.3, -0.4, -0.5), _light),
 }
-"""Strengths are those of Hendrycks & Dietterich (2019, https://arxiv.org/abs/1903.12261) on ImageNet: deviation of the noise
-and change of the value as shares of the full range, the blur's deviation in pixels of 224, JPEG quality. Darkness is
-brightness taken away, which they do not have."""
+"""Strengths are those of Hendrycks & Dietterich (2019, https://arxiv.org/abs/1903.12261) on ImageNet: deviation of the
+noise and change of the value as shares of the full range, the blur's deviation in pixels of 224, JPEG quality.
+Darkness is brightness taken away, which they do not have."""
 
 
 def corrupt(pixels: Array, name: str, strength: int, seed: int = 0) -> Array:

@@ -13,12 +13,12 @@ WORTH = 0.005
 """A gain of less than half a point by twice the images is called none."""
 
 
-def curve_rows(sizes: Sequence[int], right: Array) -> list[dict[str, Any]]:
+def curve_rows(sizes: Sequence[int], right: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     """The points of one curve.
 
     Args:
         sizes: numbers of images, ascending.
-        right: bool `[draws, sizes, held-out images of a draw]`, as a nested list where draws hold different numbers.
+        right: bool `[draws][sizes][held-out images of the draw]`, whether each was answered right.
 
     Returns:
         For each size `images`, `mean` over the draws, `spread` (their standard deviation; None of one draw), `least`
@@ -39,8 +39,8 @@ def curve_rows(sizes: Sequence[int], right: Array) -> list[dict[str, Any]]:
 def forecast(rows: Sequence[Mapping[str, Any]], images: int) -> float | None:
     """The accuracy to expect of more images, if the error goes on falling as it did: by a power of their number.
 
-    The law (Hestness et al. 2017, https://arxiv.org/abs/1712.00409) is fitted to the points of a curve by least squares, with a
-    floor of the error that no number of images goes below.
+    The law (Hestness et al. 2017, https://arxiv.org/abs/1712.00409) is fitted to the points of a curve by least
+    squares, with a floor of the error that no number of images goes below.
 
     Args:
         rows: from `curve_rows`, of four sizes or more.
@@ -98,7 +98,7 @@ def meeting(transfer: Sequence[Mapping[str, Any]], scratch: Sequence[Mapping[str
     return math.exp(math.log(sizes[last]) + share * math.log(sizes[last + 1] / sizes[last]))
 
 
-def last_gain(right: Array, held_out: Sequence[Array]) -> dict[str, float]:
+def last_gain(right: Sequence[Sequence[Any]], held_out: Sequence[Array]) -> dict[str, float]:
     """What the last step of a curve, from half of the images to all, brought on the same held-out images.
 
     Args:

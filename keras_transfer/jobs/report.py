@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,11 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
+from keras_transfer.jobs.learning_curve import FILE as CURVE
+from keras_transfer.jobs.learning_curve import learning_curve
 from keras_transfer.jobs.parts import load_data, read_history
+from keras_transfer.jobs.segments import FILE as CORRUPTIONS
+from keras_transfer.jobs.segments import corruption_figures, read_figures, segment_figures
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.run import open_run, read_result
 
@@ -23,6 +27,8 @@ def report_run(
     data: str | None = None,
     baselines: str | None = None,
     compare_backbones: Sequence[str] = (),
+    corruptions: bool = False,
+    curve: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes the report of a finished run again.
 
@@ -31,6 +37,8 @@ def report_run(
         data: where the run's photographs are now, if they have moved.
         baselines: `"auto"`, `"none"` or `"scratch"`; what the run's recipe says unless given.
         compare_backbones: more backbones to compare with, `NAME[@ALPHA][=WEIGHTS]` each.
+        corruptions: score the run on test images made worse as well; once done, later reports show it too.
+        curve: options of `learning_curve`, whose curves are computed first; later reports show them too.
 
     Returns:
         What stands in `RUN/report.json`.
@@ -53,6 +61,10 @@ def report_run(
         photographs = load_data(recipe, run)
         model = load_keras(run / "model.keras")
         test = StoredSplit(photographs.test, tuple(model.input_shape[1:3]))
+        if curve is not None:
+            learning_curve(run, recipe, photographs, model, **curve)
+        if corruptions:
+            corruption_figures(run, model, test, recipe.seed)
         return write_report(run, recipe, photographs, model, test, predict_pixels(model, test), result)
 
 
@@ -85,6 +97,8 @@ def write_report(
     write_json(run / FILE, {key: report["calibration"][key] for key in ("temperature", "images", "val", "test")})
     made = make_baselines(recipe, data, test, recipe.compare_backbones)
     report["baselines"] = _compared(made, data, test, probabilities)
+    report["segments"] = segment_figures(data, test, probabilities)
+    report["corruptions"], report["learning_curve"] = read_figures(run, (CORRUPTIONS, CURVE))
     report |= _verdict(run, recipe, data, report)
     report["history"] = [_numbers(row) for row in read_history(run / "history.csv")]
     pictures = _pictures(model, test, probabilities, report)
@@ -234,6 +248,12 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
                 "command": command("report", run, "--baselines", "scratch"),
             }
         )
+    if outcome in ("helped", "unclear") and report["learning_curve"] is None and recipe.weights != "none":
+        why = "See whether more photographs or more unfreezing would help."
+        steps.append({"why": why, "command": command("learning-curve", run)})
+    if report["corruptions"] is None:
+        why = "See how it bears noise, blur, compression and other light."
+        steps.append({"why": why, "command": command("report", run, "--corruptions")})
     if report["files"]:
         smallest = min(report["files"], key=lambda file: file["bytes"])
         steps.append(

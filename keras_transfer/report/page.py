@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from keras_transfer.report import plots
+from keras_transfer.report.learning_curve import learning_curve
 from keras_transfer.report.stages import stage_bars
 from keras_transfer.report.tradeoff import tradeoff
 
@@ -215,6 +216,6 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"percent": percent, "number": number, "points": points, "size": size, "md": _markdown}
-    environment.globals["cka_figure"] = _cka_figure
+    environment.globals |= {"cka_figure": _cka_figure, "curve_figure": learning_curve}
     environment.globals["style"] = Markup((folder / "report.css").read_text("utf-8"))
     return environment

@@ -11,6 +11,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
 from keras_transfer.evaluation.calibration import calibrated
 from keras_transfer.jobs import baselines as baselines_module
+from keras_transfer.jobs import learning_curve as curve_module
 from keras_transfer.jobs.report import report_run
 from keras_transfer.jobs.train import train
 from keras_transfer.models import build_classifier
@@ -25,6 +26,8 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_TRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(baselines_module, "_SCRATCH_EPOCHS", (2, 2))
+        patch.setattr(curve_module, "_EPOCHS", 1)
+        patch.setattr(curve_module, "_MOST_SIZES", 2)
         yield
 
 
@@ -147,6 +150,24 @@ def test_a_second_report_takes_its_baselines_from_the_cache(run, report, weights
     assert [row["kind"] for row in fewer["baselines"]] == ["majority"]
     assert fewer["verdict"]["outcome"] == "unknown"
     check_page(run)
+
+
+def test_learning_curves_segments_and_corruptions(run):
+    again = report_run(run, baselines="none", corruptions=True, curve={"draws": 1, "scratch": True})
+    curve, bad = again["learning_curve"], again["corruptions"]
+    assert list(curve["ways"]) == ["head", "scratch"] and len(curve["ways"]["head"]) == len(curve["sizes"]) == 2
+    assert curve["sizes"][-1] < again["images"]["train"] + again["images"]["val"] == curve["images"]
+    assert json.loads((run / "learning_curve.json").read_text()) == curve
+    assert len(bad["rows"]) == 5 and all(len(row["by_strength"]) == 5 for row in bad["rows"])
+    assert bad["images"] == again["images"]["test"]
+    text = " ".join(check_page(run).text)
+    for said in (*curve["sentences"], "JPEG compression", "Which kinds of images"):
+        assert said in text
+    card = (run / "report.md").read_text()
+    assert "More images?" in card and "Gaussian blur" in card
+    kept = report_run(run, baselines="none")
+    assert kept["learning_curve"] == curve and kept["corruptions"] == bad
+    assert not any("--corruptions" in step["command"] for step in kept["next"])
 
 
 def test_the_runs_temperature_is_applied_to_what_its_files_say(run, report):

@@ -1,0 +1,122 @@
+"""On which kinds of images a run fails, and how it bears worse ones."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json
+from keras_transfer.progress import track
+
+FILE = "corruptions.json"
+CORRUPTED = 200
+"""Test images that are made worse at most, a stratified part of more: 25 ways and strengths of so many."""
+_SHOWN = 5  # segments that a report names; all stand in `report.json`
+
+
+def segment_figures(data: Any, test: Any, probabilities: np.ndarray) -> dict[str, Any]:
+    """Accuracy by size, brightness, contrast, colour and sharpness, and by each column of the data's table.
+
+    Args:
+        data: the run's photographs.
+        test: their test split as a `StoredSplit`.
+        probabilities: the run's answers on it, `float32 [n, classes]`.
+
+    Returns:
+        `rows`: see `segments`; `named`: a sentence for each of the worst that are worse beyond chance.
+    """
+    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.evaluation.segments import segments, sentence
+
+    labels = np.asarray(test.labels)
+    rows = segments(segment_columns(data, test), decisions(labels, probabilities), labels if labels.ndim == 1 else None)
+    worse = sorted((row for row in rows if row["worse"]), key=lambda row: row["adjusted_p"])
+    return {"rows": rows, "named": [sentence(row, len(rows)) for row in worse[:_SHOWN]]}
+
+
+def segment_columns(data: Any, test: Any) -> dict[str, list[Any]]:
+    """What is known of each test image, whatever it shows: from its pixels, its file and its row in a table."""
+    from keras_transfer.data.appearance import appearance
+
+    records = {record.path: record for record in data.records}
+    own = [records[path] for path in test.paths]
+    columns: dict[str, list[Any]] = {"shorter side in pixels": [min(r.width, r.height) or None for r in own]}
+    seen = [appearance(pixels) for i in range(len(test)) for pixels in test.pictures([i])]
+    for name in seen[0] if seen else ():
+        columns[name] = [row[name] for row in seen]
+    if "gray" in columns:
+        columns["colours"] = ["none" if gray else "some" for gray in columns.pop("gray")]
+    for name in dict.fromkeys(name for record in own for name in record.columns):
+        columns[f"column {name}"] = [record.columns.get(name) for record in own]
+    return columns
+
+
+def corruption_figures(run: Path, model: Any, test: Any, seed: int = 0) -> dict[str, Any]:
+    """Accuracy on test images made worse, five strengths a way; writes `RUN/corruptions.json`.
+
+    Args:
+        run: the run directory. Its float32 file answers where there is one, which is faster than the model itself.
+        model: the trained Keras model.
+        test: the test split as a `StoredSplit`.
+        seed: of the choice of images and of the noise.
+
+    Returns:
+        What stands in the file: `images`, `clean` (their accuracy as they are, with its interval) and `rows`: `name`,
+        `words`, `by_strength` (five accuracies), `mean` and the `drop` at the middle strength with `low` and `high`.
+    """
+    from keras_transfer.data.corruptions import CORRUPTIONS, corrupt
+    from keras_transfer.data.split import dealt
+    from keras_transfer.evaluation import open_classifier
+    from keras_transfer.evaluation.classifier import keras_classifier
+    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.evaluation.intervals import paired_difference, share_interval
+
+    started = time.perf_counter()
+    file = run / "export" / "model_float32.tflite"
+    classifier = open_classifier(file) if file.is_file() else keras_classifier(model)
+    chosen = np.sort(dealt(np.asarray(test.labels), np.random.default_rng(seed))[:CORRUPTED])
+    pixels, labels = test.pictures(chosen), np.asarray(test.labels)[chosen]
+    clean = decisions(labels, classifier.predict(pixels))
+    rows = []
+    steps = [(name, strength) for name, row in CORRUPTIONS.items() for strength in range(1, len(row.strengths) + 1)]
+    right = {
+        step: decisions(labels, classifier.predict(corrupt(pixels, *step, seed)))
+        for step in track(steps, "Making images worse", total=len(steps))
+    }
+    for name, row in CORRUPTIONS.items():
+        shares = [float(right[name, i + 1].mean()) for i in range(len(row.strengths))]
+        middle = paired_difference(clean, right[name, (len(shares) + 1) // 2])
+        rows.append({"name": name, "words": row.words, "by_strength": shares, "mean": float(np.mean(shares)),
+                     "drop": {key: middle[key] for key in ("value", "low", "high")}})  # fmt: skip
+    low, high = share_interval(int(clean.sum()), len(clean))
+    found = {
+        "format": 1,
+        "images": len(chosen),
+        "clean": {"value": float(clean.mean()), "low": low, "high": high},
+        "rows": rows,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    write_json(run / FILE, found)
+    return found
+
+
+def read_figures(run: Path, files: Sequence[str]) -> list[dict[str, Any] | None]:
+    """What earlier calls wrote to the run directory: None for what was not asked for yet.
+
+    Raises:
+        InputError: a file is no sound JSON.
+    """
+    import json
+
+    found: list[dict[str, Any] | None] = []
+    for name in files:
+        try:
+            found.append(json.loads((run / name).read_text()))
+        except FileNotFoundError:
+            found.append(None)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{run / name} cannot be read ({error}): remove it and make it again.") from error
+    return found
