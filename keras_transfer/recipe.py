@@ -41,6 +41,7 @@ class Phase(_Strict):
     optimizer: OptimizerName = "adam"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     momentum: _Fraction = 0.9
+    l2_sp: Annotated[float, Field(ge=0)] = 0.0  # pulls the backbone back to where the phase began
     schedule: Schedule = "constant"
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.0
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -107,7 +108,7 @@ class Recipe(_Strict):
     compression: Compression | None = None
 
 
-def make_recipe(base: str | Path | None = None, **told: Any) -> Recipe:
+def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
     """A recipe from a YAML file and the values told beside it, which win.
 
     Args:

@@ -164,6 +164,39 @@ class ReduceRatesOnPlateau(keras.callbacks.Callback):
                 optimizer.learning_rate = float(optimizer.learning_rate) * self.factor
 
 
+class PullToStart(keras.callbacks.Callback):
+    """L2-SP (Li et al. 2018, https://arxiv.org/abs/1802.01483): weight decay towards where training began, not to zero.
+
+    It is what keeps a fine-tuned backbone near the pretrained one. The decay is decoupled from the gradient, as in
+    AdamW (Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101): after each step a weight loses
+    `learning_rate * strength` of its way.
+
+    Args:
+        variables: what is pulled; their values now are where to.
+        strength: 0 for none; at a rate of 3e-4, 100 takes 3% of the way back at each step.
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> before = model.get_weights()
+    >>> pull = PullToStart(model.trainable_variables, 10.0)
+    >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[pull])
+    >>> all(np.allclose(a, b) for a, b in zip(before, model.get_weights()))
+    True
+    """
+
+    def __init__(self, variables: Sequence[Any], strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+        self.pulled = [(variable, np.array(variable)) for variable in variables]
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Takes each weight some of its way back."""
+        optimizer = getattr(self.model.optimizer, "optimizers", [self.model.optimizer])[0]
+        share = min(1.0, float(optimizer.learning_rate) * self.strength)
+        for variable, start in self.pulled:
+            variable.assign(variable + share * (start - variable))
+
+
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """What `ResumableEarlyStopping` wrote to `path`, or None where there is no sound checkpoint.
 

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import logits_of, suffix
+from keras_transfer.models import head_layers, logits_of, suffix
 from keras_transfer.recipe import Phase
-from keras_transfer.training.callbacks import ReduceRatesOnPlateau, ResumableEarlyStopping
+from keras_transfer.training.callbacks import PullToStart, ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule
 
@@ -69,10 +69,15 @@ def train_phase(
     steps = train.steps(phase.batch_size)
     top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
     top.optimizer.build(top.trainable_variables)
+    callbacks: list[Any] = []
+    if phase.l2_sp:  # before a checkpoint is taken over: it pulls to where the phase began
+        head = {id(variable) for layer in head_layers(model) for variable in layer.trainable_variables}
+        pulled = [variable for variable in top.trainable_variables if id(variable) not in head]
+        callbacks.append(PullToStart(pulled, phase.l2_sp))
     stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)
     done = stopping.restore(top, phase.epochs)
     if not stopping.finished:
-        callbacks: list[Any] = [stopping]
+        callbacks.append(stopping)
         if phase.schedule == "plateau":
             callbacks.append(ReduceRatesOnPlateau(patience=max(1, phase.patience // 2), rows=stopping.rows))
         batches = as_dataset(lambda: train.epochs(phase.batch_size, seed, done), train)

@@ -9,6 +9,7 @@ import numpy as np
 from keras_transfer.data import Split
 from keras_transfer.errors import InputError
 from keras_transfer.models import boundary, prefix, suffix
+from keras_transfer.models.graph import input_tensor
 from keras_transfer.training.features import compute_features
 
 Array = np.ndarray[Any, Any]
@@ -64,13 +65,14 @@ def wise_ft(
     for layer in model.layers:  # so that `boundary` finds the deepest tensor that the coefficient does not change
         layer.trainable = any(id(weight) in moving for weight in layer.weights)
     tensor = boundary(model)
-    top = suffix(model, tensor)
     if prefix(model, tensor).weights:
         arrays = compute_features(model, [tensor], val)
         rows = np.asarray(arrays["tensor0"], np.float32)
         arrays.close()
     else:
+        tensor = input_tensor(model)
         rows = val.pixels(tuple(model.input_shape[1:3])).astype(np.float32)
+    top = suffix(model, tensor)
     found = []
     for share in coefficients:
         interpolate_weights(model, before, after, share)

@@ -160,3 +160,15 @@ def test_wise_ft_is_never_worse_on_validation_than_either_end(trained, model):
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     with pytest.raises(InputError, match="another model"):
         wise_ft(model, before[:-1], data.val)
+
+
+def test_l2_sp_keeps_the_backbone_near_where_it_began(trained, model):
+    _, data, _ = trained
+    start, gone = model.get_weights(), {}
+    for strength in (0.0, 250.0):
+        model.set_weights(start)
+        phase = Phase(name="tuned", stages=3, epochs=2, learning_rate=3e-3, batch_size=16, l2_sp=strength)
+        kt.fit(model, data, phases=(phase,), augmentation="none")
+        gone[strength] = {w.path: float(np.abs(w - s).max()) for w, s in zip(model.weights, start, strict=True)}
+    assert 0 < gone[250.0]["conv1/kernel"] < 0.3 * gone[0.0]["conv1/kernel"]
+    assert gone[250.0]["logits/kernel"] > 0.3 * gone[0.0]["logits/kernel"]  # the head is free
