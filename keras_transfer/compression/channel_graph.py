@@ -1,6 +1,7 @@
 """Which channels of a model belong together, found from its graph: what must go with a channel that goes."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,12 +24,13 @@ _MERGES = (
 )
 # Layers that treat each channel by itself and alike.
 _CHANNELWISE = {
-    getattr(keras.layers, name)
-    for name in """Activation ReLU LeakyReLU ELU Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D AlphaDropout
-    GaussianDropout GaussianNoise ActivityRegularization Identity AveragePooling1D AveragePooling2D AveragePooling3D
-    MaxPooling1D MaxPooling2D MaxPooling3D GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
-    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D
-    ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D Resizing""".split()
+    layer
+    for name, layer in vars(keras.layers).items()
+    if re.fullmatch(
+        "(Global)?(Average|Max)Pooling[123]D|(UpSampling|ZeroPadding|Cropping|SpatialDropout)[123]D|Activation|ReLU"
+        "|LeakyReLU|ELU|(Alpha|Gaussian)?Dropout|GaussianNoise|ActivityRegularization|Identity|Resizing",
+        name,
+    )
 }
 # Operations without a layer, `x + 3.0` or `keras.ops.sigmoid(x)`, of which the same is true.
 _ELEMENTWISE = {
@@ -43,7 +45,7 @@ class Slices(NamedTuple):
     """A weight, the channels that its axes run over, and how often it is applied to an image."""
 
     layer: keras.layers.Layer
-    index: int  # in `layer.weights`
+    weight: int  # its position in `layer.weights`
     axes: dict[int, np.ndarray]  # axis -> the channel at each of its places
     reads: int | None = None  # the axis of the channels that a kernel sums over
     places: int = 0  # multiply-adds an image for each number in a kernel; 0 for other weights
@@ -165,6 +167,8 @@ class _Tracer:
             ]
             return made
         made = rule(layer, node, reads)
+        if getattr(getattr(layer, "activation", None), "__name__", "") in _MIXING:
+            self.fix(made)
         if layer.weights:
             self.known[id(layer)] = reads[0], made
         return made
@@ -172,8 +176,7 @@ class _Tracer:
     def rule(self, layer: Any, node: Node) -> Callable[[Any, Node, list[np.ndarray]], np.ndarray] | None:
         """How channels pass a layer; None where that is not known. Subclasses may compute what they like."""
         kind, known = type(layer), len(layer.weights)
-        activation = getattr(getattr(layer, "activation", None), "__name__", "")
-        if activation in _MIXING or getattr(layer, "data_format", None) == "channels_first":
+        if getattr(layer, "data_format", None) == "channels_first":
             return None
         bias = int(bool(getattr(layer, "use_bias", False)))
         if (kind in _CONVOLUTIONS and layer.groups == 1) or kind is keras.layers.Dense:
@@ -187,7 +190,9 @@ class _Tracer:
             return self.along if layer.axis in (-1, last) else None
         if kind is keras.layers.PReLU:
             return self.along
-        if kind in _CHANNELWISE or (kind is keras.layers.Rescaling and not np.ndim(layer.scale) + np.ndim(layer.offset)):
+        if kind in _CHANNELWISE or (
+            kind is keras.layers.Rescaling and not np.ndim(layer.scale) + np.ndim(layer.offset)
+        ):
             return lambda layer, node, reads: reads[0]
         if kind in _MERGES:
             return lambda layer, node, reads: self.merge(node, reads)

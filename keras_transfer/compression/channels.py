@@ -36,9 +36,8 @@ def remove_channels(
     Args:
         model: a functional or Sequential model with one input, channels last. Left as it is.
         data: training images, with which a channel's importance is the squared change of the loss that its removal
-            would cause, to first order (Molchanov et al. 2019, https://arxiv.org/abs/1906.10771). Without them it is the
-            norm of the channel's weights (Li et al. 2017, https://arxiv.org/abs/1608.08710; over groups as in Fang et al.
-            2023, https://arxiv.org/abs/2301.12900), which serves clearly worse.
+            would cause, to first order (Molchanov et al. 2019, https://arxiv.org/abs/1906.10771). Without them it is
+            the norm of the channel's weights (Li et al. 2017, https://arxiv.org/abs/1608.08710), which chooses badly.
         multiply_adds: share of the model's multiply-adds to keep, above 0 and below 1; or the share of each stage's own
             by its name (`stages`), where stages that are not named keep all of theirs.
         multiple: kept channels come to a multiple of this where a layer had more: vector units compute them in eights.
@@ -59,19 +58,45 @@ def remove_channels(
     >>> small.get_layer("a").filters, small.get_layer("b").filters
     (16, 24)
     """
-    goals = multiply_adds if isinstance(multiply_adds, Mapping) else {"": multiply_adds}
-    for share in goals.values():
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-            raise InputError(f"`multiply_adds` must be above 0 and below 1. Received: multiply_adds={multiply_adds!r}.")
     graph = channel_graph(model)
+    goals = multiply_adds if isinstance(multiply_adds, Mapping) else {"": multiply_adds}
+    _check(goals)  # before the images are looked at
     if data is None:
         importance = norm_importance(graph)
     else:
         importance = gate_importance(model, graph, data.stratified(images, seed), seed=seed)
+    return rebuild(model, graph, choose_channels(model, graph, importance, goals, multiple))
+
+
+def choose_channels(
+    model: keras.Model, graph: ChannelGraph, importance: np.ndarray, goals: Mapping[str, float], multiple: int = 8
+) -> np.ndarray:
+    """Which channels to keep.
+
+    Args:
+        model: the whole model.
+        graph: its channels.
+        importance: float `[graph.count]`.
+        goals: share of multiply-adds to keep by stage; of the whole model by the empty name.
+        multiple: as for `remove_channels`.
+
+    Returns:
+        bool `[graph.count]`.
+
+    Raises:
+        InputError: see `remove_channels`.
+    """
+    _check(goals)
     kept = np.ones(graph.count, bool)
     for name, share in goals.items():
         _choose(kept, graph, importance, _layers_of(model, name), share, multiple)
-    return rebuild(model, graph, kept)
+    return kept
+
+
+def _check(goals: Mapping[str, float]) -> None:
+    for share in goals.values():
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+            raise InputError(f"`multiply_adds` must be above 0 and below 1. Received: multiply_adds={share!r}.")
 
 
 def rebuild(model: keras.Model, graph: ChannelGraph, kept: np.ndarray) -> keras.Model:
@@ -98,12 +123,14 @@ def rebuild(model: keras.Model, graph: ChannelGraph, kept: np.ndarray) -> keras.
         return clones[id(layer)]
 
     if isinstance(model, keras.Sequential):
-        body = keras.Sequential([keras.Input(batch_shape=model.input_shape), *map(clone, model.layers)], name=model.name)
+        body = keras.Sequential(
+            [keras.Input(batch_shape=model.input_shape), *map(clone, model.layers)], name=model.name
+        )
     else:
         body = keras.models.clone_model(model, clone_function=clone)
         outputs = body.outputs[0] if len(body.outputs) == 1 else body.outputs
         body = keras.Model(body.inputs[0], outputs, name=model.name)  # `clone_model` would compile it
-    axes = {(id(s.layer), s.index): s.axes for s in graph.slices}
+    axes = {(id(s.layer), s.weight): s.axes for s in graph.slices}
     for layer in model.layers:
         if layer.weights:
             values = layer.get_weights()
@@ -140,7 +167,10 @@ def _choose(
     kernels = [s for s in graph.slices if s.places and id(s.layer) in layers]
     chunks = []  # of each family, the next ones to go: the least important last, so that `pop` gives them
     for family in graph.families:
-        makers = {layer for layer, (entry, ids) in graph.sizes.items() if entry != "target_shape" and np.isin(ids, family).any()}
+        own = set(family.tolist())
+        makers = {
+            key for key, (entry, ids) in graph.sizes.items() if entry != "target_shape" and own & set(ids.tolist())
+        }
         order = family[np.argsort(-importance[family], kind="stable")]
         order = order[kept[order]]
         least = max(multiple, math.ceil(_LEAST * len(order) / multiple) * multiple)
@@ -164,7 +194,7 @@ def _cost(kernels: list[Slices], kept: np.ndarray) -> tuple[float, np.ndarray]:
     """Multiply-adds of the channels that are kept, and how many each of them is worth."""
     total, worth = 0.0, np.zeros(len(kept))
     for kernel in kernels:
-        shape = kernel.layer.weights[kernel.index].shape
+        shape = kernel.layer.weights[kernel.weight].shape
         lengths = {axis: int(kept[ids].sum()) for axis, ids in kernel.axes.items()}
         own = kernel.places * math.prod(lengths.get(axis, side) for axis, side in enumerate(shape))
         total += own

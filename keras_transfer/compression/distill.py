@@ -1,5 +1,6 @@
 """Knowledge distillation: a student learns from what a teacher says of every view of every image."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -39,11 +40,12 @@ def distill(
     """Trains `student` to answer as `teacher` does, and leaves it with the weights of its best epoch on validation.
 
     The loss is that of Hinton et al. 2015 (https://arxiv.org/abs/1503.02531), by `keras.distillation.Distiller`:
-    `alpha` times the divergence of the tempered probabilities, times the square of the temperature, plus `1 - alpha` times the
-    cross-entropy with the labels. The teacher is frozen, so what it says is computed once, for a number of augmented views of each image,
-    and kept in the array cache: an epoch costs no more than one without a teacher. Both see the same view
-    (Beyer et al. 2022, https://arxiv.org/abs/2106.05237), drawn at the larger of their sizes and made smaller for the other by an antialiased
-    bilinear resize. The class weights of `fit` do not apply: `Distiller` has none.
+    `alpha` times the divergence of the tempered probabilities, times the square of the temperature, plus `1 - alpha`
+    times the cross-entropy with the labels. The teacher is frozen, so what it says is computed once, for a number of
+    augmented views of each image, and kept in the array cache: an epoch costs no more than one without a teacher. Both
+    see the same view (Beyer et al. 2022, https://arxiv.org/abs/2106.05237), drawn at the larger of their sizes and made
+    smaller for the other by an antialiased bilinear resize. The class weights of `fit` do not apply: `Distiller` has
+    none.
 
     Args:
         student: a classifier on pixels `[batch, H, W, 3]` in 0..255 that gives probabilities. What is trainable in it
@@ -85,13 +87,18 @@ def distill(
         views = _choose_views(augmenter, epochs, len(data.train) * int(np.prod(student.input_shape[1:])))
     with _samples(student, taught, data, augmenter, views, seed) as (train, val):
         steps = train.steps(batch_size)
-        metrics: Any = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-        loss: Any = keras.losses.CategoricalCrossentropy(from_logits=True)
-        if features:
-            metrics, loss = [metrics, []], [loss, _nothing]
-        optimizer = cosine_adam(learning_rate, warmup, steps * epochs)
-        distiller.compile(optimizer, loss=loss, metrics=metrics, jit_compile=False)
-        unpack = partial(_unpack, groups=taught.groups, width=taught.width)
+        scores = partial(_scores, groups=taught.groups)
+        distiller.compile(
+            cosine_adam(learning_rate, warmup, steps * epochs),
+            loss=lambda labels, made: keras.losses.categorical_crossentropy(labels, scores(made), from_logits=True),
+            metrics=[
+                keras.metrics.MeanMetricWrapper(
+                    lambda labels, made: keras.metrics.categorical_accuracy(labels, scores(made)), name="accuracy"
+                )
+            ],
+            jit_compile=False,
+        )
+        unpack = partial(_unpack, groups=taught.groups)
         return fit_epochs(
             distiller,
             lambda epoch: unpack(as_dataset(partial(train.epochs, batch_size, seed, epoch), train)),
@@ -126,36 +133,49 @@ def _distiller(student: keras.Model, teacher: Teacher, temperature: float, alpha
             f"Teacher and student must classify into the same classes. Their scores are {teacher.groups} and "
             f"{tuple(table.shape[1:])} (questions, choices)."
         )
-    given = [keras.Input(teacher.groups, name="distillation_said")]
-    made = [table]
-    losses = [keras.distillation.LogitsDistillation(temperature)]
+    flat = math.prod(teacher.groups)
+    pixels, said = student.inputs[0], keras.Input((flat + teacher.width,), name="distillation_said")
+    made = keras.ops.reshape(table, (-1, flat))
+    scores = partial(_scores, groups=teacher.groups)
+    # The loss as an object: by its name, Keras 3.15 takes the divergence of the logits as they are, without a softmax.
+    divergence = keras.distillation.LogitsDistillation(temperature, keras.losses.KLDivergence())
+    losses = [_Part(divergence, scores)]
     if features:
-        given.append(keras.Input((teacher.width,), name="distillation_hint"))
-        made.append(keras.layers.Dense(teacher.width, name="distillation_regressor")(pooled_features(student)))
-        losses = [
-            keras.distillation.LogitsDistillation(temperature, loss=["kl_divergence", None]),
-            keras.distillation.FeatureDistillation(loss=[None, "mse"]),
-        ]
-    pixels = student.inputs[0]
+        hint = keras.layers.Dense(teacher.width, name="distillation_regressor")(pooled_features(student))
+        made = keras.ops.concatenate([made, hint], axis=-1)
+        losses.append(_Part(keras.distillation.FeatureDistillation("mse"), lambda answer: answer[:, flat:]))
     return keras.distillation.Distiller(
-        keras.Model([pixels, *given], given if features else given[0]),
-        keras.Model([pixels, *given], made if features else made[0]),
+        keras.Model([pixels, said], said),
+        keras.Model([pixels, said], made),
         losses,
         [1.0, features][: len(losses)],
         student_loss_weight=1 - alpha,
     )
 
 
-def _nothing(_: Any, made: Any) -> Any:
-    """The loss of the hints against labels, of which there are none."""
-    return 0.0 * keras.ops.sum(made)
+class _Part(keras.distillation.DistillationLoss):
+    """One of Keras's losses on a part of the answers.
+
+    Scores and hints come side by side in one tensor: for several outputs, or layers by name, `Distiller` would run the
+    student twice a step.
+    """
+
+    def __init__(self, loss: Any, part: Callable[[Any], Any]) -> None:
+        self.loss, self.part = loss, part
+
+    def compute_loss(self, teacher_outputs: Any, student_outputs: Any, **kwargs: Any) -> Any:
+        return self.loss.compute_loss(self.part(teacher_outputs), self.part(student_outputs), **kwargs)
+
+
+def _scores(answer: Any, groups: tuple[int, int]) -> Any:
+    return keras.ops.reshape(answer[:, : math.prod(groups)], (-1, *groups))
 
 
 @contextmanager
 def _samples(
     student: keras.Model, teacher: Teacher, data: ImageData, augmenter: Augmenter, views: int, seed: int
 ) -> Iterator[tuple[Samples, Samples]]:
-    """Pixels as inputs; labels, the teacher's scores and its hints side by side as labels."""
+    """Pixels as inputs; the labels, the teacher's scores and its hints side by side as labels."""
     size = tuple(student.input_shape[1:3])
     train = teach(teacher, size, data.train, augmenter=augmenter, views=views, seed=seed)
     val = teach(teacher, size, data.val, augmenter=augmenter)
@@ -174,20 +194,19 @@ def _samples(
 
 
 def _standard(train: Any, arrays: Any) -> np.ndarray:
-    """Hints with mean 0 and deviation 1 over the training images, so that their weight means the same for any teacher."""
+    """Hints with mean 0 and deviation 1 over the training images: their weight then means the same for any teacher."""
     known = np.asarray(train["hints"], np.float32)
     return (np.asarray(arrays["hints"], np.float32) - known.mean(0)) / (known.std(0) + 1e-3)
 
 
-def _unpack(dataset: Any, groups: tuple[int, int], width: int) -> Any:
-    """(pixels, rows, weights) as ((pixels, said[, hint]), labels) for the distiller."""
+def _unpack(dataset: Any, groups: tuple[int, int]) -> Any:
+    """(pixels, rows, weights) as ((pixels, what the teacher said), labels) for the distiller."""
+    flat = math.prod(groups)
+
     import tensorflow as tf
 
-    flat = groups[0] * groups[1]
-
+    @tf.autograph.experimental.do_not_convert
     def unpack(pixels: Any, rows: Any, _: Any) -> Any:
-        labels, said, hint = tf.split(rows, [flat, flat, width], axis=1)
-        labels, said = (tf.reshape(part, (-1, *groups)) for part in (labels, said))
-        return ((pixels, said, hint), (labels, hint)) if width else ((pixels, said), labels)
+        return (pixels, rows[:, flat:]), keras.ops.reshape(rows[:, :flat], (-1, *groups))
 
-    return dataset.map(unpack, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.map(unpack)

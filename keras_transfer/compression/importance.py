@@ -28,11 +28,10 @@ def norm_importance(graph: ChannelGraph) -> np.ndarray:
     total = np.zeros(graph.count)
     for part in graph.slices:
         if part.places:
-            squares = np.square(np.asarray(part.layer.weights[part.index], np.float64))
+            squares = np.square(np.asarray(part.layer.weights[part.weight], np.float64))
             for axis, ids in part.axes.items():
-                others = tuple(other for other in range(squares.ndim) if other != axis)
                 # The mean over the other axes: layers of many inputs have no more of a say than those of few.
-                np.add.at(total, ids, squares.mean(others) / max(squares.mean(), 1e-30))
+                np.add.at(total, ids, squares.mean(tuple(_but(axis, squares.ndim))) / max(squares.mean(), 1e-30))
     for family in graph.families:
         total[family] /= max(total[family].mean(), 1e-30)
     return total
@@ -58,7 +57,7 @@ def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, se
 
     classes = len(split.class_names)
     readers = [part for part in graph.slices if part.reads is not None]
-    kernels = [part.layer.weights[part.index].value for part in readers]
+    kernels = [part.layer.weights[part.weight].value for part in readers]
     single = model.output_shape[-1] == 1
     loss = keras.losses.BinaryCrossentropy() if split.multi_label or single else keras.losses.CategoricalCrossentropy()
     augmenter = build_augmenter("auto", len(split) / classes, classes)
@@ -68,10 +67,10 @@ def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, se
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(kernels)
             value = loss(labels, model(tf.cast(images, tf.float32), training=False))
-        found = []
-        for part, kernel, slope in zip(readers, kernels, tape.gradient(value, kernels), strict=True):
-            found.append(tf.reduce_sum(kernel * slope, [axis for axis in range(len(kernel.shape)) if axis != part.reads]))
-        return found
+        changes = [kernel * slope for kernel, slope in zip(kernels, tape.gradient(value, kernels), strict=True)]
+        return [
+            tf.reduce_sum(one, _but(part.reads, len(one.shape))) for part, one in zip(readers, changes, strict=True)
+        ]
 
     total = np.zeros(graph.count)
     batches = split.batches(model.input_shape[1:3], _BATCH)
@@ -83,3 +82,8 @@ def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, se
             np.add.at(change, part.axes[part.reads or 0], gate.numpy())
         total += np.square(change)
     return total / max(1, step + 1)
+
+
+def _but(axis: int | None, rank: int) -> list[int]:
+    """All axes but one."""
+    return [other for other in range(rank) if other != axis]

@@ -69,7 +69,9 @@ def open_teacher(source: keras.Model | str | Path, class_names: Sequence[str], f
     if classifier.named:
         missing = sorted(set(class_names) - set(classifier.class_names))
         if missing:
-            raise InputError(f"The teacher {path} does not know the class {missing[0]!r}: it must know all of the data's.")
+            raise InputError(
+                f"The teacher {path} does not know the class {missing[0]!r}: it must know all of the data's."
+            )
         columns = np.array([classifier.class_names.index(name) for name in class_names])
     path = path / "model.keras" if path.is_dir() else path
     if path.suffix == ".keras":
@@ -81,7 +83,7 @@ def open_teacher(source: keras.Model | str | Path, class_names: Sequence[str], f
         known = np.clip(classifier.predict(np.stack(images)), _LEAST, 1 - _LEAST)
         known = known if columns is None else known[:, columns]
         scores = np.log(np.stack([1 - known, known], -1) if classifier.multi_label else known[:, None])
-        return zip(scores)  # noqa: B905  (tuples of one)
+        return zip(scores)
 
     count = len(classifier.class_names)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -171,7 +173,7 @@ def teach(
         return found
     about = {"kind": "teacher's answers", "images": len(split), "views": views, "size": list(size)}
     answer = teacher.start(len(split) * views)
-    drawn = max(tuple(size), teacher.image_size, key=lambda sides: sides[0] * sides[1])
+    drawn = max(size, teacher.image_size, key=lambda sides: sides[0] * sides[1])
     with cache.new_entry(key, about) as writer:
         blocks = split.batches(drawn if views > 1 else size, _BLOCK)
         asked = blocks if views > 1 else split.batches(teacher.image_size, _BLOCK)
