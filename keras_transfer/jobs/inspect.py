@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
-from keras_transfer.jobs.parts import frozen_features
+from keras_transfer.jobs.parts import build_classifier_of, frozen_features
 from keras_transfer.progress import track
 from keras_transfer.recipe import Recipe
 
@@ -37,6 +37,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     """
     from keras_transfer.data import load_images
     from keras_transfer.data.folds import joined, kin
+    from keras_transfer.models.batchnorm import batchnorm_shift
     from keras_transfer.report import inspection_html, thumbnail
     from keras_transfer.report.page import GROUPS, IN_GROUP
 
@@ -50,6 +51,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     labels, groups = whole.labels, kin(data, whole)
     rows = np.concatenate(frozen_features(recipe, data, splits))
     found |= _judged(rows, labels, groups, order, data)
+    found["stages"] = [] if recipe.weights == "none" else batchnorm_shift(build_classifier_of(recipe, data), whole)
     shown = {row["index"] for kind in ("suspects", "outliers") for row in found[kind]}
     shown |= {row["index"] for group in found["groups"][:GROUPS] for row in group["images"][:IN_GROUP]}
     pictures = {}

@@ -13,6 +13,7 @@ from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.learning_curve import FILE as CURVE
 from keras_transfer.jobs.learning_curve import learning_curve
 from keras_transfer.jobs.parts import load_data, read_history
+from keras_transfer.jobs.see import CKA_IMAGES, changed_stages
 from keras_transfer.jobs.segments import FILE as CORRUPTIONS
 from keras_transfer.jobs.segments import corruption_figures, read_figures, segment_figures
 from keras_transfer.recipe import Recipe, make_recipe
@@ -99,6 +100,7 @@ def write_report(
     report["baselines"] = _compared(made, data, test, probabilities)
     report["segments"] = segment_figures(data, test, probabilities)
     report["corruptions"], report["learning_curve"] = read_figures(run, (CORRUPTIONS, CURVE))
+    report["changed"] = changed_stages(recipe, result, model, test.pictures(_spread(len(test), CKA_IMAGES)))
     report |= _verdict(run, recipe, data, report)
     report["history"] = [_numbers(row) for row in read_history(run / "history.csv")]
     pictures = _pictures(model, test, probabilities, report)
@@ -107,6 +109,10 @@ def write_report(
     write_text(run / "report.md", report_markdown(report))
     write_text(run / "report.html", report_html(report, pictures))
     return report
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
 def _figures(recipe: Recipe, data: Any, test: Any, probabilities: np.ndarray, result: dict[str, Any]) -> dict[str, Any]:

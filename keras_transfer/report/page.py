@@ -95,7 +95,7 @@ def inspection_html(found: Mapping[str, Any], pictures: Mapping[int, str]) -> st
     most = max((sum(counts.values()) for counts in found["classes"].values()), default=1) or 1
     limits = {"groups": GROUPS, "in_group": IN_GROUP, "broken": 100}
     template = _templates().get_template("inspection.html.jinja")
-    return template.render(found=found, pictures=pictures, plots=plots, most=most, limits=limits)
+    return template.render(found=found, pictures=pictures, plots=plots, most=most, limits=limits, bars=stage_bars)
 
 
 def comparison_html(found: Mapping[str, Any], costs: Mapping[str, str]) -> str:
