@@ -1,6 +1,7 @@
 """What commands print: results as tables or JSON on standard output, and nothing of the libraries' chatter."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ def hush() -> None:
         import warnings
 
         warnings.simplefilter("ignore")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # TensorFlow's Python side
     try:
         screen = os.dup(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):  # there is no standard error, or it is no file

@@ -27,7 +27,7 @@ def command(
         print_json(rows)
         return
     names = list(dict.fromkeys(row["kind"] for row in rows))
-    cells = {(row["stage"], row["kind"]): f"{-100 * row['drop']:+.1f}" for row in rows}
+    cells = {(row["stage"], row["kind"]): f"{0.0 - 100 * row['drop']:+.1f}" for row in rows}
     stages = dict.fromkeys(row["stage"] for row in rows)
     table = [(stage, *(cells.get((stage, name)) for name in names)) for stage in stages]
     print_table(("stage", *names), table, title="Points of validation accuracy, with only this stage compressed so")

@@ -60,20 +60,22 @@ def _distill(work: Work) -> tuple[Any, None]:
 def _remove_channels(work: Work) -> tuple[Any, None]:
     from keras_transfer.compression import shrink
 
-    return shrink(
-        work.model, work.data, multiply_adds=work.told.multiply_adds, teacher=work.teacher, **work.options
-    ), None
+    left = work.told.multiply_adds
+    assert left is not None
+    return shrink(work.model, work.data, multiply_adds=left, teacher=work.teacher, **work.options), None
 
 
 def _prune(work: Work) -> tuple[Any, None]:
     from keras_transfer.compression import prune
 
+    assert work.told.sparsity is not None
     return prune(work.model, work.data, work.told.sparsity, pattern=work.told.pattern, **work.options), None
 
 
 def _cluster(work: Work) -> tuple[Any, None]:
     from keras_transfer.compression import cluster
 
+    assert work.told.clusters is not None
     return cluster(work.model, work.data, work.told.clusters, **work.options), None
 
 
