@@ -49,7 +49,7 @@ def quantize(
         activations: `"int8"`; or `"int16"`, whose ends are float.
         input_dtype: type of an int8 file's ends.
         per_tensor_dense: one scale for all weights of a dense layer.
-        float_layers: layers whose operators stay as they are.
+        float_layers: layers whose outputs stay float, and with them the operators that write or read these.
         layer_names: all layers of the Keras model, by which operators are known.
 
     Returns:
@@ -57,9 +57,13 @@ def quantize(
     """
     info, model = read_flatbuffer(prepared), schema.ModelT.InitFromPackedBuf(prepared, 0)
     tensors = model.subgraphs[0].tensors
-    made = [info.tensors[operator.outputs[0]].name for operator in info.operators]
-    spared = [name for name in made if not set(float_layers).isdisjoint(layers_of(name, layer_names))]
-    linear = [o for o, name in zip(info.operators, made, strict=True) if o.name in _LINEAR and name not in spared]
+    made = {o.index: info.tensors[o.outputs[0]].name for o in info.operators}
+    floats = {
+        o.outputs[0] for o in info.operators if not set(float_layers).isdisjoint(layers_of(made[o.index], layer_names))
+    }
+    # Operators that only read a float activation are spared too: before any other it would be quantized after all.
+    spared = [made[o.index] for o in info.operators if not floats.isdisjoint((*o.inputs, *o.outputs))]
+    linear = [o for o in info.operators if o.name in _LINEAR and made[o.index] not in spared]
     layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
     ranges, means = _observe(model, info, images, {layer.operator.inputs[0] for layer in layers}, activations)
     for index, (low, high) in (ranges | {info.inputs[0]: input_range}).items():
@@ -125,7 +129,7 @@ def _observe(
             samples[index].append(np.concatenate([some, [flat.min(), flat.max()]]))
         for index in wanted & values.keys():
             sums[index] = sums[index] + values[index] if index in sums else values[index].astype(np.float32)
-    choose = _shrunk_range if activations == "int8" else _whole_range
+    choose = shrunk_range if activations == "int8" else _whole_range
     ranges = {index: choose(np.stack(rows)) for index, rows in samples.items()}
     return ranges, {index: total / np.float32(count) for index, total in sums.items()}
 
@@ -134,8 +138,15 @@ def _whole_range(rows: np.ndarray) -> tuple[float, float]:
     return min(float(rows.min()), 0.0), max(float(rows.max()), 0.0)
 
 
-def _shrunk_range(rows: np.ndarray) -> tuple[float, float]:
-    """The part of the whole range whose 255 steps are off least in the mean square; rows end in least and greatest."""
+def shrunk_range(rows: np.ndarray) -> tuple[float, float]:
+    """The part of the whole range of an activation whose 255 steps are off least in the mean square.
+
+    Args:
+        rows: float32 `[images, values + 2]`: some values of each image, then its least and its greatest.
+
+    Returns:
+        Least and greatest value, 0 between them.
+    """
     low, high = _whole_range(rows)
     values = rows[:, :-2]
     losses = []
