@@ -78,7 +78,7 @@ def main() -> None:
             row_of(
                 name,
                 way,
-                f"test split, seed {recipe.seed}",
+                split,
                 report["temperature"],
                 test["before"],
                 test["after"],
