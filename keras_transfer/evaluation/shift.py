@@ -184,6 +184,8 @@ def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequen
             {"property": name, "ours": told[0], "theirs": told[1], "size": float(np.clip(size, -99, 99)),
              "p_value": p_value, "words": _words(name, size, told) if counts_here else ""}
         )  # fmt: skip
+    if any(row["property"] == "gray" and row["words"] for row in rows):  # which says the other two as well
+        rows = [{**row, "words": ""} if row["property"] in ("colour", "warmth") else row for row in rows]
     return sorted(rows, key=lambda row: (row["words"] == "", -abs(row["size"])))
 
 
