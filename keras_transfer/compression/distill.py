@@ -84,7 +84,7 @@ def distill(
     keras.utils.set_random_seed(seed)
     distiller = _distiller(student, taught, temperature, alpha, features)
     if views is None or not augmenter:
-        views = _choose_views(augmenter, epochs, len(data.train) * int(np.prod(student.input_shape[1:])))
+        views = choose_views(augmenter, epochs, len(data.train) * int(np.prod(student.input_shape[1:])))
     with _samples(student, taught, data, augmenter, views, seed) as (train, val):
         steps = train.steps(batch_size)
         scores = partial(_scores, groups=taught.groups)
@@ -120,7 +120,7 @@ def _check(temperature: float, alpha: float, features: float) -> None:
         raise InputError(f"`features` must be 0 or more. Received: features={features}.")
 
 
-def _choose_views(augmenter: Augmenter, epochs: int, epoch_bytes: int) -> int:
+def choose_views(augmenter: Augmenter, epochs: int, epoch_bytes: int) -> int:
     """A view for each epoch is as good as fresh ones."""
     return int(np.clip(_VIEW_BYTES // epoch_bytes, 2, np.clip(epochs, 2, 16))) if augmenter else 1
 

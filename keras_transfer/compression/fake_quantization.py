@@ -1,6 +1,6 @@
 """Fake quantization of a network's steps by tensorflow-model-optimization: its wrapper and its quantizers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -11,8 +11,10 @@ import numpy as np
 
 from keras_transfer.compression.operators import Kernel, Step, operators_of, own_ranges
 from keras_transfer.compression.tfmot import load_tfmot
+from keras_transfer.litert.quantization import shrunk_range
 
 _MOST_CLUSTERS = 256
+_SAMPLES = 500  # values of each activation that an image gives for choosing its range
 
 
 @dataclass
@@ -36,7 +38,11 @@ class Network:
     mode: SimpleNamespace
 
     def run(self, image: Any, preprocessed: bool = False) -> Any:
-        """The output for a batch of pixels, or of pixels preprocessed where `pixel_range` says so."""
+        """The output for a batch of pixels, or of pixels preprocessed where the network folds that."""
+        return self.values(image, preprocessed)[self.end]
+
+    def values(self, image: Any, preprocessed: bool = False) -> dict[int, Any]:
+        """The output of every step, by its number."""
         values = {-1: image if preprocessed or self.folds else self.pixels(image)}
         for number, (step, layer) in enumerate(zip(self.steps, self.layers, strict=True)):
             inputs = [values[value] for value in step.inputs]
@@ -44,7 +50,7 @@ class Network:
                 values[number] = self.pixels(inputs[0] if preprocessed else layer(inputs[0]))
             else:
                 values[number] = layer(inputs if len(inputs) > 1 else inputs[0])
-        return values[self.end]
+        return values
 
     @property
     def folds(self) -> bool:
@@ -100,21 +106,61 @@ def fake_quantized(twin: Any, *, per_tensor: bool = False, preserve: Sequence[st
     return network
 
 
-def observe(network: Network, batches: Any) -> None:
-    """Sets every range to what these batches of pixels (float32) span, and the weights' to their own."""
+def observe(network: Network, batches: Iterable[np.ndarray]) -> None:
+    """Prepares a network by what these batches of pixels (float32) make of it, as post-training quantization does.
+
+    Each range becomes the part of what was seen that loses least in the mean square, and biases are corrected by what
+    rounding the weights adds in the mean (Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
+    """
     import tensorflow as tf
 
-    for layer in network.layers:
-        for variable in getattr(layer, "range_variables", ()):
-            variable.assign(0.0)
+    own = [number for number, layer in enumerate(network.layers) if getattr(layer, "range_variables", ())]
+    read = [step.inputs[0] for step, _ in network.quantized_kernels()]
+    random = np.random.default_rng(0)
+
+    @tf.function(autograph=False)
+    def look(image: Any) -> tuple[list[Any], list[Any]]:
+        values = network.values(image)
+        rows = []
+        for number in own:
+            flat = tf.reshape(values[number], (tf.shape(image)[0], -1))
+            some = random.integers(0, flat.shape[1], min(_SAMPLES, flat.shape[1]))
+            ends = [tf.reduce_min(flat, 1, keepdims=True), tf.reduce_max(flat, 1, keepdims=True)]
+            rows.append(tf.concat([tf.gather(flat, some, axis=1), *ends], 1))
+        return rows, [tf.reduce_sum(values[number], 0) for number in read]
+
     network.mode.observing = True
     try:
-        look = tf.function(lambda image: network.model(image, training=False))
-        for batch in batches:
-            look(tf.constant(batch))
+        found = [(len(batch), *look(tf.constant(batch))) for batch in batches]
     finally:
         network.mode.observing = False
+    count = sum(size for size, *_ in found)
+    for number, parts in zip(own, zip(*(rows for _, rows, _ in found), strict=True), strict=True):
+        for variable, limit in zip(
+            network.layers[number].range_variables, shrunk_range(np.concatenate(parts)), strict=True
+        ):
+            variable.assign(limit)
     settle(network)
+    sums = zip(*(totals for *_, totals in found), strict=True)
+    for (step, layer), totals in zip(network.quantized_kernels(), sums, strict=True):
+        _correct_bias(step, layer, sum(totals) / count)
+
+
+def _correct_bias(step: Step, layer: Any, mean: Any) -> None:
+    """Takes from a layer's bias what rounding its weights adds, for the mean of what it reads."""
+    kernel = step.kernel
+    assert kernel is not None
+    if kernel.bias is None:
+        return
+    answers = []
+    for quantized in (True, False):
+        layer.quantize_config.weights.mode.observing = not quantized
+        answers.append(layer.layer_output(mean[None]))
+    layer.quantize_config.weights.mode.observing = False
+    error = np.mean(answers[0] - answers[1], axis=tuple(range(answers[0].ndim - 1)))
+    # Not what training adds: the network in float needs no correction, and is not to be given it.
+    kernel.bias = kernel.bias - error
+    layer.layer.bias.assign(kernel.bias)
 
 
 def settle(network: Network) -> None:
@@ -174,11 +220,7 @@ def _parts() -> SimpleNamespace:
             self.mode = mode
 
         def __call__(self, inputs: Any, training: Any, weights: dict[str, Any], **kwargs: Any) -> Any:
-            if not self.mode.observing:
-                return super().__call__(inputs, training, weights, **kwargs)
-            weights["min_var"].assign(tf.minimum(weights["min_var"], tf.reduce_min(inputs)))
-            weights["max_var"].assign(tf.maximum(weights["max_var"], tf.reduce_max(inputs)))
-            return inputs
+            return inputs if self.mode.observing else super().__call__(inputs, training, weights, **kwargs)
 
     class Fixed(quantizers.FixedQuantizer):
         """A range known beforehand: of pixels, of a sigmoid."""
@@ -262,7 +304,14 @@ def _parts() -> SimpleNamespace:
 
         @property
         def range_variables(self) -> list:
-            return list((getattr(self, "_output_quantizer_vars", None) or {}).values())
+            """Least and greatest of the output's range, where it has one of its own."""
+            found = getattr(self, "_output_quantizer_vars", None) or {}
+            return [found[name] for name in ("min_var", "max_var") if name in found]
+
+        def layer_output(self, value: Any) -> np.ndarray:
+            """The layer's own output, not quantized, with its weights as they are in the present mode."""
+            self.quantize_config.set_quantize_weights(self.layer, [self.quantize_kernel(training=False)])
+            return self.layer.call(value).numpy()
 
         def structured_kernel(self) -> np.ndarray:
             return self.quantize_config.weights.structured(self.kernel_variable.value()).numpy()

@@ -1,12 +1,14 @@
 """Quantization-aware training: the integer file is what is trained; plain Keras models in and out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_transfer.compression.distill import choose_views
 from keras_transfer.compression.fake_quantization import (
     Network,
     carry_home,
@@ -16,11 +18,13 @@ from keras_transfer.compression.fake_quantization import (
     settle,
 )
 from keras_transfer.compression.retrain import retrain
-from keras_transfer.data import ImageData
+from keras_transfer.compression.teacher import label_table, open_teacher, teach
+from keras_transfer.data import ImageData, build_augmenter
 from keras_transfer.errors import InputError
 from keras_transfer.models.stage import can_train, require_stages
 from keras_transfer.models.twin import copy_weights, make_twin
 from keras_transfer.models.twin.walk import weighted_layers
+from keras_transfer.training.feed import Samples
 
 _STRUCTURES = ("sparsity", "clusters")
 _CALIBRATION_IMAGES = 100
@@ -85,6 +89,7 @@ def quantize_aware(
     stages: int | None = None,
     per_tensor: bool = False,
     preserve: Sequence[str] = (),
+    alpha: float = 1.0,
     batch_size: int = 32,
     augmentation: str | dict[str, Any] = "auto",
     seed: int = 0,
@@ -110,6 +115,9 @@ def quantize_aware(
             training: without it accuracy suffers.
         preserve: what training must not undo: `"sparsity"`, zeros stay zeros (PQAT); `"clusters"`, equal weights of a
             layer stay equal (CQAT); both (PCQAT).
+        alpha: weight, from 0 to 1, of the model's own answers in float for the same view (Hinton et al. 2015,
+            https://arxiv.org/abs/1503.02531) against the labels. The aim is to answer in integers as in float; of few
+            images labels mostly teach to know them by heart.
         batch_size: images a step.
         augmentation: see `build_augmenter`.
         seed: of orders, augmentation and dropout.
@@ -127,6 +135,8 @@ def quantize_aware(
         raise InputError(f"`preserve` must be a list out of {', '.join(_STRUCTURES)}. Received: preserve={preserve!r}.")
     if epochs < 1:
         raise InputError(f"`epochs` must be at least 1. Received: epochs={epochs}.")
+    if not 0 <= alpha <= 1:
+        raise InputError(f"`alpha` must be from 0 to 1. Received: alpha={alpha}.")
     trained = _trained_layers(model, stages)
     keras.utils.set_random_seed(seed)
     twin = make_twin(model)
@@ -139,6 +149,7 @@ def quantize_aware(
     rows = retrain(
         network.model,
         data,
+        samples=_taught(model, data, alpha, augmentation, epochs, seed) if alpha else None,
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
@@ -153,6 +164,29 @@ def quantize_aware(
     home = keras.models.clone_model(model)
     copy_weights(twin, home)
     return QuantizationAware(home, rows, max(row["val_accuracy"] for row in rows), network)
+
+
+@contextmanager
+def _taught(
+    model: keras.Model, data: ImageData, alpha: float, augmentation: str | dict[str, Any], epochs: int, seed: int
+) -> Iterator[tuple[Samples, Samples]]:
+    """Training images whose labels are in part what the model says of the same view; validation images as they are."""
+    classes, size = len(data.class_names), tuple(model.input_shape[1:3])
+    augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
+    views = choose_views(augmenter, epochs, len(data.train) * int(np.prod(model.input_shape[1:])))
+    teacher = open_teacher(model, data.class_names)
+    with ExitStack() as opened:
+        found = []
+        for split, count, weight in ((data.train, views, alpha), (data.val, 1, 0.0)):
+            arrays = teach(teacher, size, split, augmenter=augmenter, views=count, seed=seed)
+            opened.callback(arrays.close)
+            labels = np.asarray(arrays["labels"]) if "labels" in arrays else np.repeat(split.labels, count, axis=0)
+            odds = np.exp(arrays["scores"] - np.max(arrays["scores"], axis=-1, keepdims=True))
+            said = odds / odds.sum(-1, keepdims=True)
+            table = weight * said + (1 - weight) * label_table(labels, teacher.groups)
+            several = teacher.groups[0] == 1 and model.output_shape[-1] > 1
+            found.append(Samples(arrays, "pixels", table[:, 0] if several else table[..., 1], count))
+        yield found[0], found[1]
 
 
 def _trained_layers(model: keras.Model, stages: int | None) -> set[str]:

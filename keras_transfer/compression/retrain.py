@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -13,7 +14,7 @@ from keras_transfer.data import ImageData, build_augmenter
 from keras_transfer.errors import InputError
 from keras_transfer.progress import track
 from keras_transfer.training import feature_samples, pixel_samples
-from keras_transfer.training.feed import as_dataset
+from keras_transfer.training.feed import Samples, as_dataset
 
 EVALUATION_BATCH = 64
 _FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -24,6 +25,7 @@ def retrain(
     data: ImageData,
     *,
     below: keras.Model | None = None,
+    samples: AbstractContextManager[tuple[Samples, Samples]] | None = None,
     epochs: int,
     learning_rate: float,
     batch_size: int = 32,
@@ -48,6 +50,7 @@ def retrain(
         data: from `load_images`; training images train, validation images choose the epoch, test images are not read.
         below: the frozen network whose output `model` takes in place of pixels; it is computed once for every image and
             a few augmented views of each, from which the epochs then draw.
+        samples: what to train and to validate on in place of the data's pixels and labels.
         epochs: passes over the training images.
         learning_rate: Adam's highest.
         batch_size: images a step.
@@ -71,12 +74,11 @@ def retrain(
     """
     augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
     network = model.student if _is_distiller(model) else model
-    opened = (
-        pixel_samples(network, data, augmenter)
-        if below is None
-        else feature_samples(below, network, data, augmenter, seed)
-    )
-    with opened as (train, val):
+    if samples is None and below is None:
+        samples = pixel_samples(network, data, augmenter)
+    elif samples is None:
+        samples = feature_samples(below, network, data, augmenter, seed)
+    with samples as (train, val):
         steps = train.steps(batch_size)
         if network is model:
             _compile(model, loss or _loss_name(model, data), learning_rate, warmup, steps * epochs)
