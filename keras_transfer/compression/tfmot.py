@@ -25,7 +25,7 @@ def load_tfmot() -> ModuleType:
         require(module, "compress", "Pruning, clustering and quantization-aware training")
     import tensorflow as tf
 
-    _ = tf.keras.version  # tf.keras is resolved on its first use: that must come before the variable is set
+    _ = tf.keras.Model  # tf.keras is resolved on its first use: that must come before the variable is set
     before = os.environ.get(_VARIABLE)
     try:
         with warnings.catch_warnings():
