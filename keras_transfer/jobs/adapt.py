@@ -130,7 +130,10 @@ def adapt_run(
         raise InputError(f"{out} is not empty: choose another --out.")
     model, recipe, result, own = open_run_model(folder, data)
     recipe = recipe.model_copy(update={"base": str(folder)})
-    new, labelled, _ = open_photographs(photographs, own.class_names) if photographs is not None else (None, False, [])
+    new: Any = None
+    labelled = False
+    if photographs is not None:
+        new, labelled, _ = open_photographs(photographs, own.class_names)
 
     def right() -> float | None:
         return float((predict_pixels(model, new).argmax(axis=1) == new.labels).mean()) if labelled else None
@@ -139,7 +142,7 @@ def adapt_run(
         clock = Clock(run)
         own.write_csv(run / "data.csv")
         begin(run, recipe)
-        adapted = {"method": method, "what": told.what, "base": str(folder), "before": right()}
+        adapted: dict[str, Any] = {"method": method, "what": told.what, "base": str(folder), "before": right()}
         with clock.part("adapting"):
             adapted |= told.run(Work(model, own, new, recipe, folder))
         adapted |= {"after": right(), "photographs": photographs and str(photographs)}

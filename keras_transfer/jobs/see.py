@@ -144,7 +144,7 @@ def _followed(model: Any, test: Any, answers: np.ndarray, right: np.ndarray, fou
     sure = answers.max(axis=1)
     chosen = [int(np.flatnonzero(group)[sure[group].argmax()]) for group in (right, ~right) if group.any()][:_FOLLOWED]
     pixels = test.pictures(chosen)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"title": _title(test, answers, i), "picture": thumbnail(p), "stages": []}
         for i, p in zip(chosen, pixels, strict=True)
     ]

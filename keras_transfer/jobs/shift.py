@@ -25,7 +25,7 @@ MATCHING: dict[tuple[str, int], dict[str, float]] = {
     ("brightness", 1): {"brightness": 0.5},
 }
 """For a property and the sign of its difference, the augmentation that shows training photographs in that light."""
-_LOOKED, _SHOWN = 200, 8  # photographs a side that are measured, and whose thumbnails are shown
+_LOOKED, _SHOWN = 200, 6  # photographs a side that are measured, and whose thumbnails are shown
 
 
 def open_run_model(folder: Path, data: str | None = None) -> tuple[Any, Recipe, dict[str, Any], Any]:
@@ -233,12 +233,6 @@ def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path) -> 
         again = command("train", "--recipe", out / "recipe.yaml", "--out", f"{folder}-matched")
         steps.append({"why": why, "command": again})
     why = "Label some fifty of these photographs, put them among the training ones, and train again: nothing does more."
-    steps.append(
-        {
-            "why": why,
-            "command": command(
-                "train", "--recipe", folder / "recipe.yaml", "--data", "BOTH", "--out", f"{folder}-both"
-            ),
-        }
-    )
+    labelled = ("train", "BOTH", "--recipe", folder / "recipe.yaml", "--out", f"{folder}-both")
+    steps.append({"why": why, "command": command(*labelled)})
     return steps
