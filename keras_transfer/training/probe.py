@@ -13,6 +13,7 @@ from keras_transfer import cache
 from keras_transfer.data import Split
 from keras_transfer.data.folds import joined, stratified_folds
 from keras_transfer.models import boundary, freeze_backbone, stages
+from keras_transfer.models.batchnorm import adapt_batchnorm, batch_size, batchnorm_layers
 from keras_transfer.progress import track
 from keras_transfer.training.features import compute_features
 
@@ -22,7 +23,6 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 _WORK = 1e8  # images x features x classes, above which one strength is all that is tried
 _ITERATIONS = 200
 _THIRDS = 3
-_CALIBRATION = 64 * 96 * 96  # pixels that BatchNorm's statistics are taken from, in 16 to 64 photographs
 
 
 def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bool = False) -> list[Array]:
@@ -219,19 +219,10 @@ def settle_batchnorm(model: keras.Model, split: Split, seed: int = 0) -> None:
     backbone fair.
 
     Args:
-        model: a classifier on pixels in 0..255, all of whose layers can train. Changed in place.
+        model: a classifier on pixels in 0..255. Changed in place.
         split: the training photographs, of which 16 to 64 are shown once.
         seed: of their choice.
     """
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    if not layers:
-        return
-    momenta = [layer.momentum for layer in layers]
-    height, width = model.input_shape[1:3]
-    count = int(np.clip(_CALIBRATION / (height * width), 16, 64))
-    pixels = split.stratified(min(count, len(split)), seed).pixels((height, width))
-    for layer in layers:
-        layer.momentum = 0.0
-    model(pixels.astype(np.float32), training=True)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+    count = min(batch_size(model), len(split))
+    if batchnorm_layers(model):
+        adapt_batchnorm(model, split.stratified(count, seed))
