@@ -23,6 +23,12 @@ def command(
     fit: Annotated[
         str | None, typer.Option(help="With --target microcontroller: must fit, such as flash=1MB,ram=256KB.")
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Where int8 loses too much, try remedies from cheap to dear.")
+    ] = False,
+    remedies: Annotated[
+        list[str] | None, typer.Option("--remedy", help="Repair by this one; see the table in docs; may be repeated.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the files' entries as JSON instead of a table.")] = False,
 ) -> None:
     """Export a finished run's model again, and prove each file on the run's test split."""
@@ -48,6 +54,7 @@ def command(
             tolerance=tolerance,
             board=board,
             fit=fit,
+            repair=remedies or repair,
         )
     except ExportGateError as error:
         gate, result = error, (read_result(run) or {}) | {"artifacts": error.artifacts}

@@ -9,10 +9,11 @@ import numpy as np
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.export.diagnose import diagnose
-from keras_transfer.export.gate import ADVICE, ExportGateError, failures
+from keras_transfer.export.gate import ADVICE, MORE_ADVICE, ExportGateError, failures
 from keras_transfer.export.heads import two_columns
 from keras_transfer.export.onnx import convert_onnx, describe_onnx, require_onnx
 from keras_transfer.export.proof import compare, describe, run_files
+from keras_transfer.export.repair import REMEDIES, Patient, check_remedies, mend
 from keras_transfer.export.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import convert
@@ -55,6 +56,8 @@ def export(
     calibration_images: int = CALIBRATION_IMAGES,
     keras_probabilities: np.ndarray | None = None,
     converted: Mapping[str, bytes] | None = None,
+    repair: bool | Sequence[str] = False,
+    validation: Any = None,
     name: str = "model",
     seed: int = 0,
 ) -> list[Artifact]:
@@ -82,6 +85,10 @@ def export(
         calibration_images: how many images calibrate.
         keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already.
         converted: format -> a LiteRT file of this model that is there already (of quantization-aware training, say).
+        repair: where the int8 file loses more than `tolerance`, try remedies from cheap to dear, or those named out of
+            `keras_transfer.export.repair.REMEDIES`, and prove the first that `validation` says will do. Where that is
+            16x8, its file takes the int8 file's place.
+        validation: the validation `Split`, which `repair` chooses by.
         name: start of the files' names.
         seed: of the choice of calibration images.
 
@@ -95,6 +102,9 @@ def export(
     names = list(class_names if class_names is not None else proof.class_names)
     _check(model, names, tolerance, proof, formats, calibration)
     check_targets(targets)
+    remedies = tuple(REMEDIES) if repair is True else tuple(repair or ())
+    if repair:
+        _check_repair(repair, formats, validation, converted)
     labels = labels_text(names)
     size = (int(model.inputs[0].shape[1]), int(model.inputs[0].shape[2]))
     shown = two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model
@@ -117,21 +127,32 @@ def export(
         )
     if targets and set(formats) == {ONNX}:
         say("Targets take LiteRT files; with onnx alone none is judged.")
-    contents: dict[str, tuple[str, bytes]] = {}  # file -> its format and content
-    for kind in formats:
-        if kind == ONNX:
-            contents[f"{name}.onnx"] = kind, convert_onnx(shown, names)
-        else:
-            contents[f"{name}_{kind}.tflite"] = kind, write_labels(plain[kind], names)
-    asked = dict.fromkeys(contents, tuple(targets))  # file -> the targets that it is judged for
-    for target in targets:
-        made = _adapt(target, (entry for entry in contents.values() if entry[0] != ONNX))
-        if made is not None:
-            contents[f"{target}/model.tflite"], asked[f"{target}/model.tflite"] = made, (target,)
-    files = {file: content for file, (_, content) in contents.items()}
-    expected, results = run_files(model, files, proof, size, keras_probabilities)
-
+    if ONNX in formats:
+        plain[ONNX] = convert_onnx(shown, names)
+    contents, asked = _name_files(plain, formats, names, name, targets)
+    expected, results = run_files(model, _bytes(contents), proof, size, keras_probabilities)
     out = Path(out)
+    steps: list[dict[str, Any]] = []
+    if repair and images is not None:
+        file, tested = f"{name}_int8.tflite", np.asarray(proof.labels)
+        found = compare(expected, results[file], tested, names)
+        if not _within(found["accuracy_drop"], tolerance):
+            say(f"int8 loses {100 * found['accuracy_drop']:.1f} points: repairing, by the validation split")
+            plain |= convert(shown, ["float32"]) if "float32" not in plain else {}
+            told = {"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense}
+            patient = Patient(shown, dict(plain), calibration, images, seed, told)
+            kind, plain[kind], steps = mend(patient, validation, len(tested), tolerance, remedies)
+            steps[0]["test_accuracy"] = found["test_accuracy"]
+            before = _bytes(contents)
+            formats = list(dict.fromkeys(kind if old == "int8" else old for old in formats))
+            contents, asked = _name_files(plain, formats, names, name, targets)
+            changed = {file: content for file, content in _bytes(contents).items() if before.get(file) != content}
+            results |= run_files(model, changed, proof, size, expected)[1] if changed else {}
+            if kind != "int8":  # what failed is not to be taken for an answer
+                for stale in (out / file, (out / file).with_suffix(".json")):
+                    stale.unlink(missing_ok=True)
+    files = _bytes(contents)
+
     proofs, artifacts = [], []
     write_text(out / LABELS_FILE, labels)
     for file, (kind, content) in contents.items():
@@ -142,6 +163,11 @@ def export(
             **(describe_onnx(content) if kind == ONNX else describe(content, asked[file], target_options)),
             "calibration_images": len(images) if kind in CALIBRATED and images is not None else 0,
         }
+        if kind in CALIBRATED and steps and images is not None:
+            found["repair"] = steps
+            found["calibration_images"] = next(
+                (step.get("calibration_images", len(images)) for step in steps if step.get("chosen")), 0
+            )
         found["gate"] = _gate(found, tolerance, shown, plain, images)
         write_bytes(out / file, content)
         write_json((out / file).with_suffix(".json"), found)
@@ -153,6 +179,32 @@ def export(
     if problems:
         raise ExportGateError(" ".join(problems), artifacts)
     return artifacts
+
+
+def _within(drop: float, tolerance: float) -> bool:
+    return drop <= tolerance + 1e-9  # 5 of 500 images are 0.01, whatever binary fractions make of it
+
+
+def _bytes(contents: Mapping[str, tuple[str, bytes]]) -> dict[str, bytes]:
+    return {file: content for file, (_, content) in contents.items()}
+
+
+def _name_files(
+    plain: Mapping[str, bytes], formats: Sequence[str], names: list[str], name: str, targets: Sequence[str]
+) -> tuple[dict[str, tuple[str, bytes]], dict[str, tuple[str, ...]]]:
+    """File -> its format and content, class names within; and file -> the targets that it is judged for."""
+    contents: dict[str, tuple[str, bytes]] = {}
+    for kind in formats:
+        if kind == ONNX:
+            contents[f"{name}.onnx"] = kind, plain[kind]
+        else:
+            contents[f"{name}_{kind}.tflite"] = kind, write_labels(plain[kind], names)
+    asked = dict.fromkeys(contents, tuple(targets))
+    for target in targets:
+        made = _adapt(target, (entry for entry in contents.values() if entry[0] != ONNX))
+        if made is not None:
+            contents[f"{target}/model.tflite"], asked[f"{target}/model.tflite"] = made, (target,)
+    return contents, asked
 
 
 def _adapt(target: str, files: Iterable[tuple[str, bytes]]) -> tuple[str, bytes] | None:
@@ -184,13 +236,25 @@ def _write_kit(
 def _gate(
     found: dict[str, Any], tolerance: float, model: Any, plain: dict[str, bytes], images: np.ndarray | None
 ) -> dict[str, Any]:
-    ok = found["accuracy_drop"] <= tolerance + 1e-9  # 5 of 500 images are 0.01, whatever binary fractions make of it
-    gate: dict[str, Any] = {"ok": ok, "tolerance": tolerance, "layers": [], "advice": "" if ok else ADVICE}
+    ok = _within(found["accuracy_drop"], tolerance)
+    advice = MORE_ADVICE if "repair" in found else ADVICE
+    gate: dict[str, Any] = {"ok": ok, "tolerance": tolerance, "layers": [], "advice": "" if ok else advice}
     if not ok and found["format"] == "int8" and images is not None:
         reference = plain.get("float32") or convert(model, ["float32"])["float32"]
         layers = diagnose(reference, plain["int8"], images[:_DIAGNOSED_IMAGES], {layer.name for layer in model.layers})
         gate["layers"] = [layer._asdict() for layer in layers[:_DIAGNOSED_LAYERS]]
     return gate
+
+
+def _check_repair(
+    repair: bool | Sequence[str], formats: Sequence[str], validation: Any, converted: Mapping[str, bytes] | None
+) -> None:
+    if repair is not True:
+        check_remedies(repair)  # type: ignore[arg-type]
+    if "int8" not in formats or "int8" in (converted or {}):
+        raise InputError(f"`repair` mends an int8 file that is converted here. Received: formats={list(formats)}.")
+    if validation is None or len(validation) == 0:
+        raise InputError("`repair` chooses a remedy on the validation split, never on the test split: give one.")
 
 
 def _check(

@@ -4,10 +4,9 @@ from typing import Any
 
 from keras_transfer.errors import GateError
 
-ADVICE = (
-    "Try more calibration images (calibration_images=300), the float16 or dynamic format, "
-    "or quantization-aware training."
-)
+QAT = "quantization-aware training (`keras-transfer compress RUN --qat`)"
+ADVICE = f"Try `--repair`, the float16 or dynamic format, or {QAT}."
+MORE_ADVICE = f"No remedy of `--repair` was enough. Try the float16 or dynamic format, or {QAT}."
 
 
 class ExportGateError(GateError):

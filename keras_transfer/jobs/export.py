@@ -23,6 +23,7 @@ def export_run(
     tolerance: float | None = None,
     board: str | None = None,
     fit: str | None = None,
+    repair: bool | Sequence[str] = False,
 ) -> dict[str, Any]:
     """Exports the model of a finished run and proves each file on the run's own test split.
 
@@ -30,7 +31,7 @@ def export_run(
         folder: a run directory.
         data: where the run's photographs are now, if they have moved.
         out: where the files go; `RUN/export` unless given, whose entries in `RUN/result.json` are then replaced.
-        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"onnx"`; the run's own unless given.
+        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, `"onnx"`; the run's own unless given.
         targets: devices to judge the files for; the run's own unless given.
         input_dtype: of the int8 file, `"uint8"` or `"int8"`.
         calibration_images: how many training images calibrate the int8 file; the run's own number unless given.
@@ -38,6 +39,8 @@ def export_run(
         board: a name of `keras_transfer.export.targets.microcontroller.BOARDS`, on which the target microcontroller's
             file must fit.
         fit: the room there is, such as `"flash=1MB,ram=256KB"`, in place of `board` or with it.
+        repair: where the int8 file loses too much, try remedies from cheap to dear (or those named), chosen on the
+            run's validation split; see `keras_transfer.export.repair`.
 
     Returns:
         `RUN/result.json` with the new artifacts.
@@ -78,13 +81,16 @@ def export_run(
         target = Path(out) if out is not None else run / "export"
         gate: ExportGateError | None = None
         try:
-            more = {"input_dtype": input_dtype, "target_options": target_options}
+            more: dict[str, Any] = {"input_dtype": input_dtype, "target_options": target_options}
+            if repair:
+                more |= {"repair": repair, "validation": StoredSplit(photographs.val, tuple(model.input_shape[1:3]))}
             artifacts = export_files(model, recipe, photographs, test, target, **more)
         except ExportGateError as error:
             gate, artifacts = error, error.artifacts
         if out is None:
             new = {artifact["path"] for artifact in artifacts}
-            result["artifacts"] = [*(old for old in result["artifacts"] if old["path"] not in new), *artifacts]
+            kept = [old for old in result["artifacts"] if old["path"] not in new and (run / old["path"]).is_file()]
+            result["artifacts"] = [*kept, *artifacts]
             result["gate"] = str(gate) if gate else None
             write_json(run / "result.json", result)
         else:

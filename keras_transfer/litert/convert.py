@@ -52,7 +52,8 @@ def convert(
         input_dtype: input and output type of the `int8` file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: quantize dense layers with one scale, for runtimes that know no other.
         calibration_images: at most so many of `calibration` are used, spread evenly over it.
-        float_layers: names of the model's layers that the `int8` file computes in float, for selective quantization.
+        float_layers: names of layers whose inputs and outputs the `int8` file keeps in float, for selective
+            quantization: they work in float, and so do those beside them that write or read these.
 
     Returns:
         format -> content of the file.

@@ -49,7 +49,7 @@ def quantize(
         activations: `"int8"`; or `"int16"`, whose ends are float.
         input_dtype: type of an int8 file's ends.
         per_tensor_dense: one scale for all weights of a dense layer.
-        float_layers: layers whose outputs stay float, and with them the operators that write or read these.
+        float_layers: layers whose inputs and outputs stay float, and with them all operators that touch these.
         layer_names: all layers of the Keras model, by which operators are known.
 
     Returns:
@@ -58,10 +58,9 @@ def quantize(
     info, model = read_flatbuffer(prepared), schema.ModelT.InitFromPackedBuf(prepared, 0)
     tensors = model.subgraphs[0].tensors
     made = {o.index: info.tensors[o.outputs[0]].name for o in info.operators}
-    floats = {
-        o.outputs[0] for o in info.operators if not set(float_layers).isdisjoint(layers_of(made[o.index], layer_names))
-    }
-    # Operators that only read a float activation are spared too: before any other it would be quantized after all.
+    named = [o for o in info.operators if not set(float_layers).isdisjoint(layers_of(made[o.index], layer_names))]
+    floats = {index for o in named for index in (*o.inputs, *o.outputs)} - set(info.inputs)
+    # All that writes or reads a float activation is spared: an int8 operator's inputs and outputs are int8.
     spared = [made[o.index] for o in info.operators if not floats.isdisjoint((*o.inputs, *o.outputs))]
     linear = [o for o in info.operators if o.name in _LINEAR and made[o.index] not in spared]
     layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
