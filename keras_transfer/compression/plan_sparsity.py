@@ -13,7 +13,7 @@ from keras_transfer.models import stages as stages_of
 
 Pattern = str | tuple[int, int] | None
 
-_RUNS = (4, 1)
+_FEW = 0.6  # up to this sparsity zeros come in runs: where they are few, single ones hardly pack
 _LEAST = 0.05  # sparsity below which a layer is rather left alone: it would cost training down to it
 
 
@@ -49,7 +49,7 @@ def plan_sparsity(
     layers = kernel_layers(model)
     if not layers:
         raise InputError(f"Model {model.name!r} has no convolution or dense layer to prune.")
-    kind = read_pattern(pattern)
+    kind = read_pattern(pattern, sparsity, stages)
     if not 0 <= allocation <= 2:
         raise InputError(f"`allocation` must be in 0..2. Received: allocation={allocation}.")
     counts = {name: math.prod(layer.kernel.shape) for name, layer in layers.items()}
@@ -72,10 +72,10 @@ def plan_sparsity(
     return shares
 
 
-def read_pattern(pattern: Pattern) -> Any:
-    """`"2:4"`, or a block as (inputs, outputs)."""
+def read_pattern(pattern: Pattern, sparsity: float, stages: Mapping[str, float] | None = None) -> Any:
+    """What `pattern` means at a sparsity: `"2:4"`, or a block as (inputs, outputs)."""
     if pattern is None:
-        return _RUNS
+        return (4, 1) if min((stages or {"": sparsity}).values()) <= _FEW else (1, 1)
     sides = pattern.split("x") if isinstance(pattern, str) else [str(side) for side in pattern]
     if pattern != "2:4" and not (len(sides) == 2 and all(side.isdecimal() and int(side) > 0 for side in sides)):
         raise InputError(f"`pattern` must be '2:4' or a block such as '4x1' or (4, 1). Received: pattern={pattern!r}.")
