@@ -1,10 +1,20 @@
 """The part of a classifier that a technique changes, cut from the frozen part below it."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import keras
+import numpy as np
 
+from keras_transfer.data import ImageData, build_augmenter
 from keras_transfer.models import boundary, prefix, suffix
+from keras_transfer.training import feature_samples, pixel_samples
+from keras_transfer.training.feed import Samples
+
+_BLOCK = 64
 
 
 def copy_model(model: keras.Model) -> keras.Model:
@@ -44,3 +54,49 @@ def restore_flags(model: keras.Model, copy: keras.Model) -> None:
     """Gives the layers of a copy the `trainable` flags of the model it is a copy of."""
     for layer, same in zip(model._flatten_layers(), copy._flatten_layers(), strict=True):
         same.trainable = layer.trainable
+
+
+@contextmanager
+def taught_samples(
+    below: keras.Model | None,
+    top: keras.Model,
+    data: ImageData,
+    *,
+    alpha: float,
+    temperature: float = 2.0,
+    augmentation: str | dict[str, Any] = "auto",
+    seed: int = 0,
+) -> Iterator[tuple[Samples, Samples]]:
+    """What `top` takes, of training and validation images, and labels that are in part what `top` says itself now.
+
+    Args:
+        below: the frozen network that makes what `top` takes, or None where that is pixels.
+        top: the rest of the classifier.
+        data: from `load_images`.
+        alpha: weight, from 0 to 1, of what `top` says of the same view against the labels (Hinton et al. 2015,
+            https://arxiv.org/abs/1503.02531). Pixels are augmented anew in every epoch: there it says nothing.
+        temperature: by which its scores are divided.
+        augmentation: see `build_augmenter`.
+        seed: of the views.
+    """
+    augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
+    if below is None:
+        with pixel_samples(top, data, augmenter) as pair:
+            yield pair
+        return
+    with feature_samples(below, top, data, augmenter, seed) as (train, val):
+        if alpha:
+            values = train.arrays[train.name]
+            blocks = (np.asarray(values[i : i + _BLOCK], np.float32) for i in range(0, len(values), _BLOCK))
+            said = np.concatenate([top.predict_on_batch(block) for block in blocks])
+            labels = train.labels if len(train.labels) == len(values) else np.repeat(train.labels, train.views, axis=0)
+            train = replace(train, labels=alpha * _soften(said, temperature) + (1 - alpha) * labels)
+        yield train, val
+
+
+def _soften(said: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities, of one class of several or of each by itself, after division of their scores."""
+    powers = np.clip(said, 1e-7, 1) ** (1 / temperature)
+    others = np.clip(1 - said, 1e-7, 1) ** (1 / temperature)
+    single = said.shape[-1] > 1 and bool(np.allclose(said.sum(-1), 1, atol=1e-3))
+    return powers / powers.sum(-1, keepdims=True) if single else powers / (powers + others)

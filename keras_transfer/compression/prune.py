@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import keras
 
-from keras_transfer.compression.cut import copy_model, cut_below, restore_flags
+from keras_transfer.compression.cut import copy_model, cut_below, restore_flags, taught_samples
 from keras_transfer.compression.plan_sparsity import Pattern, plan_sparsity, read_pattern
 from keras_transfer.compression.retrain import retrain
 from keras_transfer.compression.sparsity import kernel_layers
@@ -33,6 +33,8 @@ def prune(
     epochs: int = 10,
     learning_rate: float = 1e-3,
     batch_size: int = 16,
+    alpha: float = 0.5,
+    temperature: float = 2.0,
     augmentation: str | dict[str, Any] = "auto",
     seed: int = 0,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
@@ -89,7 +91,9 @@ def prune(
     retrain(
         wrapped,
         data,
-        below=below,
+        samples=taught_samples(
+            below, top, data, alpha=alpha, temperature=temperature, augmentation=augmentation, seed=seed
+        ),
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,

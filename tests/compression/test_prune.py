@@ -7,7 +7,7 @@ import pytest
 from small_network import kernels, small_classifier
 
 import keras_transfer as kt
-from keras_transfer.compression.cut import cut_below
+from keras_transfer.compression.cut import cut_below, taught_samples
 from keras_transfer.compression.plan_sparsity import plan_sparsity
 from keras_transfer.compression.prune import prune
 from keras_transfer.compression.sparsity import weight_figures
@@ -136,3 +136,16 @@ def test_missing_extra_is_named(data, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"keras-transfer\[compress\]"):
         prune(small_classifier(3), data)
+
+
+def test_labels_are_in_part_what_the_dense_model_says(data):
+    model = small_classifier(len(data.class_names))
+    below, top = cut_below(model, {id(model.get_layer("hidden"))})
+    told = {"augmentation": "none", "temperature": 2.0}
+    with taught_samples(below, top, data, alpha=0.0, **told) as (train, _):
+        labels = np.array(train.labels)
+    with taught_samples(below, top, data, alpha=0.25, **told) as (train, val):
+        said = model.predict(data.train.pixels((32, 32)), verbose=0) ** 0.5
+        said /= said.sum(1, keepdims=True)
+        np.testing.assert_allclose(train.labels, 0.25 * said + 0.75 * labels, atol=2e-3)
+        assert set(np.unique(val.labels)) == {0, 1}
