@@ -20,7 +20,9 @@ def command(
     to: Annotated[str | None, typer.Option(help="New photographs, without labels or with.")] = None,
     method: Annotated[
         _Method,
-        typer.Option(help="adabn (no training), coral, mmd or dann (train the top), wise-ft (needs no photographs)."),
+        typer.Option(
+            help="adabn (no training), coral, mmd or dann (train the top; dann rarely helps), wise-ft (no photographs)."
+        ),
     ] = _Method.adabn,
     data: Annotated[str | None, typer.Option(help="Where the run's own photographs are now, if they moved.")] = None,
     out: Annotated[Path | None, typer.Option(help="The new run directory.  [RUN-METHOD]")] = None,
