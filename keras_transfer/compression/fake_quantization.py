@@ -1,6 +1,6 @@
 """Fake quantization of a network's steps by tensorflow-model-optimization: its wrapper and its quantizers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +14,7 @@ from keras_transfer.compression.tfmot import load_tfmot
 from keras_transfer.litert.quantization import shrunk_range
 
 _MOST_CLUSTERS = 256
+_BATCH = 20
 _SAMPLES = 500  # values of each activation that an image gives for choosing its range
 
 
@@ -106,60 +107,72 @@ def fake_quantized(twin: Any, *, per_tensor: bool = False, preserve: Sequence[st
     return network
 
 
-def observe(network: Network, batches: Iterable[np.ndarray]) -> None:
-    """Prepares a network by what these batches of pixels (float32) make of it, as post-training quantization does.
+def observer(network: Network, pixels: np.ndarray) -> Callable[[], list[np.ndarray]]:
+    """Prepares to set a network's ranges to what the present weights make of some images.
 
-    Each range becomes the part of what was seen that loses least in the mean square, and biases are corrected by what
-    rounding the weights adds in the mean (Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
+    Args:
+        network: from `fake_quantized`.
+        pixels: `[n, H, W, 3]` in 0..255.
+
+    Returns:
+        A function that sets each range to the part of what it sees that loses least in the mean square, the weights' to
+        their own, and returns the mean of what each step with weights reads.
     """
     import tensorflow as tf
 
-    own = [number for number, layer in enumerate(network.layers) if getattr(layer, "range_variables", ())]
+    own = [(number, layer) for number, layer in enumerate(network.layers) if getattr(layer, "range_variables", ())]
     read = [step.inputs[0] for step, _ in network.quantized_kernels()]
     random = np.random.default_rng(0)
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, reduce_retracing=True)
     def look(image: Any) -> tuple[list[Any], list[Any]]:
         values = network.values(image)
         rows = []
-        for number in own:
-            flat = tf.reshape(values[number], (tf.shape(image)[0], -1))
+        for number, _ in own:
+            flat = tf.reshape(values[number], (tf.shape(image)[0], np.prod(values[number].shape[1:])))
             some = random.integers(0, flat.shape[1], min(_SAMPLES, flat.shape[1]))
             ends = [tf.reduce_min(flat, 1, keepdims=True), tf.reduce_max(flat, 1, keepdims=True)]
             rows.append(tf.concat([tf.gather(flat, some, axis=1), *ends], 1))
         return rows, [tf.reduce_sum(values[number], 0) for number in read]
 
-    network.mode.observing = True
-    try:
-        found = [(len(batch), *look(tf.constant(batch))) for batch in batches]
-    finally:
-        network.mode.observing = False
-    count = sum(size for size, *_ in found)
-    for number, parts in zip(own, zip(*(rows for _, rows, _ in found), strict=True), strict=True):
-        for variable, limit in zip(
-            network.layers[number].range_variables, shrunk_range(np.concatenate(parts)), strict=True
-        ):
-            variable.assign(limit)
-    settle(network)
-    sums = zip(*(totals for *_, totals in found), strict=True)
-    for (step, layer), totals in zip(network.quantized_kernels(), sums, strict=True):
-        _correct_bias(step, layer, sum(totals) / count)
+    def observe() -> list[np.ndarray]:
+        network.mode.observing = True
+        try:
+            starts = range(0, len(pixels), _BATCH)
+            found = [look(tf.constant(pixels[start : start + _BATCH], tf.float32)) for start in starts]
+        finally:
+            network.mode.observing = False
+        for (_, layer), rows in zip(own, zip(*(rows for rows, _ in found), strict=True), strict=True):
+            for variable, limit in zip(layer.range_variables, shrunk_range(np.concatenate(rows)), strict=True):
+                variable.assign(limit)
+        settle(network)
+        return [np.sum(sums, axis=0) / len(pixels) for sums in zip(*(sums for _, sums in found), strict=True)]
+
+    return observe
 
 
-def _correct_bias(step: Step, layer: Any, mean: Any) -> None:
-    """Takes from a layer's bias what rounding its weights adds, for the mean of what it reads."""
+def correct_biases(network: Network, means: list[np.ndarray]) -> None:
+    """Takes from each bias what rounding the weights adds in the mean (https://arxiv.org/abs/1906.04721).
+
+    Args:
+        network: ranges observed.
+        means: of what each step with weights reads, from `observer`.
+    """
+    for (step, layer), mean in zip(network.quantized_kernels(), means, strict=True):
+        _correct_bias(step, layer, mean, network.mode)
+
+
+def _correct_bias(step: Step, layer: Any, mean: np.ndarray, mode: SimpleNamespace) -> None:
     kernel = step.kernel
     assert kernel is not None
     if kernel.bias is None:
         return
-    answers = []
-    for quantized in (True, False):
-        layer.quantize_config.weights.mode.observing = not quantized
-        answers.append(layer.layer_output(mean[None]))
-    layer.quantize_config.weights.mode.observing = False
-    error = np.mean(answers[0] - answers[1], axis=tuple(range(answers[0].ndim - 1)))
-    # Not what training adds: the network in float needs no correction, and is not to be given it.
-    kernel.bias = kernel.bias - error
+    rounded = layer.layer_output(mean[None])
+    mode.observing = True
+    error = rounded - layer.layer_output(mean[None])
+    mode.observing = False
+    # Into what training starts from, not into what it adds: the network in float needs no correction.
+    kernel.bias = kernel.bias - error.mean(axis=tuple(range(error.ndim - 1)))
     layer.layer.bias.assign(kernel.bias)
 
 
@@ -213,14 +226,15 @@ def _parts() -> SimpleNamespace:
     quantizers: Any = quantization.quantizers
 
     class Range(quantizers.MovingAverageQuantizer):
-        """An activation's range: first what was observed, then the moving average of batches."""
+        """An activation's range as observed."""
 
         def __init__(self, mode: SimpleNamespace) -> None:
             super().__init__(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
             self.mode = mode
 
         def __call__(self, inputs: Any, training: Any, weights: dict[str, Any], **kwargs: Any) -> Any:
-            return inputs if self.mode.observing else super().__call__(inputs, training, weights, **kwargs)
+            # The moving average would be one of least and greatest values, which is too wide a range.
+            return inputs if self.mode.observing else super().__call__(inputs, False, weights, **kwargs)
 
     class Fixed(quantizers.FixedQuantizer):
         """A range known beforehand: of pixels, of a sigmoid."""
@@ -311,7 +325,7 @@ def _parts() -> SimpleNamespace:
         def layer_output(self, value: Any) -> np.ndarray:
             """The layer's own output, not quantized, with its weights as they are in the present mode."""
             self.quantize_config.set_quantize_weights(self.layer, [self.quantize_kernel(training=False)])
-            return self.layer.call(value).numpy()
+            return self.layer.call(tf.constant(value, tf.float32)).numpy()
 
         def structured_kernel(self) -> np.ndarray:
             return self.quantize_config.weights.structured(self.kernel_variable.value()).numpy()

@@ -149,9 +149,16 @@ class _Reader:
             deviation = np.maximum(np.sqrt(np.asarray(layer.variance)), 1e-7)
             if layer.invert:
                 return self._affine(layer.name, inputs[0], deviation, np.asarray(layer.mean))
-            shifted = self._affine(f"{layer.name}_mean", inputs[0], 1.0, -np.asarray(layer.mean))
-            return self._affine(layer.name, shifted, 1 / deviation, 0.0)
-        if kind in _ONLY_TRAINING or kind in _SAME or kind.startswith("Random"):
+            value = inputs[0]
+            if np.any(layer.mean):
+                mean = np.reshape(layer.mean, -1)
+                less = self.layers.Normalization(mean=mean, variance=np.ones_like(mean), name=f"{layer.name}_mean")
+                value = self._add(less, inputs, "own")
+            return self._affine(layer.name, value, 1 / deviation, 0.0)
+        if kind in _ONLY_TRAINING or kind.startswith("Random"):
+            # Of no use to a network that learns to repeat itself: against noise it would learn to be too sure.
+            return inputs[0]
+        if kind in _SAME:
             return self._same_layer(layer, inputs, "same")
         if kind in _OWN:
             return self._same_layer(layer, inputs, "own")

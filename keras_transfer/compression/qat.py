@@ -13,8 +13,9 @@ from keras_transfer.compression.fake_quantization import (
     Network,
     carry_home,
     constant_kernels,
+    correct_biases,
     fake_quantized,
-    observe,
+    observer,
     settle,
 )
 from keras_transfer.compression.retrain import retrain
@@ -145,7 +146,8 @@ def quantize_aware(
         assert step.kernel is not None
         layer.trainable = step.kernel.layer.name in trained
     images = data.train.stratified(min(_CALIBRATION_IMAGES, len(data.train)), seed).pixels(model.input_shape[1:3])
-    observe(network, (images[start : start + _BATCH].astype(np.float32) for start in range(0, len(images), _BATCH)))
+    observe = observer(network, images)
+    correct_biases(network, observe())
     rows = retrain(
         network.model,
         data,
@@ -156,6 +158,7 @@ def quantize_aware(
         augmentation=augmentation,
         seed=seed,
         start=True,
+        callbacks=[_on_epoch_begin(lambda epoch: epoch and observe())],
         label="Quantization-aware training",
         on_epoch=on_epoch,
     )
@@ -187,6 +190,12 @@ def _taught(
             several = teacher.groups[0] == 1 and model.output_shape[-1] > 1
             found.append(Samples(arrays, "pixels", table[:, 0] if several else table[..., 1], count))
         yield found[0], found[1]
+
+
+def _on_epoch_begin(call: Callable[[int], Any]) -> Any:
+    import tf_keras
+
+    return tf_keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: call(epoch))
 
 
 def _trained_layers(model: keras.Model, stages: int | None) -> set[str]:
