@@ -8,12 +8,13 @@ from typing import Any, TypedDict
 import numpy as np
 
 from keras_transfer.errors import GateError, InputError
+from keras_transfer.export.checks import ONNX, check_call, check_repair
 from keras_transfer.export.diagnose import diagnose
 from keras_transfer.export.gate import ADVICE, MORE_ADVICE, ExportGateError, failures
 from keras_transfer.export.heads import two_columns
-from keras_transfer.export.onnx import convert_onnx, describe_onnx, require_onnx
+from keras_transfer.export.onnx import convert_onnx, describe_onnx
 from keras_transfer.export.proof import compare, describe, run_files
-from keras_transfer.export.repair import REMEDIES, Patient, check_remedies, mend
+from keras_transfer.export.repair import REMEDIES, Patient, mend
 from keras_transfer.export.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import convert
@@ -21,7 +22,6 @@ from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAUL
 from keras_transfer.litert.labels import LABELS_FILE, labels_text, write_labels
 from keras_transfer.progress import say
 
-ONNX = "onnx"
 _DIAGNOSED_IMAGES = 8
 _DIAGNOSED_LAYERS = 5
 
@@ -100,11 +100,11 @@ def export(
         ExportGateError: all is written, but a file lost more than `tolerance`, or a target takes none of the files.
     """
     names = list(class_names if class_names is not None else proof.class_names)
-    _check(model, names, tolerance, proof, formats, calibration)
+    check_call(model, names, tolerance, proof, formats, calibration)
     check_targets(targets)
     remedies = tuple(REMEDIES) if repair is True else tuple(repair or ())
     if repair:
-        _check_repair(repair, formats, validation, converted)
+        check_repair(repair, formats, validation, converted)
     labels = labels_text(names)
     size = (int(model.inputs[0].shape[1]), int(model.inputs[0].shape[2]))
     shown = two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model
@@ -121,9 +121,9 @@ def export(
             shown,
             wanted,
             calibration=images,
+            calibration_images=calibration_images,
             input_dtype=input_dtype,
             per_tensor_dense=per_tensor_dense,
-            calibration_images=calibration_images,
         )
     if targets and set(formats) == {ONNX}:
         say("Targets take LiteRT files; with onnx alone none is judged.")
@@ -244,34 +244,3 @@ def _gate(
         layers = diagnose(reference, plain["int8"], images[:_DIAGNOSED_IMAGES], {layer.name for layer in model.layers})
         gate["layers"] = [layer._asdict() for layer in layers[:_DIAGNOSED_LAYERS]]
     return gate
-
-
-def _check_repair(
-    repair: bool | Sequence[str], formats: Sequence[str], validation: Any, converted: Mapping[str, bytes] | None
-) -> None:
-    if repair is not True:
-        check_remedies(repair)  # type: ignore[arg-type]
-    if "int8" not in formats or "int8" in (converted or {}):
-        raise InputError(f"`repair` mends an int8 file that is converted here. Received: formats={list(formats)}.")
-    if validation is None or len(validation) == 0:
-        raise InputError("`repair` chooses a remedy on the validation split, never on the test split: give one.")
-
-
-def _check(
-    model: Any, names: list[str], tolerance: float, proof: Any, formats: Sequence[str], calibration: Any
-) -> None:
-    if not 0 <= tolerance <= 1:
-        raise InputError(f"`tolerance` must be a share of images between 0 and 1. Received: tolerance={tolerance}.")
-    if ONNX in formats:
-        require_onnx()
-    if len(proof) == 0:
-        raise InputError("The proof split is empty: give some test images.")
-    wanting = [kind for kind in CALIBRATED if kind in formats]
-    if wanting and (calibration is None or len(calibration) == 0):
-        raise InputError(f"{wanting[0]} needs `calibration`: the training split, which shows every activation's range.")
-    outputs = getattr(model, "outputs", None) or []
-    if len(outputs) != 1 or len(outputs[0].shape) != 2:
-        raise InputError(f"The model must give probabilities [batch, classes]. Received: {[o.shape for o in outputs]}.")
-    units = outputs[0].shape[-1]
-    if units != len(names) and not (units == 1 and len(names) == 2):
-        raise InputError(f"The model has {units} outputs but {len(names)} class names were given.")

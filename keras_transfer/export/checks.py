@@ -1,0 +1,44 @@
+"""What is wrong with a call of `export`, said before anything is written."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_transfer.errors import InputError
+from keras_transfer.export.onnx import require_onnx
+from keras_transfer.export.repair import check_remedies
+from keras_transfer.litert.convert import CALIBRATED
+
+ONNX = "onnx"
+
+
+def check_call(
+    model: Any, names: list[str], tolerance: float, proof: Any, formats: Sequence[str], calibration: Any
+) -> None:
+    """Raises `InputError` for what `export` cannot work with."""
+    if not 0 <= tolerance <= 1:
+        raise InputError(f"`tolerance` must be a share of images between 0 and 1. Received: tolerance={tolerance}.")
+    if ONNX in formats:
+        require_onnx()
+    if len(proof) == 0:
+        raise InputError("The proof split is empty: give some test images.")
+    wanting = [kind for kind in CALIBRATED if kind in formats]
+    if wanting and (calibration is None or len(calibration) == 0):
+        raise InputError(f"{wanting[0]} needs `calibration`: the training split, which shows every activation's range.")
+    outputs = getattr(model, "outputs", None) or []
+    if len(outputs) != 1 or len(outputs[0].shape) != 2:
+        raise InputError(f"The model must give probabilities [batch, classes]. Received: {[o.shape for o in outputs]}.")
+    units = outputs[0].shape[-1]
+    if units != len(names) and not (units == 1 and len(names) == 2):
+        raise InputError(f"The model has {units} outputs but {len(names)} class names were given.")
+
+
+def check_repair(
+    repair: bool | Sequence[str], formats: Sequence[str], validation: Any, converted: Mapping[str, bytes] | None
+) -> None:
+    """Raises `InputError` where there is nothing to repair or nothing to choose a remedy by."""
+    if repair is not True:
+        check_remedies(repair)  # type: ignore[arg-type]
+    if "int8" not in formats or "int8" in (converted or {}):
+        raise InputError(f"`repair` mends an int8 file that is converted here. Received: formats={list(formats)}.")
+    if validation is None or len(validation) == 0:
+        raise InputError("`repair` chooses a remedy on the validation split, never on the test split: give one.")
