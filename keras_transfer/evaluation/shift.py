@@ -112,8 +112,8 @@ def expected_accuracy(labels: Array, probabilities: Array, new: Array) -> float 
 
     Average thresholded confidence (Garg et al. 2022, https://arxiv.org/abs/2201.04234): the confidence above which as
     many validation answers lie as are right, and the share of the new answers above it. A model is surer of shifted
-    photographs than it should be, so that this is a bound from above: on ten built shifts of food it was 3 points too
-    high where little was lost, and up to 30 where much was (`docs/results/shift.csv`).
+    photographs than it should be: on ten built shifts of food the truth lay up to 4 points above and up to 53 below
+    (`docs/results/shift.csv`), so that it tells what is hardly to be exceeded, not what will be.
 
     Args:
         labels: int `[n]` of validation photographs.
@@ -241,6 +241,6 @@ def judge(found: Mapping[str, Any]) -> dict[str, Any]:
         sentences.append(f"{accuracy['value']:.1%} of its answers are right ({low} to {high}), {against}.")
     elif expected is not None:
         sentences.append(
-            f"Going by how sure the model is, {expected:.0%} of its answers will be right at best, {against}."
+            f"Going by how sure the model is, hardly more than {expected:.0%} of its answers will be right, {against}."
         )
     return {"outcome": outcome, "title": _TITLES[outcome], "sentences": sentences}

@@ -79,3 +79,28 @@ def test_a_small_but_certain_shift_is_some_shift():
     said = judge({**found, "expected_accuracy": None, "accuracy": {"value": 0.7, "low": 0.6, "high": 0.8}})
     assert said["outcome"] == "some" and "70.0%" in said["sentences"][-1] and "do not tell why" in said["sentences"][1]
     assert expected_accuracy(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2))) is None
+
+
+def test_the_map_is_umaps_where_it_is_installed(monkeypatch):
+    import sys
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+    from keras_transfer.evaluation.views import embed
+
+    class UMAP:
+        def __init__(self, n_components, random_state, n_jobs):
+            self.columns = n_components
+
+        def fit_transform(self, rows):
+            return rows[:, : self.columns] * 7 - 3
+
+    rows = np.random.default_rng(0).normal(size=(20, 4)) * [1, 1, 9, 9]
+    places, name = embed(rows)
+    assert "principal" in name and places.min() == 0 and places.max() == 1
+    stub = ModuleType("umap")
+    stub.UMAP, stub.__spec__ = UMAP, ModuleSpec("umap", None)
+    monkeypatch.setitem(sys.modules, "umap", stub)
+    other, name = embed(rows)
+    assert name == "UMAP" and np.array_equal(other.argmax(axis=0), rows[:, :2].argmax(axis=0))
+    assert not np.array_equal(other.argmax(axis=0), places.argmax(axis=0))
