@@ -151,9 +151,10 @@ def advice(found: Mapping[str, Any]) -> list[str]:
         if found["forecast"] is not None:
             more += f"; twice as many would bring it to about {found['forecast']:.0%} if it goes on so"
         told.append(f"{more}.")
+    elif gain["value"] < WORTH:
+        told.append(f"More photographs alone would hardly help a frozen backbone: its curve is flat, {said}.")
     else:
-        flat = "is flat" if gain["high"] < 2 * WORTH else "does not rise beyond chance"
-        told.append(f"More photographs alone would hardly help a frozen backbone: its curve {flat}, {said}.")
+        told.append(f"Whether more photographs would help cannot be told from so few: {said}.")
     if unfrozen is None:
         if not rising:
             told.append("Unfreezing was not tried: fine-tuning is the next step (`--strategy fine-tuning`).")

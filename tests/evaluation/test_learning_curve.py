@@ -46,10 +46,10 @@ def test_the_last_gain_is_the_paired_difference_where_each_image_is_left_out_onc
     assert rows[2]["least"] <= rows[2]["mean"] <= rows[2]["most"] and len(rows[0]["draws"]) == 5
 
 
-def said(gain, unfreezing=None, scratch=None, crossing=None):
+def said(gain, unfreezing=None, scratch=None, crossing=None, width=0.01):
     sizes = [50, 100]
     ways = {"head": rows_of(sizes, [0.6, 0.7])} | ({"scratch": rows_of(sizes, scratch)} if scratch else {})
-    low, high = gain - 0.01, gain + 0.01
+    low, high = gain - width, gain + width
     told = (
         {"low": unfreezing - 0.02, "high": unfreezing + 0.02, "value": unfreezing} if unfreezing is not None else None
     )
@@ -64,6 +64,7 @@ def said(gain, unfreezing=None, scratch=None, crossing=None):
 def test_what_is_said_follows_from_the_curves() -> None:
     assert "More photographs would help" in said(0.05) and "Unfreezing" not in said(0.05)
     assert "hardly help" in said(0.0) and "fine-tuning is the next step" in said(0.0)
+    assert "cannot be told" in said(0.03, width=0.05) and "would help:" not in said(0.03, width=0.05)
     assert "Unfreezing helped" in said(0.0, 0.05) and "more of it" in said(0.0, 0.05)
     assert "not better beyond chance" in said(0.05, 0.0)
     assert "does not reach transfer" in said(0.05, scratch=[0.2, 0.4])
