@@ -23,7 +23,7 @@ def plan_sparsity(
     sparsity: float = 0.5,
     *,
     pattern: Pattern = None,
-    allocation: float = 1.0,
+    allocation: float = 0.75,
     stages: Mapping[str, float] | None = None,
     spare: Sequence[str] = ("first", "last"),
 ) -> dict[str, float]:

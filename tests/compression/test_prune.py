@@ -116,6 +116,7 @@ def test_only_what_is_above_is_trained(data):
         ({"pattern": "4"}, "pattern='4'"),
         ({"pattern": "2:4", "sparsity": 0.75}, "0.75"),
         ({"allocation": 3}, "allocation=3"),
+        ({"alpha": 2}, "alpha=2"),
         ({"spare": ("stemm",)}, "stemm"),
         ({"stages": {"stage9": 0.5}}, "stage9"),
         ({"schedule": "cubic"}, "cubic"),
