@@ -49,7 +49,8 @@ def save_model(run: Path, model: Any, class_names: Sequence[str]) -> None:
 def phase_entry(name: str, rows: Sequence[Mapping[str, Any]], val_accuracy: float) -> dict[str, Any]:
     """What `result.json` says of a phase."""
     seconds = sum(row["seconds"] for row in rows)
-    return {"name": name, "epochs": len(rows), "seconds": round(seconds, 1), "val_accuracy": val_accuracy}
+    epochs = rows[-1]["epoch"] if rows else 0
+    return {"name": name, "epochs": epochs, "seconds": round(seconds, 1), "val_accuracy": val_accuracy}
 
 
 def finish(

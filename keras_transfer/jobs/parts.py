@@ -116,10 +116,8 @@ def epoch_recorder(run: Path) -> Callable[[str, dict[str, Any]], None]:
     def record(phase: str, row: dict[str, Any]) -> None:
         rows[phase, str(row["epoch"])] = {"phase": phase, **row}
         write_history(run, list(rows.values()))
-        say(
-            f"{phase} {row['epoch']:>3}  loss {row['loss']:.3f}  accuracy {row.get('accuracy', float('nan')):.3f}  "
-            f"val loss {row['val_loss']:.3f}  val accuracy {row['val_accuracy']:.3f}  {row['seconds']:.1f} s"
-        )
+        figures = (f"{name.replace('_', ' ')} {row[name]:.3f}" for name in _COLUMNS[3:] if name in row)
+        say(f"{phase} {row['epoch']:>3}  {'  '.join(figures)}  {row['seconds']:.1f} s")
 
     return record
 

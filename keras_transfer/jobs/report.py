@@ -299,7 +299,7 @@ def _pictures(model: Any, test: Any, probabilities: np.ndarray, report: dict[str
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:
-    figures = {key: float(value) for key, value in row.items() if key not in ("phase", "epoch")}
+    figures = {key: float(value or "nan") for key, value in row.items() if key not in ("phase", "epoch")}
     return {
         "phase": row["phase"],
         "epoch": int(row["epoch"]),
