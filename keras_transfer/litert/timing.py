@@ -82,7 +82,8 @@ def operator_times(path: str, threads: int, runs: int) -> list[tuple[str, float]
     """Times each operator by LiteRT's own profiler, which Python's classes do not show but its C API does.
 
     Returns:
-        Name and mean milliseconds of each (the slowest tenth of its runs left out), in the order of execution: operators as XNNPACK runs them.
+        Name and mean milliseconds of each (the slowest tenth of its runs left out), in the order of execution:
+        operators as XNNPACK runs them.
 
     Raises:
         OSError, AttributeError, ValueError: this LiteRT has no such profiler.
@@ -150,7 +151,7 @@ def operator_times(path: str, threads: int, runs: int) -> list[tuple[str, float]
             times.setdefault((i, event.tag.decode()), []).append(event.elapsed_us)
     if not times:
         raise ValueError("LiteRT's profiler saw no operator")
-    # The clock ticks in whole microseconds, and many an operator takes less than one: a mean, without the slowest tenth.
+    # The clock ticks in whole microseconds, and many an operator takes less: a mean, without the slowest tenth.
     kept = {key: sorted(elapsed)[: max(1, round(0.9 * len(elapsed)))] for key, elapsed in times.items()}
     return [(name, float(np.mean(elapsed)) / 1000) for (_, name), elapsed in sorted(kept.items())]
 
