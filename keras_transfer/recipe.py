@@ -12,7 +12,7 @@ from keras_transfer.files import write_text
 Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "scratch"]
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
-Format = Literal["float32", "float16", "dynamic", "int8", "onnx"]
+Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx"]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
 _Rate = Annotated[float, Field(gt=0, le=10)]

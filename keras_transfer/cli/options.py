@@ -37,7 +37,7 @@ Seed = Annotated[int | None, typer.Option(help="Of splits, views, orders and dro
 RecipeFile = Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")]
 Formats = Annotated[
     list[str] | None,
-    typer.Option("--format", help="float32, float16, dynamic, int8, onnx; repeatable.  [all but onnx]"),
+    typer.Option("--format", help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four]"),
 ]
 Targets = Annotated[
     list[str] | None, typer.Option("--target", help="A device to judge the files for; may be repeated.")
