@@ -160,9 +160,9 @@ class RandomLoss(_RandomLayer):
         grays, blurs, strength = split_seed(seed, 3)
         shape = [tf.shape(images)[0], 1, 1, 1]
         if self.blur:
-            widest = self.blur / 20 * min(images.shape[1:3])
+            widest = self.blur / 20 * tf.cast(tf.reduce_min(tf.shape(images)[1:3]), tf.float32)
             deviation = tf.maximum(widest * _uniform(strength, [], 0.0), 1e-3)
-            images = tf.where(_uniform(blurs, shape) < 0, gaussian_blur(images, deviation, widest), images)
+            images = tf.where(_uniform(blurs, shape) < 0, gaussian_blur(images, deviation), images)
         if self.grayscale:
             gray = _uniform(grays, shape, 0.0) < self.grayscale
             images = tf.where(gray, tf.image.rgb_to_grayscale(images), images)
@@ -172,10 +172,11 @@ class RandomLoss(_RandomLayer):
         return {**super().get_config(), "grayscale": self.grayscale, "blur": self.blur, "seed": self.seed}
 
 
-def gaussian_blur(images: tf.Tensor, deviation: tf.Tensor, widest: float) -> tf.Tensor:
-    """Blurs `float32 [b, H, W, 3]` by a Gaussian of a `deviation` in pixels that is `widest` at the most."""
-    radius = min(math.ceil(3 * widest), min(images.shape[1:3]) - 1)
-    places = tf.range(-radius, radius + 1, dtype=tf.float32)
+def gaussian_blur(images: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
+    """Blurs `float32 [b, H, W, 3]` by a Gaussian of a `deviation` in pixels; beyond the edge they are mirrored."""
+    # What tf.function traces for batches of several sizes knows no size at all.
+    radius = tf.minimum(tf.cast(tf.math.ceil(3 * deviation), tf.int32), tf.reduce_min(tf.shape(images)[1:3]) - 1)
+    places = tf.cast(tf.range(-radius, radius + 1), tf.float32)
     weights = tf.exp(-(places**2) / (2 * deviation**2))
     line = (weights / tf.reduce_sum(weights))[:, None, None, None] * tf.ones([1, 1, 3, 1])
     padded = tf.pad(images, [[0, 0], [radius, radius], [radius, radius], [0, 0]], "REFLECT")

@@ -49,6 +49,22 @@ def test_each_image_has_a_draw_of_its_own(images: np.ndarray) -> None:
             assert len({view.tobytes() for view in views}) > 1, setting
 
 
+def test_batches_of_several_sizes_are_augmented_by_one_augmenter(images: np.ndarray) -> None:
+    for setting in (EACH[list(SETTINGS).index("blur")], {"blur": 1.0, "grayscale": 0.5}):
+        augmenter = build_augmenter(setting)
+        for some in (images, images[:5], images[:7], images[:2, :24, :24]):
+            assert augmenter(some, LABELS[: len(some)], 3)[0].shape == some.shape
+
+
+def test_blur_takes_detail_and_leaves_the_light(images: np.ndarray) -> None:
+    views, _ = build_augmenter({"blur": 1.0})(images.astype("float32"), LABELS, 5)
+    changed = [i for i in range(12) if not np.array_equal(views[i], images[i])]
+    assert 2 <= len(changed) <= 10
+    for i in changed:
+        assert np.abs(np.diff(views[i], axis=0)).mean() < np.abs(np.diff(images[i].astype(float), axis=0)).mean()
+        assert abs(views[i].mean() - images[i].mean()) < 6
+
+
 def test_flip_gives_the_picture_or_its_mirror_image(images: np.ndarray) -> None:
     views, _ = build_augmenter({"flip": True})(np.repeat(images, 20, axis=0), np.repeat(LABELS, 20), 0)
     originals = np.repeat(images, 20, axis=0)
