@@ -42,7 +42,7 @@ class Network:
 
     def values(self, image: Any, preprocessed: bool = False) -> dict[int, Any]:
         """The output of every step, by its number."""
-        values = {-1: image if preprocessed or self.folds else self.pixels(image)}
+        values = {-1: image if self.folds else self.pixels(image)}
         for number, (step, layer) in enumerate(zip(self.steps, self.layers, strict=True)):
             inputs = [values[value] for value in step.inputs]
             if step.pixels:

@@ -158,6 +158,16 @@ def test_pixels_go_in_as_they_are(data):
         found.convert("float32")
 
 
+def test_pixels_that_nothing_rescales_are_quantized_too(data):
+    inputs = keras.Input((16, 16, 3))
+    x = LAYERS.GlobalAveragePooling2D()(LAYERS.Conv2D(4, 3, activation="relu")(inputs))
+    model = keras.Model(inputs, LAYERS.Dense(3, "softmax")(x))
+    found = quantize_aware(model, data, epochs=1, learning_rate=1e-4)
+    info = read_flatbuffer(content := found.convert())
+    assert info.tensors[info.inputs[0]].scale == (1.0,) and info.tensors[info.inputs[0]].zero_point == (0,)
+    assert_is_its_file(found, content, data.test.pixels(16))
+
+
 def test_per_tensor_has_one_scale_a_layer_and_its_own_rounding(data):
     found = quantize_aware(small(), data, epochs=1, learning_rate=1e-3, per_tensor=True)
     content = found.convert()
