@@ -64,7 +64,7 @@ def main() -> None:
     if share != 0.5:
         interpolate_weights(model, before, after, 0.5)
         row("WiSE-FT, 0.5 of the way", model)
-    for strength in (30.0, 300.0):
+    for strength in (30.0,):
         model = build_classifier_of(recipe, data)
         head, *rest = recipe.phases or ()
         phases = [head, *(phase.model_copy(update={"l2_sp": strength}) for phase in rest)]

@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--weights")
     parser.add_argument("--csv", type=Path, required=True, help="rows that it holds already are not made again")
+    parser.add_argument("--ways", nargs="*", default=["as it is", *REMEDIES], help="some of these; all unless given")
     options = parser.parse_args()
     recipe = make_recipe(options.run / "recipe.yaml", data=options.data, weights=options.weights)
     data = load_data(recipe)
@@ -87,7 +88,7 @@ def main() -> None:
         jobs = [(name, "as it is", partial(scores, bench, name)) for name in (*SHIFTS, "digits")]
         jobs += [(shift, way, partial(make, bench, shift, way)) for shift in REMEDIED for way, make in REMEDIES.items()]
         for shift, way, make in jobs:
-            if (shift, way) not in done:
+            if (shift, way) not in done and way in options.ways:
                 rows += make()
                 write_rows(options.csv, rows)
 
@@ -124,13 +125,13 @@ class Bench:
         return float((answers.argmax(axis=1) == self.data.test.labels).mean())
 
 
-def shifted(work: Path, split: Any, name: str) -> Any:
+def shifted(bench: "Bench", split: Any, name: str) -> Any:
     """The split's photographs under a shift, as files of their own, without labels."""
-    folder = work / f"{name}-{split.name}"
+    folder, size = bench.work / f"{name}-{split.name}", bench.recipe.image_size
     if not folder.exists():
         folder.mkdir()
         for index in range(len(split)):
-            pixels = SHIFTS[name](split.read(index, 224))
+            pixels = SHIFTS[name](split.read(index, size))
             Image.fromarray(pixels).save(folder / f"{index:05d}.png", compress_level=1)
     return list_photographs(folder)[0]
 
@@ -156,7 +157,7 @@ def row_of(
 def scores(bench: Bench, name: str) -> list[dict[str, Any]]:
     """The accuracy on a shift, frozen and fine-tuned, and what the scores say without any label."""
     data = bench.data
-    photographs = digits(bench.work) if name == "digits" else shifted(bench.work, data.test, name)
+    photographs = digits(bench.work) if name == "digits" else shifted(bench, data.test, name)
     backbone, tuned = bench.once("backbone", bench.backbone), bench.once("tuned", bench.tuned)
     (features,) = pooled_features(backbone, [photographs])
     train, val = bench.once("plain", lambda: pooled_features(backbone, [data.train, data.val]))
@@ -180,7 +181,7 @@ def scored(bench: Bench, shift: str, way: str, model: Any, frozen: Any = None) -
     """The accuracy of a remedied model on the shift, and on plain photographs (shift `plain after ...`)."""
     rows = []
     for name, split in (
-        (shift, shifted(bench.work, bench.data.test, shift)),
+        (shift, shifted(bench, bench.data.test, shift)),
         (f"plain after {shift}", bench.data.test),
     ):
         features = pooled_features(frozen, [split])[0] if frozen is not None else None
@@ -190,7 +191,7 @@ def scored(bench: Bench, shift: str, way: str, model: Any, frozen: Any = None) -
 
 
 def adabn(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
-    new, models = shifted(bench.work, bench.data.val, shift), (bench.tuned(), bench.backbone())
+    new, models = shifted(bench, bench.data.val, shift), (bench.tuned(), bench.backbone())
     reference = bench.data.train if "reference" in way else None
     for model in models:
         adapt_batchnorm(model, new, reference=reference)
@@ -199,7 +200,7 @@ def adabn(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
 
 def aligned(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
     model = bench.tuned()
-    align(model, bench.data, shifted(bench.work, bench.data.val, shift), method=way, seed=bench.recipe.seed)
+    align(model, bench.data, shifted(bench, bench.data.val, shift), method=way, seed=bench.recipe.seed)
     return scored(bench, shift, way, model)
 
 

@@ -220,8 +220,8 @@ def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path) -> 
         why = "Adapt BatchNorm to these photographs (AdaBN): no labels, no training, some seconds; for this kind alone."
         adapted = ("adapt", folder, "--to", photographs, "--method", "adabn", "--out", f"{folder}-adabn")
         steps.append({"why": why, "command": command(*adapted)})
-    why = "Train the top to see both kinds alike (CORAL): no labels, some minutes, and the old kind is kept as well."
-    aligned = ("adapt", folder, "--to", photographs, "--method", "coral", "--out", f"{folder}-coral")
+    why = "Train the top to see both kinds alike (MMD): no labels, some minutes, and the old kind is kept as well."
+    aligned = ("adapt", folder, "--to", photographs, "--method", "mmd", "--out", f"{folder}-mmd")
     steps.append({"why": why, "command": command(*aligned)})
     matching: dict[str, float] = {}
     for row in found["differences"]:
