@@ -1,5 +1,6 @@
 """Quantization-aware training: what is trained is the file, operator by operator and number by number."""
 
+import os
 from collections import Counter
 from types import SimpleNamespace
 
@@ -228,7 +229,9 @@ def test_what_has_no_integer_operator_is_named(data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BACKBONES)
-def test_backbones_become_wholly_integer_files(data, name):
+def test_backbones_become_wholly_integer_files(data, name, request):
+    if "slow" not in (request.config.option.markexpr or "") and not os.environ.get("KERAS_TRANSFER_SLOW"):
+        pytest.skip("slow: run with -m slow")
     model = build_classifier(name, 3, weights="none", image_size=32)
     few = SimpleNamespace(**{**vars(data), "train": data.train.take(np.arange(32))})
     found = quantize_aware(model, few, epochs=1, learning_rate=1e-5)
