@@ -199,12 +199,7 @@ def _compress(recipe: Recipe, told: Compression, base: Path, steps: Sequence[Ste
                     rows.append(row)
                     record(name, row)
 
-                options: dict[str, Any] = {
-                    "seed": recipe.seed,
-                    "augmentation": recipe.augmentation,
-                    "on_epoch": on_epoch,
-                }
-                options |= {"epochs": told.epochs} if told.epochs else {}
+                options = _options(recipe, told) | {"on_epoch": on_epoch}
                 entry = _run_step(step, replace(work, options=options), rows, place)
             work = replace(work, model=load_keras(place))
         done.append((step, entry, place))

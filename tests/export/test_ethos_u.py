@@ -43,7 +43,7 @@ def test_all_of_the_mobilenets_runs_on_the_npu(backbone):
     assert verdict["npu_share"] == 1
     assert verdict["accelerator"] == "U55-128"
     assert 0 < verdict["sram_bytes"] < 1 << 20
-    assert 0 < verdict["flash_bytes"] < len(content)
+    assert 0 < verdict["flash_bytes"] < 1.1 * len(content)  # Vela compresses weights, of random ones hardly any
     assert verdict["inference_ms"] == pytest.approx(1000 * verdict["cycles"] / verdict["clock_hz"], rel=0.01)
     assert verdict["cycles"] > verdict["macs"] / 128
 

@@ -3,4 +3,25 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
 sys.path.append(str(Path(__file__).parents[1] / "training"))
+
+
+@pytest.fixture(scope="session")
+def coloured_noise():
+    """Fills a folder with pictures of three classes, blue, green and red noise."""
+
+    def fill(folder: Path, per_class: int, shape: tuple[int, int]) -> Path:
+        chance = np.random.default_rng(0)
+        for index, name in enumerate(("blue", "green", "red")):
+            (folder / name).mkdir()
+            for number in range(per_class):
+                pixels = chance.integers(0, 120, (*shape, 3))
+                pixels[..., 2 - index] += 100
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
+        return folder
+
+    return fill

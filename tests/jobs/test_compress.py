@@ -4,9 +4,7 @@ import csv
 import json
 from importlib.util import find_spec
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from keras_transfer.cli import main
 from keras_transfer.compression import weight_figures
@@ -18,20 +16,12 @@ from keras_transfer.jobs.sensitivity import scan
 from keras_transfer.jobs.train import train
 from keras_transfer.recipe import Phase, make_compression, make_recipe
 
-PHASES = [Phase(name="scratch", stages="all", batchnorm=True, epochs=6, learning_rate=3e-3, batch_size=16)]
+PHASES = [Phase(name="scratch", stages="all", batchnorm=True, epochs=30, learning_rate=0.01, batch_size=8, patience=30)]
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    """Three classes of coloured noise, 24 pictures each."""
-    folder, chance = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
-    for index, name in enumerate(("blue", "green", "red")):
-        (folder / name).mkdir()
-        for number in range(24):
-            pixels = chance.integers(0, 120, (40, 40, 3))
-            pixels[..., 2 - index] += 100
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
-    return folder
+def photographs(coloured_noise, tmp_path_factory):
+    return coloured_noise(tmp_path_factory.mktemp("photographs"), 24, (40, 40))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +31,7 @@ def base(photographs, tmp_path_factory):
         phases=PHASES, augmentation="none", formats=["int8"], tolerance=0.9, baselines="none",
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "base"
-    train(told, folder)
+    assert train(told, folder)["test"]["accuracy"] > 0.9  # a network that can lose something
     return folder
 
 
@@ -70,7 +60,8 @@ def test_every_step_is_accounted_for(base, small):
         assert change["value"] == pytest.approx(step["accuracy"] - before["accuracy"])
         assert change["low"] <= change["value"] <= change["high"]
     with (small / "history.csv").open(newline="") as file:
-        assert [row["phase"] for row in csv.DictReader(file)] == ["channels", "prune", "qat"]
+        rows = [(row["phase"], row["epoch"]) for row in csv.DictReader(file)]
+    assert rows == [("channels", "1"), ("prune", "1"), ("qat", "0"), ("qat", "1")]  # qat may keep what it began with
 
 
 def test_the_files_are_those_of_the_last_step(small):

@@ -8,9 +8,7 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from keras_transfer.recipe import Phase, make_recipe, write_recipe
 
@@ -35,15 +33,9 @@ def keras_transfer(*arguments, cache, kill_after=None):
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    """Three classes of coloured noise, 40 pictures each, one of them broken."""
-    folder, chance = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
-    for index, name in enumerate(("blue", "green", "red")):
-        (folder / name).mkdir()
-        for number in range(40):
-            pixels = chance.integers(0, 120, (48, 64, 3))
-            pixels[..., 2 - index] += 100
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
+def photographs(coloured_noise, tmp_path_factory):
+    """Three classes, 40 pictures each, one of them broken."""
+    folder = coloured_noise(tmp_path_factory.mktemp("photographs"), 40, (48, 64))
     (folder / "red" / "7.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     return folder
 
