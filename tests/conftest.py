@@ -1,6 +1,9 @@
 """Fixtures shared by all tests."""
 
+import json
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+WEB = Path(__file__).parent / "web"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -43,6 +47,40 @@ def import_benchmark() -> Callable[[str], ModuleType]:
             return import_module(name)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("needs node")
+    return found
+
+
+@pytest.fixture(scope="session")
+def chromium(node: str) -> str:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("needs chromium (apt-get install chromium)")
+    if not (WEB / "node_modules").is_dir():
+        pytest.skip("needs playwright-core and axe-core: npm ci in tests/web")
+    return found
+
+
+@pytest.fixture(scope="session")
+def audit(request: pytest.FixtureRequest) -> Callable[..., list[str]]:
+    """What Chromium and axe find wrong with pages; nothing without a browser, which `tests/web` then tells of."""
+    try:
+        node, chromium = request.getfixturevalue("node"), request.getfixturevalue("chromium")
+    except pytest.skip.Exception:
+        return lambda *_: []
+
+    def look(*pages: Path) -> list[str]:
+        call = [node, str(WEB / "audit.js"), chromium, *map(str, pages)]
+        found: list[str] = json.loads(subprocess.run(call, capture_output=True, check=True, timeout=120).stdout)
+        return found
+
+    return look
 
 
 @pytest.fixture(autouse=True)

@@ -137,7 +137,7 @@ def test_options_that_need_another(monkeypatch, capsys, base):
         main()
 
 
-def test_compare(base, small, tmp_path):
+def test_compare(base, small, tmp_path, audit):
     found = compare([base, small], tmp_path, seconds=0.1)
     dense, pruned = found["files"]
     assert pruned["zipped_bytes"] < dense["zipped_bytes"] and "zipped_bytes" in pruned["front"]
@@ -147,6 +147,7 @@ def test_compare(base, small, tmp_path):
     assert [row["run"] for row in rows] == [str(base), str(small)]
     page = (tmp_path / "comparison.html").read_text()
     assert page.count("<svg") == 3 and 'src="http' not in page
+    assert audit(tmp_path / "comparison.html", small / "report.html") == []
     with pytest.raises(InputError, match="no file of format float32"):
         compare([base], tmp_path, formats=["float32"])
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_was_planted_is_found(photographs: Path, tmp_path: Path) -> None:
+def test_what_was_planted_is_found(photographs: Path, tmp_path: Path, audit: Callable[..., list[str]]) -> None:
     told = make_recipe(data=str(photographs), backbone="mobilenet", alpha=0.25, image_size=32, weights="none")
     found = inspect_data(told, tmp_path / "out")
     assert found == json.loads((tmp_path / "out" / "inspection.json").read_text())
@@ -53,6 +54,7 @@ def test_what_was_planted_is_found(photographs: Path, tmp_path: Path) -> None:
     assert [sorted(row["file"] for row in group["images"]) for group in leak] == [["red/500.png", "red/leak.jpg"]]
     page = (tmp_path / "out" / "inspection.html").read_text()
     assert "<script" not in page and "http" not in page.replace("http-equiv", "")
+    assert audit(tmp_path / "out" / "inspection.html") == []
     with (tmp_path / "out" / "corrected.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 32 - 1 + 3 - 1  # without the broken file and the copy across splits

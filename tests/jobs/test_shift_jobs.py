@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from html_page import check_page
 from PIL import Image, ImageFilter
 from small_task import small_classifier, textures
-from test_report import Page
 
 from keras_transfer.data import load_images
 from keras_transfer.data.pizza import draw_pizzas
@@ -82,16 +82,6 @@ def dull(images):
     return np.rint(127.5 + 0.15 * (images.astype(float) - 127.5)).astype(np.uint8)
 
 
-def check_page(path):
-    text = path.read_text()
-    page = Page(text)
-    assert page.open == [] and len(text) < 3_000_000
-    assert not page.tags & {"script", "iframe", "object", "embed", "form", "base"}
-    assert all(address.startswith(("data:", "#")) for address in page.addresses)
-    assert all(image["alt"] for image in page.images)
-    return page
-
-
 def test_photographs_of_the_same_kind_are_called_so(run, new, tmp_path):
     found = shift_run(run, write(tmp_path / "same", new[0]), tmp_path / "out")
     assert found["verdict"]["outcome"] == "same" and found["accuracy"] is None
@@ -100,7 +90,7 @@ def test_photographs_of_the_same_kind_are_called_so(run, new, tmp_path):
     check_page(tmp_path / "out" / "shift.html")
 
 
-def test_a_shift_is_seen_named_and_answered(run, new, tmp_path):
+def test_a_shift_is_seen_named_and_answered(run, new, tmp_path, audit):
     images, labels = new
     found = shift_run(run, write(tmp_path / "dull & <b>gray</b>", dull(images), labels), tmp_path / "out")
     assert found == json.loads((tmp_path / "out" / "shift.json").read_text())
@@ -113,6 +103,7 @@ def test_a_shift_is_seen_named_and_answered(run, new, tmp_path):
     assert matched["strength"] == "none" and matched["contrast"] > 0.5
     page = check_page(tmp_path / "out" / "shift.html")
     assert "<b>gray</b>" in " ".join(page.text) and "b" not in page.tags
+    assert audit(tmp_path / "out" / "shift.html") == []
 
 
 def test_adabn_on_a_run_gives_a_run_whose_files_are_as_good(run, new, tmp_path):
@@ -168,7 +159,7 @@ def test_labels_are_taken_where_the_model_knows_them(new, tmp_path):
     assert len(split) == 8 and not labelled and len(problems) == 1
 
 
-def test_the_page_of_what_a_network_sees(run, tmp_path):
+def test_the_page_of_what_a_network_sees(run, audit):
     found = see_run(run, held_back="digits")
     assert found == json.loads((run / "see.json").read_text())
     assert [row["stage"] for row in found["cka"]] == ["stage0", "stage1", "stage2"]
@@ -176,6 +167,7 @@ def test_the_page_of_what_a_network_sees(run, tmp_path):
     back = found["held_back"]
     assert back["after"] - back["before"] == pytest.approx(back["difference"]["value"]) and back["images"] > 100
     page = check_page(run / "see.html")
+    assert audit(run / "see.html") == []
     assert "svg" in page.tags and len(page.images) > len(found["followed"]) * (len(found["cka"]) + 1)
 
 

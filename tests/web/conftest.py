@@ -1,6 +1,5 @@
-"""A site around a small model, served by a file server, and what is needed to look at it."""
+"""A site around a small model, served by a file server."""
 
-import shutil
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -14,26 +13,6 @@ from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
 
 WEB_DEMO = HERE.parents[1] / "web_demo"
-
-
-@pytest.fixture(scope="session")
-def node() -> str:
-    found = shutil.which("node")
-    if found is None:
-        pytest.skip("needs node")
-    return found
-
-
-@pytest.fixture(scope="session")
-def chromium(node: str) -> str:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("needs chromium (apt-get install chromium)")
-    if not (HERE / "node_modules").is_dir():
-        pytest.skip("needs playwright-core: npm ci in tests/web")
-    if not (WEB_DEMO / "litert").is_dir():
-        pytest.skip("needs LiteRT.js: npm ci in web_demo")
-    return found
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +38,8 @@ def kit(model: bytes) -> Kit:
 
 @pytest.fixture(scope="session")
 def site(kit: Kit, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if not (WEB_DEMO / "litert").is_dir():
+        pytest.skip("needs LiteRT.js: npm ci in web_demo")
     folder = tmp_path_factory.mktemp("site")
     web.write(kit, folder)
     yield from serve(folder)
