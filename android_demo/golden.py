@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from keras_transfer.data import decode_image
-from keras_transfer.export.golden import golden_vectors
+from keras_transfer.exporting.golden import golden_vectors
 from keras_transfer.litert import convert
 from keras_transfer.litert.ends import int8_ends
 from keras_transfer.litert.labels import labels_text, write_labels

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from table import write_rows
 
-from keras_transfer.export.golden import golden_vectors
+from keras_transfer.exporting.golden import golden_vectors
 from keras_transfer.litert import open_litert
 
 EMULATOR = "qemu-aarch64-static"

@@ -52,7 +52,7 @@ def judge_file(file: Path, targets: list[str] | None, options: dict[str, str]) -
         options: what the command line says beside the file, by the names of `_OPTIONS`.
 
     Returns:
-        One verdict a target (see `keras_transfer.export.judge`), with `file` and `sha256` of the file.
+        One verdict a target (see `keras_transfer.exporting.judge`), with `file` and `sha256` of the file.
 
     Raises:
         InputError: the file cannot be read, is no sound LiteRT file, or an option is wrong.
@@ -60,7 +60,7 @@ def judge_file(file: Path, targets: list[str] | None, options: dict[str, str]) -
     import hashlib
 
     from keras_transfer.errors import InputError
-    from keras_transfer.export.targets import TARGETS, check_targets, judge
+    from keras_transfer.exporting.targets import TARGETS, check_targets, judge
     from keras_transfer.litert import read_flatbuffer
     from keras_transfer.litert.probe import probe
 

@@ -37,7 +37,7 @@ def compare(
         InputError: a folder holds no finished run or no such file, or the runs' test photographs differ.
     """
     from keras_transfer.evaluation.intervals import share_interval
-    from keras_transfer.export import benchmark
+    from keras_transfer.exporting import benchmark
     from keras_transfer.report import comparison_html
 
     found: list[dict[str, Any]] = []

@@ -36,11 +36,11 @@ def export_run(
         input_dtype: of the int8 file, `"uint8"` or `"int8"`.
         calibration_images: how many training images calibrate the int8 file; the run's own number unless given.
         tolerance: top-1 that a file may lose; the run's own unless given.
-        board: a name of `keras_transfer.export.targets.microcontroller.BOARDS`, on which the target microcontroller's
-            file must fit.
+        board: a name of `keras_transfer.exporting.targets.microcontroller.BOARDS`, on which the microcontroller's file
+            must fit.
         fit: the room there is, such as `"flash=1MB,ram=256KB"`, in place of `board` or with it.
         repair: where the int8 file loses too much, try remedies from cheap to dear (or those named), chosen on the
-            run's validation split; see `keras_transfer.export.repair`.
+            run's validation split; see `keras_transfer.exporting.repair`.
 
     Returns:
         `RUN/result.json` with the new artifacts.
@@ -64,7 +64,7 @@ def export_run(
     recipe = make_recipe(folder / "recipe.yaml", **changes)
     target_options = {}
     if board is not None or fit is not None:
-        from keras_transfer.export.targets.microcontroller.boards import room_of
+        from keras_transfer.exporting.targets.microcontroller.boards import room_of
 
         if "microcontroller" not in recipe.targets:
             raise InputError("`board` and `fit` are for the target microcontroller: add --target microcontroller.")
@@ -73,7 +73,7 @@ def export_run(
     with open_run(folder, told) as run:
         from keras_transfer.data.stored import StoredSplit
         from keras_transfer.evaluation import load_keras
-        from keras_transfer.export import ExportGateError
+        from keras_transfer.exporting import ExportGateError
 
         photographs = load_data(recipe, run)
         model = load_keras(run / "model.keras")

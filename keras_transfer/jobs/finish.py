@@ -92,7 +92,7 @@ def finish(
 
     from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import metrics, predict_pixels
-    from keras_transfer.export import ExportGateError
+    from keras_transfer.exporting import ExportGateError
     from keras_transfer.jobs.report import write_report
 
     size = tuple(model.input_shape[1:3])

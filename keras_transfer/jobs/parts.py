@@ -45,7 +45,7 @@ def _contents(listing: Path) -> list[tuple[str, str]]:
 
 def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **more: Any) -> list[Any]:
     """The files of a recipe: calibrated on its training split, proved on its test split."""
-    from keras_transfer.export import export
+    from keras_transfer.exporting import export
 
     return export(
         model,

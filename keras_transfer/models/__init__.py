@@ -25,6 +25,8 @@ _PUBLIC = {
     "load_model": "loading",
     "preprocessing_of": "preprocessing",
     "multiply_adds": "cost",
+    "adapt_batchnorm": "batchnorm",
+    "batchnorm_shift": "batchnorm",
     "make_twin": "twin",
     "copy_weights": "twin",
 }

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from keras_transfer.data import decode_image, load_images
-from keras_transfer.export.targets import android
-from keras_transfer.export.targets.base import Kit
+from keras_transfer.exporting.targets import android
+from keras_transfer.exporting.targets.base import Kit
 from keras_transfer.litert import convert, open_litert, read_labels
 from keras_transfer.litert.labels import write_labels
 

@@ -12,10 +12,10 @@ from serving import HERE, NAMES, serve
 
 from keras_transfer.data import decode_image
 from keras_transfer.data.decode import _orientation
-from keras_transfer.export import judge
-from keras_transfer.export.demos import demo_folder
-from keras_transfer.export.golden import golden_vectors
-from keras_transfer.export.targets import Kit, web
+from keras_transfer.exporting import judge
+from keras_transfer.exporting.demos import demo_folder
+from keras_transfer.exporting.golden import golden_vectors
+from keras_transfer.exporting.targets import Kit, web
 from keras_transfer.litert import open_litert
 
 SIZE = (48, 64)

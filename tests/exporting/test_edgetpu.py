@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
-from keras_transfer.export import judge
-from keras_transfer.export.targets import TARGETS, Kit, edgetpu
+from keras_transfer.exporting import judge
+from keras_transfer.exporting.targets import TARGETS, Kit, edgetpu
 from keras_transfer.litert import read_flatbuffer
 
 IMAGE = (1, 8, 8, 4)
@@ -649,7 +649,7 @@ def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_
 
 
 def test_export_writes_the_folder(tmp_path, classifier, train_split, test_split):
-    from keras_transfer.export import export
+    from keras_transfer.exporting import export
 
     out = tmp_path / "export"
     export(classifier, out, calibration=train_split, proof=test_split, formats=["int8"], targets=["edgetpu"])

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.export.diagnose import diagnose
-from keras_transfer.export.proof import compare, run_files
+from keras_transfer.exporting.diagnose import diagnose
+from keras_transfer.exporting.proof import compare, run_files
 from keras_transfer.litert import convert
 from keras_transfer.progress import say
 

@@ -6,8 +6,8 @@ from string import Template
 
 import numpy as np
 
-from keras_transfer.export.demos import demo_folder
-from keras_transfer.export.targets.base import Kit, Target, Verdict, custom_operators, dynamic, not_built_in, verdict
+from keras_transfer.exporting.demos import demo_folder
+from keras_transfer.exporting.targets.base import Kit, Target, Verdict, custom_operators, dynamic, not_built_in, verdict
 from keras_transfer.files import write_bytes, write_text
 from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import LABELS_FILE, labels_text
@@ -64,7 +64,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     Raises:
         InputError: this installation came without `android_demo`, or a test image cannot be read any more.
     """
-    from keras_transfer.export.golden import golden_vectors
+    from keras_transfer.exporting.golden import golden_vectors
 
     info = read_flatbuffer(kit.content)
     image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]

@@ -8,14 +8,14 @@ from typing import Any, TypedDict
 import numpy as np
 
 from keras_transfer.errors import GateError, InputError
-from keras_transfer.export.checks import ONNX, check_call, check_repair
-from keras_transfer.export.diagnose import diagnose
-from keras_transfer.export.gate import ADVICE, MORE_ADVICE, ExportGateError, failures
-from keras_transfer.export.heads import two_columns
-from keras_transfer.export.onnx import convert_onnx, describe_onnx
-from keras_transfer.export.proof import compare, describe, run_files
-from keras_transfer.export.repair import REMEDIES, Patient, mend
-from keras_transfer.export.targets import TARGETS, Kit, check_targets
+from keras_transfer.exporting.checks import ONNX, check_call, check_repair
+from keras_transfer.exporting.diagnose import diagnose
+from keras_transfer.exporting.gate import ADVICE, MORE_ADVICE, ExportGateError, failures
+from keras_transfer.exporting.heads import two_columns
+from keras_transfer.exporting.onnx import convert_onnx, describe_onnx
+from keras_transfer.exporting.proof import compare, describe, run_files
+from keras_transfer.exporting.repair import REMEDIES, Patient, mend
+from keras_transfer.exporting.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAULT_FORMATS
@@ -86,8 +86,8 @@ def export(
         keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already.
         converted: format -> a LiteRT file of this model that is there already (of quantization-aware training, say).
         repair: where the int8 file loses more than `tolerance`, try remedies from cheap to dear, or those named out of
-            `keras_transfer.export.repair.REMEDIES`, and prove the first that `validation` says will do. Where that is
-            16x8, its file takes the int8 file's place.
+            `keras_transfer.exporting.repair.REMEDIES`, and prove the first that `validation` says will do. Where that
+            is 16x8, its file takes the int8 file's place.
         validation: the validation `Split`, which `repair` chooses by.
         name: start of the files' names.
         seed: of the choice of calibration images.

@@ -10,9 +10,9 @@ import numpy as np
 
 from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
-from keras_transfer.export.latency import measure_latency
-from keras_transfer.export.onnx import Onnx
-from keras_transfer.export.targets import judge
+from keras_transfer.exporting.latency import measure_latency
+from keras_transfer.exporting.onnx import Onnx
+from keras_transfer.exporting.targets import judge
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track
 

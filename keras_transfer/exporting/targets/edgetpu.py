@@ -20,7 +20,7 @@ import numpy as np
 
 from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
-from keras_transfer.export.targets.base import Kit, Target, Verdict, mostly_mapped
+from keras_transfer.exporting.targets.base import Kit, Target, Verdict, mostly_mapped
 from keras_transfer.files import write_bytes, write_text
 from keras_transfer.litert import FileInfo, TensorInfo
 from keras_transfer.litert.details import read_constants, read_details

@@ -3,9 +3,9 @@
 from typing import Any
 
 from keras_transfer.errors import InputError
-from keras_transfer.export.targets.base import Kit, Target, Verdict, dynamic, ends, not_built_in, verdict
-from keras_transfer.export.targets.microcontroller.boards import BOARDS, judge_fit, room_of, suggestion
-from keras_transfer.export.targets.microcontroller.operators import METHODS
+from keras_transfer.exporting.targets.base import Kit, Target, Verdict, dynamic, ends, not_built_in, verdict
+from keras_transfer.exporting.targets.microcontroller.boards import BOARDS, judge_fit, room_of, suggestion
+from keras_transfer.exporting.targets.microcontroller.operators import METHODS
 from keras_transfer.litert import FileInfo
 
 __all__ = ["BOARDS", "TARGET"]
@@ -82,7 +82,7 @@ def _per_channel_dense(info: FileInfo) -> bool:
 
 
 def _write(kit: Kit, folder: Any) -> list[Any]:
-    from keras_transfer.export.targets.microcontroller.sources import write
+    from keras_transfer.exporting.targets.microcontroller.sources import write
 
     return write(kit, folder)
 

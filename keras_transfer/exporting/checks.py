@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_transfer.errors import InputError
-from keras_transfer.export.onnx import require_onnx
-from keras_transfer.export.repair import check_remedies
+from keras_transfer.exporting.onnx import require_onnx
+from keras_transfer.exporting.repair import check_remedies
 from keras_transfer.litert.convert import CALIBRATED
 
 ONNX = "onnx"

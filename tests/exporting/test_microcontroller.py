@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_transfer.errors import GateError, InputError
-from keras_transfer.export import export, judge
-from keras_transfer.export.targets.microcontroller import boards, sources
-from keras_transfer.export.targets.microcontroller.operators import METHODS
+from keras_transfer.exporting import export, judge
+from keras_transfer.exporting.targets.microcontroller import boards, sources
+from keras_transfer.exporting.targets.microcontroller.operators import METHODS
 from keras_transfer.litert import open_litert, read_flatbuffer, tflm
 
 API = Path(__file__).parent / "tflm_api"

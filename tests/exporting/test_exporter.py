@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import GateError, InputError
-from keras_transfer.export import diagnose, export, judge
-from keras_transfer.export import exporter as exporting
-from keras_transfer.export.heads import two_columns
-from keras_transfer.export.proof import compare
+from keras_transfer.exporting import diagnose, export, judge
+from keras_transfer.exporting import exporter as exporting
+from keras_transfer.exporting.heads import two_columns
+from keras_transfer.exporting.proof import compare
 from keras_transfer.litert import convert, open_litert, read_labels
 
 
@@ -19,7 +19,7 @@ def exported(classifier, train_split, test_split, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "export"
     targets = ["android", "web"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_transfer.export.targets.web._add_runtime", lambda source, folder: "no network in tests")
+        patch.setattr("keras_transfer.exporting.targets.web._add_runtime", lambda source, folder: "no network in tests")
         return out, export(classifier, out, calibration=train_split, proof=test_split, targets=targets)
 
 

@@ -1,0 +1,29 @@
+"""What the package offers, by name."""
+
+import subprocess
+import sys
+
+from keras_transfer import _PUBLIC
+
+EVERY_MODULE_THEN_EVERY_NAME = """
+import pkgutil
+from importlib import import_module
+from types import ModuleType
+
+import keras_transfer
+
+for found in pkgutil.walk_packages(keras_transfer.__path__, "keras_transfer."):
+    if not found.name.endswith("__main__") and ".targets._" not in found.name:
+        import_module(found.name)
+for package in (keras_transfer, *map(import_module, {f"keras_transfer.{wing}" for wing in WINGS})):
+    for name in getattr(package, "__all__", ()):
+        if isinstance(getattr(package, name), ModuleType):
+            print(f"{package.__name__}.{name}")
+"""
+
+
+def test_no_module_hides_a_public_function() -> None:
+    """Importing `a.b` sets `b` on `a`: a module by a public function's name would take its place."""
+    script = EVERY_MODULE_THEN_EVERY_NAME.replace("WINGS", repr(sorted({*_PUBLIC.values()} - {"errors"})))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr[-2000:]
