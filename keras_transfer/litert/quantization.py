@@ -19,6 +19,7 @@ from keras_transfer.litert.trust import vouch
 
 _SAMPLES = 500  # values of each activation that an image gives for choosing its range
 _SHRINKS = np.linspace(1.0, 0.3, 15)
+_LEAST_RANGE = 1e-5  # TFLM aborts where softmax's input has a step of 2^-26 or less, as in an untrained network
 _LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operator -> the axis of its weights' channels
 
 
@@ -68,7 +69,7 @@ def quantize(
     for index, (low, high) in (ranges | {info.inputs[0]: input_range}).items():
         tensors[index].quantization.min, tensors[index].quantization.max = (
             np.array([low], np.float32),
-            np.array([high], np.float32),
+            np.array([max(high, low + _LEAST_RANGE)], np.float32),
         )
     _correct_biases(model, layers, means)
     convert = _to_int8 if activations == "int8" else _to_int16

@@ -84,6 +84,23 @@ def test_vectors(exported, test_split):
 
 
 @needs_tflm
+def test_a_network_that_says_nothing_yet_runs():
+    """Before training its answers hardly differ from zero, and TFLM's softmax refuses a scale that is too fine."""
+    import keras
+
+    from keras_transfer.litert import convert
+
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs))
+    tiny = keras.initializers.RandomNormal(stddev=1e-9, seed=0)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", kernel_initializer=tiny)(x))
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    content = convert(model, ["int8"], calibration=pixels, input_dtype="int8", per_tensor_dense=True)["int8"]
+    found = judge(content, "microcontroller")
+    assert (found["ok"], found["why"]) == (True, "") and found["arena_bytes"] > 0
+
+
+@needs_tflm
 def test_the_arena_is_the_least_that_works(exported):
     folder = exported[0] / "microcontroller"
     content = (folder / "model.tflite").read_bytes()
