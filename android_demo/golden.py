@@ -1,13 +1,14 @@
-"""Makes the golden vectors on which `verify.py` tests `:core`, in the folder that is its argument.
+"""Makes the golden vectors on which `verify.py` tests `:core`: golden.py FOLDER [PHOTOGRAPH...]
 
 `sizes/` has pictures of many sizes and orientations; `uint8/`, `int8/` and `float32/` what a small model with such
-outputs answers; `assets/` that model and its labels, for the APK; `alpha.bytes` every byte with every alpha, laid on
-white.
+outputs answers; `photographs/` the same of the photographs that are given; `assets/` that model and its labels, for
+the APK; `alpha.bytes` every byte with every alpha, laid on white.
 """
 
 import io
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -26,9 +27,11 @@ from keras_transfer.litert.labels import labels_text, write_labels
 CLASSES = ("apple pie", "crème brûlée", "sushi", "waffles")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, photographs: Sequence[str]) -> None:
     golden_vectors(folder / "sizes", count=112)
     files = small_model()
+    if photographs:
+        golden_vectors(folder / "photographs", files["uint8"], photographs, count=len(photographs))
     for kind, content in files.items():
         golden_vectors(folder / kind, content, count=16, seed=1)
     assets = folder / "assets"
@@ -57,4 +60,4 @@ def small_model() -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -52,9 +52,10 @@ PASSWORD = "throw-away"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=ROOT / "build/verify", help="where to work and keep the jars")
-    build = parser.parse_args().build.resolve()
+    parser.add_argument("--photographs", type=Path, nargs="*", default=[], help="golden vectors of these as well")
+    options = parser.parse_args()
     try:
-        verify(build)
+        verify(options.build.resolve(), [path.resolve() for path in options.photographs])
     except Missing as error:
         print(f"Missing: {error}", file=sys.stderr)
         return 2
@@ -72,7 +73,7 @@ class Failed(Exception):
     """A check failed."""
 
 
-def verify(build: Path) -> None:
+def verify(build: Path, photographs: Sequence[Path]) -> None:
     """Runs all checks; what they make is left in `build`."""
     absent = {package for tool, package in TOOLS.items() if shutil.which(tool) is None}
     if not RESOURCES.is_file():
@@ -84,7 +85,7 @@ def verify(build: Path) -> None:
     for name in ("golden", "core", "app", "apk"):
         shutil.rmtree(build / name, ignore_errors=True)
         (build / name).mkdir(parents=True)
-    golden = step("golden vectors", make_golden, build / "golden")
+    golden = step("golden vectors", make_golden, build / "golden", photographs)
     kotlin = Kotlin(jars)
     step(":core compiled and tested", check_core, build / "core", kotlin, golden)
     linked = step("resources and manifest linked", link, build / "app", versions, build / "golden")
@@ -154,12 +155,12 @@ def _download(wanted: list[str], folder: Path) -> None:
         call(["mvn", "-B", "-q", "dependency:copy", f"-DoutputDirectory={folder}"], cwd=place, error=Missing)
 
 
-def make_golden(folder: Path) -> list[Path]:
+def make_golden(folder: Path, photographs: Sequence[Path]) -> list[Path]:
     """Golden vectors of pictures of many sizes and orientations, and of a small model with each kind of ends.
 
     In its own process: TensorFlow says much, and is not needed after.
     """
-    call([sys.executable, str(ROOT / "golden.py"), str(folder)])
+    call([sys.executable, str(ROOT / "golden.py"), str(folder), *map(str, photographs)])
     return sorted(path.parent for path in folder.glob("*/cases.csv"))
 
 

@@ -34,7 +34,7 @@ def as_png(photograph: Path, folder: Path) -> Path:
 
 
 def enlarged(photograph: Path, folder: Path) -> Path:
-    """A JPEG of 12 megapixels: Python decodes it at a reduced size, the browser at its full one."""
+    """A JPEG of 12 megapixels, which is decoded at a reduced size."""
     path = folder / f"{photograph.parent.name} {photograph.stem}.jpg"
     with Image.open(photograph) as image:
         factor = (12e6 / (image.width * image.height)) ** 0.5

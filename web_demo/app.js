@@ -37,7 +37,7 @@ async function classify(file) {
   const started = performance.now();
   let picture;
   try {
-    picture = await decode(file);
+    picture = await decode(file, width, height);
   } catch {
     find("picture").hidden = true;
     find("drop").classList.remove("filled");

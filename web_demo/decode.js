@@ -1,19 +1,25 @@
 // From a picture's file to its pixels. The browser decodes; turning a picture upright is left to preprocess.js, so the
 // orientation is read here and blanked in the copy that the browser gets: no browser can turn a picture twice.
 
+import { reduction } from "./preprocess.js";
+
 const MOST_PIXELS = 16_000_000; // canvases of iOS hold no more
 
 /**
  * @param {Blob} file
+ * @param {number} outWidth of the pixels that the model takes: a JPEG that is much larger is decoded at a reduced size
+ * @param {number} outHeight
  * @returns {Promise<{rgb: Uint8Array, width: number, height: number, orientation: number}>} as the picture is stored
  */
-export async function decode(file) {
+export async function decode(file, outWidth, outHeight) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const { orientation, offsets } = findOrientation(bytes);
   for (const offset of offsets) bytes[offset] = 0;
   // Neither colour profiles nor gamma: the model was trained on pixels as they are stored.
   const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
-  let bitmap = await createImageBitmap(new Blob([bytes], { type: file.type }), options);
+  const reduced = await decodeReduced(bytes, outWidth, outHeight);
+  let bitmap = await createImageBitmap(reduced ?? new Blob([bytes], { type: file.type }), options);
+  reduced?.close();
   const excess = Math.sqrt((bitmap.width * bitmap.height) / MOST_PIXELS);
   if (excess > 1) {
     const resizeWidth = Math.floor(bitmap.width / excess);
@@ -28,6 +34,20 @@ export async function decode(file) {
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   return { rgb: onWhite(context.getImageData(0, 0, width, height).data), width, height, orientation };
+}
+
+/** A JPEG at a half, a quarter or an eighth of its size, as Python decodes it; undefined where the browser cannot. */
+async function decodeReduced(bytes, outWidth, outHeight) {
+  const size = jpegSize(bytes);
+  const by = size ? reduction(size.width, size.height, outWidth, outHeight) : 1;
+  if (by === 1 || typeof ImageDecoder === "undefined") return undefined;
+  const [desiredWidth, desiredHeight] = [Math.ceil(size.width / by), Math.ceil(size.height / by)];
+  const told = { data: bytes, type: "image/jpeg", colorSpaceConversion: "none", desiredWidth, desiredHeight };
+  try {
+    return (await new ImageDecoder(told).decode()).image;
+  } catch {
+    return undefined; // whether it is a picture at all is for the usual way to say
+  }
 }
 
 /** R G B of R G B A, as it shows on white. */
@@ -76,22 +96,41 @@ function orientationIn(view, start) {
   return { orientation: 1, offsets: [] };
 }
 
+/** Width and height of a JPEG as it is stored; undefined of what is none. */
+function jpegSize(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  try {
+    for (const [marker, at] of view.getUint16(0) === 0xffd8 ? segments(view) : []) {
+      const frame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
+      if (frame) return { height: view.getUint16(at + 5), width: view.getUint16(at + 7) };
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // the file ends too early
+  }
+  return undefined;
+}
+
+/** The segments of a JPEG before the picture's data: marker, and where it lies. */
+function* segments(view) {
+  let at = 2;
+  while (view.getUint8(at) === 0xff) {
+    const marker = view.getUint8(at + 1);
+    if (marker === 0xda || marker === 0xd9) return; // the picture's data begin
+    if (marker === 0xff) {
+      at += 1; // filling
+    } else {
+      yield [marker, at];
+      at += 2 + view.getUint16(at + 2);
+    }
+  }
+}
+
 /** Where the TIFF header of the EXIF block begins. */
 function exifStart(view) {
   const exif = 0x45786966; // "Exif"
   if (view.getUint16(0) === 0xffd8) {
-    let at = 2;
-    while (view.getUint8(at) === 0xff) {
-      const marker = view.getUint8(at + 1);
-      if (marker === 0xff) {
-        at += 1; // filling
-      } else if (marker === 0xe1 && view.getUint32(at + 4) === exif && view.getUint16(at + 8) === 0) {
-        return at + 10;
-      } else if (marker === 0xda || marker === 0xd9) {
-        return undefined; // the picture's data begin
-      } else {
-        at += 2 + view.getUint16(at + 2);
-      }
+    for (const [marker, at] of segments(view)) {
+      if (marker === 0xe1 && view.getUint32(at + 4) === exif && view.getUint16(at + 8) === 0) return at + 10;
     }
   } else if (view.getUint32(0) === 0x89504e47) {
     for (let at = 8; ; at += 12 + view.getUint32(at)) {

@@ -52,6 +52,13 @@ export function upright(rgb, width, height, orientation) {
   return { rgb: out, width: outWidth, height: outHeight };
 }
 
+/** By how much a JPEG of this size is reduced while it is decoded: 8, 4, 2 or 1, as `data/decode.py` asks Pillow for. */
+export function reduction(width, height, outWidth, outHeight) {
+  const least = Math.trunc((2 * Math.max(outWidth, outHeight)) / CROP) + 1;
+  const scale = Math.min(Math.trunc(width / least), Math.trunc(height / least));
+  return [8, 4, 2].find((by) => by <= scale) ?? 1;
+}
+
 /** The centred window of a picture for an output shape, in 32-bit floats as Pillow takes it. */
 export function centredWindow(width, height, outWidth, outHeight) {
   const w = CROP * Math.min(width, (height * outWidth) / outHeight);

@@ -143,10 +143,10 @@ def test_verify(verify, tmp_path):
     missing = sorted({package for tool, package in verify.TOOLS.items() if shutil.which(tool) is None})
     if missing and os.environ.get("ANDROID_CHECKS") != "required":
         pytest.skip(f"needs Debian's {' '.join(missing)}")
-    done = subprocess.run(
-        [sys.executable, DEMO / "verify.py"], capture_output=True, text=True, cwd=tmp_path, timeout=580
-    )
+    photographs = sorted((ROOT.parent / "shared/data/photos1000").glob("*.jpg"))[:56]
+    call = [sys.executable, DEMO / "verify.py", *(["--photographs", *photographs] if photographs else [])]
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, timeout=580)
     if done.returncode == 2 and os.environ.get("ANDROID_CHECKS") != "required":
         pytest.skip(done.stderr.strip()[-500:])
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All passed" in done.stdout
+    assert "All passed" in done.stdout and f"on {112 + 3 * 16 + len(photographs)} golden vectors" in done.stdout

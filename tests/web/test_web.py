@@ -165,6 +165,18 @@ def test_jpegs_and_what_is_no_picture(node: str, chromium: str, site: str, tmp_p
         assert np.abs(pixels.astype(int) - decode_image(path, SIZE)).mean() < 2
 
 
+def test_large_jpegs_are_decoded_at_pythons_size(node: str, chromium: str, site: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = []
+    for number, (width, height) in enumerate([(900, 640), (611, 1203), (300, 301), (293, 1500), (1777, 1333)]):
+        for mode, options in (("RGB", {"exif": exif, "quality": 90}), ("L", {"progressive": True})):
+            files.append(tmp_path / f"{width} {mode}.jpg")
+            picture(30 + number, width, height, mode).save(files[-1], **options)
+    for path, result in zip(files, browse(node, chromium, site, files)["results"], strict=True):
+        assert bytes.fromhex(result["pixels"]) == decode_image(path, SIZE).tobytes(), path.name
+
+
 def test_missing_files_are_named(node: str, chromium: str, kit: Kit, tmp_path: Path) -> None:
     for folder, missing, said in (("a", "litert", "npm ci"), ("b", "model.json", "model.json is missing")):
         web.write(kit, tmp_path / folder)
