@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_transfer.compression.cut import copy_model, cut_below, restore_flags
 from keras_transfer.compression.retrain import retrain
-from keras_transfer.compression.sparsity import kernel_layers
+from keras_transfer.compression.sparsity import kernel_layers, spared_layers
 from keras_transfer.compression.tfmot import load_tfmot
 from keras_transfer.data import ImageData
 from keras_transfer.errors import InputError
@@ -102,13 +102,9 @@ def _largest(model: keras.Model, clusters: int, coverage: float, spare: Sequence
     """The largest layers that hold `coverage` of the weights, and more weights each than there are clusters."""
     if not 0 < coverage <= 1:
         raise InputError(f"`coverage` must be above 0 and at most 1. Received: coverage={coverage}.")
-    counts = {name: int(np.prod(layer.kernel.shape)) for name, layer in kernel_layers(model).items()}
-    if not counts:
-        raise InputError(f"Model {model.name!r} has no convolution or dense layer to cluster.")
-    aliases = {"first": next(iter(counts)), "last": list(counts)[-1]}
-    spared = {aliases.get(one, one) for one in spare}
-    if unknown := spared - set(counts):
-        raise InputError(f"`spare` names {', '.join(sorted(unknown))}, which is no convolution or dense layer.")
+    layers = kernel_layers(model)
+    spared = spared_layers(layers, spare)
+    counts = {name: int(np.prod(layer.kernel.shape)) for name, layer in layers.items()}
     found: set[str] = set()
     covered = 0
     for name in sorted(counts, key=lambda name: -counts[name]):

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.compression.sparsity import kernel_layers
+from keras_transfer.compression.sparsity import kernel_layers, spared_layers
 from keras_transfer.errors import InputError
 from keras_transfer.models import head_layers
 from keras_transfer.models import stages as stages_of
@@ -48,17 +48,12 @@ def plan_sparsity(
     {'b': 0.5, 'c': 0.5}
     """
     layers = kernel_layers(model)
-    if not layers:
-        raise InputError(f"Model {model.name!r} has no convolution or dense layer to prune.")
+    dense = spared_layers(layers, spare)
     kind = read_pattern(pattern, sparsity, stages)
     if not 0 <= allocation <= 2:
         raise InputError(f"`allocation` must be in 0..2. Received: allocation={allocation}.")
     counts = {name: math.prod(layer.kernel.shape) for name, layer in layers.items()}
     live = {name: int(np.count_nonzero(layer.kernel)) for name, layer in layers.items()}
-    aliases = {"first": next(iter(counts)), "last": list(counts)[-1]}
-    dense = {aliases.get(one, one) for one in spare}
-    if unknown := dense - set(counts):
-        raise InputError(f"`spare` names {', '.join(sorted(unknown))}, which is no convolution or dense layer.")
     if isinstance(kind, tuple):
         dense |= {name for name, layer in layers.items() if not _has_blocks(layer.kernel.shape, kind)}
     shares: dict[str, float] = {}

@@ -53,8 +53,7 @@ def prune(
         pattern: which weights become zero together. `(rows, columns)` or `"4x1"`: blocks of so many consecutive inputs
             by outputs. `"1x1"`: each for itself. `"2:4"`: two of each four consecutive inputs, which makes a sparsity
             of 0.5. None: `"4x1"` up to a sparsity of 0.6 and `"1x1"` above. Such runs lie side by side in a file, so
-            that deflate packs it further (MobileNetV2, half its weights zero, `allocation=1`: to 0.63 of its size
-            against 0.69 with single zeros); where most weights are zero it needs no such help.
+            that deflate packs it further; where most weights are zero it needs no such help.
         allocation: how the zeros are shared out. 0: the same share in each layer; 1: the same number of weights left in
             each, so that large layers, mostly the deepest, give most; between: the density of a layer falls with that
             power of its size.

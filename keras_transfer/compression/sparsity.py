@@ -1,10 +1,12 @@
 """How many of a classifier's weights are zero and how many differ, in a Keras model or in a LiteRT file."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_transfer.errors import InputError
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.details import read_constants
 from keras_transfer.models.twin.walk import weighted_layers
@@ -26,6 +28,25 @@ def kernel_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """
     kinds = (keras.layers.Conv2D, keras.layers.Dense)
     return {name: layer for name, layer in weighted_layers(model).items() if isinstance(layer, kinds)}
+
+
+def spared_layers(layers: Mapping[str, keras.layers.Layer], spare: Sequence[str]) -> set[str]:
+    """The names of the layers that are to stay as they are.
+
+    Args:
+        layers: from `kernel_layers`.
+        spare: names of `layers`; `"first"` and `"last"` are the first and last of them.
+
+    Raises:
+        InputError: there are no layers, or a name is none of theirs.
+    """
+    if not layers:
+        raise InputError("The model has no convolution or dense layer to compress.")
+    aliases = {"first": next(iter(layers)), "last": list(layers)[-1]}
+    found = {aliases.get(name, name) for name in spare}
+    if unknown := found - set(layers):
+        raise InputError(f"`spare` names {', '.join(sorted(unknown))}, which is no convolution or dense layer.")
+    return found
 
 
 def weight_figures(model: keras.Model | bytes) -> dict[str, Any]:
