@@ -81,6 +81,26 @@ def build_classifier_of(recipe: Recipe, data: Any) -> Any:
     )
 
 
+def fit_recipe(model: Any, data: Any, recipe: Recipe, **more: Any) -> Any:
+    """Trains as a recipe tells; `more` goes to `fit`."""
+    from keras_transfer.training import fit
+
+    return fit(
+        model,
+        data,
+        strategy=recipe.strategy,
+        phases=recipe.phases,
+        gradual=recipe.gradual,
+        pretrained=recipe.weights not in ("none", None),
+        augmentation=recipe.augmentation,
+        views=recipe.views,
+        label_smoothing=recipe.label_smoothing,
+        class_weights=recipe.class_weights,
+        seed=recipe.seed,
+        **more,
+    )
+
+
 def frozen_features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> list[Any]:
     """What the head would see of each photograph, float32 `[n, features]` a split, before anything is trained.
 

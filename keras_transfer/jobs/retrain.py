@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer import cache
-from keras_transfer.jobs.parts import build_classifier_of
+from keras_transfer.jobs.parts import build_classifier_of, fit_recipe
 from keras_transfer.recipe import Recipe
 
 VALIDATION = 7
@@ -66,7 +66,7 @@ def retrained(recipe: Recipe, data: Any, test: Any) -> tuple[np.ndarray, int]:
     found = cache.open_entry(key)
     if found is None:
         model = build_classifier_of(recipe, data)
-        epochs = _fit(recipe, model, data)
+        epochs = len(fit_recipe(model, data, recipe).rows)
         about = {"kind": "training", "images": len(data.train), "epochs": epochs}
         with cache.new_entry(key, about) as writer:
             writer.append("probabilities", _answers(model, test))
@@ -75,25 +75,6 @@ def retrained(recipe: Recipe, data: Any, test: Any) -> tuple[np.ndarray, int]:
         return np.array(found["probabilities"]), int(found.about["epochs"])
     finally:
         found.close()
-
-
-def _fit(recipe: Recipe, model: Any, data: Any) -> int:
-    from keras_transfer.training import fit
-
-    history = fit(
-        model,
-        data,
-        strategy=recipe.strategy,
-        phases=recipe.phases,
-        gradual=recipe.gradual,
-        pretrained=recipe.weights != "none",
-        augmentation=recipe.augmentation,
-        views=recipe.views,
-        label_smoothing=recipe.label_smoothing,
-        class_weights=recipe.class_weights,
-        seed=recipe.seed,
-    )
-    return len(history.rows)
 
 
 def _answers(model: Any, test: Any) -> np.ndarray:

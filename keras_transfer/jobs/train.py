@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_model
-from keras_transfer.jobs.parts import build_classifier_of, epoch_recorder, load_data, write_history
+from keras_transfer.jobs.parts import build_classifier_of, epoch_recorder, fit_recipe, load_data, write_history
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run
@@ -81,22 +81,7 @@ def complete(recipe: Recipe, model: Any, data: Any) -> Recipe:
 
 
 def _fit(model: Any, data: Any, recipe: Recipe, run: Path) -> Any:
-    from keras_transfer.training import fit
-
-    history = fit(
-        model,
-        data,
-        strategy=recipe.strategy,
-        phases=recipe.phases,
-        pretrained=recipe.weights not in ("none", None),
-        augmentation=recipe.augmentation,
-        views=recipe.views,
-        label_smoothing=recipe.label_smoothing,
-        class_weights=recipe.class_weights,
-        seed=recipe.seed,
-        checkpoints=run / "checkpoints",
-        on_epoch=epoch_recorder(run),
-    )
+    history = fit_recipe(model, data, recipe, checkpoints=run / "checkpoints", on_epoch=epoch_recorder(run))
     write_history(run, history.rows)  # what was recorded in a checkpoint just before a kill is in it too
     return history
 
