@@ -4,6 +4,9 @@
 
 Each way is a `keras-transfer compress` of the seed's own `train`; the files are then timed side by side by
 `keras-transfer compare`. Runs that are there already are not made again, so a stopped benchmark goes on where it was.
+
+With `--student-weights` (of MobileNet 0.25 at 128) that student is trained three ways: `alone`, as `keras-transfer
+train` does it; `alone, as long`, by the schedule and the augmentation of `distill` without the teacher; `distilled`.
 """
 
 import argparse
@@ -11,11 +14,18 @@ import json
 import statistics
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from table import write_rows
 
+from keras_transfer.compression.distill import MIXED, distill
+from keras_transfer.recipe import Phase, make_recipe, write_recipe
+
+END = ["--tolerance", "0.3", "--format", "int8"]
+STUDENT = ["--alpha", "0.25", "--image-size", "128"]
+STUDENT_WAYS = ("alone", "alone, as long", "distilled")
 WAYS: dict[str, list[str]] = {
     "prune 50%": ["--prune", "0.5"],
     "prune 75%": ["--prune", "0.75"],
@@ -32,7 +42,8 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--weights", required=True, help="of MobileNetV2 without its top")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--student-weights", type=Path, help="of MobileNet 0.25 at 128 without its top")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the run directories")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
@@ -48,8 +59,10 @@ def measure(options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
     run("train", options.data, *told, "--tolerance", "0.05", "--out", base)
     folders = {"dense": base}
     for way in options.ways:
-        folders[way] = options.runs / f"seed{seed}-{way.replace(' ', '-').replace('%', '').replace(',', '')}"
-        run("compress", base, *WAYS[way], "--tolerance", "0.3", "--format", "int8", "--out", folders[way])
+        folders[way] = folder_of(options, seed, way)
+        run("compress", base, *WAYS[way], *END, "--out", folders[way])
+    if options.student_weights:
+        folders |= train_students(options, seed, base)
     page = options.runs / f"compared-seed{seed}"
     run("compare", *folders.values(), "--out", page)
     files = json.loads((page / "comparison.json").read_text())["files"]
@@ -74,6 +87,30 @@ def measure(options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def folder_of(options: argparse.Namespace, seed: int, way: str) -> Path:
+    """A run's place."""
+    return options.runs / f"seed{seed}-{way.replace(' ', '-').replace('%', '').replace(',', '')}"
+
+
+def train_students(options: argparse.Namespace, seed: int, base: Path) -> dict[str, Path]:
+    """The student, three ways; the folders by their names."""
+    folders = {way: folder_of(options, seed, way) for way in STUDENT_WAYS}
+    told = [*STUDENT, "--weights", options.student_weights]
+    run("compress", base, "--student", "mobilenet", *told, *END, "--out", folders["distilled"])
+    alone = ["train", options.data, "--backbone", "mobilenet", *told, "--seed", seed, "--baselines", "none", *END]
+    run(*alone, "--out", folders["alone"])
+    recipe = folders["alone, as long"].with_suffix(".yaml")
+    epochs = signature(distill).parameters["epochs"].default
+    rate = signature(distill).parameters["learning_rate"].default
+    phase = Phase(
+        name="whole", stages="all", epochs=epochs, learning_rate=rate, schedule="cosine", warmup=0.1, patience=epochs,
+        monitor="val_accuracy",
+    )  # fmt: skip
+    write_recipe(recipe, make_recipe(strategy="full", phases=[phase], augmentation=MIXED))
+    run(*alone, "--recipe", recipe, "--out", folders["alone, as long"])
+    return folders
 
 
 def run(*words: Any) -> None:

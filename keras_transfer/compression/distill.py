@@ -16,6 +16,7 @@ from keras_transfer.data import Augmenter, ImageData, build_augmenter
 from keras_transfer.errors import InputError
 from keras_transfer.training.feed import Samples, as_dataset
 
+MIXED = {"strength": "auto", "mixup": 1.0}
 _VIEW_BYTES = 2 * 2**30  # the most that the views of all training images may take on disk
 
 
@@ -27,11 +28,11 @@ def distill(
     temperature: float = 2.0,
     alpha: float = 0.9,
     features: float = 0.0,
-    epochs: int = 30,
+    epochs: int = 100,
     learning_rate: float = 1e-3,
     batch_size: int = 32,
     warmup: float = 0.1,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: str | dict[str, Any] = MIXED,
     views: int | None = None,
     batchnorm: bool = False,
     seed: int = 0,
@@ -44,8 +45,10 @@ def distill(
     times the cross-entropy with the labels. The teacher is frozen, so what it says is computed once, for a number of
     augmented views of each image, and kept in the array cache: an epoch costs no more than one without a teacher. Both
     see the same view (Beyer et al. 2022, https://arxiv.org/abs/2106.05237), drawn at the larger of their sizes and made
-    smaller for the other by an antialiased bilinear resize. The class weights of `fit` do not apply: `Distiller` has
-    none.
+    smaller for the other by an antialiased bilinear resize. By default, and after the same paper, two photographs are
+    blended in each view (MixUp) and training is long: a teacher is sure of the photographs that it was trained on and
+    has nothing to add to their labels, while of blends it has much to say. The class weights of `fit` do
+    not apply: `Distiller` has none.
 
     Args:
         student: a classifier on pixels `[batch, H, W, 3]` in 0..255 that gives probabilities. What is trainable in it
@@ -62,7 +65,7 @@ def distill(
         learning_rate: Adam's highest; it climbs over `warmup` and falls by a cosine to zero.
         batch_size: images a step.
         warmup: share of the steps over which the rate climbs.
-        augmentation: see `build_augmenter`.
+        augmentation: see `build_augmenter`; the strength that fits the number of images, and MixUp, unless told.
         views: views an image that are computed; None chooses: one an epoch, up to 16, as far as 2 GiB of disk allow.
         batchnorm: whether BatchNormalization layers train too and move their statistics.
         seed: of views and orders.

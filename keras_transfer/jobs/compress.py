@@ -53,7 +53,10 @@ def _distill(work: Work) -> tuple[Any, None]:
     from keras_transfer.compression import distill
 
     student = build_classifier_of(work.recipe, work.data)
-    distill(student, work.teacher, work.data, **work.options)
+    options = dict(work.options)
+    if options["augmentation"] == "auto":  # what suits a student is not what suits training on labels
+        del options["augmentation"]
+    distill(student, work.teacher, work.data, **options)
     return student, None
 
 
