@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +69,27 @@ def build_classifier_of(recipe: Recipe, data: Any) -> Any:
     from keras_transfer.models import build_classifier
 
     keras.utils.set_random_seed(recipe.seed)
-    return build_classifier(
-        recipe.backbone,
-        data.class_names,
-        image_size=recipe.image_size,
-        weights=recipe.weights,
-        alpha=recipe.alpha,
-        pooling=recipe.pooling,
-        hidden=recipe.hidden,
-        dropout=recipe.dropout,
-        multi_label=data.multi_label,
-    )
+    with _devices():
+        return build_classifier(
+            recipe.backbone,
+            data.class_names,
+            image_size=recipe.image_size,
+            weights=recipe.weights,
+            alpha=recipe.alpha,
+            pooling=recipe.pooling,
+            hidden=recipe.hidden,
+            dropout=recipe.dropout,
+            multi_label=data.multi_label,
+        )
+
+
+def _devices() -> AbstractContextManager[Any]:
+    """Where a model is built so that it trains on every GPU of this machine."""
+    import tensorflow as tf
+
+    several = len(tf.config.list_logical_devices("GPU")) > 1
+    scope: AbstractContextManager[Any] = tf.distribute.MirroredStrategy().scope() if several else nullcontext()
+    return scope
 
 
 def fit_recipe(model: Any, data: Any, recipe: Recipe, **more: Any) -> Any:

@@ -66,9 +66,12 @@ def train_phase(
     Raises:
         InputError: the loss is not a number.
     """
-    steps = train.steps(phase.batch_size)
-    top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
-    top.optimizer.build(top.trainable_variables)
+    devices = model.distribute_strategy
+    batch_size = shared_batch(phase.batch_size, len(train), devices.num_replicas_in_sync)
+    steps = train.steps(batch_size)
+    with devices.scope():
+        top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
+        top.optimizer.build(top.trainable_variables)
     callbacks: list[Any] = []
     if phase.l2_sp:  # before a checkpoint is taken over: it pulls to where the phase began
         head = {id(variable) for layer in head_layers(model) for variable in layer.trainable_variables}
@@ -80,8 +83,9 @@ def train_phase(
         callbacks.append(stopping)
         if phase.schedule == "plateau":
             callbacks.append(ReduceRatesOnPlateau(patience=max(1, phase.patience // 2), rows=stopping.rows))
-        batches = as_dataset(lambda: train.epochs(phase.batch_size, seed, done), train)
-        held_out = as_dataset(lambda: val.in_order(_EVALUATION_BATCH), val, val.steps(_EVALUATION_BATCH))
+        batches = as_dataset(lambda: train.epochs(batch_size, seed, done), train)
+        size = shared_batch(_EVALUATION_BATCH, len(val), devices.num_replicas_in_sync)
+        held_out = as_dataset(lambda: val.in_order(size), val, val.steps(size))
         top.fit(
             batches,
             validation_data=held_out,
@@ -97,6 +101,21 @@ def train_phase(
         stopping.rows, key=lambda row: sign * row[phase.monitor]
     )  # the first of equals, as early stopping has it
     return PhaseResult(phase.name, stopping.rows, best["val_accuracy"], best["val_loss"])
+
+
+def shared_batch(batch_size: int, images: int, devices: int) -> int:
+    """The largest batch up to about `batch_size` of which every device gets a part, of the last one too.
+
+    Keras wants the first batch shared out evenly, and layers fail on an empty part.
+
+    >>> shared_batch(13, 100, 1), shared_batch(13, 100, 4), shared_batch(64, 13, 2)
+    (13, 16, 10)
+    """
+    if devices == 1:
+        return batch_size
+    largest = min(-(-batch_size // devices), images // devices) * devices
+    sizes = (size for size in range(largest, 0, -devices) if images % size in (0, *range(devices, size)))
+    return next(sizes, devices)
 
 
 def compile_top(
