@@ -108,7 +108,7 @@ def train_students(options: argparse.Namespace, seed: int, base: Path) -> dict[s
         name="whole", stages="all", epochs=epochs, learning_rate=rate, schedule="cosine", warmup=0.1, patience=epochs,
         monitor="val_accuracy",
     )  # fmt: skip
-    write_recipe(recipe, make_recipe(strategy="full", phases=[phase], augmentation=MIXED))
+    write_recipe(recipe, make_recipe(data=options.data, strategy="full", phases=[phase], augmentation=MIXED))
     run(*alone, "--recipe", recipe, "--out", folders["alone, as long"])
     return folders
 
