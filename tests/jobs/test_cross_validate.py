@@ -50,7 +50,7 @@ def test_two_recipes_on_the_same_folds(monkeypatch):
     data = load_data(told[0])
     assert found["images"] == len(data.train) + len(data.val) and found["held_out"] == len(data.test)
     # Asked again, nothing is trained.
-    monkeypatch.setattr(retrain, "_fit", None)
+    monkeypatch.setattr(retrain, "fit_recipe", None)
     assert cross_validate(told[0], folds=2, repeats=1)["recipes"][0]["by_fold"] == head["by_fold"]
 
 
