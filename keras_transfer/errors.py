@@ -19,6 +19,10 @@ class GateError(KerasTransferError):
     exit_code = 3
 
 
+class WorkerError(KerasTransferError):
+    """Another worker of a training on several machines has stopped; nothing is wrong with this one."""
+
+
 def require(module: str, extra: str, purpose: str) -> None:
     """Raises `InputError` naming the extra to install when an optional package is missing.
 

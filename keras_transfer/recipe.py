@@ -174,7 +174,11 @@ def _validated(kind: type[_T], fields: dict[str, Any], source: str, told: dict[s
 
 def write_recipe(path: str | Path, recipe: Recipe) -> Path:
     """Writes `recipe` to `path` as YAML, defaults included."""
-    return write_text(path, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    fields = recipe.model_dump(mode="json")
+    text = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+    if yaml.safe_load(text) != fields:  # PyYAML folds a name with an odd line break in it unless it is escaped
+        text = yaml.safe_dump(fields, sort_keys=False)
+    return write_text(path, text)
 
 
 def differences(told: Recipe, earlier: Recipe) -> list[str]:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
@@ -35,6 +35,7 @@ def test_a_recipe_survives_the_file(tmp_path):
         }
     )
 )
+@example({"data": "\x85", "seed": 0})
 def test_any_sound_recipe_survives_the_file(tmp_path_factory, fields):
     recipe = make_recipe(**fields)
     path = write_recipe(tmp_path_factory.mktemp("recipe") / "r.yaml", recipe)

@@ -33,7 +33,7 @@ def run_and_print(job: Callable[[], Any], out: Path, json: bool, profile: bool =
         gate, result = error, read_result(out) or {}
     if json:
         print_json(result)
-    else:
+    elif result:  # a worker that only helps has none
         print_result(result, out, profile)
     if gate is not None:
         raise gate

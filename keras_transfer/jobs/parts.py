@@ -62,14 +62,17 @@ def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **
     )
 
 
-def build_classifier_of(recipe: Recipe, data: Any) -> Any:
-    """The classifier that a recipe tells for this data, before any training; the same one for the same seed."""
+def build_classifier_of(recipe: Recipe, data: Any, strategy: Any = None) -> Any:
+    """The classifier that a recipe tells for this data, before any training; the same one for the same seed.
+
+    It trains under `strategy`, or else on every GPU of this machine.
+    """
     import keras
 
     from keras_transfer.models import build_classifier
 
     keras.utils.set_random_seed(recipe.seed)
-    with _devices():
+    with strategy.scope() if strategy is not None else _devices():
         return build_classifier(
             recipe.backbone,
             data.class_names,
@@ -84,7 +87,7 @@ def build_classifier_of(recipe: Recipe, data: Any) -> Any:
 
 
 def _devices() -> AbstractContextManager[Any]:
-    """Where a model is built so that it trains on every GPU of this machine."""
+    """Where a model is built so that it trains on every GPU."""
     import tensorflow as tf
 
     several = len(tf.config.list_logical_devices("GPU")) > 1

@@ -1,5 +1,6 @@
 """The main job: from photographs to proven files, in one run directory, resumable at any moment."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, sav
 from keras_transfer.jobs.parts import build_classifier_of, epoch_recorder, fit_recipe, load_data, write_history
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
-from keras_transfer.run import begin, open_run
+from keras_transfer.run import begin, open_run, read_result
 
 
 def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
@@ -21,17 +22,46 @@ def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
         folder: the run directory: new, empty, or one in which the same recipe was stopped.
 
     Returns:
-        What stands in `RUN/result.json`.
+        What stands in `RUN/result.json`; nothing at a worker that only helps (see `training.workers`).
 
     Raises:
         InputError: the input is wrong, or the folder holds something else.
         GateError: all is written, but a file fell below its tolerance; `result.json` has the details.
+        WorkerError: another worker has stopped.
     """
-    with open_run(folder, recipe) as run:
-        return finished(run) or _train(recipe, run)
+    from keras_transfer.training.workers import join_workers, send, watch_workers, worker_index
+
+    strategy = join_workers()
+    if strategy is None:
+        with open_run(folder, recipe) as run:
+            return finished(run) or _train(recipe, run)
+    with watch_workers():
+        if worker_index(strategy):
+            return _help(recipe, strategy)
+        with open_run(folder, recipe) as run:
+            send(strategy, _FINISHED if read_result(run) else _BEGUN)
+            return finished(run) or _train(recipe, run, strategy)
 
 
-def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
+_BEGUN, _FINISHED = b"begun", b"finished"
+
+
+def _help(recipe: Recipe, strategy: Any) -> dict[str, Any]:
+    """What the workers do that are not the chief: they train with it, and keep nothing."""
+    from keras_transfer.training.workers import send
+
+    if send(strategy, b"") == _FINISHED:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
+        data = load_data(recipe, Path(folder))
+        model, recipe = build_model(recipe, data, strategy)
+        _fit(model, data, recipe, Path(folder))
+    say("This worker is done; the chief goes on alone and writes the run.")
+    return {}
+
+
+def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
+    from keras_transfer.evaluation import load_keras
     from keras_transfer.litert import warm_up
     from keras_transfer.models import bundled
 
@@ -40,7 +70,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     with clock.part("data"):
         data = load_data(recipe, run)
     with clock.part("model"):
-        model, recipe = build_model(recipe, data)
+        model, recipe = build_model(recipe, data, strategy)
         notes = [bundled.ADVICE] if recipe.weights == "bundled" else []
         for note in notes:
             say(f"Note: {note}")
@@ -48,6 +78,8 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     with clock.part("training"):
         history = _fit(model, data, recipe, run)
         save_model(run, model, data.class_names)
+        if strategy is not None:
+            model = load_keras(run / "model.keras")  # on this machine alone
     facts = {
         "strategy": history.strategy,
         "kept": history.kept,
@@ -57,8 +89,8 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     return finish(run, recipe, data, model, clock, facts, notes=[*notes, *history.remarks])
 
 
-def build_model(recipe: Recipe, data: Any) -> tuple[Any, Recipe]:
-    model = build_classifier_of(recipe, data)
+def build_model(recipe: Recipe, data: Any, strategy: Any = None) -> tuple[Any, Recipe]:
+    model = build_classifier_of(recipe, data, strategy)
     return model, complete(recipe, model, data)
 
 

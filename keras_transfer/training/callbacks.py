@@ -161,7 +161,7 @@ class ReduceRatesOnPlateau(keras.callbacks.Callback):
         """Lowers the rates where that is due."""
         if self._is_due((logs or {})["val_loss"]):
             for optimizer in getattr(self.model.optimizer, "optimizers", [self.model.optimizer]):
-                optimizer.learning_rate = float(optimizer.learning_rate) * self.factor
+                optimizer.learning_rate = _rate(optimizer) * self.factor
 
 
 class PullToStart(keras.callbacks.Callback):
@@ -192,9 +192,14 @@ class PullToStart(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Takes each weight some of its way back."""
         optimizer = getattr(self.model.optimizer, "optimizers", [self.model.optimizer])[0]
-        share = min(1.0, float(optimizer.learning_rate) * self.strength)
+        share = min(1.0, _rate(optimizer) * self.strength)
         for variable, start in self.pulled:
             variable.assign(variable + share * (start - variable))
+
+
+def _rate(optimizer: Any) -> float:
+    """The present learning rate; on several devices it is a variable that `float` does not know."""
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.phases import PhaseResult, compile_top, quicken_batchnorm, train_phase
 from keras_transfer.training.plan import make_phases, resolve_strategy
+from keras_transfer.training.workers import share_data, worker_count
 
 
 @dataclass
@@ -59,7 +60,7 @@ def fit(
     augmentation: str | dict[str, Any] = "auto",
     views: int | None = None,
     label_smoothing: float = 0.0,
-    class_weights: bool = True,
+    class_weights: bool | dict[int, float] = True,
     seed: int = 0,
     checkpoints: Path | None = None,
     on_epoch: Callable[[str, dict[str, Any]], None] | None = None,
@@ -80,7 +81,7 @@ def fit(
         augmentation: see `build_augmenter`.
         views: augmented views an image that are computed once and drawn from in each epoch; None chooses.
         label_smoothing: share of each target spread over all classes, in [0, 1).
-        class_weights: weigh classes inversely to their frequency where they are uneven.
+        class_weights: weigh classes inversely to their frequency where they are uneven; or a weight for each class index.
         seed: of orders, views and dropout.
         checkpoints: a folder in which every epoch is saved; a fit with the same arguments goes on from there.
         on_epoch: called with the phase's name and each epoch's figures.
@@ -104,6 +105,9 @@ def fit(
     keras.utils.set_random_seed(seed)
     results: list[PhaseResult] = []
     remarks: list[str] = []
+    if worker_count(model.distribute_strategy) > 1:
+        class_weights = data.class_weights() or False if class_weights is True else class_weights
+        data = share_data(model.distribute_strategy, data)
     with _prepared(model, data, phases, augmenter, views, seed, class_weights) as prepared:
         for index, (phase, (tensor, train, val)) in enumerate(zip(phases, prepared, strict=True)):
             _unfreeze(model, phase)
@@ -187,12 +191,12 @@ def _prepared(
     augmenter: Augmenter,
     views: int,
     seed: int,
-    class_weights: bool,
+    class_weights: bool | dict[int, float],
 ) -> Iterator[list[tuple[Any, Samples, Samples]]]:
     """For each phase the tensor below what trains, and its values for training and validation images."""
     tensors = _tensors(model, phases)
     cached = [tensor for i, tensor in enumerate(tensors) if tensor is not model.input and _find(tensor, tensors) == i]
-    weights = _sample_weights(data) if class_weights else None
+    weights = _sample_weights(data, class_weights)
     targets, val_targets = _targets(model, data.train), _targets(model, data.val)
     with ExitStack() as opened:
 
@@ -219,7 +223,7 @@ def _prepared(
 
 @contextmanager
 def pixel_samples(
-    model: Any, data: ImageData, augmenter: Augmenter, class_weights: bool = True
+    model: Any, data: ImageData, augmenter: Augmenter, class_weights: bool | dict[int, float] = True
 ) -> Iterator[tuple[Samples, Samples]]:
     """The pixels of training and validation images, decoded once; training ones are augmented anew in every epoch.
 
@@ -232,7 +236,7 @@ def pixel_samples(
     Yields:
         Training and validation samples, open until the context ends.
     """
-    weights = _sample_weights(data) if class_weights else None
+    weights = _sample_weights(data, class_weights)
     with ExitStack() as opened:
         train, val = (cached_pixels(split, _size(model)) for split in (data.train, data.val))
         for arrays in (train, val):
@@ -261,7 +265,7 @@ def feature_samples(
         Training and validation samples, open until the context ends.
     """
     views = choose_views(augmenter, len(data.train))
-    weights = _sample_weights(data) if class_weights else None
+    weights = _sample_weights(data, class_weights)
     with ExitStack() as opened:
         train = compute_features(below, below.outputs, data.train, augmenter=augmenter, views=views, seed=seed)
         opened.callback(train.close)
@@ -330,8 +334,8 @@ def _targets(model: keras.Model, split: Split) -> np.ndarray:
     return one_hot(split.labels, len(split.class_names))
 
 
-def _sample_weights(data: ImageData) -> np.ndarray | None:
-    weights = data.class_weights()
-    if weights is None or data.multi_label:
+def _sample_weights(data: ImageData, class_weights: bool | dict[int, float]) -> np.ndarray | None:
+    weights = data.class_weights() if class_weights is True else class_weights
+    if not weights or data.multi_label:
         return None
     return np.array([weights[int(label)] for label in data.train.labels], np.float32)

@@ -13,6 +13,7 @@ from keras_transfer.recipe import Phase
 from keras_transfer.training.callbacks import PullToStart, ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule
+from keras_transfer.training.workers import fit_on_workers, send_file, worker_count
 
 _EVALUATION_BATCH = 256
 
@@ -66,10 +67,12 @@ def train_phase(
     Raises:
         InputError: the loss is not a number.
     """
-    devices = model.distribute_strategy
-    batch_size = shared_batch(phase.batch_size, len(train), devices.num_replicas_in_sync)
+    strategy = model.distribute_strategy
+    workers = worker_count(strategy)
+    devices = strategy.num_replicas_in_sync // workers
+    batch_size = shared_batch(-(-phase.batch_size // workers), len(train), devices)
     steps = train.steps(batch_size)
-    with devices.scope():
+    with strategy.scope():
         top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
         top.optimizer.build(top.trainable_variables)
     callbacks: list[Any] = []
@@ -77,6 +80,8 @@ def train_phase(
         head = {id(variable) for layer in head_layers(model) for variable in layer.trainable_variables}
         pulled = [variable for variable in top.trainable_variables if id(variable) not in head]
         callbacks.append(PullToStart(pulled, phase.l2_sp))
+    if checkpoint is not None and workers > 1:
+        send_file(strategy, checkpoint)
     stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)
     done = stopping.restore(top, phase.epochs)
     if not stopping.finished:
@@ -84,23 +89,20 @@ def train_phase(
         if phase.schedule == "plateau":
             callbacks.append(ReduceRatesOnPlateau(patience=max(1, phase.patience // 2), rows=stopping.rows))
         batches = as_dataset(lambda: train.epochs(batch_size, seed, done), train)
-        size = shared_batch(_EVALUATION_BATCH, len(val), devices.num_replicas_in_sync)
+        size = shared_batch(_EVALUATION_BATCH, len(val), devices)
         held_out = as_dataset(lambda: val.in_order(size), val, val.steps(size))
-        top.fit(
-            batches,
-            validation_data=held_out,
-            steps_per_epoch=steps,
-            initial_epoch=done,
-            epochs=phase.epochs,
-            shuffle=False,  # the batches come in an order of their own
-            callbacks=callbacks,
-            verbose=0,
-        )
+        run = fit_on_workers if workers > 1 else _fit
+        run(top, batches, held_out, steps=steps, initial_epoch=done, epochs=phase.epochs, callbacks=callbacks)
     sign = -1 if phase.monitor == "val_accuracy" else 1
     best = min(
         stopping.rows, key=lambda row: sign * row[phase.monitor]
     )  # the first of equals, as early stopping has it
     return PhaseResult(phase.name, stopping.rows, best["val_accuracy"], best["val_loss"])
+
+
+def _fit(top: keras.Model, batches: Any, held_out: Any, *, steps: int, **told: Any) -> None:
+    # Not shuffled: the batches come in an order of their own.
+    top.fit(batches, validation_data=held_out, steps_per_epoch=steps, shuffle=False, verbose=0, **told)
 
 
 def shared_batch(batch_size: int, images: int, devices: int) -> int:

@@ -26,7 +26,7 @@ def test_each_strength_is_worse(name, pictures):
     assert (corrupt(pictures, name, 3) == worse[2]).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 255), st.integers(1, 5))
 def test_light_adds_to_the_value_and_keeps_the_hue(level: int, strength: int) -> None:
     gray = np.full((1, 8, 8, 3), level, np.uint8)

@@ -14,7 +14,7 @@ from keras_transfer.data.split import dealt
 from keras_transfer.errors import InputError
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(24, 80), st.integers(2, 4), st.integers(2, 4))
 def test_folds_are_a_partition_that_breaks_up_no_group(seed: int, count: int, classes: int, folds: int) -> None:
     random = np.random.default_rng(seed)
@@ -26,7 +26,7 @@ def test_folds_are_a_partition_that_breaks_up_no_group(seed: int, count: int, cl
         assert not set(groups[rest]) & set(groups[part]) and not set(rest) & set(part)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 30), min_size=2, max_size=5))
 def test_every_beginning_of_a_dealt_order_has_the_classes_shares(seed: int, counts: list[int]) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)

@@ -114,7 +114,7 @@ def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
         list_source(table(tmp_path, "path,label\na.jpg,gr\xfcn\n", encoding="latin-1"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     content=st.one_of(st.binary(max_size=200), st.text(alphabet='path,label\n\r"|;\t\0a', max_size=80).map(str.encode))
 )
@@ -134,7 +134,7 @@ NAMES = st.text(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=9))
 def test_any_names_survive_a_csv(tmp_path_factory: pytest.TempPathFactory, names: list[tuple[str, str]]) -> None:
     import csv

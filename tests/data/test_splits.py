@@ -24,7 +24,7 @@ def test_shares_come_out_about_right_in_every_class() -> None:
         assert abs(counts["val"] / 2000 - 0.15) < 0.03
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(60, 150), st.integers(1, 100), st.integers(0, 5))
 def test_adding_photographs_leaves_the_old_ones_where_they_were(old: int, new: int, seed: int) -> None:
     keys = [f"{seed} {i}" for i in range(old + new)]
@@ -40,7 +40,7 @@ def test_adding_photographs_leaves_the_old_ones_where_they_were(old: int, new: i
         assert before == after[:old] == by_chance[:old]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2)), min_size=30, max_size=120), st.integers(0, 9))
 def test_no_cluster_crosses_and_every_class_is_everywhere(members: list[tuple[int, int]], seed: int) -> None:
     groups = [f"{label} {group}" for group, label in members]
@@ -58,7 +58,7 @@ def test_no_cluster_crosses_and_every_class_is_everywhere(members: list[tuple[in
         assert {place for place, own in zip(places, labels, strict=True) if own == label} == set(SHARES)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.permutations(range(40)))
 def test_the_order_of_the_files_does_not_matter(order: list[int]) -> None:
     keys = [str(i) for i in range(40)]

@@ -46,7 +46,7 @@ def test_several_labels_and_one_unit_are_scaled_as_the_logits_would_be() -> None
     assert apply_temperature(values[:, :1], 3.0)[:, 0] == pytest.approx(apply_temperature(both, 3.0)[:, 1], abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 20), st.integers(2, 6), st.booleans())
 def test_scaling_keeps_probabilities_and_decisions(seed: int, temperature: float, classes: int, several: bool) -> None:
     values = np.random.default_rng(seed).dirichlet(np.ones(classes), 20)

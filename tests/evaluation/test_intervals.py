@@ -44,7 +44,7 @@ def test_intervals_hold_the_full_sets_figures_at_least_93_percent_of_the_time(
     assert min(held.values()) >= 184, held
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(2, 5), st.booleans())
 def test_values_are_those_of_metrics_and_lie_inside_their_intervals(
     seed: int, images: int, classes: int, several: bool
@@ -73,7 +73,7 @@ def test_no_mistake_among_few_images_is_no_certainty() -> None:
     assert share_interval(0, 20)[1] > 0.15
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(4, 40))
 def test_the_weighted_auc_is_that_of_the_copies(seed: int, images: int) -> None:
     random = np.random.default_rng(seed)

@@ -54,7 +54,7 @@ def test_several_labels_are_judged_one_by_one() -> None:
     assert better.tolist() == [-1, 1, -1] and suspicion.argmax() == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(2, 6), st.booleans())
 def test_any_answers_give_sound_suspicions(seed: int, images: int, classes: int, several: bool) -> None:
     random = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ def rows_of(sizes, means):
     return [{"images": size, "mean": mean, "spread": 0.0} for size, mean in zip(sizes, means, strict=True)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0, 0.3), st.floats(0.2, 0.6), st.floats(0.2, 1.0))
 def test_a_power_law_is_foreseen(floor: float, scale: float, power: float) -> None:
     sizes = [10 * 2**i for i in range(7)]
@@ -23,7 +23,7 @@ def test_a_power_law_is_foreseen(floor: float, scale: float, power: float) -> No
     assert forecast(rows_of(sizes[:3], means[:3]), 100) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=6))
 def test_after_the_meeting_scratch_is_no_worse(means: list[tuple[float, float]]) -> None:
     sizes = [16 * 2**i for i in range(len(means))]

@@ -9,7 +9,7 @@ from scipy.stats import ttest_1samp
 from keras_transfer.evaluation.resampling import adjusted, resampled_mean
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=12), st.integers(10, 1000))
 def test_without_held_out_images_it_is_students_t_test(values: list[float], train: int) -> None:
     if np.std(values) < 1e-6:
@@ -42,7 +42,7 @@ def test_two_equal_ways_are_seldom_called_different() -> None:
     assert believed <= 20  # 5% are promised; the uncorrected test believes a third of them
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_is_no_smaller_keeps_the_order_and_the_smallest_is_bonferronis(values: list[float]) -> None:
     found = adjusted(values)

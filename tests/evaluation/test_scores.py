@@ -27,7 +27,7 @@ def draw(seed: int, images: int, classes: int, multi_label: bool) -> tuple[np.nd
     return labels, values / values.sum(axis=1, keepdims=True), [f"c{i}" for i in range(classes)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(2, 8))
 def test_single_label_figures_are_scikit_learns(seed: int, images: int, classes: int) -> None:
     labels, probabilities, names = draw(seed, images, classes, multi_label=False)
@@ -56,7 +56,7 @@ def _untied(probabilities: np.ndarray) -> np.ndarray:
     return probabilities - 1e-9 * np.arange(probabilities.shape[1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(2, 6))
 def test_multi_label_figures_are_scikit_learns(seed: int, images: int, classes: int) -> None:
     labels, probabilities, names = draw(seed, images, classes, multi_label=True)
@@ -74,7 +74,7 @@ def test_multi_label_figures_are_scikit_learns(seed: int, images: int, classes: 
         assert scores["log_loss"] == pytest.approx(np.mean(each), **NEAR)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), st.integers(1, 20), st.integers(2, 6), st.booleans())
 def test_any_split_gives_plain_json_without_a_warning(
     data: st.DataObject, images: int, classes: int, multi_label: bool
@@ -107,7 +107,7 @@ def test_calibration_error_of_a_known_case() -> None:
     assert expected_calibration_error([1, 0], [1.0, 0.0]) == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=50))
 def test_calibration_error_is_the_weighted_gap_of_its_bins(pairs: list[tuple[bool, float]]) -> None:
     correct, confidence = np.array([c for c, _ in pairs], float), np.array([p for _, p in pairs])

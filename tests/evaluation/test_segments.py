@@ -41,7 +41,7 @@ def test_the_mix_of_classes_explains_a_segment_of_hard_classes() -> None:
     assert rows["inside"]["expected"] == pytest.approx(0.9) and rows["outside"]["expected"] < 0.6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from(["", "x", "7"])), min_size=1, max_size=120),
     st.integers(0, 2**32 - 1),

@@ -44,7 +44,7 @@ def test_what_is_newest_comes_first():
     assert all(index % 2 == 0 for index in first) and 0.6 < found["accuracy"] < 0.95
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(2, 5), st.floats(0.1, 10))
 def test_cka_is_its_definition_and_blind_to_rotation_and_scale(seed, width, scale):
     random = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ def test_cka_is_its_definition_and_blind_to_rotation_and_scale(seed, width, scal
     assert linear_cka(x, np.ones((15, 2))) == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-3, 3), st.floats(0.05, 20))
 def test_hellinger_is_its_integral(mean, variance):
     grid = np.linspace(-40, 40, 200_001)
@@ -65,7 +65,7 @@ def test_hellinger_is_its_integral(mean, variance):
     assert hellinger_squared(np.array([mean]), np.array([variance]))[0] == pytest.approx(1 - overlap, abs=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(2, 60))
 def test_the_expected_accuracy_of_the_same_answers_is_their_own(seed, count):
     random = np.random.default_rng(seed)

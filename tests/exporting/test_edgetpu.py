@@ -440,7 +440,7 @@ def test_many_rows(anchors, left):
     assert [entry["op"] for entry in verdict["cpu"]] == left
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_what_maps_needs_nothing_from_what_does_not(data):
     graph = Graph()
@@ -472,7 +472,7 @@ def test_a_compiled_file_is_taken_as_it_is():
     assert "compiled already" in verdict["notes"][0]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(offset=st.integers(0, 1 << 20), value=st.binary(min_size=1, max_size=4))
 def test_any_edit_of_a_file_ends_in_a_verdict_or_one_sentence(offset, value):
     data = bytearray(EDITED)
@@ -573,7 +573,7 @@ def test_reading_a_log():
     assert found["on_chip_left_bytes"] == round(2.52 * 2**20)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=300))
 def test_reading_any_text(text):
     found = edgetpu.read_log(text)

@@ -49,7 +49,7 @@ def test_options_that_a_converter_wrote(files):
     assert all(np.isfinite(values).all() for values in weights.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(offset=st.integers(0, 1 << 20), value=st.binary(min_size=1, max_size=4))
 def test_any_edit(content, offset, value):
     data = bytearray(content)

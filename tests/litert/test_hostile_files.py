@@ -66,14 +66,14 @@ def test_probe_survives_a_file_that_kills_it(files, monkeypatch):
     assert probing._process is not first
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300))
 def test_any_bytes_behind_the_header(tail):
     with suppress(InputError):
         read_flatbuffer(tail[:4].ljust(4, b"\0") + b"TFL3" + tail[4:])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(offset=st.integers(0, 2**31), value=st.binary(min_size=1, max_size=4))
 def test_any_edit_of_a_sound_file(files, offset, value):
     data = bytearray(files["int8"])

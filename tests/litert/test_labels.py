@@ -48,7 +48,7 @@ def test_constants_stay_aligned(files):
     assert {(buffer.__array_interface__["data"][0] - start) % 16 for buffer in buffers} == {0}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(min_size=1).filter(lambda t: t.strip() and t.splitlines() == [t]), min_size=3, max_size=3))
 def test_any_names_come_back(files, names):
     try:

@@ -12,7 +12,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.training import ReduceRatesOnPlateau, learning_rate_schedule, make_optimizer
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.sampled_from(["constant", "cosine", "cyclical", "plateau"]),
     st.floats(1e-6, 1),
