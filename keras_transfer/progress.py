@@ -1,11 +1,16 @@
 """How a job shows that it is alive: bars on standard error, and nothing on standard output but results."""
 
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 _quiet = False
+_lock = threading.Lock()
+_shown: Any = None
+_watchers = 0
 
 
 def set_quiet(quiet: bool) -> None:
@@ -18,6 +23,29 @@ def say(text: str) -> None:
     """One line to the person watching, on standard error."""
     if not _quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bars() -> Iterator[Any]:
+    """The bars on the terminal, one display for all that are shown at once."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    global _shown, _watchers
+    with _lock:
+        if not _watchers:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            _shown = Progress(*columns, console=Console(stderr=True))
+            _shown.start()
+        _watchers += 1
+        bars = _shown
+    try:
+        yield bars
+    finally:
+        with _lock:
+            _watchers -= 1
+            if not _watchers:
+                bars.stop()
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
@@ -42,15 +70,11 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         return
     started, done = time.monotonic(), 0
     if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task(description, total=total)
+        with _bars() as bars:
+            task = bars.add_task(description, total=total)
             for item in items:
                 yield item
-                progress.advance(task)
+                bars.advance(task)
         return
     for item in items:
         yield item

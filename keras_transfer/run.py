@@ -37,7 +37,9 @@ def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
     earlier = folder / "recipe.yaml"
     if folder.is_dir() and not earlier.is_file() and any(file.name[0] != "." for file in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run: choose another --out.")
-    if earlier.is_file():
+    # A run that ended before its model was built, by a name misspelt say, has done nothing that is worth keeping.
+    void = (folder / ".lock").is_file() and not (folder / "environment.json").is_file()
+    if earlier.is_file() and not void:
         changed = differences(recipe, make_recipe(earlier))
         if changed:
             raise InputError(
@@ -45,7 +47,9 @@ def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
                 "choose another --out, or repeat that run's options to go on with it."
             )
     with _locked(folder):
-        if not earlier.is_file():  # at once, so that whatever is killed from here on is known as this run
+        if void:
+            (folder / "data.csv").unlink(missing_ok=True)
+        if void or not earlier.is_file():  # at once, so that whatever is killed from here on is known as this run
             write_recipe(earlier, recipe)
         yield folder
 

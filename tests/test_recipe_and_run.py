@@ -86,6 +86,18 @@ def test_a_run_is_opened_again_only_with_its_own_recipe(tmp_path):
         pass
 
 
+def test_a_run_that_never_began_may_be_told_anew(tmp_path):
+    """A weights file that does not exist is noticed after the photographs have been listed."""
+    run = tmp_path / "run"
+    with open_run(run, make_recipe(data="a", seed=1)) as folder:
+        (folder / "data.csv").write_text("listed")
+    with open_run(run, make_recipe(data="b")) as folder:
+        assert make_recipe(folder / "recipe.yaml").data == "b" and not (folder / "data.csv").exists()
+    (run / ".lock").unlink()  # as where somebody laid down a recipe of his own
+    with pytest.raises(InputError, match="holds another run"), open_run(run, make_recipe(data="a")):
+        pass
+
+
 def test_other_peoples_folders_are_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="holds no run"), open_run(tmp_path, make_recipe(data="a")):

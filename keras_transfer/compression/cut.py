@@ -24,7 +24,7 @@ def copy_model(model: keras.Model) -> keras.Model:
     return copy
 
 
-def cut_below(model: keras.Model, changed: set[int], batchnorm: bool = False) -> tuple[keras.Model | None, keras.Model]:
+def cut_below(model: keras.Model, changed: set[int]) -> tuple[keras.Model | None, keras.Model]:
     """Cuts a model below the lowest layer that is to change, and leaves trainable only what lies above the cut.
 
     BatchNormalization stays frozen: its statistics follow by thousandths of a step, too slowly for so short a training.

@@ -1,7 +1,7 @@
 """From a Keras model to proven files."""
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -54,7 +54,7 @@ def export(
     input_dtype: str = "uint8",
     per_tensor_dense: bool | None = None,
     calibration_images: int = CALIBRATION_IMAGES,
-    keras_probabilities: np.ndarray | None = None,
+    keras_probabilities: np.ndarray | Callable[[], np.ndarray] | None = None,
     converted: Mapping[str, bytes] | None = None,
     repair: bool | Sequence[str] = False,
     validation: Any = None,
@@ -83,7 +83,8 @@ def export(
         input_dtype: of the int8 file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: see `keras_transfer.convert`; None does what `targets` want.
         calibration_images: how many images calibrate.
-        keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already.
+        keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already; or what
+            gives them, asked once the files are converted.
         converted: format -> a LiteRT file of this model that is there already (of quantization-aware training, say).
         repair: where the int8 file loses more than `tolerance`, try remedies from cheap to dear, or those named out of
             `keras_transfer.exporting.repair.REMEDIES`, and prove the first that `validation` says will do. Where that
@@ -130,7 +131,8 @@ def export(
     if ONNX in formats:
         plain[ONNX] = convert_onnx(shown, names)
     contents, asked = _name_files(plain, formats, names, name, targets)
-    expected, results = run_files(model, _bytes(contents), proof, size, keras_probabilities)
+    known = keras_probabilities() if callable(keras_probabilities) else keras_probabilities
+    expected, results = run_files(model, _bytes(contents), proof, size, known)
     out = Path(out)
     steps: list[dict[str, Any]] = []
     if repair and images is not None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,21 +98,24 @@ def finish(
 
     size = tuple(model.input_shape[1:3])
     problems, more = [], {}
-    with clock.part("evaluation"):
-        test = StoredSplit(data.test, size)
-        probabilities = predict_pixels(model, test)
-        scores = metrics(test.labels, probabilities, data.class_names)
-        if steps is not None:
-            more["steps"], problem = steps(test, probabilities)
-            problems += [problem] if problem else []
-    with clock.part("export"):
-        try:
-            out = run / "export"
-            options = {"keras_probabilities": probabilities, **export_options}
-            artifacts = export_files(model, recipe, data, test, out, **options)
-        except ExportGateError as error:
-            problems.append(str(error))
-            artifacts = error.artifacts
+    test = StoredSplit(data.test, size)
+    # The model answers while the files are converted, which happens in a process of its own.
+    with ThreadPoolExecutor(1) as pool:
+        answers = pool.submit(predict_pixels, model, test)
+        with clock.part("export"):
+            try:
+                out = run / "export"
+                options = {"keras_probabilities": answers.result, **export_options}
+                artifacts = export_files(model, recipe, data, test, out, **options)
+            except ExportGateError as error:
+                problems.append(str(error))
+                artifacts = error.artifacts
+        with clock.part("evaluation"):
+            probabilities = answers.result()
+            scores = metrics(test.labels, probabilities, data.class_names)
+            if steps is not None:
+                more["steps"], problem = steps(test, probabilities)
+                problems += [problem] if problem else []
     result = {
         "backbone": recipe.backbone,
         "alpha": recipe.alpha,

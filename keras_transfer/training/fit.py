@@ -81,7 +81,7 @@ def fit(
         augmentation: see `build_augmenter`.
         views: augmented views an image that are computed once and drawn from in each epoch; None chooses.
         label_smoothing: share of each target spread over all classes, in [0, 1).
-        class_weights: weigh classes inversely to their frequency where they are uneven; or a weight for each class index.
+        class_weights: weigh classes inversely to their frequency where they are uneven; or the weight of each class.
         seed: of orders, views and dropout.
         checkpoints: a folder in which every epoch is saved; a fit with the same arguments goes on from there.
         on_epoch: called with the phase's name and each epoch's figures.

@@ -75,6 +75,8 @@ def train_phase(
     with strategy.scope():
         top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
         top.optimizer.build(top.trainable_variables)
+    if phase.frozen and strategy.num_replicas_in_sync == 1:  # a head's step takes less time than starting it
+        top.steps_per_execution = steps
     callbacks: list[Any] = []
     if phase.l2_sp:  # before a checkpoint is taken over: it pulls to where the phase began
         head = {id(variable) for layer in head_layers(model) for variable in layer.trainable_variables}

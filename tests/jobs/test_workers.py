@@ -36,7 +36,9 @@ def end(workers):
 
 
 def figures(run):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in read_history(run / "history.csv")]
+    return [
+        {name: value for name, value in row.items() if name != "seconds"} for row in read_history(run / "history.csv")
+    ]
 
 
 @pytest.fixture(scope="module")
