@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         begun = time.perf_counter()
         model.fit(ready[0], validation_data=ready[1], epochs=epochs, verbose=2)
         found[f"{name}_s"] = time.perf_counter() - begun
-        found["accuracy"] = model.evaluate(ready[2], verbose=0)[1]
+        found["accuracy"] = found[f"{name}_accuracy"] = model.evaluate(ready[2], verbose=0)[1]
 
     fit("frozen", 1e-3, options.frozen)
     if options.tune:

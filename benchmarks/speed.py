@@ -9,15 +9,12 @@ the CSV file, medians and ratios beside it. The file system's cache is warm for 
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+from measured import Measured, run_measured
 from table import write_rows
 
 GUIDE = Path(__file__).with_name("keras_guide.py")
@@ -48,7 +45,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
-    """One row for each way of a seed; `part_s` is what trains with the backbone frozen, decoding included."""
+    """One row for each way of a seed; `frozen_s` is what trains with the backbone frozen, decoding included."""
     rows = [guide(options, seed)]
     with tempfile.TemporaryDirectory() as temporary:
         if options.only != "frozen":
@@ -67,16 +64,10 @@ def guide(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     told += ["--frozen", options.frozen, "--tune", 0 if options.only == "frozen" else options.tune]
     told += ["--weights", options.weights] if options.weights else []
     command = [GUIDE, options.data / "train", options.data / "test", *told]
-    seconds, peak, output = run(list(map(str, command)), {})
-    found = json.loads(output.strip().splitlines()[-1])
-    return {
-        "way": "guide",
-        "seconds": round(seconds, 1),
-        "frozen_s": found["frozen_s"],
-        "accuracy": found["accuracy"],
-        "int8_accuracy": found["int8_accuracy"],
-        "peak_mb": peak,
-    }
+    measured = run_measured(list(map(str, command)))
+    found = json.loads(measured.output.strip().splitlines()[-1])
+    frozen = found["frozen_s"], found["frozen_accuracy"]
+    return row_of("guide", measured, frozen, found["accuracy"], found["int8_accuracy"])
 
 
 def ours(options: argparse.Namespace, seed: int, way: str, strategy: str, folder: Path, cache: str) -> dict[str, Any]:
@@ -85,31 +76,27 @@ def ours(options: argparse.Namespace, seed: int, way: str, strategy: str, folder
     told += ["--weights", options.weights or "none", "--baselines", "none", "--format", "int8", "--tolerance", "0.9"]
     command = ["-m", "keras_transfer.cli", "train", options.data, *told, "--out", folder]
     place = {"KERAS_TRANSFER_CACHE": str(folder.with_name(cache))}
-    seconds, peak, _ = run(list(map(str, command)), place)
+    measured = run_measured(list(map(str, command)), place)
     result = json.loads((folder / "result.json").read_text())
+    accuracy, seconds = result["test"]["accuracy"], result["parts"]["training"]
+    frozen = (seconds, accuracy) if strategy == "feature-extraction" else None
+    return row_of(way, measured, frozen, accuracy, result["artifacts"][-1]["test_accuracy"])
+
+
+def row_of(
+    way: str, measured: Measured, frozen: tuple[float, float] | None, accuracy: float, int8: float
+) -> dict[str, Any]:
+    """One row of the table; `frozen` are the seconds and the accuracy of training with the backbone frozen."""
     return {
         "way": way,
-        "seconds": round(seconds, 1),
-        "frozen_s": result["parts"]["training"] if strategy == "feature-extraction" else None,
-        "accuracy": result["test"]["accuracy"],
-        "int8_accuracy": result["artifacts"][-1]["test_accuracy"],
-        "peak_mb": peak,
+        "seconds": round(measured.seconds, 1),
+        "frozen_s": frozen and round(frozen[0], 2),
+        "frozen_accuracy": frozen and frozen[1],
+        "accuracy": accuracy,
+        "int8_accuracy": int8,
+        "peak_mb": measured.peak_mb,
+        "all_processes_mb": measured.all_mb,
     }
-
-
-def run(words: list[str], environment: dict[str, str]) -> tuple[float, int, str]:
-    """Runs Python; seconds, peak memory in MB and what it printed."""
-    begun = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, env=os.environ | environment, text=True
-    ) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (0, 3):
-        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
-    return time.perf_counter() - begun, usage.ru_maxrss // 1024, output
 
 
 def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -117,23 +104,17 @@ def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     table = []
     for way in dict.fromkeys(row["way"] for row in rows):
         own = [row for row in rows if row["way"] == way]
-        frozen = [row["frozen_s"] for row in own if row["frozen_s"] is not None]
-        row = {
-            "backbone": own[0]["backbone"],
-            "size": own[0]["size"],
-            "way": way,
-            "runs": len(own),
-            "median_seconds": statistics.median(row["seconds"] for row in own),
-            "median_frozen_s": statistics.median(frozen) if frozen else None,
-            "mean_accuracy": round(statistics.mean(row["accuracy"] for row in own), 4),
-            "mean_int8_accuracy": round(statistics.mean(row["int8_accuracy"] for row in own), 4),
-            "median_peak_mb": statistics.median(row["peak_mb"] for row in own),
-        }
+        row = {"backbone": own[0]["backbone"], "size": own[0]["size"], "way": way, "runs": len(own)}
+        for name in ("seconds", "frozen_s", "peak_mb", "all_processes_mb"):
+            values = [found[name] for found in own if found[name] is not None]
+            row[f"median_{name}"] = statistics.median(values) if values else None
+        for name in ("frozen_accuracy", "accuracy", "int8_accuracy"):
+            values = [found[name] for found in own if found[name] is not None]
+            row[f"mean_{name}"] = round(statistics.mean(values), 4) if values else None
         first = table[0] if table else row
         row["times_as_fast"] = round(first["median_seconds"] / row["median_seconds"], 2)
-        row["frozen_times_as_fast"] = (
-            round(first["median_frozen_s"] / frozen_median, 1) if (frozen_median := row["median_frozen_s"]) else None
-        )
+        seconds = row["median_frozen_s"]
+        row["frozen_times_as_fast"] = round(first["median_frozen_s"] / seconds, 1) if seconds else None
         table.append(row)
     return table
 

@@ -25,7 +25,7 @@ def command(
     pattern: Annotated[str | None, typer.Option(help="With --prune: of the zeros, 2:4 or a block such as 1x4.")] = None,
     cluster: Annotated[int | None, typer.Option(help="Leave each layer so many different weights, such as 16.")] = None,
     qat: Annotated[bool, typer.Option("--qat", help="Quantization-aware training: the int8 file is trained.")] = False,
-    qat_stages: Annotated[int | None, typer.Option(help="With --qat: only so many top stages.")] = None,
+    qat_stages: Annotated[int | None, typer.Option(help="With --qat: how many top stages train.  [2]")] = None,
     per_tensor: Annotated[
         bool, typer.Option("--per-tensor", help="With --qat: one scale a tensor, for old runtimes.")
     ] = False,

@@ -1,9 +1,8 @@
-"""Smaller and faster classifiers: fine-tuning, distillation, channels, pruning, clustering, quantization-aware training."""
+"""Smaller and faster classifiers: distillation, channels, pruning, clustering, quantization-aware training."""
 
 from keras_transfer.compression.channels import remove_channels
 from keras_transfer.compression.cluster import cluster
 from keras_transfer.compression.distill import distill
-from keras_transfer.compression.fine_tune import fine_tune
 from keras_transfer.compression.prune import prune
 from keras_transfer.compression.qat import QuantizationAware, quantize_aware
 from keras_transfer.compression.sensitivity import sensitivity
@@ -14,7 +13,6 @@ __all__ = [
     "QuantizationAware",
     "cluster",
     "distill",
-    "fine_tune",
     "prune",
     "quantize_aware",
     "remove_channels",

@@ -23,12 +23,14 @@ from keras_transfer.compression.teacher import label_table, open_teacher, teach
 from keras_transfer.data import ImageData, build_augmenter
 from keras_transfer.errors import InputError
 from keras_transfer.models.stage import can_train, require_stages
+from keras_transfer.models.stage import stages as find_stages
 from keras_transfer.models.twin import copy_weights, make_twin
 from keras_transfer.models.twin.walk import weighted_layers
 from keras_transfer.training.feed import Samples
 
 _STRUCTURES = ("sparsity", "clusters")
 _CALIBRATION_IMAGES = 100
+_STAGES = 2
 _BATCH = 20
 
 
@@ -85,13 +87,13 @@ def quantize_aware(
     model: keras.Model,
     data: ImageData,
     *,
-    epochs: int = 3,
-    learning_rate: float = 3e-5,
+    epochs: int = 8,
+    learning_rate: float = 5e-4,
     stages: int | None = None,
     per_tensor: bool = False,
     preserve: Sequence[str] = (),
-    alpha: float = 1.0,
-    batch_size: int = 32,
+    alpha: float = 0.0,
+    batch_size: int = 16,
     augmentation: str | dict[str, Any] = "auto",
     seed: int = 0,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
@@ -110,15 +112,16 @@ def quantize_aware(
             are not read.
         epochs: passes over the training images.
         learning_rate: Adam's highest.
-        stages: train only so many top stages (see `stages`) and the head: an epoch takes less time. Everything is
-            rounded all the same. None trains the whole network.
+        stages: train only so many top stages (see `stages`) and the head; everything is rounded all the same. None
+            trains two, or the whole of a network that has no stages: at this rate the layers below would forget more
+            than they learn, and an epoch takes less time.
         per_tensor: one scale for all channels of a layer's weights, for runtimes and chips that know no other. Needs
             training: without it accuracy suffers.
         preserve: what training must not undo: `"sparsity"`, zeros stay zeros (PQAT); `"clusters"`, equal weights of a
             layer stay equal (CQAT); both (PCQAT).
         alpha: weight, from 0 to 1, of the model's own answers in float for the same view (Hinton et al. 2015,
-            https://arxiv.org/abs/1503.02531) against the labels. The aim is to answer in integers as in float; of few
-            images labels mostly teach to know them by heart.
+            https://arxiv.org/abs/1503.02531) against the labels. With 1, and a tenth of the rate, it learns to answer
+            in integers as in float and no better; labels teach it more.
         batch_size: images a step.
         augmentation: see `build_augmenter`.
         seed: of orders, augmentation and dropout.
@@ -201,9 +204,10 @@ def _on_epoch_begin(call: Callable[[int], Any]) -> Any:
 def _trained_layers(model: keras.Model, stages: int | None) -> set[str]:
     """Names, as the twin has them, of the layers whose weights train."""
     every = {name for name, layer in weighted_layers(model).items() if can_train(layer)}
-    if stages is None:
+    if stages is None and not find_stages(model):
         return every
     found = require_stages(model)
+    stages = min(_STAGES, len(found)) if stages is None else stages
     if not isinstance(stages, int) or not 0 <= stages <= len(found):
         raise InputError(f"`stages` must be from 0 (the head alone) to {len(found)}. Received: stages={stages!r}.")
     below = {layer.name for stage in found[: len(found) - stages] for layer in stage.layers}

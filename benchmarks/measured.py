@@ -1,0 +1,78 @@
+"""Running a program while its time and memory are measured (Linux)."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+_EVERY = 0.25  # seconds between two looks
+
+
+class Measured(NamedTuple):
+    """What a program took: seconds, the peaks of memory in MB, its exit code and what it printed.
+
+    `peak_mb` is of the program's own process; `all_mb` of all its processes together, shared pages counted once (PSS).
+    """
+
+    seconds: float
+    peak_mb: int
+    all_mb: int
+    code: int
+    output: str
+
+
+def run_measured(words: list[str], environment: dict[str, str] | None = None) -> Measured:
+    """Runs Python on `words` and waits for its end; exit codes but 0 and 3 (a gate that failed) end this one too."""
+    import time
+
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, env=os.environ | (environment or {}), text=True
+    )
+    over, most = threading.Event(), [0]
+
+    def watch() -> None:
+        while not over.wait(_EVERY):
+            most[0] = max(most[0], _memory_kb(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begun
+    over.set()
+    watcher.join()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 3):
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
+    return Measured(seconds, usage.ru_maxrss // 1024, most[0] // 1024, process.returncode, output)
+
+
+def _memory_kb(pid: int) -> int:
+    """Proportional set size of a process and all below it, in kB."""
+    total = 0
+    for process in [pid, *_children(pid)]:
+        try:
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has ended
+            continue
+        total += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return total
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        found = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _read(task / "children")]
+    except OSError:
+        return []
+    return found + [below for child in found for below in _children(child)]
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []

@@ -1,0 +1,24 @@
+"""Frozen layers in LiteRT give what they give in Keras, for every backbone."""
+
+import keras
+import numpy as np
+
+from keras_transfer.models import boundary, freeze_backbone, unfreeze_top
+from keras_transfer.training.features import ENGINE_TOLERANCE, keras_engine, litert_engine
+
+
+def test_engines_agree(row, model_of, pixels):
+    """At the top stage's lower end, and after pooling; as `choose_engine` compares them before it takes LiteRT."""
+    model = model_of(row)
+    tensors = []
+    for freeze in (freeze_backbone, lambda model: unfreeze_top(model, stages=1)):
+        freeze(model)
+        tensors.append(boundary(model))
+    assert tensors[0] is not tensors[1]
+    images = list(pixels(row).astype(np.uint8))
+    prefix = keras.Model(model.input, tensors)
+    engines = [list(engine(prefix)(images)) for engine in (keras_engine, litert_engine)]
+    for left, right in zip(*engines, strict=True):
+        for expected, found in zip(left, right, strict=True):
+            assert np.abs(found - expected).max() <= ENGINE_TOLERANCE * np.abs(expected).max()
+            assert np.ptp(expected) > 0
