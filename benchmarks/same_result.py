@@ -47,9 +47,8 @@ def main() -> None:
 def compare(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Trains both ways; one row."""
     data = kt.load_images(options.data, val=0.15, test=0.2, seed=seed)
-    phase = Phase(
-        name="frozen", epochs=options.epochs, learning_rate=3e-3, schedule="cosine", batch_size=64, patience=options.epochs
-    )  # fmt: skip
+    told = {"epochs": options.epochs, "patience": options.epochs, "learning_rate": 3e-3, "schedule": "cosine"}
+    phase = Phase(name="frozen", batch_size=64, **told)
     answers, seconds = [], []
     for train in (on_features, through_the_network):
         keras.utils.set_random_seed(seed)

@@ -1,5 +1,6 @@
 """One way to ask a saved model, whatever its format."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 _KERAS_BATCH = 32  # images in one call of a Keras model; bounds the memory of its activations
+# Tracing a network takes a second or two, and a job asks the same model several times.
+_answers: "weakref.WeakKeyDictionary[keras.Model, Any]" = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,19 @@ def keras_classifier(
         )
     image_size = _image_size(shape, path)
 
-    # One trace for batches of every length, and never XLA, which is many times slower than TensorFlow's CPU kernels.
-    @tf.function(input_signature=[tf.TensorSpec((None, *image_size, 3), tf.uint8)], jit_compile=False)
-    def answer(pixels: Any) -> Any:
-        return model(tf.cast(pixels, tf.float32), training=False)
+    if model not in _answers:
+        # One trace for batches of every length, and never XLA, many times slower than TensorFlow's CPU kernels. It
+        # reads the weights where they are, so it serves as long as the model lives, which it must not prolong.
+        held: Any = weakref.ref(model)
+        _answers[model] = tf.function(
+            lambda pixels: held()(tf.cast(pixels, tf.float32), training=False),
+            input_signature=[tf.TensorSpec((None, *image_size, 3), tf.uint8)],
+            jit_compile=False,
+            autograph=False,
+        )
 
     def run(pixels: Array) -> Array:
+        answer = _answers[model]
         parts = [answer(pixels[i : i + _KERAS_BATCH]).numpy() for i in range(0, len(pixels), _KERAS_BATCH)]
         return np.concatenate(parts)
 
