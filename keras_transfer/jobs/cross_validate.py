@@ -113,7 +113,8 @@ def prepared(recipe: Recipe, data: Any, images: int) -> Recipe:
     train, classes = images - images // VALIDATION, len(data.class_names)
     strategy = resolve_strategy(recipe.strategy, train, classes, recipe.weights != "none")
     augmenter = build_augmenter(recipe.augmentation, train / classes, classes)
-    views = recipe.views if recipe.views is not None and augmenter else choose_views(augmenter, train)
+    frozen = strategy == "feature-extraction" if recipe.phases is None else all(phase.frozen for phase in recipe.phases)
+    views = recipe.views if recipe.views is not None and augmenter else choose_views(augmenter, train, frozen)
     return recipe.model_copy(update={"strategy": strategy, "views": views})
 
 

@@ -77,6 +77,7 @@ def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
         begin(run, recipe, weights=_weights_origin(recipe))
     with clock.part("training"):
         history = _fit(model, data, recipe, run)
+    with clock.part("model"):
         save_model(run, model, data.class_names)
         if strategy is not None:
             model = load_keras(run / "model.keras")  # on this machine alone

@@ -60,12 +60,14 @@ def compute_features(
         return Taken(every, (views * where[:, None] + np.arange(views)).ravel())
     prefix = keras.Model(model.input, list(tensors))
     size = tuple(model.input_shape[1:3])
+    weights = _weights_digest(prefix)
+    outputs = [[prefix.layers.index(tensor._keras_history.operation), list(tensor.shape[1:])] for tensor in tensors]
     key = cache.cache_key(
         crop=CROP,
         images=cache.digest(split.hashes),
         labels=cache.digest([split.labels.tobytes().hex()]) if augmenter is not None and augmenter.mixes else None,
-        weights=_weights_digest(prefix),
-        outputs=[[prefix.layers.index(tensor._keras_history.operation), list(tensor.shape[1:])] for tensor in tensors],
+        weights=weights,
+        outputs=outputs,
         size=size,
         views=views,
         augmenter=augmenter.settings if augmenter is not None and views > 1 else None,
@@ -77,7 +79,7 @@ def compute_features(
     about = {"kind": "features", "backbone": model.name, "images": len(split), "views": views, "size": list(size)}
     mixed: list[np.ndarray] = []
     with cache.new_entry(key, about) as writer:
-        engine = choose_engine(prefix, len(split) * views)
+        engine = _engine_of(prefix, cache.cache_key(weights=weights, outputs=outputs, size=size), len(split) * views)
         stream = engine(_views(split, size, augmenter, views, seed, mixed))
         rows: list[tuple[np.ndarray, ...]] = []
         what = f"Frozen layers, {split.name}" + (f", {views} views" if views > 1 else "")
@@ -138,6 +140,20 @@ def stable_seed(*parts: int) -> int:
     True
     """
     return int(np.random.SeedSequence(parts).generate_state(1)[0]) & 0x7FFFFFFF
+
+
+# The engine of the frozen layers last computed, and for how many images it was chosen: validation images follow
+# training ones, and are computed as they were.
+_last: dict[str, tuple[Engine, int]] = {}
+
+
+def _engine_of(prefix: keras.Model, key: str, images: int) -> Engine:
+    found = _last.get(key)
+    if found is None or images > SMALL_JOB >= found[1]:
+        found = choose_engine(prefix, images), images
+        _last.clear()
+        _last[key] = found
+    return found[0]
 
 
 def choose_engine(prefix: keras.Model, images: int) -> Engine:

@@ -52,6 +52,8 @@ def make_phases(
         name="frozen",
         epochs=40,
         learning_rate=3e-3,
+        optimizer="adamw",
+        weight_decay=1.0,  # a linear layer on a thousand features and more learns few pictures by heart
         schedule="cosine",
         warmup=0.05,
         batch_size=_batch_size(64, images),
@@ -60,8 +62,8 @@ def make_phases(
     tuning = Phase(
         name="fine-tuning",
         stages=1,
-        epochs=8,
-        learning_rate=3e-4,
+        epochs=5,
+        learning_rate=6e-4,
         schedule="cosine",
         warmup=0.1,
         batch_size=_batch_size(32, images),
