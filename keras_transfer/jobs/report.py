@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +93,18 @@ def write_report(
 
     started = time.perf_counter()
     probabilities = np.asarray(probabilities, np.float32)
-    report = _figures(recipe, data, test, probabilities, result)
-    report["run"] = str(run)
-    report["calibration"] = _calibration(model, data.val, test, probabilities)
+    # Comparing with the pretrained network is mostly tracing, on one core. It ends before anything else is trained.
+    with ThreadPoolExecutor(1) as pool:
+        changed = pool.submit(changed_stages, recipe, result, model, test.pictures(_spread(len(test), CKA_IMAGES)))
+        report = _figures(recipe, data, test, probabilities, result)
+        report["run"] = str(run)
+        report["calibration"] = _calibration(model, data.val, test, probabilities)
+        report["segments"] = segment_figures(data, test, probabilities)
+        report["changed"] = changed.result()
     write_json(run / FILE, {key: report["calibration"][key] for key in ("temperature", "images", "val", "test")})
     made = make_baselines(recipe, data, test, recipe.compare_backbones)
     report["baselines"] = _compared(made, data, test, probabilities)
-    report["segments"] = segment_figures(data, test, probabilities)
     report["corruptions"], report["learning_curve"] = read_figures(run, (CORRUPTIONS, CURVE))
-    report["changed"] = changed_stages(recipe, result, model, test.pictures(_spread(len(test), CKA_IMAGES)))
     report |= _verdict(run, recipe, data, report)
     report["history"] = [_numbers(row) for row in read_history(run / "history.csv")]
     pictures = _pictures(model, test, probabilities, report)

@@ -40,11 +40,12 @@ def segment_figures(data: Any, test: Any, probabilities: np.ndarray) -> dict[str
 def segment_columns(data: Any, test: Any) -> dict[str, list[Any]]:
     """What is known of each test image, whatever it shows: from its pixels, its file and its row in a table."""
     from keras_transfer.data.appearance import appearance
+    from keras_transfer.data.parallel import ordered
 
     records = {record.path: record for record in data.records}
     own = [records[path] for path in test.paths]
     columns: dict[str, list[Any]] = {"shorter side in pixels": [min(r.width, r.height) or None for r in own]}
-    seen = [appearance(pixels) for i in range(len(test)) for pixels in test.pictures([i])]
+    seen = list(ordered(lambda i: appearance(test.pictures([i])[0]), range(len(test))))
     for name in seen[0] if seen else ():
         columns[name] = [row[name] for row in seen]
     if "gray" in columns:
