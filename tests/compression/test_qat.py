@@ -127,7 +127,7 @@ def test_every_kind_of_operator_is_rounded_where_the_file_rounds_it():
 def test_training_moves_weights_home_and_the_file_with_them(data):
     model = small()
     before = model.get_weights()
-    found = quantize_aware(model, data, epochs=3, learning_rate=0.01, alpha=0, augmentation="none")
+    found = quantize_aware(model, data, epochs=3, learning_rate=0.01, batch_size=32, augmentation="none")
     assert [row["epoch"] for row in found.rows] == [0, 1, 2, 3]
     assert found.rows[-1]["loss"] < found.rows[1]["loss"]
     assert found.val_accuracy == max(row["val_accuracy"] for row in found.rows)
@@ -145,7 +145,7 @@ def test_training_moves_weights_home_and_the_file_with_them(data):
 
 
 def test_pixels_go_in_as_they_are(data):
-    found = quantize_aware(small(), data, epochs=1, learning_rate=1e-4)
+    found = quantize_aware(small(), data, epochs=1, learning_rate=1e-4, alpha=1.0)
     for dtype, zero in (("uint8", 128), ("int8", 0)):
         content = found.convert(dtype)
         info = read_flatbuffer(content)

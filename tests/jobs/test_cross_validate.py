@@ -33,8 +33,8 @@ def recipe(*phases, **told):
 
 def test_two_recipes_on_the_same_folds(monkeypatch):
     passes = []
-    choose = features.choose_engine
-    monkeypatch.setattr(features, "choose_engine", lambda *told: passes.append(told) or choose(*told))
+    choose = features._engine_of
+    monkeypatch.setattr(features, "_engine_of", lambda *told: passes.append(told) or choose(*told))
     told = recipe(HEAD), recipe(HEAD, TOP), recipe(HEAD)
     found = cross_validate(*told, names=("head", "top", "same"), folds=2, repeats=1)
     # Views, validation and answers, for the frozen recipe and for the one that trains a stage: whatever the folds.

@@ -151,8 +151,8 @@ def test_features_are_computed_once_and_follow_the_weights(model, data, monkeypa
 
     module = sys.modules["keras_transfer.training.features"]
     calls = []
-    real = module.choose_engine
-    monkeypatch.setattr(module, "choose_engine", lambda *a: calls.append(a) or real(*a))
+    real = module._engine_of
+    monkeypatch.setattr(module, "_engine_of", lambda *a: calls.append(a) or real(*a))
     tensor = model.layers[-4].output
     first = np.asarray(compute_features(model, [tensor], data.val)["tensor0"])
     assert np.array_equal(first, compute_features(model, [tensor], data.val)["tensor0"]) and len(calls) == 1
