@@ -114,7 +114,8 @@ def prepared(recipe: Recipe, data: Any, images: int) -> Recipe:
     strategy = resolve_strategy(recipe.strategy, train, classes, recipe.weights != "none")
     augmenter = build_augmenter(recipe.augmentation, train / classes, classes)
     frozen = strategy == "feature-extraction" if recipe.phases is None else all(phase.frozen for phase in recipe.phases)
-    views = recipe.views if recipe.views is not None and augmenter else choose_views(augmenter, train, frozen)
+    few = frozen and recipe.augmentation == "auto"
+    views = recipe.views if recipe.views is not None and augmenter else choose_views(augmenter, train, few)
     return recipe.model_copy(update={"strategy": strategy, "views": views})
 
 

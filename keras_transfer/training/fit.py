@@ -99,7 +99,7 @@ def fit(
         phases = make_phases(concrete, stage_count=len(stages(model)), images=len(data.train), gradual=gradual)
     augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
     if views is None or not augmenter:
-        views = choose_views(augmenter, len(data.train), all(phase.frozen for phase in phases))
+        views = choose_views(augmenter, len(data.train), augmentation == "auto" and all(one.frozen for one in phases))
     if concrete == "scratch":
         quicken_batchnorm(model)
     keras.utils.set_random_seed(seed)
@@ -167,7 +167,7 @@ def sweep_phases(
     _check(model, data)
     augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
     if views is None or not augmenter:
-        views = choose_views(augmenter, len(data.train), all(phase.frozen for phase in phases))
+        views = choose_views(augmenter, len(data.train), augmentation == "auto" and all(one.frozen for one in phases))
     keras.utils.set_random_seed(seed)
     sweeps = []
     with _prepared(model, data, phases, augmenter, views, seed, class_weights) as prepared:
@@ -283,19 +283,18 @@ def _find(tensor: Any, tensors: Sequence[Any]) -> int:
     return next(i for i, other in enumerate(tensors) if other is tensor)
 
 
-def choose_views(augmenter: Augmenter, images: int, frozen: bool = False) -> int:
+def choose_views(augmenter: Augmenter, images: int, few: bool = False) -> int:
     """How many views an image are worth computing: more while there are few images and epochs are cheap.
-
-    A head on frozen features gains less by them than layers that train (`benchmarks/views.py`).
 
     Args:
         augmenter: what draws them.
         images: training images.
-        frozen: whether the head alone trains.
+        few: half as many, and none beside the image itself from 750 images on: a head on frozen features gains nothing
+            by them that could be seen (`docs/next.md`). For where nobody asked for augmentation.
     """
     if not augmenter:
         return 1
-    return int(np.clip((1500 if frozen else 3000) // max(1, images), 1, 8))
+    return int(np.clip(1500 // max(1, images), 1, 8) if few else np.clip(3000 // max(1, images), 2, 8))
 
 
 def _check(model: keras.Model, data: ImageData) -> None:
