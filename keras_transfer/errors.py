@@ -23,6 +23,12 @@ class WorkerError(KerasTransferError):
     """Another worker of a training on several machines has stopped; nothing is wrong with this one."""
 
 
+def in_one_line(error: Exception, limit: int = 400) -> str:
+    """What an error says, on one line of at most `limit` letters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
 def require(module: str, extra: str, purpose: str) -> None:
     """Raises `InputError` naming the extra to install when an optional package is missing.
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from keras_transfer.data.duplicates import SMALLEST, clusters
 from keras_transfer.data.examine import Examined, examine
-from keras_transfer.data.sources import WRITTEN, Listing, list_source, natural
+from keras_transfer.data.listing import Listing
+from keras_transfer.data.sources import WRITTEN, list_source, natural
 from keras_transfer.data.split import Split
 from keras_transfer.data.splits import SPLITS, assign, merge, position
 from keras_transfer.errors import InputError

@@ -4,68 +4,17 @@ import csv
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from keras_transfer.data.embedded import is_embedded, load_embedded
+from keras_transfer.data.listing import SPLIT_NAMES, Entry, Listing
 from keras_transfer.errors import InputError, require
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 WRITTEN = ("sha256", "problem", "width", "height", "format", "group")
 """Columns that `ImageData.write_csv` adds of its own."""
 _IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file, not yet looked at: its class names (one, or any number where there are several labels)."""
-
-    path: Path
-    labels: tuple[str, ...]
-    split: str = ""
-    group: str = ""
-    columns: dict[str, str] = field(default_factory=dict, hash=False)
-
-
-@dataclass
-class Listing:
-    """What a source holds.
-
-    Attributes:
-        name: the source, for sentences.
-        entries: its files, in a fixed order.
-        multi_label: whether an entry may have other than one label.
-        class_names: in the source's own order; `None` where they are to be collected and sorted.
-        numbered: the classes are only numbers, which `class_names=` may name.
-        owner: keeps a temporary folder alive.
-        warnings: a sentence each.
-    """
-
-    name: str
-    entries: list[Entry]
-    multi_label: bool = False
-    class_names: list[str] | None = None
-    numbered: bool = False
-    owner: Any = None
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def splits(self) -> set[str]:
-        """The splits that the source itself has."""
-        return {entry.split for entry in self.entries if entry.split}
-
-    def rename(self, names: dict[str, str]) -> None:
-        """Gives the classes other names."""
-        self.entries = [replace(e, labels=tuple(names[label] for label in e.labels)) for e in self.entries]
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

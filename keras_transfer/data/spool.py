@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from keras_transfer.data.decode import EXTENSIONS, sniff
+from keras_transfer.data.listing import SPLIT_NAMES, Entry, Listing
 from keras_transfer.data.parallel import ordered
-from keras_transfer.data.sources import SPLIT_NAMES, Entry, Listing
 from keras_transfer.errors import InputError, require
 from keras_transfer.progress import track
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError, require
+from keras_transfer.exporting.contract import PIXELS, versions
 from keras_transfer.exporting.latency import timed
 
 _VERSIONS = ("onnx", "onnxruntime", "tf2onnx")
@@ -113,8 +114,6 @@ class Onnx:
 def describe_onnx(content: bytes) -> dict[str, Any]:
     """What `describe` says of a LiteRT file, of an ONNX file; it is for no target."""
     import onnx
-
-    from keras_transfer.exporting.proof import PIXELS, versions
 
     model = onnx.load_from_string(content)
     opened = Onnx(content, threads=1)

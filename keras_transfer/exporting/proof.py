@@ -3,13 +3,12 @@
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
+from keras_transfer.exporting.contract import PIXELS, versions
 from keras_transfer.exporting.latency import measure_latency
 from keras_transfer.exporting.onnx import Onnx
 from keras_transfer.exporting.targets import judge
@@ -17,9 +16,6 @@ from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track
 
 _BATCH = 64
-_VERSIONS = ("tensorflow", "keras", "ai-edge-litert", "numpy", "keras-transfer")
-RESIZE = f"the centred window of the input's shape, {CROP:.1%} of the largest, antialiased bilinear as in Pillow"
-PIXELS = {"colour_order": "RGB", "value_range": "raw bytes, 0..255", "resize": RESIZE}
 
 
 def run_files(
@@ -137,17 +133,6 @@ def describe(
         "targets": {target: judge(content, target, **(options or {}).get(target, {})) for target in targets},
         "versions": versions(),
     }
-
-
-def versions(more: Sequence[str] = ()) -> dict[str, str]:
-    """The packages that made a file, without importing them; `more` beside those that make all."""
-    found = {}
-    for name in (*_VERSIONS, *more):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _tensor(tensor: TensorInfo) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from keras_transfer.errors import InputError
+from keras_transfer.errors import InputError, in_one_line
 
 
 def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # noqa: A002  (Keras's own word)
@@ -35,9 +35,3 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # no
             return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
         raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {in_one_line(error)}") from error
-
-
-def in_one_line(error: Exception, limit: int = 400) -> str:
-    """What an error says, on one line of at most `limit` letters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[:limit] + "..."

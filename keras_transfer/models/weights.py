@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.errors import InputError
+from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.models import bundled
 from keras_transfer.models.backbones import Backbone
-from keras_transfer.models.loading import in_one_line, load_model
+from keras_transfer.models.loading import load_model
 from keras_transfer.models.preprocessing import NAME as PREPROCESSING
 from keras_transfer.models.preprocessing import STD, preprocessing_layer
 
