@@ -1,7 +1,10 @@
 """The main job: from photographs to proven files, in one run directory, resumable at any moment."""
 
+import os
 import tempfile
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_model
@@ -29,9 +32,11 @@ def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
         GateError: all is written, but a file fell below its tolerance; `result.json` has the details.
         WorkerError: another worker has stopped.
     """
-    from keras_transfer.training.workers import join_workers, send, watch_workers, worker_index
+    strategy = None
+    if os.environ.get("TF_CONFIG"):  # TensorFlow is not imported before it is needed
+        from keras_transfer.training.workers import join_workers, send, watch_workers, worker_index
 
-    strategy = join_workers()
+        strategy = join_workers()
     if strategy is None:
         with open_run(folder, recipe) as run:
             return finished(run) or _train(recipe, run)
@@ -61,15 +66,18 @@ def _help(recipe: Recipe, strategy: Any) -> dict[str, Any]:
 
 
 def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
-    from keras_transfer.evaluation import load_keras
     from keras_transfer.litert import warm_up
-    from keras_transfer.models import bundled
 
     clock = Clock(run)
-    warm_up()  # the converter's process starts while photographs are read
+    # The converter's process starts, and this one imports TensorFlow, while photographs are read.
+    warm_up()
+    Thread(target=import_module, args=("tensorflow",), daemon=True).start()
     with clock.part("data"):
         data = load_data(recipe, run)
     with clock.part("model"):
+        from keras_transfer.evaluation import load_keras
+        from keras_transfer.models import bundled
+
         model, recipe = build_model(recipe, data, strategy)
         notes = [bundled.ADVICE] if recipe.weights == "bundled" else []
         for note in notes:
