@@ -2,9 +2,7 @@
 
 import os
 import tempfile
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_model
@@ -69,9 +67,7 @@ def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
     from keras_transfer.litert import warm_up
 
     clock = Clock(run)
-    # The converter's process starts, and this one imports TensorFlow, while photographs are read.
-    warm_up()
-    Thread(target=import_module, args=("tensorflow",), daemon=True).start()
+    warm_up()  # the converter's process starts while photographs are read
     with clock.part("data"):
         data = load_data(recipe, run)
     with clock.part("model"):
