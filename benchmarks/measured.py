@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ _EVERY = 0.25  # seconds between two looks
 
 
 class Measured(NamedTuple):
-    """What a program took: seconds, the peaks of memory in MB, its exit code and what it printed.
+    """What a program took: seconds, the peaks of memory in MB, and what it printed.
 
     `peak_mb` is of the program's own process; `all_mb` of all its processes together, shared pages counted once (PSS).
     """
@@ -19,14 +20,11 @@ class Measured(NamedTuple):
     seconds: float
     peak_mb: int
     all_mb: int
-    code: int
     output: str
 
 
 def run_measured(words: list[str], environment: dict[str, str] | None = None) -> Measured:
     """Runs Python on `words` and waits for its end; exit codes but 0 and 3 (a gate that failed) end this one too."""
-    import time
-
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *words], stdout=subprocess.PIPE, env=os.environ | (environment or {}), text=True
@@ -48,7 +46,7 @@ def run_measured(words: list[str], environment: dict[str, str] | None = None) ->
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in (0, 3):
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
-    return Measured(seconds, usage.ru_maxrss // 1024, most[0] // 1024, process.returncode, output)
+    return Measured(seconds, usage.ru_maxrss // 1024, most[0] // 1024, output)
 
 
 def _memory_kb(pid: int) -> int:

@@ -10,12 +10,11 @@ backbone frozen. Then both answer the test photographs.
 import argparse
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from table import write_rows
+from table import backbone_options, write_rows
 
 import keras_transfer as kt
 from keras_transfer.evaluation import predict_pixels
@@ -28,14 +27,8 @@ BATCH = 256
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--weights", default="imagenet")
-    parser.add_argument("--backbone", default="mobilenet_v2")
-    parser.add_argument("--size", type=int)
+    parser = backbone_options(__doc__)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     rows = []
     for seed in options.seeds:

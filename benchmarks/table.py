@@ -1,5 +1,6 @@
-"""What the benchmarks share: their rows as a CSV file."""
+"""What the benchmarks share: options that several take, and their rows as a CSV file."""
 
+import argparse
 import csv
 import io
 from collections.abc import Sequence
@@ -7,6 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.files import write_text
+
+
+def backbone_options(about: str | None) -> argparse.ArgumentParser:
+    """A parser of the options of a benchmark that trains one backbone on one folder, over seeds."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--weights", default="imagenet")
+    parser.add_argument("--backbone", default="mobilenet_v2")
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--csv", type=Path, required=True)
+    return parser
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:

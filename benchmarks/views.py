@@ -10,21 +10,14 @@ import os
 import statistics
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from table import write_rows
+from table import backbone_options, write_rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--weights", default="imagenet")
-    parser.add_argument("--backbone", default="mobilenet_v2")
-    parser.add_argument("--size", type=int)
+    parser = backbone_options(__doc__)
     parser.add_argument("--views", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     rows = []
     for views in options.views:
