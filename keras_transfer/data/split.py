@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.data.decode import check_size, decode, read
-from keras_transfer.data.parallel import ordered, workers
+from keras_transfer.data.parallel import ordered, without_autotune, workers
 from keras_transfer.errors import InputError
 from keras_transfer.progress import track
 
@@ -202,4 +202,4 @@ class Split:
             batches = tf.data.Dataset.zip(batches, seeds).map(
                 lambda batch, drawn: augment(batch[0], batch[1], tf.cast(drawn % 2**31, tf.int32))
             )
-        return batches.map(lambda images, y: (tf.cast(images, tf.float32), y)).prefetch(2)
+        return without_autotune(batches.map(lambda images, y: (tf.cast(images, tf.float32), y)).prefetch(2))

@@ -182,21 +182,18 @@ def _example(index: int, test: Any, probabilities: np.ndarray) -> dict[str, Any]
 
 def _calibration(model: Any, val: Any, test: Any, probabilities: np.ndarray) -> dict[str, Any]:
     """The temperature, fitted on validation, and what it does to the test split."""
-    from keras_transfer.data.stored import StoredSplit
-    from keras_transfer.evaluation import predict_pixels
     from keras_transfer.evaluation.calibration import apply_temperature, fit_temperature, reliability
+    from keras_transfer.training.features import predict_cached
 
     several = np.ndim(test.labels) == 2
-    held_out = StoredSplit(val, tuple(model.input_shape[1:3]))
-    answers = predict_pixels(model, held_out)
-    temperature = fit_temperature(held_out.labels, answers)
-    found: dict[str, Any] = {"temperature": temperature, "images": len(held_out)}
-    for name, labels, values in (("val", held_out.labels, answers), ("test", test.labels, probabilities)):
+    answers = predict_cached(model, val)
+    temperature = fit_temperature(val.labels, answers)
+    found: dict[str, Any] = {"temperature": temperature, "images": len(val)}
+    for name, labels, values in (("val", val.labels, answers), ("test", test.labels, probabilities)):
         found[name] = {
             "before": reliability(labels, values),
             "after": reliability(labels, apply_temperature(values, temperature, several)),
         }
-    held_out.close()
     return found
 
 

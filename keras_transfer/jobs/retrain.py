@@ -80,16 +80,6 @@ def retrained(recipe: Recipe, data: Any, test: Any) -> tuple[np.ndarray, int]:
 def _answers(model: Any, test: Any) -> np.ndarray:
     """What the model says; of a part of a whole, by the frozen features of the whole."""
     from keras_transfer.evaluation import predict_pixels
-    from keras_transfer.models import boundary, suffix
-    from keras_transfer.training import compute_features
+    from keras_transfer.training.features import predict_cached
 
-    tensor = boundary(model)
-    if getattr(test, "whole", None) is None or tensor is model.input:
-        return predict_pixels(model, test)
-    arrays = compute_features(model, [tensor], test)
-    try:
-        top, rows = suffix(model, tensor), arrays["tensor0"]
-        blocks = [np.asarray(rows[i : i + 256], np.float32) for i in range(0, len(test), 256)]
-        return np.concatenate([np.asarray(top(block, training=False), np.float32) for block in blocks])
-    finally:
-        arrays.close()
+    return predict_pixels(model, test) if getattr(test, "whole", None) is None else predict_cached(model, test)

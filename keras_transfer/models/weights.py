@@ -60,7 +60,7 @@ def load_pretrained(
     elif weights == "imagenet":
         arrays = _download(row, alpha, side, include_top)
     else:
-        arrays = _read(Path(weights), row, alpha, include_top)
+        arrays = _read(Path(weights), model, row, alpha, include_top)
     if len(arrays) < len(target) or any(
         array.shape != tuple(variable.shape) for array, variable in zip(arrays, target, strict=False)
     ):
@@ -108,7 +108,7 @@ def _download(row: Backbone, alpha: float | None, side: int, include_top: bool) 
         ) from error
 
 
-def _read(path: Path, row: Backbone, alpha: float | None, include_top: bool) -> Arrays:
+def _read(path: Path, model: keras.Model, row: Backbone, alpha: float | None, include_top: bool) -> Arrays:
     if not path.is_file():
         raise InputError(
             f"There is no weights file {path}. Give 'imagenet', 'none', 'hub:HANDLE', or the path of a .h5, "
@@ -117,20 +117,19 @@ def _read(path: Path, row: Backbone, alpha: float | None, include_top: bool) -> 
     if zipfile.is_zipfile(path):
         return _arrays(load_model(path))
     shape = (row.image_size, row.image_size, 3)
-    # A file without or with the 1000 classes, or of one of our own classifiers where a layer of ours has weights too.
+    # A file of this very network, or with the 1000 classes, or without what our own preprocessing holds.
     candidates: list[Callable[[], keras.Model]] = [
-        lambda: construct(row, alpha, weights=None, include_top=False, pooling="avg", input_shape=shape),
-        lambda: construct(row, alpha, weights=None, include_top=True, input_shape=shape),
+        lambda: model,
+        lambda: construct(row, alpha, weights=None, include_top=not include_top, input_shape=shape),
+        lambda: construct(row, alpha, weights=None, include_top=include_top, input_shape=shape),
     ]
-    if row.preprocessing == "caffe":
-        candidates.append(lambda: flat_backbone(row, alpha, row.image_size, row.image_size))
-    for candidate in candidates[1:] + candidates[:1] if include_top else candidates:
-        model = candidate()
+    for candidate in candidates:
+        network = candidate()
         try:
-            model.load_weights(str(path))
+            network.load_weights(str(path))
         except Exception:  # what Keras and HDF5 raise on another network's file, or on no HDF5 file at all
             continue
-        return _arrays(model)
+        return _arrays(network)
     raise _misfit(path, row, alpha)
 
 

@@ -72,11 +72,11 @@ def align(
     unfreeze_top(model, stages=stages)
     tensor = boundary(model)
     top = suffix(model, tensor, output=[features, logits_of(model)])
-    arrays = [compute_features(model, [tensor], split) for split in (data.train, target)]
+    arrays = [compute_features(model, [tensor], split)[0] for split in (data.train, target)]
     ones = np.zeros((len(target), 1), np.float32)
     labels = one_hot(data.train.labels, len(data.class_names)) if top.outputs[1].shape[-1] > 1 else None
     labels = data.train.labels.astype(np.float32).reshape(-1, 1) if labels is None else labels
-    ours, theirs = Samples(arrays[0], "tensor0", labels), Samples(arrays[1], "tensor0", ones)
+    ours, theirs = Samples(arrays[0], "values", labels), Samples(arrays[1], "values", ones)
     batch_size = min(batch_size, len(ours), len(theirs))
     steps = len(ours) // batch_size
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps * epochs))

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import keras
@@ -14,7 +16,10 @@ import numpy as np
 from keras_transfer import cache
 from keras_transfer.data import Augmenter, Split
 from keras_transfer.data.decode import CROP
+from keras_transfer.data.parallel import ahead
+from keras_transfer.data.stored import cached_pixels
 from keras_transfer.errors import InputError
+from keras_transfer.models import boundary, suffix
 from keras_transfer.progress import track
 from keras_transfer.training.taken import Taken
 
@@ -23,6 +28,7 @@ SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3
 _BLOCK = 64
+_AHEAD = 64 << 20  # bytes of decoded images that may wait for the engine
 
 # Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
 Engine = Callable[[Iterable[np.ndarray]], Iterator[tuple[np.ndarray, ...]]]
@@ -36,8 +42,8 @@ def compute_features(
     augmenter: Augmenter | None = None,
     views: int = 1,
     seed: int = 0,
-) -> cache.Arrays:
-    """The values of `tensors` for every image of `split`, from the cache or computed in one pass.
+) -> list[cache.Arrays]:
+    """The values of each tensor for every image of `split`: from the cache, or those that lack in one pass.
 
     View 0 of an image is the image itself; the others are drawn by `augmenter`. The layers before `tensors` run in
     inference mode: they are taken to be frozen.
@@ -51,54 +57,80 @@ def compute_features(
         seed: of the views.
 
     Returns:
-        Arrays `tensor0`, `tensor1`, ... of `[images * views, ...]`, the views of an image side by side, in float16; and
-        `labels` where the augmenter mixes images.
+        For each tensor an open cache entry: `values` `[images * views, ...]`, the views of an image side by side, in
+        float16; and `labels` where the augmenter mixes images.
     """
     if split.whole is not None:
         whole, where = split.whole
+        rows = (views * where[:, None] + np.arange(views)).ravel()
         every = compute_features(model, tensors, whole, augmenter=augmenter, views=views, seed=seed)
-        return Taken(every, (views * where[:, None] + np.arange(views)).ravel())
-    prefix = keras.Model(model.input, list(tensors))
+        return [Taken(arrays, rows) for arrays in every]
     size = tuple(model.input_shape[1:3])
-    weights = _weights_digest(prefix)
-    outputs = [[prefix.layers.index(tensor._keras_history.operation), list(tensor.shape[1:])] for tensor in tensors]
-    key = cache.cache_key(
-        crop=CROP,
-        images=cache.digest(split.hashes),
-        labels=cache.digest([split.labels.tobytes().hex()]) if augmenter is not None and augmenter.mixes else None,
-        weights=weights,
-        outputs=outputs,
-        size=size,
-        views=views,
-        augmenter=augmenter.settings if augmenter is not None and views > 1 else None,
-        seed=seed if views > 1 else 0,
-    )
-    found = cache.open_entry(key)
-    if found is not None:
-        return found
-    about = {"kind": "features", "backbone": model.name, "images": len(split), "views": views, "size": list(size)}
-    mixed: list[np.ndarray] = []
-    with cache.new_entry(key, about) as writer:
-        engine = _engine_of(prefix, cache.cache_key(weights=weights, outputs=outputs, size=size), len(split) * views)
-        stream = engine(_views(split, size, augmenter, views, seed, mixed))
-        rows: list[tuple[np.ndarray, ...]] = []
-        what = f"Frozen layers, {split.name}" + (f", {views} views" if views > 1 else "")
-        for row in track(stream, what, total=len(split) * views):
-            rows.append(row)
-            if len(rows) == _BLOCK:
-                _append(writer, rows)
-        _append(writer, rows)
-        for labels in mixed:
-            writer.append("labels", labels)
-    return cache.open_new(key)
+    of_images = {
+        "crop": CROP,
+        "images": cache.digest(split.hashes),
+        "labels": cache.digest([split.labels.tobytes().hex()]) if augmenter is not None and augmenter.mixes else None,
+        "size": size,
+        "views": views,
+        "augmenter": augmenter.settings if augmenter is not None and views > 1 else None,
+        "seed": seed if views > 1 else 0,
+    }
+    networks = [_network_digest(keras.Model(model.input, tensor)) for tensor in tensors]
+    keys = [cache.cache_key(network=network, **of_images) for network in networks]
+    found = {key: cache.open_entry(key) for key in dict.fromkeys(keys)}
+    lacking = [key for key, arrays in found.items() if arrays is None]
+    if lacking:
+        which = [keys.index(key) for key in lacking]
+        prefix = keras.Model(model.input, [tensors[i] for i in which])
+        about = {"kind": "features", "backbone": model.name, "images": len(split), "views": views, "size": list(size)}
+        with ExitStack() as opened:
+            writers = [opened.enter_context(cache.new_entry(key, about)) for key in lacking]
+            mixed: list[np.ndarray] = []
+            drawn = _views(split, size, augmenter, views, seed, mixed)
+            # Decoding goes on while the engine is chosen.
+            images = opened.enter_context(ahead(drawn, max(_BLOCK, _AHEAD // (3 * math.prod(size)))))
+            engine = _engine_of(prefix, cache.digest(networks[i] for i in which), len(split) * views)
+            what = f"Frozen layers, {split.name}" + (f", {views} views" if views > 1 else "")
+            rows_of_block: list[tuple[np.ndarray, ...]] = []
+            for row in track(engine(images), what, total=len(split) * views):
+                rows_of_block.append(row)
+                if len(rows_of_block) == _BLOCK:
+                    _append(writers, rows_of_block)
+            _append(writers, rows_of_block)
+            for labels in mixed:
+                for writer in writers:
+                    writer.append("labels", labels)
+        found |= {key: cache.open_new(key) for key in lacking}
+    return [arrays for key in keys if (arrays := found[key]) is not None]
 
 
-def _append(writer: cache.ArrayWriter, rows: list[tuple[np.ndarray, ...]]) -> None:
-    for index, values in enumerate(zip(*rows, strict=True)):
+def predict_cached(model: keras.Model, split: Split) -> np.ndarray:
+    """A classifier's answers on a split, its frozen layers' share from the cache where training left it.
+
+    Args:
+        model: a classifier on `[batch, H, W, 3]` pixels in 0..255, its layers marked as they were trained.
+        split: the images.
+
+    Returns:
+        `float32 [n, outputs]`.
+    """
+    tensor = boundary(model)
+    if keras.Model(model.input, tensor).weights:
+        (arrays,), top, name = compute_features(model, [tensor], split), suffix(model, tensor), "values"
+    else:
+        arrays, top, name = cached_pixels(split, tuple(model.input_shape[1:3])), model, "pixels"
+    try:
+        return np.stack([row[0] for row in keras_engine(top)(arrays[name])])
+    finally:
+        arrays.close()
+
+
+def _append(writers: Sequence[cache.ArrayWriter], rows: list[tuple[np.ndarray, ...]]) -> None:
+    for writer, values in zip(writers if rows else (), zip(*rows, strict=True), strict=True):
         block = np.stack(values)
         # float16 holds three digits, far finer than int8 deployment; the activations of ImageNet backbones
         # stay far inside its range.
-        writer.append(f"tensor{index}", np.clip(block, -65504, 65504).astype(np.float16))
+        writer.append("values", np.clip(block, -65504, 65504).astype(np.float16))
     rows.clear()
 
 
@@ -252,7 +284,7 @@ def keras_engine(prefix: keras.Model) -> Engine:
     return run
 
 
-def _weights_digest(model: keras.Model) -> str:
+def _network_digest(model: keras.Model) -> str:
     """A hash of a model's layers and weights, without the names: Keras numbers those by the process's history."""
     digest = hashlib.sha256()
     for layer in model.layers:

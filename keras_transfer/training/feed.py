@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.cache import Arrays, release_often
+from keras_transfer.data.parallel import without_autotune
 from keras_transfer.training.features import stable_seed
 
 
@@ -82,4 +83,4 @@ def as_dataset(
     )
     if steps is not None:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-    return dataset.prefetch(2)
+    return without_autotune(dataset.prefetch(2))

@@ -200,14 +200,13 @@ def _prepared(
     targets, val_targets = _targets(model, data.train), _targets(model, data.val)
     with ExitStack() as opened:
 
-        def keep(arrays: Arrays) -> Arrays:
-            opened.callback(arrays.close)
-            return arrays
+        def keep(entries: list[Arrays]) -> list[Arrays]:
+            for arrays in entries:
+                opened.callback(arrays.close)
+            return entries
 
-        if cached:
-            train = keep(compute_features(model, cached, data.train, augmenter=augmenter, views=views, seed=seed))
-            val = keep(compute_features(model, cached, data.val))
-            mixed = np.asarray(train["labels"]) if "labels" in train else targets
+        train = keep(compute_features(model, cached, data.train, augmenter=augmenter, views=views, seed=seed))
+        val = keep(compute_features(model, cached, data.val))
         if any(tensor is model.input for tensor in tensors):
             pixels = opened.enter_context(pixel_samples(model, data, augmenter, class_weights))
         samples = []
@@ -215,8 +214,9 @@ def _prepared(
             if tensor is model.input:
                 pair = pixels
             else:
-                name = f"tensor{_find(tensor, cached)}"
-                pair = (Samples(train, name, mixed, views, weights), Samples(val, name, val_targets))
+                own, held_out = train[_find(tensor, cached)], val[_find(tensor, cached)]
+                mixed = np.asarray(own["labels"]) if "labels" in own else targets
+                pair = (Samples(own, "values", mixed, views, weights), Samples(held_out, "values", val_targets))
             samples.append((tensor, *pair))
         yield samples
 
@@ -267,14 +267,14 @@ def feature_samples(
     views = choose_views(augmenter, len(data.train))
     weights = _sample_weights(data, class_weights)
     with ExitStack() as opened:
-        train = compute_features(below, below.outputs, data.train, augmenter=augmenter, views=views, seed=seed)
+        (train,) = compute_features(below, below.outputs, data.train, augmenter=augmenter, views=views, seed=seed)
         opened.callback(train.close)
-        val = compute_features(below, below.outputs, data.val)
+        (val,) = compute_features(below, below.outputs, data.val)
         opened.callback(val.close)
         labels = np.asarray(train["labels"]) if "labels" in train else _targets(model, data.train)
         yield (
-            Samples(train, "tensor0", labels, views, weights),
-            Samples(val, "tensor0", _targets(model, data.val)),
+            Samples(train, "values", labels, views, weights),
+            Samples(val, "values", _targets(model, data.val)),
         )
 
 

@@ -41,9 +41,9 @@ def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bo
         model = all_stages(model)
     tensor = model.output if every_stage else boundary(model)
     whole = joined(splits, " and ".join(split.name for split in splits))
-    arrays = compute_features(model, [tensor], whole)
+    (arrays,) = compute_features(model, [tensor], whole)
     try:
-        rows = np.asarray(arrays["tensor0"], np.float32).reshape(len(whole), -1)
+        rows = np.asarray(arrays["values"], np.float32).reshape(len(whole), -1)
     finally:
         arrays.close()
     return np.split(rows, np.cumsum([len(split) for split in splits])[:-1])

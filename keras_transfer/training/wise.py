@@ -66,8 +66,8 @@ def wise_ft(
         layer.trainable = any(id(weight) in moving for weight in layer.weights)
     tensor = boundary(model)
     if prefix(model, tensor).weights:
-        arrays = compute_features(model, [tensor], val)
-        rows = np.asarray(arrays["tensor0"], np.float32)
+        (arrays,) = compute_features(model, [tensor], val)
+        rows = np.asarray(arrays["values"], np.float32)
         arrays.close()
     else:
         tensor = input_tensor(model)

@@ -154,8 +154,8 @@ def test_features_are_computed_once_and_follow_the_weights(model, data, monkeypa
     real = module._engine_of
     monkeypatch.setattr(module, "_engine_of", lambda *a: calls.append(a) or real(*a))
     tensor = model.layers[-4].output
-    first = np.asarray(compute_features(model, [tensor], data.val)["tensor0"])
-    assert np.array_equal(first, compute_features(model, [tensor], data.val)["tensor0"]) and len(calls) == 1
+    first = np.asarray(compute_features(model, [tensor], data.val)[0]["values"])
+    assert np.array_equal(first, compute_features(model, [tensor], data.val)[0]["values"]) and len(calls) == 1
     expected = keras.Model(model.input, tensor).predict(data.val.pixels(32).astype("float32"), verbose=0)
     assert np.abs(first - expected).max() < 2e-3 * np.abs(expected).max()
     model.get_layer("conv0").set_weights([w * 1.01 for w in model.get_layer("conv0").get_weights()])
