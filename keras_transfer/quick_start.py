@@ -1,5 +1,7 @@
-"""A quicker import of TensorFlow and Keras, for processes that are ours alone."""
+"""A quicker start and end of the processes that are ours alone: TensorFlow's import takes half the time."""
 
+import atexit
+import gc
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -20,13 +22,15 @@ class _Unused(MetaPathFinder):
         return None
 
 
-def lighten_keras() -> None:
-    """Makes the first import of Keras in this process leave out what is `UNUSED`: it takes two thirds of the time.
+def quicken() -> None:
+    """Makes this process start and end faster, before TensorFlow is imported. Not for one that runs others' code.
 
-    Only Keras does without them (its scikit-learn wrappers, its plots); everything else imports them as ever. Not for
-    a process that runs other people's code.
-
-    >>> lighten_keras()
+    The first import of Keras leaves out what is `UNUSED` (only Keras does without; all else imports it as ever). The
+    garbage collector looks at the many objects of such imports less often, and not once more when the process ends,
+    which takes over a second with TensorFlow loaded.
     """
-    if not any(isinstance(finder, _Unused) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Unused())
+    if any(isinstance(finder, _Unused) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, _Unused())
+    gc.set_threshold(50_000, 10, 10)
+    atexit.register(gc.freeze)

@@ -8,7 +8,7 @@ import typer
 
 from keras_transfer import __version__
 from keras_transfer.errors import KerasTransferError
-from keras_transfer.quick_start import lighten_keras
+from keras_transfer.quick_start import quicken
 
 # Modules of this folder, in the order of the help. Each defines `command`, whose signature and docstring are the
 # command's; `RESUMABLE = True` in it says that the same command run again goes on where it was stopped. What is heavy
@@ -71,7 +71,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 a fault of ours, 2 the call or the input is wrong, 3 done but a gate failed, 130 stopped.
     """
-    lighten_keras()
+    quicken()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]

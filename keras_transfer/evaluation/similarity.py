@@ -8,6 +8,7 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.models import stages
 from keras_transfer.models.graph import input_tensor
+from keras_transfer.models.stage import Stage
 
 Array = np.ndarray[Any, Any]
 _SIDE = 28  # finer maps are averaged down to it: their Gram matrices hardly change, their size does
@@ -51,24 +52,40 @@ def cka_by_stage(model: keras.Model, other: keras.Model, pixels: Array) -> list[
     shapes = [[tuple(stage.output.shape[1:]) for stage in side] for side in (ours, theirs)]
     if shapes[0] != shapes[1]:
         raise InputError(f"{model.name!r} and {other.name!r} have different stages, which cannot be compared.")
-    if not ours:
-        return []
+    # Up to where their weights part the networks are one: what leaves it is computed once, and is alike by definition.
+    same = next((i for i, pair in enumerate(zip(ours, theirs, strict=True)) if not _equal(*pair)), len(ours))
+    if same == len(ours):
+        return [{"stage": stage.name, "cka": 1.0} for stage in ours]
+    start, values = [input_tensor(model), input_tensor(other)], pixels
+    if same:
+        values = _answers(keras.Model(start[0], ours[same - 1].output), pixels)[0]
+        start = [side[same - 1].output for side in (ours, theirs)]
     grams = [
-        _stage_grams(net, [stage.output for stage in cut], pixels) for net, cut in ((model, ours), (other, theirs))
+        [_gram(rows.reshape(len(rows), -1)) for rows in _answers(keras.Model(begin, _ends(side[same:])), values)]
+        for begin, side in zip(start, (ours, theirs), strict=True)
     ]
-    return [
-        {"stage": stage.name, "cka": _alignment(first, second)}
-        for stage, first, second in zip(ours, *grams, strict=True)
-    ]
+    alike = [1.0] * same + [_alignment(first, second) for first, second in zip(*grams, strict=True)]
+    return [{"stage": stage.name, "cka": cka} for stage, cka in zip(ours, alike, strict=True)]
 
 
-def _stage_grams(model: keras.Model, tensors: list[Any], pixels: Array) -> list[Array]:
+def _equal(first: Stage, second: Stage) -> bool:
+    pairs = zip(first.layers, second.layers, strict=True)
+    return all(
+        np.array_equal(a, b) for one, two in pairs for a, b in zip(one.get_weights(), two.get_weights(), strict=True)
+    )
+
+
+def _ends(cut: list[Stage]) -> list[Any]:
+    return [_pooled(stage.output) for stage in cut]
+
+
+def _answers(model: keras.Model, inputs: Array) -> list[Array]:
+    """What a model makes of `inputs`, an array an output."""
     import tensorflow as tf
 
-    watched = keras.Model(input_tensor(model), [_pooled(tensor) for tensor in tensors])
-    call = tf.function(lambda x: tf.nest.flatten(watched(tf.cast(x, tf.float32), training=False)), jit_compile=False)
-    blocks = [[v.numpy() for v in call(pixels[i : i + _BATCH])] for i in range(0, len(pixels), _BATCH)]
-    return [_gram(np.concatenate(parts).reshape(len(pixels), -1)) for parts in zip(*blocks, strict=True)]
+    call = tf.function(lambda x: tf.nest.flatten(model(tf.cast(x, tf.float32), training=False)), jit_compile=False)
+    blocks = [[v.numpy() for v in call(inputs[i : i + _BATCH])] for i in range(0, len(inputs), _BATCH)]
+    return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
 
 def _pooled(tensor: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError, KerasTransferError
+from keras_transfer.litert.frozen import freeze
 from keras_transfer.litert.trust import vouch
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "16x8")
@@ -72,23 +73,21 @@ def convert(
         chosen = np.linspace(0, len(calibration) - 1, min(len(calibration), calibration_images)).round().astype(int)
         calibration = calibration[chosen]
     options = {
-        "formats": list(formats),
         "input_dtype": input_dtype,
         "per_tensor_dense": per_tensor_dense,
         "float_layers": list(float_layers),
     }
-    with _lock, tempfile.TemporaryDirectory(prefix="keras-transfer-") as name:
-        folder = Path(name)
-        try:
-            model.save(folder / "model.keras")
-        except Exception:  # not every model can be saved, but what runs here can be converted here
-            return _convert_here(model, calibration, options)
+    with tempfile.TemporaryDirectory(prefix="keras-transfer-") as place:
+        folder = Path(place)
+        graphs = {name: "int8.pb" if name == "int8" else "pixels.pb" for name in formats}
+        for name, graph in graphs.items():
+            if not (folder / graph).exists():
+                freeze(model, name).write(folder / graph)
         if calibration is not None and not set(CALIBRATED).isdisjoint(formats):
             np.save(folder / "calibration.npy", calibration)
-        answer = _running().ask({"folder": name, "options": options})
+        with _lock:
+            answer = _running().ask({"folder": place, "graphs": graphs, "options": options})
         kind = answer.get("kind")
-        if kind == "load":  # its classes are known to the user's program only
-            return _convert_here(model, calibration, options)
         if kind == "input":
             raise InputError(answer["error"])
         if kind is not None:
@@ -149,12 +148,6 @@ def _check_layers(model: Any, names: Sequence[str]) -> None:
         raise InputError(f"`float_layers` must name layers of the model. Received: {unknown or names!r}.")
 
 
-def _convert_here(model: Any, calibration: np.ndarray | None, options: dict[str, Any]) -> dict[str, bytes]:
-    from keras_transfer.litert.conversion import convert_here
-
-    return convert_here(model, calibration=calibration, **options)
-
-
 def _running() -> "_Worker":
     global _worker
     if _worker is not None and (_worker.used >= _RENEW_AFTER or _worker.process.poll() is not None):
@@ -197,7 +190,7 @@ class _Worker:
             if not self.ready:
                 self._answer()
                 self.ready = True
-            self.used += len(request["options"]["formats"])
+            self.used += len(request["graphs"])
             assert self.process.stdin is not None
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()

@@ -27,9 +27,9 @@ def main() -> None:
     def write(answer: dict) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
-    from keras_transfer.quick_start import lighten_keras
+    from keras_transfer.quick_start import quicken
 
-    lighten_keras()
+    quicken()
     from keras_transfer.litert.conversion import serve_requests
 
     write({"ready": True})

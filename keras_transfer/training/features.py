@@ -28,7 +28,7 @@ SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3
 _BLOCK = 64
-_AHEAD = 64 << 20  # bytes of decoded images that may wait for the engine
+_AHEAD = 128 << 20  # bytes of decoded images that may wait for the engine
 
 # Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
 Engine = Callable[[Iterable[np.ndarray]], Iterator[tuple[np.ndarray, ...]]]

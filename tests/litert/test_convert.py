@@ -4,8 +4,6 @@ import pytest
 
 from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.litert import convert, open_litert, read_flatbuffer
-from keras_transfer.litert import convert as converting
-from keras_transfer.litert.conversion import convert_here
 from keras_transfer.litert.convert import FORMATS
 
 INPUT_SCALE = 2 / 255
@@ -108,7 +106,7 @@ class Doubling(keras.layers.Layer):
         return 2 * x
 
 
-def test_classes_of_the_users_program_are_converted_here(pictures):
+def test_classes_of_the_users_program_are_converted_too(pictures):
     inputs = keras.Input((32, 32, 3))
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(Doubling()(inputs)))
     actual = open_litert(convert(model, ["float32"])["float32"]).predict(pictures[:2])
@@ -161,7 +159,7 @@ def test_worker_is_kept_renewed_and_replaced(trained, monkeypatch):
 
 def test_worker_that_dies_says_its_last_words(trained, monkeypatch):
     worker = module()._running()
-    worker.ask({"folder": "nowhere", "options": {"formats": []}})
+    worker.ask({"folder": "nowhere", "graphs": {}, "options": {}})
     worker.process.kill()
     monkeypatch.setattr(module(), "_running", lambda: worker)
     with pytest.raises(KerasTransferError, match="code -9"):
@@ -178,11 +176,6 @@ def module():
 
 def converting_worker():
     return module()._worker or module()._running()
-
-
-def test_here_and_in_the_worker_are_the_same(trained, files):
-    assert convert_here(trained, ["float32"])["float32"][4:8] == b"TFL3"
-    assert callable(converting)
 
 
 @pytest.mark.timeout(300)
