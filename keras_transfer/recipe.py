@@ -89,6 +89,7 @@ class Recipe(_Strict):
 
     strategy: Strategy = "auto"
     phases: tuple[Phase, ...] | None = None
+    epochs: _Count | None = None  # of each phase after the head's, in place of its own number
     gradual: bool = False
     label_smoothing: _Fraction = 0.0
     class_weights: bool = True

@@ -44,6 +44,10 @@ def command(
     gradual: Annotated[
         bool | None, typer.Option("--gradual", help="Unfreeze one stage after another, from the top down.")
     ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="At most, of fine-tuning; of the head with --strategy feature-extraction.  [5; 40]"),
+    ] = None,
     augmentation: Annotated[str | None, typer.Option(help="auto, none, light, medium or strong.  [auto]")] = None,
     mix: Annotated[_Mix | None, typer.Option(help="Mix photographs and labels as well.")] = None,
     views: Annotated[int | None, typer.Option(help="Augmented views computed of each image.  [chosen]")] = None,
@@ -75,6 +79,7 @@ def command(
         group_by=group_by,
         few_shot=few_shot,
         gradual=gradual,
+        epochs=epochs,
         augmentation={"strength": augmentation or "auto", mix.value: _MIX[mix.value]} if mix else augmentation,
         views=views,
         label_smoothing=label_smoothing,

@@ -104,6 +104,7 @@ def fit_recipe(model: Any, data: Any, recipe: Recipe, **more: Any) -> Any:
         data,
         strategy=recipe.strategy,
         phases=recipe.phases,
+        epochs=recipe.epochs,
         gradual=recipe.gradual,
         pretrained=recipe.weights not in ("none", None),
         augmentation=recipe.augmentation,

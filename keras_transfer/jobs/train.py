@@ -102,7 +102,7 @@ def build_model(recipe: Recipe, data: Any, strategy: Any = None) -> tuple[Any, R
 def complete(recipe: Recipe, model: Any, data: Any) -> Recipe:
     """The recipe with what it left open chosen for this model and data."""
     from keras_transfer.models import bundled, stages
-    from keras_transfer.training.plan import make_phases, resolve_strategy
+    from keras_transfer.training.plan import make_phases, resolve_strategy, with_epochs
 
     strategy = resolve_strategy(
         recipe.strategy, len(data.train), len(data.class_names), recipe.weights not in ("none", None)
@@ -110,10 +110,10 @@ def complete(recipe: Recipe, model: Any, data: Any) -> Recipe:
     chosen: dict[str, Any] = {"image_size": recipe.image_size or model.input_shape[1]}
     if recipe.weights == "bundled":
         chosen["alpha"] = bundled.ALPHA
-    if recipe.phases is None:
-        chosen["phases"] = make_phases(
-            strategy, stage_count=len(stages(model)), images=len(data.train), gradual=recipe.gradual
-        )
+    phases = recipe.phases or make_phases(
+        strategy, stage_count=len(stages(model)), images=len(data.train), gradual=recipe.gradual
+    )
+    chosen["phases"] = with_epochs(phases, recipe.epochs)
     return recipe.model_copy(update=chosen)
 
 

@@ -21,7 +21,7 @@ from keras_transfer.training.features import compute_features, one_hot
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.phases import PhaseResult, compile_top, quicken_batchnorm, train_phase
-from keras_transfer.training.plan import make_phases, resolve_strategy
+from keras_transfer.training.plan import make_phases, resolve_strategy, with_epochs
 from keras_transfer.training.workers import share_data, worker_count
 
 
@@ -55,6 +55,7 @@ def fit(
     *,
     strategy: Strategy = "auto",
     phases: Sequence[Phase] | None = None,
+    epochs: int | None = None,
     gradual: bool = False,
     pretrained: bool = True,
     augmentation: str | dict[str, Any] = "auto",
@@ -76,6 +77,7 @@ def fit(
         strategy: `"feature-extraction"` (head only), `"fine-tuning"` (head, then the top stage), `"full"` (head, then
             everything), `"scratch"` (everything at once), or `"auto"`: one of the first three by the number of images.
         phases: the phases themselves, instead of a strategy's.
+        epochs: the most of each phase after the head's (of the head's where it is alone), in place of its own number.
         gradual: unfreeze one stage after another.
         pretrained: whether the backbone's weights are pretrained; `"auto"` trains from scratch where they are not.
         augmentation: see `build_augmenter`.
@@ -97,6 +99,7 @@ def fit(
     concrete = resolve_strategy(strategy, len(data.train), classes, pretrained)
     if phases is None:
         phases = make_phases(concrete, stage_count=len(stages(model)), images=len(data.train), gradual=gradual)
+    phases = with_epochs(phases, epochs)
     augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
     if views is None or not augmenter:
         views = choose_views(augmenter, len(data.train), augmentation == "auto" and all(one.frozen for one in phases))

@@ -1,5 +1,7 @@
 """From a strategy and the number of images to the phases of training."""
 
+from collections.abc import Sequence
+
 from keras_transfer.recipe import Phase, Strategy
 
 # Images a class below which fine-tuning rarely beats a head on frozen features, and from which the whole backbone may
@@ -82,6 +84,17 @@ def make_phases(
     if strategy == "full":
         return (head, tuning.model_copy(update={"stages": "all", "layer_decay": 0.7}))
     return (head, tuning)
+
+
+def with_epochs(phases: Sequence[Phase], epochs: int | None) -> tuple[Phase, ...]:
+    """The phases after the head's, or the head's where it is alone, with at most `epochs`; None leaves them alone.
+
+    >>> [phase.epochs for phase in with_epochs(make_phases("fine-tuning", stage_count=5), 2)]
+    [40, 2]
+    """
+    alone = all(phase.frozen for phase in phases)
+    update = {} if epochs is None else {"epochs": epochs}
+    return tuple(phase if phase.frozen and not alone else phase.model_copy(update=update) for phase in phases)
 
 
 def _batch_size(usual: int, images: int | None) -> int:
