@@ -106,16 +106,13 @@ def prepared(recipe: Recipe, data: Any, images: int) -> Recipe:
         data: its photographs.
         images: how many of them a training is given.
     """
-    from keras_transfer.data import build_augmenter
-    from keras_transfer.training.fit import choose_views
+    from keras_transfer.training.fit import plan_views
     from keras_transfer.training.plan import resolve_strategy
 
     train, classes = images - images // VALIDATION, len(data.class_names)
     strategy = resolve_strategy(recipe.strategy, train, classes, recipe.weights != "none")
-    augmenter = build_augmenter(recipe.augmentation, train / classes, classes)
     frozen = strategy == "feature-extraction" if recipe.phases is None else all(phase.frozen for phase in recipe.phases)
-    few = frozen and recipe.augmentation == "auto"
-    views = recipe.views if recipe.views is not None and augmenter else choose_views(augmenter, train, few)
+    _, views = plan_views(recipe.augmentation, train, classes, frozen, recipe.views)
     return recipe.model_copy(update={"strategy": strategy, "views": views})
 
 

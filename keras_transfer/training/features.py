@@ -28,7 +28,7 @@ SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3
 _BLOCK = 64
-_AHEAD = 128 << 20  # bytes of decoded images that may wait for the engine
+_AHEAD = 64 << 20  # bytes of decoded images that may wait for the engine
 
 # Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
 Engine = Callable[[Iterable[np.ndarray]], Iterator[tuple[np.ndarray, ...]]]
@@ -261,7 +261,8 @@ def keras_engine(prefix: keras.Model) -> Engine:
     def call(images: Any) -> list[Any]:
         return list(tf.nest.flatten(prefix(tf.cast(images, tf.float32), training=False)))
 
-    size = 32
+    # On a CPU larger batches are no faster, and hold memory that the process then never gives back.
+    size = 64 if tf.config.list_physical_devices("GPU") else 16
 
     def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
         batch: list[np.ndarray] = []

@@ -1,6 +1,6 @@
 """Training as a whole: the head to convergence on frozen features, then the top of the backbone, never ending worse."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -100,9 +100,8 @@ def fit(
     if phases is None:
         phases = make_phases(concrete, stage_count=len(stages(model)), images=len(data.train), gradual=gradual)
     phases = with_epochs(phases, epochs)
-    augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
-    if views is None or not augmenter:
-        views = choose_views(augmenter, len(data.train), augmentation == "auto" and all(one.frozen for one in phases))
+    frozen = all(phase.frozen for phase in phases)
+    augmenter, views = plan_views(augmentation, len(data.train), classes, frozen, views)
     if concrete == "scratch":
         quicken_batchnorm(model)
     keras.utils.set_random_seed(seed)
@@ -168,9 +167,8 @@ def sweep_phases(
         One sweep a phase.
     """
     _check(model, data)
-    augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
-    if views is None or not augmenter:
-        views = choose_views(augmenter, len(data.train), augmentation == "auto" and all(one.frozen for one in phases))
+    frozen = all(phase.frozen for phase in phases)
+    augmenter, views = plan_views(augmentation, len(data.train), len(data.class_names), frozen, views)
     keras.utils.set_random_seed(seed)
     sweeps = []
     with _prepared(model, data, phases, augmenter, views, seed, class_weights) as prepared:
@@ -284,6 +282,24 @@ def feature_samples(
 def _find(tensor: Any, tensors: Sequence[Any]) -> int:
     """The position of a tensor: KerasTensors have no equality of their own."""
     return next(i for i, other in enumerate(tensors) if other is tensor)
+
+
+def plan_views(
+    augmentation: str | Mapping[str, Any], images: int, classes: int, frozen: bool, views: int | None = None
+) -> tuple[Augmenter, int]:
+    """The augmentation for a number of training images, and how many views of each are computed.
+
+    Args:
+        augmentation: see `build_augmenter`.
+        images: training images.
+        classes: how many classes they are of.
+        frozen: whether the head alone trains.
+        views: as told; None chooses.
+    """
+    augmenter = build_augmenter(augmentation, images / classes, classes)
+    if views is None or not augmenter:
+        views = choose_views(augmenter, images, few=frozen and augmentation == "auto")
+    return augmenter, views
 
 
 def choose_views(augmenter: Augmenter, images: int, few: bool = False) -> int:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm, ortho_group
 
 from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, judge, mmd
-from keras_transfer.evaluation.similarity import linear_cka
+from keras_transfer.evaluation.similarity import cka_by_stage, linear_cka
 from keras_transfer.models.batchnorm import hellinger_squared
 
 
@@ -42,6 +42,28 @@ def test_what_is_newest_comes_first():
     found = classifier_two_sample(ours, theirs)
     first = found["typical"][: len(found["typical"]) // 3]
     assert all(index % 2 == 0 for index in first) and 0.6 < found["accuracy"] < 0.95
+
+
+def test_cka_of_what_two_networks_share_is_one():
+    import keras
+
+    import keras_transfer as kt
+
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3), np.uint8)
+    ours = kt.build_classifier("mobilenet_v2", 3, image_size=64, alpha=0.35, weights="none")
+    theirs = keras.models.clone_model(ours)
+    theirs.set_weights(ours.get_weights())
+    assert {row["cka"] for row in cka_by_stage(ours, theirs, pixels)} == {1.0}
+    cut = kt.stages(theirs)
+    for layer in cut[-1].layers:
+        layer.set_weights([weight + 0.2 * np.sign(weight) for weight in layer.get_weights()])
+    found = [row["cka"] for row in cka_by_stage(ours, theirs, pixels)]
+    last = [kt.stages(model)[-1].output for model in (ours, theirs)]
+    rows = [
+        keras.Model(model.input, tensor)(pixels.astype("float32"), training=False).numpy().reshape(12, -1)
+        for model, tensor in zip((ours, theirs), last, strict=True)
+    ]
+    assert found[:-1] == [1.0] * (len(cut) - 1) and found[-1] == pytest.approx(linear_cka(*rows), abs=1e-4) != 1.0
 
 
 @settings(max_examples=30)

@@ -14,7 +14,7 @@ from small_task import small_classifier
 import keras_transfer as kt
 from keras_transfer.errors import InputError
 from keras_transfer.recipe import Phase
-from keras_transfer.training.features import compute_features, keras_engine, litert_engine
+from keras_transfer.training.features import compute_features, keras_engine, litert_engine, predict_cached
 
 HEAD = Phase(name="frozen", epochs=6, learning_rate=0.02, batch_size=16)
 TOP = Phase(name="fine-tuning", stages=1, epochs=4, learning_rate=0.003, batch_size=16, schedule="cosine", warmup=0.2)
@@ -161,6 +161,38 @@ def test_features_are_computed_once_and_follow_the_weights(model, data, monkeypa
     model.get_layer("conv0").set_weights([w * 1.01 for w in model.get_layer("conv0").get_weights()])
     compute_features(model, [tensor], data.val)
     assert len(calls) == 2
+
+
+def test_each_tensor_has_an_entry_of_its_own(model, data, monkeypatch):
+    import sys
+
+    module = sys.modules["keras_transfer.training.features"]
+    computed = []
+    real = module._engine_of
+    monkeypatch.setattr(
+        module, "_engine_of", lambda prefix, *a: computed.append(len(prefix.outputs)) or real(prefix, *a)
+    )
+    low, middle, high = (model.get_layer(f"bn{i}").output for i in range(3))
+    compute_features(model, [low], data.val)
+    first, second, third = compute_features(model, [high, low, middle], data.val)
+    assert computed == [1, 2]
+    for tensor, arrays in ((high, first), (low, second), (middle, third)):
+        expected = keras.Model(model.input, tensor).predict(data.val.pixels(32).astype("float32"), verbose=0)
+        assert np.abs(arrays["values"] - expected).max() < 2e-3 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("stages", [0, 1, "all"])
+def test_answers_by_the_cache_are_the_models_own(model, data, stages):
+    kt.unfreeze_top(model, stages=stages) if stages else kt.freeze_backbone(model)
+    expected = model.predict(data.val.pixels(32).astype("float32"), verbose=0)
+    assert np.abs(predict_cached(model, data.val) - expected).max() < 2e-3
+
+
+def test_epochs_in_place_of_the_phases_own(model, data):
+    history = kt.fit(model, data, phases=[HEAD, TOP], epochs=2, augmentation="none")
+    assert [row["phase"] for row in history.rows].count("fine-tuning") == 2
+    alone = kt.fit(model, data, phases=[HEAD], epochs=3, augmentation="none")
+    assert len(alone.rows) == 3
 
 
 PROGRAM = """
