@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def make_photographs(folder: Path, count: int) -> Path:
-    """`count` JPEG files in a folder a class: stripes of a class's own period under colours and noise of each's own."""
+    """`count` JPEG files in a folder a class: stripes of its own period; colours, clouds and noise of each its own."""
     for kind in range(CLASSES):
         (folder / f"class{kind}").mkdir(parents=True)
     chance = np.random.default_rng(0)
@@ -69,6 +69,8 @@ def make_photographs(folder: Path, count: int) -> Path:
         wave = np.sin(2 * np.pi * (kind + 1) * (x * np.cos(turn) + y * np.sin(turn)) + phase)[..., None]
         low, high = chance.uniform(0, 110, 3), chance.uniform(145, 255, 3)
         pixels = low + (high - low) * (0.5 + 0.5 * wave) + chance.normal(0, 20, (SIDE, SIDE, 3))
+        clouds = Image.fromarray(chance.integers(0, 256, (8, 8, 3), np.uint8)).resize((SIDE, SIDE))
+        pixels = 0.4 * pixels + 0.6 * np.asarray(clouds)  # else many would be taken for copies of each other
         image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
         image.save(folder / f"class{kind}" / f"{index}.jpg", quality=90)
     return folder
