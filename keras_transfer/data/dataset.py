@@ -30,7 +30,7 @@ FEW = 10
 """A class with fewer training photographs than this is warned of."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One file of a data set, used or left out.
 

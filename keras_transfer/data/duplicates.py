@@ -22,6 +22,7 @@ FINE = 0.93
 DETAIL = 0.7
 """And so much in its details: what is left when each pixel's surroundings are taken away."""
 _BLOCK = 512
+_TILE = 16 * _BLOCK  # a multiple of it
 _MOST = 50
 # Windows (top, left, height, width), of the whole, on which a cropped copy is sought: the middle, corners and edges.
 _CROPS = [
@@ -69,16 +70,24 @@ def near_pairs(thumbnails: np.ndarray) -> list[tuple[int, int]]:
 
     def near(start: int) -> list[tuple[int, int]]:
         rows = vectors[start : start + _BLOCK]
-        alike = np.maximum(rows @ vectors.T, rows @ mirrored.T)
-        np.fill_diagonal(alike[:, start:], 0)
+        best: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # for each row the pictures most like it, and how like
+        for left in range(0, count, _TILE):  # so that memory does not grow with the number of pictures
+            tile = slice(left, left + _TILE)
+            alike = np.maximum(rows @ vectors[tile].T, rows @ mirrored[tile].T)
+            if left <= start < left + _TILE:
+                np.fill_diagonal(alike[:, start - left :], 0)
+            for row in np.flatnonzero(alike.max(axis=1) >= COARSE).tolist():
+                own = np.flatnonzero(alike[row] >= COARSE)
+                others, how = best.get(row, (own[:0], alike[row, :0]))
+                others, how = np.concatenate([others, left + own]), np.concatenate([how, alike[row, own]])
+                # Where all pictures are of one kind (scans, X-rays) a copy is still among those most alike.
+                order = np.argsort(-how, kind="stable")[:_MOST]
+                best[row] = others[order], how[order]
         found = []
-        for row in np.flatnonzero(alike.max(axis=1) >= COARSE):
-            others = np.flatnonzero(alike[row] >= COARSE)
-            # Where all pictures are of one kind (scans, X-rays) a copy is still among those most alike.
-            others = others[np.argsort(-alike[row, others], kind="stable")[:_MOST]]
+        for row, (others, _) in best.items():
             whole, detail = similarity(thumbnails[start + row], thumbnails[others])
             same = others[(whole >= FINE) & (detail >= DETAIL)]
-            found += [(start + int(row), int(other)) for other in same]
+            found += [(start + row, int(other)) for other in same]
         return found
 
     starts = range(0, count, _BLOCK)

@@ -46,6 +46,7 @@ class StoredSplit:
     def __init__(self, split: Split, image_size: tuple[int, int]) -> None:
         self._split, self._size = split, tuple(image_size)
         self._arrays = cached_pixels(split, image_size)
+        self._read = cache.release_often(self._arrays, self._arrays["pixels"][:1].nbytes)
 
     def __len__(self) -> int:
         return len(self._split)
@@ -82,14 +83,15 @@ class StoredSplit:
             yield from self._split.batches(image_size, batch_size)
             return
         pixels = self._arrays["pixels"]
-        read = cache.release_often(self._arrays, pixels[:1].nbytes)
         for start in range(0, len(self), batch_size):
             yield np.asarray(pixels[start : start + batch_size]), self.labels[start : start + batch_size]
-            read(batch_size)
+            self._read(batch_size)
 
     def pictures(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Some of the images, `uint8 [len(indices), H, W, 3]`."""
-        return np.stack([self._arrays["pixels"][i] for i in indices])
+        found = np.stack([self._arrays["pixels"][i] for i in indices])
+        self._read(len(found))
+        return found
 
     def close(self) -> None:
         """Lets go of the cache entry."""

@@ -119,8 +119,13 @@ def predict_cached(model: keras.Model, split: Split) -> np.ndarray:
         (arrays,), top, name = compute_features(model, [tensor], split), suffix(model, tensor), "values"
     else:
         arrays, top, name = cached_pixels(split, tuple(model.input_shape[1:3])), model, "pixels"
+    read = cache.release_often(arrays, arrays[name][:1].nbytes)
     try:
-        return np.stack([row[0] for row in keras_engine(top)(arrays[name])])
+        answers = []
+        for (answer,) in keras_engine(top)(arrays[name]):
+            answers.append(answer)
+            read(1)
+        return np.stack(answers)
     finally:
         arrays.close()
 
