@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert.frozen import FrozenGraph
+from keras_transfer.litert.packing import pack
 from keras_transfer.litert.quantization import quantize
 
 _QUANTIZED_OPERATORS = {
@@ -27,13 +29,30 @@ def convert_graph(name: str, frozen: FrozenGraph, calibration: np.ndarray | None
     """Converts a graph to the format `name`; the arguments of `keras_transfer.litert.convert` are in `options`."""
     if name in _QUANTIZED_OPERATORS:
         assert calibration is not None
-        return _quantized(name, frozen, calibration, options)
+        return _signed(_quantized(name, frozen, calibration, options))
     converter = _converter(frozen)
     if name != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if name == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    return _run(converter)
+    return _signed(_run(converter))
+
+
+def _signed(content: bytes) -> bytes:
+    """Adds the signature, by which runtimes know inputs and outputs by name; the converter of graphs writes none."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph, signature = model.subgraphs[0], schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+    signature.inputs = [_entry("image", index) for index in graph.inputs]
+    signature.outputs = [_entry(f"output_{i}", index) for i, index in enumerate(graph.outputs)]
+    model.signatureDefs = [signature]
+    return pack(model)
+
+
+def _entry(name: str, index: int) -> schema.TensorMapT:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, int(index)
+    return entry
 
 
 def _quantized(name: str, frozen: FrozenGraph, calibration: np.ndarray, options: dict[str, Any]) -> bytes:

@@ -51,6 +51,7 @@ def freeze(model: "keras.Model", name: str) -> FrozenGraph:
     """
     import keras
 
+    from keras_transfer.models.graph import nodes
     from keras_transfer.models.preprocessing import preprocessing_of
 
     layers = [layer.name for layer in model.layers]
@@ -62,7 +63,8 @@ def freeze(model: "keras.Model", name: str) -> FrozenGraph:
     if found is None or found[1] <= 0:
         return _freeze(model, "float32", layers)
     first, scale, offset = found
-    network = keras.Model(first.output, model.outputs, name=model.name)
+    start = next(node.output for node in nodes(model) if node.operation is first)
+    network = keras.Model(start, model.outputs, name=model.name)
     return replace(_freeze(network, "float32", layers), scale=scale, offset=offset)
 
 

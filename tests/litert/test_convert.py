@@ -204,3 +204,11 @@ def test_mobilenet_v2_operators(pictures):
         if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             weights = info.tensors[operator.inputs[1]]
             assert len(weights.scale) == weights.shape[weights.axis]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_runtimes_find_inputs_and_outputs_by_name(files, pictures, name):
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_content=files[name]).get_signature_runner("serving_default")
+    assert list(runner(image=pictures[:1])) == ["output_0"]
