@@ -131,3 +131,10 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"Cannot write .*No space left"), replacing(tmp_path / "a") as temporary:
         raise OSError(28, "No space left on device", str(temporary))
     assert not list(tmp_path.iterdir())
+
+
+def test_from_scratch_a_recipe_keeps_neither_its_own_epochs_nor_its_phases():
+    from keras_transfer.jobs.parts import from_scratch
+
+    told = from_scratch(make_recipe(data="photos/", epochs=3, views=2, phases=[{"name": "frozen"}]), 60)
+    assert (told.epochs, told.phases, told.views, told.strategy, told.weights) == (60, None, None, "scratch", "none")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.jobs.parts import build_classifier_of, frozen_features
+from keras_transfer.jobs.parts import build_classifier_of, from_scratch, frozen_features
 from keras_transfer.jobs.retrain import retrained
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -131,13 +131,7 @@ def scratch_epochs(recipe: Recipe, data: Any) -> int:
 
 def scratch(recipe: Recipe, data: Any, test: Any, epochs: int) -> tuple[str, np.ndarray]:
     """The recipe's network trained from random weights, as `--strategy scratch` would, on the same photographs."""
-    from keras_transfer.models import stages
-    from keras_transfer.training.plan import make_phases
-
-    told = recipe.model_copy(update={"weights": "none", "strategy": "scratch", "gradual": False, "views": None})
-    (phase,) = make_phases("scratch", stage_count=len(stages(build_classifier_of(told, data))), images=len(data.train))
-    told = told.model_copy(update={"phases": (phase.model_copy(update={"epochs": epochs}),)})
-    probabilities, done = retrained(told, data, test)
+    probabilities, done = retrained(from_scratch(recipe, epochs), data, test)
     return f"random weights, trained for {done} epochs", probabilities
 
 

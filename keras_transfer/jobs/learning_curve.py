@@ -10,7 +10,7 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.baselines import SCRATCH_BUDGET
-from keras_transfer.jobs.parts import build_classifier_of, frozen_features
+from keras_transfer.jobs.parts import build_classifier_of, from_scratch, frozen_features
 from keras_transfer.jobs.retrain import given, retrained
 from keras_transfer.progress import track
 from keras_transfer.recipe import Recipe
@@ -125,8 +125,6 @@ def _ways(
     scratch: bool | None,
     own: bool,
 ) -> dict[str, _Way]:
-    from keras_transfer.models import stages
-    from keras_transfer.training.plan import make_phases
     from keras_transfer.training.probe import tuned_probe
 
     # With the test split among them, which is not looked at, they are those that the report has computed.
@@ -144,17 +142,10 @@ def _ways(
     ways: dict[str, _Way] = {"head": head}
     if own and any(not phase.frozen for phase in recipe.phases or ()):
         ways["run"] = trained(recipe)
-    random = recipe.model_copy(update={"weights": "none", "strategy": "scratch", "gradual": False, "views": None})
+    random = from_scratch(recipe, _EPOCHS)
     network = build_classifier_of(random, data) if scratch is not False else None
     if scratch or (network is not None and _cost(network, sizes, draws) <= SCRATCH_BUDGET):
-        depth = len(stages(network))
-
-        def from_scratch(drawn: np.ndarray, part: np.ndarray) -> np.ndarray:
-            (phase,) = make_phases("scratch", stage_count=depth, images=len(drawn))
-            told = random.model_copy(update={"phases": (phase.model_copy(update={"epochs": _EPOCHS}),)})
-            return trained(told)(drawn, part)
-
-        ways["scratch"] = from_scratch
+        ways["scratch"] = trained(random)
     return ways
 
 

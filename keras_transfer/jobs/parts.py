@@ -116,6 +116,12 @@ def fit_recipe(model: Any, data: Any, recipe: Recipe, **more: Any) -> Any:
     )
 
 
+def from_scratch(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe of the same network trained from random weights, as `--strategy scratch` would, for so many epochs."""
+    told = {"weights": "none", "strategy": "scratch", "gradual": False, "views": None, "phases": None, "epochs": epochs}
+    return recipe.model_copy(update=told)
+
+
 def frozen_features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> list[Any]:
     """What the head would see of each photograph, float32 `[n, features]` a split, before anything is trained.
 
