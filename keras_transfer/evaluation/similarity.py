@@ -60,23 +60,18 @@ def cka_by_stage(model: keras.Model, other: keras.Model, pixels: Array) -> list[
     if same:
         values = _answers(keras.Model(start[0], ours[same - 1].output), pixels)[0]
         start = [side[same - 1].output for side in (ours, theirs)]
-    grams = [
-        [_gram(rows.reshape(len(rows), -1)) for rows in _answers(keras.Model(begin, _ends(side[same:])), values)]
+    rests = [
+        keras.Model(begin, [_pooled(stage.output) for stage in side[same:]])
         for begin, side in zip(start, (ours, theirs), strict=True)
     ]
+    grams = [[_gram(rows.reshape(len(rows), -1)) for rows in _answers(rest, values)] for rest in rests]
     alike = [1.0] * same + [_alignment(first, second) for first, second in zip(*grams, strict=True)]
     return [{"stage": stage.name, "cka": cka} for stage, cka in zip(ours, alike, strict=True)]
 
 
 def _equal(first: Stage, second: Stage) -> bool:
-    pairs = zip(first.layers, second.layers, strict=True)
-    return all(
-        np.array_equal(a, b) for one, two in pairs for a, b in zip(one.get_weights(), two.get_weights(), strict=True)
-    )
-
-
-def _ends(cut: list[Stage]) -> list[Any]:
-    return [_pooled(stage.output) for stage in cut]
+    ours, theirs = ([value for layer in stage.layers for value in layer.get_weights()] for stage in (first, second))
+    return len(ours) == len(theirs) and all(map(np.array_equal, ours, theirs))
 
 
 def _answers(model: keras.Model, inputs: Array) -> list[Array]:

@@ -4,7 +4,7 @@ Made by the caller, who has the model, for the converting process, which then ne
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +35,13 @@ class FrozenGraph:
     def write(self, path: Path) -> None:
         """Writes the graph to `path`, the rest beside it."""
         path.write_bytes(self.graph)
-        path.with_suffix(".json").write_text(json.dumps(asdict(replace(self, graph=b"")) | {"graph": None}))
+        rest = {name: value for name, value in vars(self).items() if name != "graph"}
+        path.with_suffix(".json").write_text(json.dumps(rest))
 
     @classmethod
     def read(cls, path: Path) -> "FrozenGraph":
         """What `write` wrote."""
-        return cls(**json.loads(path.with_suffix(".json").read_text()) | {"graph": path.read_bytes()})
+        return cls(path.read_bytes(), **json.loads(path.with_suffix(".json").read_text()))
 
 
 def freeze(model: "keras.Model", name: str) -> FrozenGraph:

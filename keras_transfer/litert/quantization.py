@@ -71,8 +71,7 @@ def quantize(
         )
     _correct_biases(model, layers, means)
     convert = _to_int8 if activations == "int8" else _to_int16
-    content = convert(pack(model), input_dtype, per_tensor_dense, spared)
-    return pack(schema.ModelT.InitFromPackedBuf(content, 0))
+    return convert(pack(model), input_dtype, per_tensor_dense, spared)
 
 
 class _Layer(NamedTuple):
