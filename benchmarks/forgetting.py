@@ -19,7 +19,6 @@ from keras_transfer.jobs.adapt import Work, before_fine_tuning
 from keras_transfer.jobs.parts import build_classifier_of, load_data
 from keras_transfer.jobs.see import CKA_IMAGES, forgotten
 from keras_transfer.recipe import make_recipe
-from keras_transfer.run import read_result
 from keras_transfer.training import fit
 from keras_transfer.training.wise import interpolate_weights, wise_ft
 
@@ -33,14 +32,13 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     recipe = make_recipe(options.run / "recipe.yaml", data=options.data, weights=options.weights)
-    data, result = load_data(recipe), read_result(options.run)
-    assert result is not None
+    data = load_data(recipe)
     backbone = build_classifier_of(recipe, data)
     pixels = data.test.stratified(CKA_IMAGES).pixels(tuple(backbone.input_shape[1:3]))
     rows: list[dict[str, Any]] = []
 
     def row(way: str, model: Any) -> None:
-        back = forgotten(recipe, result, model, options.held_back)
+        back = forgotten(recipe, model, data, options.held_back)
         told = {
             "way": way,
             "val_accuracy": evaluate(model, data.val)["accuracy"],

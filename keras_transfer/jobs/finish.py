@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,14 +94,15 @@ def finish(
     from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import metrics, predict_pixels
     from keras_transfer.exporting import ExportGateError
-    from keras_transfer.jobs.report import write_report
+    from keras_transfer.jobs.report import model_figures, write_report
 
     size = tuple(model.input_shape[1:3])
     problems, more = [], {}
     test = StoredSplit(data.test, size)
-    # The model answers while the files are converted, which happens in a process of its own.
+    # The model answers, and is looked at for the report, while the files are converted in a process of their own.
     with ThreadPoolExecutor(1) as pool:
         answers = pool.submit(predict_pixels, model, test)
+        figures = pool.submit(lambda: model_figures(recipe, facts["kept"], data, model, test, answers.result()))
         with clock.part("export"):
             try:
                 out = run / "export"
@@ -116,6 +117,7 @@ def finish(
             if steps is not None:
                 more["steps"], problem = steps(test, probabilities)
                 problems += [problem] if problem else []
+            wait([figures])
     result = {
         "backbone": recipe.backbone,
         "alpha": recipe.alpha,
@@ -134,7 +136,7 @@ def finish(
     }
     write_json(run / "result.json", result)
     try:
-        write_report(run, recipe, data, model, test, probabilities, result)
+        write_report(run, recipe, data, test, figures.result(), result)
     except InputError as error:  # the run is done and stands; a photograph that vanished does not undo it
         say(f"Note: no report ({error}) `keras-transfer report {run}` tries again.")
     test.close()

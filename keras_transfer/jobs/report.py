@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,73 +67,42 @@ def report_run(
             learning_curve(run, recipe, photographs, model, **curve)
         if corruptions:
             corruption_figures(run, model, test, recipe.seed)
-        return write_report(run, recipe, photographs, model, test, predict_pixels(model, test), result)
+        figures = model_figures(recipe, result["kept"], photographs, model, test, predict_pixels(model, test))
+        return write_report(run, recipe, photographs, test, figures, result)
 
 
-def write_report(
-    run: Path, recipe: Recipe, data: Any, model: Any, test: Any, probabilities: np.ndarray, result: dict[str, Any]
-) -> dict[str, Any]:
-    """Writes `report.html`, `report.json`, `report.md` and `calibration.json` of a run that is open.
+@dataclass(frozen=True)
+class Figures:
+    """What a report says of the trained model itself, whatever its files are.
+
+    Attributes:
+        probabilities: the model's answers on the test split, `float32 [n, classes]`.
+        report: entries of `report.json`.
+        pictures: of the test images that the page shows, by their index.
+    """
+
+    probabilities: np.ndarray
+    report: dict[str, Any]
+    pictures: dict[int, dict[str, str]]
+
+
+def model_figures(recipe: Recipe, kept: str, data: Any, model: Any, test: Any, probabilities: np.ndarray) -> Figures:
+    """Computes what needs the model and its answers alone: a run does so while its files are converted.
 
     Args:
-        run: the run directory.
-        recipe: its recipe, complete.
+        recipe: of the run, complete.
+        kept: the phase that it kept.
         data: its photographs.
         model: its trained model.
         test: its test split as a `StoredSplit`.
         probabilities: the model's answers on it, `float32 [n, classes]`.
-        result: what stands in `result.json`.
-
-    Returns:
-        What stands in `report.json`.
     """
-    from keras_transfer.evaluation.calibration import FILE
-    from keras_transfer.jobs.baselines import make_baselines
-    from keras_transfer.report import report_html, report_markdown
-
-    started = time.perf_counter()
-    probabilities = np.asarray(probabilities, np.float32)
-    # Comparing with the pretrained network is mostly tracing, on one core. It ends before anything else is trained.
-    with ThreadPoolExecutor(1) as pool:
-        changed = pool.submit(changed_stages, recipe, result, model, test.pictures(_spread(len(test), CKA_IMAGES)))
-        report = _figures(recipe, data, test, probabilities, result)
-        report["run"] = str(run)
-        report["calibration"] = _calibration(model, data.val, test, probabilities)
-        report["segments"] = segment_figures(data, test, probabilities)
-        report["changed"] = changed.result()
-    write_json(run / FILE, {key: report["calibration"][key] for key in ("temperature", "images", "val", "test")})
-    made = make_baselines(recipe, data, test, recipe.compare_backbones)
-    report["baselines"] = _compared(made, data, test, probabilities)
-    report["corruptions"], report["learning_curve"] = read_figures(run, (CORRUPTIONS, CURVE))
-    report |= _verdict(run, recipe, data, report)
-    report["history"] = [_numbers(row) for row in read_history(run / "history.csv")]
-    pictures = _pictures(model, test, probabilities, report)
-    report["seconds"]["report"] = round(time.perf_counter() - started, 1)
-    write_json(run / "report.json", report)
-    write_text(run / "report.md", report_markdown(report))
-    write_text(run / "report.html", report_html(report, pictures))
-    return report
-
-
-def _spread(count: int, most: int) -> np.ndarray:
-    return np.linspace(0, count - 1, min(count, most)).astype(int)
-
-
-def _figures(recipe: Recipe, data: Any, test: Any, probabilities: np.ndarray, result: dict[str, Any]) -> dict[str, Any]:
-    """What follows from the answers on the test split alone, and what the run says of itself."""
     from keras_transfer.evaluation import examples, metrics
     from keras_transfer.evaluation.intervals import score_intervals
 
+    probabilities = np.asarray(probabilities, np.float32)
     names, labels, several = data.class_names, np.asarray(test.labels), data.multi_label
-    report: dict[str, Any] = {
-        "format": 1,
-        "data": Path(recipe.data).name or recipe.data,
-        **{key: result[key] for key in ("backbone", "alpha", "weights", "image_size", "classes", "strategy", "kept")},
-        "multi_label": several,
-        "images": result["images"],
-        "seconds": {"run": result["seconds"]},
-        **score_intervals(labels, probabilities, names, seed=recipe.seed),
-    }
+    report: dict[str, Any] = score_intervals(labels, probabilities, names, seed=recipe.seed)
     report["confusion"] = None
     if not several:
         pairs = examples.confused_pairs(labels, probabilities, names, _PAIRS, _PER_PAIR)
@@ -145,15 +114,65 @@ def _figures(recipe: Recipe, data: Any, test: Any, probabilities: np.ndarray, re
     doubts = examples.least_confident(probabilities, _SHOWN, several)
     report["mistakes"] = [_example(i, test, probabilities) for i in mistakes]
     report["least_confident"] = [_example(i, test, probabilities) for i in doubts]
-    report |= {
+    report["calibration"] = _calibration(model, data.val, test, probabilities)
+    report["segments"] = segment_figures(data, test, probabilities)
+    some = test.pictures(_spread(len(test), CKA_IMAGES))
+    report["changed"] = changed_stages(recipe, kept, model, data, some)
+    return Figures(probabilities, report, _pictures(model, test, report))
+
+
+def write_report(
+    run: Path, recipe: Recipe, data: Any, test: Any, figures: Figures, result: dict[str, Any]
+) -> dict[str, Any]:
+    """Writes `report.html`, `report.json`, `report.md` and `calibration.json` of a run that is open.
+
+    Args:
+        run: the run directory.
+        recipe: its recipe, complete.
+        data: its photographs.
+        test: its test split as a `StoredSplit`.
+        figures: of its model.
+        result: what stands in `result.json`.
+
+    Returns:
+        What stands in `report.json`.
+    """
+    from keras_transfer.evaluation.calibration import FILE
+    from keras_transfer.jobs.baselines import make_baselines
+    from keras_transfer.report import report_html, report_markdown
+
+    started = time.perf_counter()
+    report: dict[str, Any] = {
+        "format": 1,
+        "run": str(run),
+        "data": Path(recipe.data).name or recipe.data,
+        **{key: result[key] for key in ("backbone", "alpha", "weights", "image_size", "classes", "strategy", "kept")},
+        "multi_label": data.multi_label,
+        "images": result["images"],
+        "seconds": {"run": result["seconds"]},
         "phases": result["phases"],
         "steps": result.get("steps", []),
         "files": result["artifacts"],
         "gate": result["gate"],
         "warnings": result["warnings"],
         "recipe": recipe.model_dump(mode="json"),
+        **figures.report,
     }
+    write_json(run / FILE, {key: report["calibration"][key] for key in ("temperature", "images", "val", "test")})
+    made = make_baselines(recipe, data, test, recipe.compare_backbones)
+    report["baselines"] = _compared(made, data, test, figures.probabilities)
+    report["corruptions"], report["learning_curve"] = read_figures(run, (CORRUPTIONS, CURVE))
+    report |= _verdict(run, recipe, data, report)
+    report["history"] = [_numbers(row) for row in read_history(run / "history.csv")]
+    report["seconds"]["report"] = round(time.perf_counter() - started, 1)
+    write_json(run / "report.json", report)
+    write_text(run / "report.md", report_markdown(report))
+    write_text(run / "report.html", report_html(report, figures.pictures))
     return report
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
 def _example(index: int, test: Any, probabilities: np.ndarray) -> dict[str, Any]:
@@ -279,7 +298,7 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
     return steps
 
 
-def _pictures(model: Any, test: Any, probabilities: np.ndarray, report: dict[str, Any]) -> dict[int, dict[str, str]]:
+def _pictures(model: Any, test: Any, report: dict[str, Any]) -> dict[int, dict[str, str]]:
     """For each test image that the page shows: its thumbnail, and where the asked class was seen, if that is known."""
     from keras_transfer.evaluation.grad_cam import grad_cam
     from keras_transfer.report import heat_thumbnail, thumbnail

@@ -1,6 +1,5 @@
 """What a run's network sees, and what fine-tuning changed of it: a page of pictures."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ CKA_IMAGES = 96
 _MAPPED, _THUMBNAILS, _FOLLOWED = 400, 48, 2  # pictures on the map, those shown there, and those followed upwards
 
 
-def changed_stages(recipe: Recipe, result: Mapping[str, Any], model: Any, pixels: np.ndarray) -> list[dict[str, Any]]:
+def changed_stages(recipe: Recipe, kept: str, model: Any, data: Any, pixels: np.ndarray) -> list[dict[str, Any]]:
     """Linear CKA of a run's backbone with the pretrained one, stage by stage; cheap.
 
     Args:
         recipe: of the run, complete.
-        result: its `result.json`.
+        kept: the phase that it kept.
         model: its model.
+        data: its photographs.
         pixels: `uint8 [n, H, W, 3]`, some `CKA_IMAGES` of its photographs.
 
     Returns:
@@ -33,25 +33,13 @@ def changed_stages(recipe: Recipe, result: Mapping[str, Any], model: Any, pixels
     from keras_transfer.evaluation.similarity import cka_by_stage
 
     frozen = {phase.name for phase in recipe.phases or () if phase.frozen}
-    if recipe.weights == "none" or result["kept"] in frozen or len(pixels) < 4:
+    if recipe.weights == "none" or kept in frozen or len(pixels) < 4:
         return []
     try:
-        return cka_by_stage(model, pretrained(recipe, result), pixels)
+        return cka_by_stage(model, build_classifier_of(recipe, data), pixels)
     except InputError as error:
         say(f"Note: not compared with the pretrained backbone ({error})")
         return []
-
-
-def pretrained(recipe: Recipe, result: Mapping[str, Any]) -> Any:
-    """The network of a run before anything was trained.
-
-    Raises:
-        InputError: its weights cannot be had any more.
-    """
-    from types import SimpleNamespace
-
-    several = "label_accuracy" in result["test"]
-    return build_classifier_of(recipe, SimpleNamespace(class_names=result["classes"], multi_label=several))
 
 
 def see_run(folder: str | Path, *, data: str | None = None, held_back: str | None = None) -> dict[str, Any]:
@@ -82,21 +70,21 @@ def see_run(folder: str | Path, *, data: str | None = None, held_back: str | Non
     found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.backbone, "images": len(test)}
     pictures = _filters(model) | _followed(model, test, answers, right, found) | _map(model, part, test, right, found)
     some = test.pictures(np.arange(min(CKA_IMAGES, len(test))))
-    found["cka"] = changed_stages(recipe, result, model, some)
-    found["held_back"] = forgotten(recipe, result, model, held_back) if held_back is not None else None
+    found["cka"] = changed_stages(recipe, result["kept"], model, own, some)
+    found["held_back"] = forgotten(recipe, model, own, held_back) if held_back is not None else None
     test.close()
     write_json(folder / "see.json", found)
     write_text(folder / "see.html", see_html(found, pictures))
     return found
 
 
-def forgotten(recipe: Recipe, result: Mapping[str, Any], model: Any, source: str) -> dict[str, Any]:
+def forgotten(recipe: Recipe, model: Any, data: Any, source: str) -> dict[str, Any]:
     """What a run's features tell of photographs that it was not made for, against what the pretrained ones did.
 
     Args:
-        recipe: of the run.
-        result: its `result.json`.
+        recipe: of the run, complete.
         model: its model.
+        data: its own photographs.
         source: labelled photographs, as for `load_images`.
 
     Returns:
@@ -112,7 +100,7 @@ def forgotten(recipe: Recipe, result: Mapping[str, Any], model: Any, source: str
 
     other = load_images(source, val=0.15, test=0.4, seed=recipe.seed)
     right = []
-    for network in (model, pretrained(recipe, result)):
+    for network in (model, build_classifier_of(recipe, data)):
         train, val, test = pooled_features(network, [other.train, other.val, other.test])
         told = (train, other.train.labels), (val, other.val.labels)
         right.append(decisions(other.test.labels, linear_probe(*told, test, len(other.class_names), recipe.seed)))
