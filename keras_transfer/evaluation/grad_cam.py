@@ -41,12 +41,13 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> Array | None:
         output = logits_of(model)
     except InputError:  # the last layer applies its activation itself
         output = model.output
-    watched = keras.Model(model.inputs, [tensor, output])
+    below, above = keras.Model(model.inputs, tensor), keras.Model(tensor, output)
 
-    @tf.function(reduce_retracing=True, jit_compile=False)
     def explain(images: Any, chosen: Any) -> Any:
+        maps = below(tf.cast(images, tf.float32), training=False)
         with tf.GradientTape() as tape:
-            maps, scores = watched(tf.cast(images, tf.float32), training=False)
+            tape.watch(maps)
+            scores = above(maps, training=False)
             # One unit tells two classes apart: what speaks for the first speaks against it.
             if scores.shape[-1] == 1:
                 asked = tf.where(chosen == 1, scores[:, 0], -scores[:, 0])
@@ -56,6 +57,8 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> Array | None:
         weights = tf.reduce_mean(slopes, axis=[1, 2], keepdims=True)
         return tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1))
 
+    if len(pixels) > 2 * _BATCH:  # tracing takes as long as two batches without
+        explain = tf.function(explain, reduce_retracing=True, jit_compile=False, autograph=False)
     parts = [
         explain(pixels[i : i + _BATCH], np.asarray(columns[i : i + _BATCH], np.int32)).numpy()
         for i in range(0, len(pixels), _BATCH)

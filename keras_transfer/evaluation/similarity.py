@@ -78,7 +78,9 @@ def _answers(model: keras.Model, inputs: Array) -> list[Array]:
     """What a model makes of `inputs`, an array an output."""
     import tensorflow as tf
 
-    call = tf.function(lambda x: tf.nest.flatten(model(tf.cast(x, tf.float32), training=False)), jit_compile=False)
+    call = tf.function(
+        lambda x: tf.nest.flatten(model(tf.cast(x, tf.float32), training=False)), jit_compile=False, autograph=False
+    )
     blocks = [[v.numpy() for v in call(inputs[i : i + _BATCH])] for i in range(0, len(inputs), _BATCH)]
     return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 

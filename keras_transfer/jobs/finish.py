@@ -100,9 +100,9 @@ def finish(
     problems, more = [], {}
     test = StoredSplit(data.test, size)
     # The model answers, and is looked at for the report, while the files are converted in a process of their own.
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         answers = pool.submit(predict_pixels, model, test)
-        figures = pool.submit(lambda: model_figures(recipe, facts["kept"], data, model, test, answers.result()))
+        figures = pool.submit(model_figures, recipe, facts["kept"], data, model, test, answers.result)
         with clock.part("export"):
             try:
                 out = run / "export"

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def report_run(
             learning_curve(run, recipe, photographs, model, **curve)
         if corruptions:
             corruption_figures(run, model, test, recipe.seed)
-        figures = model_figures(recipe, result["kept"], photographs, model, test, predict_pixels(model, test))
+        figures = model_figures(recipe, result["kept"], photographs, model, test, lambda: predict_pixels(model, test))
         return write_report(run, recipe, photographs, test, figures, result)
 
 
@@ -86,7 +86,9 @@ class Figures:
     pictures: dict[int, dict[str, str]]
 
 
-def model_figures(recipe: Recipe, kept: str, data: Any, model: Any, test: Any, probabilities: np.ndarray) -> Figures:
+def model_figures(
+    recipe: Recipe, kept: str, data: Any, model: Any, test: Any, answers: Callable[[], np.ndarray]
+) -> Figures:
     """Computes what needs the model and its answers alone: a run does so while its files are converted.
 
     Args:
@@ -95,12 +97,14 @@ def model_figures(recipe: Recipe, kept: str, data: Any, model: Any, test: Any, p
         data: its photographs.
         model: its trained model.
         test: its test split as a `StoredSplit`.
-        probabilities: the model's answers on it, `float32 [n, classes]`.
+        answers: gives the model's on it, `float32 [n, classes]`, when they are needed.
     """
     from keras_transfer.evaluation import examples, metrics
     from keras_transfer.evaluation.intervals import score_intervals
 
-    probabilities = np.asarray(probabilities, np.float32)
+    # First what is mostly tracing, on one core, and needs no answers.
+    changed = changed_stages(recipe, kept, model, data, test.pictures(_spread(len(test), CKA_IMAGES)))
+    probabilities = np.asarray(answers(), np.float32)
     names, labels, several = data.class_names, np.asarray(test.labels), data.multi_label
     report: dict[str, Any] = score_intervals(labels, probabilities, names, seed=recipe.seed)
     report["confusion"] = None
@@ -116,8 +120,7 @@ def model_figures(recipe: Recipe, kept: str, data: Any, model: Any, test: Any, p
     report["least_confident"] = [_example(i, test, probabilities) for i in doubts]
     report["calibration"] = _calibration(model, data.val, test, probabilities)
     report["segments"] = segment_figures(data, test, probabilities)
-    some = test.pictures(_spread(len(test), CKA_IMAGES))
-    report["changed"] = changed_stages(recipe, kept, model, data, some)
+    report["changed"] = changed
     return Figures(probabilities, report, _pictures(model, test, report))
 
 

@@ -71,7 +71,6 @@ def freeze(model: "keras.Model", name: str) -> FrozenGraph:
 
 def _freeze(model: Any, dtype: str, layers: list[str]) -> FrozenGraph:
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     shape = (1, *model.inputs[0].shape[1:])
 
@@ -80,12 +79,56 @@ def _freeze(model: Any, dtype: str, layers: list[str]) -> FrozenGraph:
         outputs = model(tf.cast(image, tf.float32), training=False)
         return [tf.cast(output, tf.float32) for output in tf.nest.flatten(outputs)]
 
-    frozen = convert_variables_to_constants_v2(serve.get_concrete_function())
-    inputs, outputs = ([tensor.name for tensor in tensors] for tensors in (frozen.inputs, frozen.outputs))
-    definition = frozen.graph.as_graph_def()
+    function = serve.get_concrete_function()
+    definition = _constant(function)
+    inputs, outputs = [function.inputs[0].name], [tensor.name for tensor in function.outputs]
+    if definition is None:
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        frozen = convert_variables_to_constants_v2(function)
+        inputs, outputs = ([tensor.name for tensor in tensors] for tensors in (frozen.inputs, frozen.outputs))
+        definition = frozen.graph.as_graph_def()
     for node in definition.node:
         node.device = ""  # the converting process has no GPU
     return FrozenGraph(definition.SerializeToString(), inputs, outputs, layers)
+
+
+def _constant(function: Any) -> Any:
+    """The function's graph with constants for variables; None where a variable is more than read, or inside a function.
+
+    TensorFlow's `convert_variables_to_constants_v2` does all of it, and takes as long as tracing the model again: it
+    makes a function of the result.
+    """
+    import tensorflow as tf
+
+    definition = function.graph.as_graph_def()
+    if definition.library.function:
+        return None
+    variables = {id(variable.handle): variable for variable in function.variables}
+    values, read = {}, set()
+    for outside, inside in function.graph.captures:
+        if outside.dtype == tf.resource:
+            if id(outside) not in variables:
+                return None
+            read.add(inside.op.name)
+            outside = variables[id(outside)]
+        values[inside.op.name] = tf.make_tensor_proto(outside.numpy())
+    for node in definition.node:
+        if node.name in values:
+            _become(node, "Const", dtype=values[node.name].dtype)
+            node.attr["value"].tensor.CopyFrom(values[node.name])
+        elif node.op == "ReadVariableOp" and node.input[0] in read:
+            _become(node, "Identity", T=node.attr["dtype"].type)
+        elif not read.isdisjoint(node.input):
+            return None
+    return definition
+
+
+def _become(node: Any, operator: str, **types: int) -> None:
+    node.op = operator
+    node.attr.clear()
+    for name, value in types.items():
+        node.attr[name].type = value
 
 
 def _is_graph(model: Any) -> bool:

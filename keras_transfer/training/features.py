@@ -262,7 +262,7 @@ def keras_engine(prefix: keras.Model) -> Engine:
     """Runs `prefix` as a TensorFlow graph, in batches."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True, jit_compile=False)
+    @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
     def call(images: Any) -> list[Any]:
         return list(tf.nest.flatten(prefix(tf.cast(images, tf.float32), training=False)))
 

@@ -313,7 +313,7 @@ def choose_views(augmenter: Augmenter, images: int, few: bool = False) -> int:
     """
     if not augmenter:
         return 1
-    return int(np.clip(1500 // max(1, images), 1, 8) if few else np.clip(3000 // max(1, images), 2, 8))
+    return int(np.clip(1500 // max(1, images), 1, 8) if few else np.clip(1800 // max(1, images), 2, 8))
 
 
 def _check(model: keras.Model, data: ImageData) -> None:
