@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 Array = np.ndarray[Any, Any]
-_KERAS_BATCH = 16  # images in one call of a Keras model; bounds the memory of its activations
+_KERAS_BATCH = 8  # images in one call of a Keras model; bounds the memory of its activations
 # Tracing a network takes a second or two, and a job asks the same model several times.
 _answers: "weakref.WeakKeyDictionary[keras.Model, Any]" = weakref.WeakKeyDictionary()
 

@@ -43,6 +43,7 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> Array | None:
         output = model.output
     below, above = keras.Model(model.inputs, tensor), keras.Model(tensor, output)
 
+    @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
     def explain(images: Any, chosen: Any) -> Any:
         maps = below(tf.cast(images, tf.float32), training=False)
         with tf.GradientTape() as tape:
@@ -57,8 +58,6 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> Array | None:
         weights = tf.reduce_mean(slopes, axis=[1, 2], keepdims=True)
         return tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1))
 
-    if len(pixels) > 2 * _BATCH:  # tracing takes as long as two batches without
-        explain = tf.function(explain, reduce_retracing=True, jit_compile=False, autograph=False)
     parts = [
         explain(pixels[i : i + _BATCH], np.asarray(columns[i : i + _BATCH], np.int32)).numpy()
         for i in range(0, len(pixels), _BATCH)

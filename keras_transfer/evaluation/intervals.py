@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.evaluation.scores import THRESHOLD, metrics
+from keras_transfer.evaluation.scores import THRESHOLD, metrics, weighted_auc
 
 Array = np.ndarray[Any, Any]
 RESAMPLES = 1000
@@ -155,8 +155,7 @@ def _class_intervals(wanted: Array, given: Array, figures: dict[str, Any], auc: 
 
 def _spread(value: float, drawn: Array, count: int, *, bounded: bool) -> tuple[float, float]:
     """The interval of a figure from its resamples: by Student's t on the log-odds, or on the log where unbounded."""
-    from scipy.special import expit, logit
-    from scipy.stats import t
+    from scipy.special import expit, logit, stdtrit  # scipy.stats takes half a second to import
 
     least = 0.5 / (count + 1)
     drawn = drawn[~np.isnan(drawn)]
@@ -164,7 +163,7 @@ def _spread(value: float, drawn: Array, count: int, *, bounded: bool) -> tuple[f
         return share_interval(round(value * count), count)
     scaled = logit(np.clip(drawn, least, 1 - least)) if bounded else np.log(np.maximum(drawn, 1e-9))
     middle = logit(np.clip(value, least, 1 - least)) if bounded else np.log(max(value, 1e-9))
-    half = float(t.ppf(0.975, max(1, count - 1)) * scaled.std(ddof=1) * math.sqrt(count / max(1, count - 1)))
+    half = float(stdtrit(max(1, count - 1), 0.975) * scaled.std(ddof=1) * math.sqrt(count / max(1, count - 1)))
     back = expit if bounded else np.exp
     low, high = min(value, float(back(middle - half))), max(value, float(back(middle + half)))
     if bounded:  # a bound that resamples reach lies inside
@@ -194,7 +193,7 @@ def _bootstrap(
         with np.errstate(invalid="ignore", divide="ignore"):
             recall, precision = hits / support, hits / predicted
             f1 = 2 * hits / (support + predicted)
-        auc = np.stack([_auc(weights, wanted[:, i], values[:, i]) for i in range(wanted.shape[1])], axis=1)
+        auc = np.stack([weighted_auc(weights, wanted[:, i], values[:, i]) for i in range(wanted.shape[1])], axis=1)
         block = {
             "balanced_accuracy": _nanmean(recall),
             "macro_recall": _nanmean(recall),
@@ -213,23 +212,6 @@ def _bootstrap(
         block["log_loss"] = weights @ (losses.mean(axis=1) if several else losses[wanted]) / count
         blocks.append(block)
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def _auc(weights: Array, wanted: Array, values: Array) -> Array:
-    """The area under the ROC curve of one class under each row of image weights: the Mann-Whitney statistic."""
-    positive, total = weights[:, wanted], weights.sum(axis=1)
-    ups = positive.sum(axis=1)
-    downs = total - ups
-    others = np.sort(values[~wanted])
-    order = np.argsort(values[~wanted], kind="stable")
-    below = np.zeros((len(weights), len(others) + 1))
-    np.cumsum(weights[:, ~wanted][:, order], axis=1, out=below[:, 1:])
-    mine = values[wanted]
-    # A tie counts half.
-    beaten = below[:, np.searchsorted(others, mine, "left")] + below[:, np.searchsorted(others, mine, "right")]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        area: Array = (positive * beaten).sum(axis=1) / 2 / (ups * downs)
-    return area
 
 
 def _nanmean(values: Array) -> Array:

@@ -71,15 +71,14 @@ def _check(labels: Array, probabilities: Array, names: list[str]) -> None:
         )
 
 
+# Own code where scikit-learn has the same: importing it takes a second and a hundred megabytes of every run.
 def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
     predicted = probabilities.argmax(axis=1)
-    one_hot = labels[:, None] == np.arange(len(names))
-    figures = precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(len(names)), average=None, zero_division=np.nan
-    )
-    auc = _per_column(_auc, one_hot, probabilities)
+    columns = np.arange(len(names))
+    figures = _figures(labels[:, None] == columns, predicted[:, None] == columns)
+    auc = _per_column(_auc, labels[:, None] == columns, probabilities)
+    confusion = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
     of_truth = probabilities[np.arange(len(labels)), labels]
     # Equal probabilities rank in the order of the columns, as argmax has it.
     order = np.argsort(-probabilities, axis=1, kind="stable")
@@ -87,46 +86,47 @@ def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict
     return {
         "images": len(labels),
         "accuracy": float((predicted == labels).mean()),
-        "balanced_accuracy": _mean(figures[1]),
-        "macro_precision": _mean(figures[0]),
-        "macro_f1": _mean(figures[2]),
+        "balanced_accuracy": _mean(figures["recall"]),
+        "macro_precision": _mean(figures["precision"]),
+        "macro_f1": _mean(figures["f1"]),
         **{f"top_{k}": float((rank < k).mean()) for k in (3, 5) if len(names) > k},
         "auc_roc": _mean(auc),
         "log_loss": float(-np.log(np.clip(of_truth, _LEAST, 1)).mean()),
         "ece": expected_calibration_error(predicted == labels, probabilities.max(axis=1)),
         "per_class": _per_class(names, figures, auc),
-        "confusion_matrix": confusion_matrix(labels, predicted, labels=np.arange(len(names))).tolist(),
+        "confusion_matrix": confusion.tolist(),
     }
 
 
 def _multi_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
-    from sklearn.metrics import average_precision_score, precision_recall_fscore_support
-
     predicted = probabilities >= THRESHOLD
-    # Each label is a yes or no of its own; scikit-learn takes the matrix, but not one with a single column.
-    figures = [
-        precision_recall_fscore_support(labels[:, i], predicted[:, i], labels=[1], zero_division=np.nan)
-        for i in range(len(names))
-    ]
-    columns = [np.concatenate(part) for part in zip(*figures, strict=True)]
+    figures = _figures(labels, predicted)
     right = predicted == labels
     hits = int((predicted & labels).sum())
     auc = _per_column(_auc, labels, probabilities)
-    precision = _per_column(average_precision_score, labels, probabilities, needs_both=False)
+    precision = _per_column(_average_precision, labels, probabilities, needs_both=False)
     clipped = np.clip(np.where(labels, probabilities, 1 - probabilities), _LEAST, 1)
     return {
         "images": len(labels),
         "accuracy": float(right.all(axis=1).mean()),
         "label_accuracy": float(right.mean()),
-        "macro_precision": _mean(columns[0]),
-        "macro_recall": _mean(columns[1]),
-        "macro_f1": _mean(columns[2]),
+        "macro_precision": _mean(figures["precision"]),
+        "macro_recall": _mean(figures["recall"]),
+        "macro_f1": _mean(figures["f1"]),
         "micro_f1": _number(2 * hits / max(1, int(predicted.sum() + labels.sum()))),
         "auc_roc": _mean(auc),
         "mean_average_precision": _mean(precision),
         "log_loss": float(-np.log(clipped).mean()),
-        "per_class": _per_class(names, columns, auc),
+        "per_class": _per_class(names, figures, auc),
     }
+
+
+def _figures(wanted: Array, given: Array) -> dict[str, Array]:
+    """Precision, recall, F1 and support of every column of two bool arrays `[n, classes]`; NaN is not defined."""
+    hits, support, predicted = (wanted & given).sum(axis=0), wanted.sum(axis=0), given.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        f1 = 2 * hits / (support + predicted)
+        return {"precision": hits / predicted, "recall": hits / support, "f1": f1, "support": support}
 
 
 def expected_calibration_error(correct: Any, confidence: Any, bins: int = 15) -> float:
@@ -152,10 +152,42 @@ def expected_calibration_error(correct: Any, confidence: Any, bins: int = 15) ->
     return float(np.abs(gap).sum() / len(confidence))
 
 
-def _auc(labels: Array, values: Array) -> float:
-    from sklearn.metrics import roc_auc_score
+def weighted_auc(weights: Array, wanted: Array, values: Array) -> Array:
+    """The area under the ROC curve of one class under each row of image weights: the Mann-Whitney statistic.
 
-    return float(roc_auc_score(labels, values))
+    Args:
+        weights: `[rows, n]`, of the images.
+        wanted: bool `[n]`, whether an image is of the class.
+        values: `[n]`, its score.
+
+    Returns:
+        `[rows]`, in 0..1; NaN where a row weighs no image of the class, or no other.
+    """
+    positive, total = weights[:, wanted], weights.sum(axis=1)
+    ups = positive.sum(axis=1)
+    downs = total - ups
+    others = np.sort(values[~wanted])
+    order = np.argsort(values[~wanted], kind="stable")
+    below = np.zeros((len(weights), len(others) + 1))
+    np.cumsum(weights[:, ~wanted][:, order], axis=1, out=below[:, 1:])
+    mine = values[wanted]
+    # A tie counts half.
+    beaten = below[:, np.searchsorted(others, mine, "left")] + below[:, np.searchsorted(others, mine, "right")]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area: Array = (positive * beaten).sum(axis=1) / 2 / (ups * downs)
+    return area
+
+
+def _auc(wanted: Array, values: Array) -> float:
+    return float(weighted_auc(np.ones((1, len(wanted))), wanted, values)[0])
+
+
+def _average_precision(wanted: Array, values: Array) -> float:
+    """Mean precision over the images of a class, in falling order of score; equal scores stand in one place."""
+    order = np.argsort(-values, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)  # of each run of equal scores
+    hits = np.cumsum(wanted[order])[last]
+    return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])
 
 
 def _per_column(score: Callable[..., float], labels: Array, values: Array, needs_both: bool = True) -> Array:
@@ -164,14 +196,11 @@ def _per_column(score: Callable[..., float], labels: Array, values: Array, needs
     return np.array([score(labels[:, i], values[:, i]) if defined[i] else math.nan for i in range(labels.shape[1])])
 
 
-def _per_class(names: list[str], figures: Sequence[Array], auc: Array) -> dict[str, dict[str, Any]]:
-    precision, recall, f1, support = figures
+def _per_class(names: list[str], figures: dict[str, Array], auc: Array) -> dict[str, dict[str, Any]]:
     return {
         name: {
-            "precision": _number(precision[i]),
-            "recall": _number(recall[i]),
-            "f1": _number(f1[i]),
-            "support": int(support[i]),
+            **{figure: _number(figures[figure][i]) for figure in ("precision", "recall", "f1")},
+            "support": int(figures["support"][i]),
             "auc_roc": _number(auc[i]),
         }
         for i, name in enumerate(names)

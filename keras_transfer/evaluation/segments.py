@@ -37,8 +37,6 @@ def segments(columns: Mapping[str, Sequence[Any]], right: Any, strata: Any = Non
     >>> [(row["name"], row["worse"]) for row in rows]
     [('new', False), ('old', True)]
     """
-    from scipy.stats import fisher_exact
-
     answered = np.asarray(right, bool)
     by_class = _class_accuracy(answered, strata)
     found: list[dict[str, Any]] = []
@@ -49,7 +47,6 @@ def segments(columns: Mapping[str, Sequence[Any]], right: Any, strata: Any = Non
             rest = known & ~inside
             hits, images, others = int(answered[inside].sum()), int(inside.sum()), int(answered[rest].sum())
             low, high = share_interval(hits, images)
-            table = [[hits, images - hits], [others, int(rest.sum()) - others]]
             row = {
                 "column": column,
                 "name": name,
@@ -60,10 +57,26 @@ def segments(columns: Mapping[str, Sequence[Any]], right: Any, strata: Any = Non
             }
             row["rest"] = others / int(rest.sum())
             row["expected"] = float(by_class[inside].mean()) if by_class is not None else None
-            found.append(row | {"p": float(fisher_exact(table, "less").pvalue)})
+            found.append(row | {"p": _fewer(hits, images, others, int(rest.sum()))})
     for row, p in zip(found, adjusted([row["p"] for row in found]), strict=True):
         row |= {"adjusted_p": p, "worse": p < 0.05}
     return found
+
+
+def _fewer(hits: int, images: int, other_hits: int, others: int) -> float:
+    """The chance of so few hits among `images`, all hits being dealt at random: Fisher's exact test, one-sided.
+
+    As `scipy.stats.fisher_exact(table, "less")`, without half a second of importing.
+    """
+    from scipy.special import betaln
+
+    def ways(n: int, k: np.ndarray) -> np.ndarray:
+        """The logarithm of n choose k."""
+        return -np.log1p(n) - betaln(n - k + 1, k + 1)
+
+    total = hits + other_hits
+    k = np.arange(max(0, total - others), hits + 1)
+    return min(1.0, float(np.exp(ways(images, k) + ways(others, total - k) - ways(images + others, total)).sum()))
 
 
 def sentence(row: Mapping[str, Any], tested: int) -> str:

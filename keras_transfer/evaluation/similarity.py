@@ -12,7 +12,7 @@ from keras_transfer.models.stage import Stage
 
 Array = np.ndarray[Any, Any]
 _SIDE = 28  # finer maps are averaged down to it: their Gram matrices hardly change, their size does
-_BATCH = 16
+_BATCH = 8
 
 
 def linear_cka(first: Array, second: Array) -> float:

@@ -267,7 +267,7 @@ def keras_engine(prefix: keras.Model) -> Engine:
         return list(tf.nest.flatten(prefix(tf.cast(images, tf.float32), training=False)))
 
     # On a CPU larger batches are no faster, and hold memory that the process then never gives back.
-    size = 64 if tf.config.list_physical_devices("GPU") else 16
+    size = 64 if tf.config.list_physical_devices("GPU") else 8
 
     def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
         batch: list[np.ndarray] = []

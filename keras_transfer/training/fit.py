@@ -308,12 +308,12 @@ def choose_views(augmenter: Augmenter, images: int, few: bool = False) -> int:
     Args:
         augmenter: what draws them.
         images: training images.
-        few: half as many, and none beside the image itself from 750 images on: a head on frozen features gains nothing
-            by them that could be seen (`docs/next.md`). For where nobody asked for augmentation.
+        few: half as many, and none beside the image itself from 450 images on: a head on frozen features gains nothing
+            by them that could be seen (`docs/results/views.csv`). For where nobody asked for augmentation.
     """
     if not augmenter:
         return 1
-    return int(np.clip(1500 // max(1, images), 1, 8) if few else np.clip(1800 // max(1, images), 2, 8))
+    return int(np.clip((900 if few else 1800) // max(1, images), 1 if few else 2, 8))
 
 
 def _check(model: keras.Model, data: ImageData) -> None:

@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 from keras_transfer.evaluation import metrics
 from keras_transfer.evaluation.examples import decisions
-from keras_transfer.evaluation.intervals import _auc, paired_difference, score_intervals, share_interval
+from keras_transfer.evaluation.intervals import paired_difference, score_intervals, share_interval
+from keras_transfer.evaluation.scores import weighted_auc
 
 
 def population(seed: int, images: int, classes: int, skill: float) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +83,7 @@ def test_the_weighted_auc_is_that_of_the_copies(seed: int, images: int) -> None:
     weights = random.integers(0, 3, images)
     weights[:2] = 1
     copies = np.repeat(np.arange(images), weights)
-    found = _auc(weights[None].astype(float), wanted, values)[0]
+    found = weighted_auc(weights[None].astype(float), wanted, values)[0]
     assert found == pytest.approx(roc_auc_score(wanted[copies], values[copies]), abs=1e-9)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import fisher_exact
 
-from keras_transfer.evaluation.segments import LEAST, segments, sentence
+from keras_transfer.evaluation.segments import LEAST, _fewer, segments, sentence
 
 
 def test_a_planted_weakness_is_named_in_numbers_and_in_words() -> None:
@@ -23,6 +24,13 @@ def test_a_planted_weakness_is_named_in_numbers_and_in_words() -> None:
     )
     other = segments({"camera": camera.tolist()}, right & ~((camera == "b") & (random.random(400) < 0.4)))
     assert [row["name"] for row in other if row["worse"]] == ["b"]
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.data())
+def test_the_test_of_a_segment_is_scipy_s(images: int, others: int, data: st.DataObject) -> None:
+    hits, other_hits = data.draw(st.integers(0, images)), data.draw(st.integers(0, others))
+    theirs = fisher_exact([[hits, images - hits], [other_hits, others - other_hits]], "less").pvalue
+    assert _fewer(hits, images, other_hits, others) == pytest.approx(float(theirs), rel=1e-6, abs=1e-12)
 
 
 def test_chance_is_seldom_named() -> None:

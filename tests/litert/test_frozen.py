@@ -1,4 +1,4 @@
-"""Graphs with constants for variables: made without TensorFlow's slow way where it may, and the same files either way."""
+"""Graphs with constants for variables: made without TensorFlow's slow way where that does, to the same files."""
 
 import keras
 import numpy as np
