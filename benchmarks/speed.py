@@ -10,6 +10,7 @@ cache is warm for all: the photographs are read first.
 
 import argparse
 import json
+import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -32,18 +33,35 @@ def main() -> None:
     parser.add_argument("--tune", type=int, default=10, help="the guide's epochs of fine-tuning")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", choices=("whole", "frozen"), help="measure one of the two alone")
+    parser.add_argument(
+        "--take", type=int, nargs=2, metavar=("TRAIN", "TEST"), help="only the first so many photographs of each class"
+    )
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
-    for path in options.data.rglob("*"):
-        if path.is_file():
-            path.read_bytes()
-    rows = []
-    for seed in options.seeds:
-        for row in measure(options, seed):
-            rows.append({"backbone": options.backbone, "size": options.size, "seed": seed, **row})
-            print(rows[-1], flush=True)
-            write_rows(options.csv, rows)
+    with tempfile.TemporaryDirectory() as temporary:
+        if options.take:
+            options.data = first(options.data, options.take, Path(temporary))
+        for path in options.data.rglob("*"):
+            if path.is_file():
+                path.read_bytes()
+        rows = []
+        for seed in options.seeds:
+            for row in measure(options, seed):
+                rows.append({"backbone": options.backbone, "size": options.size, "seed": seed, **row})
+                print(rows[-1], flush=True)
+                write_rows(options.csv, rows)
     write_rows(options.csv.with_stem(options.csv.stem + "_ratios"), ratios(rows))
+
+
+def first(data: Path, most: list[int], folder: Path) -> Path:
+    """Copies the first photographs of each class, by name, of `train/` and of `test/`."""
+    for split, count in zip(("train", "test"), most, strict=True):
+        for kind in sorted(path for path in (data / split).iterdir() if path.is_dir()):
+            target = folder / split / kind.name
+            target.mkdir(parents=True)
+            for path in sorted(kind.iterdir())[:count]:
+                shutil.copy(path, target)
+    return folder
 
 
 def measure(options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:

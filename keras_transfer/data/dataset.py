@@ -194,7 +194,7 @@ def load_images(
     if not listing.entries:
         raise InputError(f"{listing.name} holds no photographs. Give a folder with a folder a class.")
     names = _class_names(listing, class_names)
-    examined = examine([entry.path for entry in listing.entries])
+    examined, thumbnails = examine([entry.path for entry in listing.entries])
     warnings = list(listing.warnings)
     _check_bad(listing, examined, allow_bad, warnings)
 
@@ -218,9 +218,10 @@ def load_images(
     ]
     good = [i for i, record in enumerate(records) if not record.problem]
     _check_classes(listing, names, [records[i] for i in good], shares, warnings)
-    thumbnails = np.stack([found.thumbnail for found in examined if found.thumbnail is not None])
     large = np.array([near_duplicates and min(records[i].width, records[i].height) >= SMALLEST for i in good])
-    similar = clusters(thumbnails, [records[i].sha256 for i in good], large)
+    similar = clusters(
+        thumbnails if len(good) == len(records) else thumbnails[good], [records[i].sha256 for i in good], large
+    )
     _warn_of_likeness(similar, [records[i] for i in good], warnings)
     places, problems = _place([records[i] for i in good], similar, shares, seed, names, listing, warnings)
     for i, place, problem in zip(good, places, problems, strict=True):

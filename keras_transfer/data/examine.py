@@ -25,20 +25,26 @@ class Examined(NamedTuple):
     thumbnail: np.ndarray | None = None
 
 
-def examine(paths: Sequence[Path]) -> list[Examined]:
+def examine(paths: Sequence[Path]) -> tuple[list[Examined], np.ndarray]:
     """Looks at each file once, in parallel, with a progress bar; damaged files are told by `problem`, never raised.
 
     Args:
         paths: files, in any state.
 
     Returns:
-        One `Examined` a path, in order.
+        One `Examined` a path, in order; and their thumbnails, `uint8 [n, 32, 32]`, zeros where there is a problem: in
+        one piece, since a hundred thousand small arrays leave memory that nothing else fits into.
 
     >>> from pathlib import Path
-    >>> examine([Path("no/such.jpg")])[0].problem
+    >>> examine([Path("no/such.jpg")])[0][0].problem
     'no such file'
     """
-    return list(track(ordered(examine_file, paths), "Examining photographs", total=len(paths)))
+    found, thumbnails = [], np.zeros((len(paths), THUMBNAIL, THUMBNAIL), np.uint8)
+    for i, one in enumerate(track(ordered(examine_file, paths), "Examining photographs", total=len(paths))):
+        if one.thumbnail is not None:
+            thumbnails[i] = one.thumbnail
+        found.append(one._replace(thumbnail=None))
+    return found, thumbnails
 
 
 def examine_file(path: Path) -> Examined:

@@ -30,7 +30,7 @@ def list_photographs(folder: str | Path) -> tuple[Split, list[str]]:
         raise InputError(f"There is no folder {folder}. Give a folder of photographs.")
     paths = [folder] if folder.is_file() else list(files_below(folder))
     paths = [path for path in paths if path.suffix.lower() in EXTENSIONS]
-    looked = examine(paths)
+    looked, _ = examine(paths)
     problems = [f"{path}: {found.problem}" for path, found in zip(paths, looked, strict=True) if found.problem]
     good = [(path, found) for path, found in zip(paths, looked, strict=True) if not found.problem]
     if not good:

@@ -12,6 +12,7 @@ Array = np.ndarray[Any, Any]
 RESAMPLES = 1000
 _Z = 1.959963984540054  # the normal distribution's 97.5% point
 _WORK = 2e8  # resamples x images x classes: some seconds
+_BLOCK = 300_000  # resamples x images at a time: some tens of megabytes
 
 
 def share_interval(successes: float, trials: float) -> tuple[float, float]:
@@ -180,8 +181,9 @@ def _bootstrap(
     count = len(wanted)
     random = np.random.default_rng(seed)
     blocks = []
-    for start in range(0, resamples, 100):
-        rows = min(100, resamples - start)
+    most = max(1, min(100, _BLOCK // count))
+    for start in range(0, resamples, most):
+        rows = min(most, resamples - start)
         drawn = random.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
 
