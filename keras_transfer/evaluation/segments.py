@@ -70,7 +70,7 @@ def _fewer(hits: int, images: int, other_hits: int, others: int) -> float:
     """
     from scipy.special import betaln
 
-    def ways(n: int, k: np.ndarray) -> np.ndarray:
+    def ways(n: int, k: Any) -> Any:
         """The logarithm of n choose k."""
         return -np.log1p(n) - betaln(n - k + 1, k + 1)
 
