@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 DEFAULT_BYTES = 10 * 2**30
 _CHUNK = 8 * 2**20
-_PAGES = 64 * 2**20
+_PAGES = 64 * 2**20  # bytes of an entry that may be in memory
+_AROUND = 64 * 2**10  # Linux maps so much around a page that is read, if it has it: a row here and there is not small
 
 
 def cache_folder() -> Path:
@@ -187,7 +188,7 @@ def release_often(arrays: Arrays, row_bytes: int) -> Callable[[int], None]:
 
     def after(rows: int) -> None:
         nonlocal read
-        read += rows * max(row_bytes, mmap.PAGESIZE)
+        read += rows * (row_bytes + _AROUND)
         if read > _PAGES:
             arrays.release_pages()
             read = 0
