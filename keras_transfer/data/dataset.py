@@ -219,9 +219,7 @@ def load_images(
     good = [i for i, record in enumerate(records) if not record.problem]
     _check_classes(listing, names, [records[i] for i in good], shares, warnings)
     large = np.array([near_duplicates and min(records[i].width, records[i].height) >= SMALLEST for i in good])
-    similar = clusters(
-        thumbnails if len(good) == len(records) else thumbnails[good], [records[i].sha256 for i in good], large
-    )
+    similar = clusters(thumbnails[good], [records[i].sha256 for i in good], large)
     _warn_of_likeness(similar, [records[i] for i in good], warnings)
     places, problems = _place([records[i] for i in good], similar, shares, seed, names, listing, warnings)
     for i, place, problem in zip(good, places, problems, strict=True):

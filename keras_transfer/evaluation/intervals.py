@@ -156,7 +156,7 @@ def _class_intervals(wanted: Array, given: Array, figures: dict[str, Any], auc: 
 
 def _spread(value: float, drawn: Array, count: int, *, bounded: bool) -> tuple[float, float]:
     """The interval of a figure from its resamples: by Student's t on the log-odds, or on the log where unbounded."""
-    from scipy.special import expit, logit, stdtrit  # scipy.stats takes half a second to import
+    from scipy.special import expit, logit, stdtrit  # scipy.stats is slow to import
 
     least = 0.5 / (count + 1)
     drawn = drawn[~np.isnan(drawn)]

@@ -71,7 +71,7 @@ def _check(labels: Array, probabilities: Array, names: list[str]) -> None:
         )
 
 
-# Own code where scikit-learn has the same: importing it takes a second and a hundred megabytes of every run.
+# Own code where scikit-learn has the same: importing it would cost every run time and memory. Tests hold it to theirs.
 def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
     predicted = probabilities.argmax(axis=1)
     columns = np.arange(len(names))

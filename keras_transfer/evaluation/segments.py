@@ -66,7 +66,7 @@ def segments(columns: Mapping[str, Sequence[Any]], right: Any, strata: Any = Non
 def _fewer(hits: int, images: int, other_hits: int, others: int) -> float:
     """The chance of so few hits among `images`, all hits being dealt at random: Fisher's exact test, one-sided.
 
-    As `scipy.stats.fisher_exact(table, "less")`, without half a second of importing.
+    As `scipy.stats.fisher_exact(table, "less")`, whose module is slow to import.
     """
     from scipy.special import betaln
 

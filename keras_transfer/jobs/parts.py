@@ -10,7 +10,6 @@ from typing import Any
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
 from keras_transfer.progress import say
-from keras_transfer.quick_start import trim
 from keras_transfer.recipe import Recipe
 
 _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy")
@@ -29,7 +28,6 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
         allow_bad=recipe.allow_bad,
         few_shot=recipe.few_shot,
     )
-    trim()
     if run is not None:
         listing = run / "data.csv"
         if listing.is_file() and _contents(listing) != [(record.sha256, record.split) for record in data.records]:

@@ -76,9 +76,9 @@ def write(kit: Kit, folder: Path) -> list[Path]:
 def rounding_steps(info: FileInfo) -> int:
     """By how many of 255 steps a score may differ between TFLM and LiteRT's reference kernels, both being right.
 
-    TFLM rounds a dense layer's sums twice (to 31 bits, then to 8), LiteRT once: a sum within a thousandth or so below
-    a half becomes another integer, about once in a thousand images. One unit more of an output before the activation,
-    of size `scale`, moves a softmax or sigmoid by at most `scale / 4`.
+    TFLM rounds a dense layer's sums twice (to 31 bits, then to 8), LiteRT once: a sum just below a half becomes
+    another integer, seldom. One unit more of an output before the activation, of size `scale`, moves a softmax or
+    sigmoid by at most `scale / 4`.
     """
     last = info.operators[-1]
     if last.name not in ("SOFTMAX", "LOGISTIC"):
