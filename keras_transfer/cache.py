@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BYTES = 10 * 2**30
 _CHUNK = 8 * 2**20
-_PAGES = 64 * 2**20  # bytes of an entry that may be in memory
+_PAGES = 16 * 2**20  # bytes of an entry that may be in memory
 _AROUND = 64 * 2**10  # Linux maps so much around a page that is read, if it has it: a row here and there is not small
 
 

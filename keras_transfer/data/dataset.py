@@ -2,8 +2,9 @@
 
 import csv
 import io
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -13,9 +14,9 @@ import numpy as np
 
 from keras_transfer.data.duplicates import SMALLEST, clusters
 from keras_transfer.data.examine import Examined, examine
-from keras_transfer.data.listing import Listing
+from keras_transfer.data.listing import NO_COLUMNS, Listing
 from keras_transfer.data.sources import WRITTEN, list_source, natural
-from keras_transfer.data.split import Split
+from keras_transfer.data.split import Paths, Split
 from keras_transfer.data.splits import SPLITS, assign, merge, position
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
@@ -35,7 +36,7 @@ class Record:
     """One file of a data set, used or left out.
 
     Attributes:
-        path: the file.
+        file: where it lies.
         label: class index; a tuple of them where pictures have several labels; `None` if unknown.
         split: `"train"`, `"val"`, `"test"`, or `""` where it is left out.
         sha256: of the file's content, hexadecimal.
@@ -47,7 +48,7 @@ class Record:
         columns: what else the source's table says of it.
     """
 
-    path: Path
+    file: str
     label: int | tuple[int, ...] | None
     split: str = ""
     sha256: str = ""
@@ -56,7 +57,12 @@ class Record:
     height: int = 0
     format: str = ""
     group: str = ""
-    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    columns: Mapping[str, str] = field(default_factory=lambda: NO_COLUMNS, hash=False)
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies, made when asked for: there may be a hundred thousand records."""
+        return Path(self.file)
 
 
 @dataclass(eq=False)
@@ -201,7 +207,7 @@ def load_images(
     index = {name: i for i, name in enumerate(names)}
     records = [
         Record(
-            path=entry.path,
+            file=os.fspath(entry.path),
             label=tuple(sorted(index[name] for name in entry.labels))
             if listing.multi_label
             else index[entry.labels[0]],
@@ -411,7 +417,7 @@ def _split(name: str, records: list[Record], names: list[str], listing: Listing)
             row[list(_indices(record))] = 1
     else:
         labels = np.array([record.label for record in own], np.int32)
-    return Split(name, [r.path for r in own], labels, [r.sha256 for r in own], names, listing.owner)
+    return Split(name, Paths(r.file for r in own), labels, [r.sha256 for r in own], names, listing.owner)
 
 
 def _warn_of_classes(data: ImageData, shares: dict[str, float]) -> None:

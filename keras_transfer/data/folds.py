@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_transfer.data.split import Split
+from keras_transfer.data.split import Paths, Split
 from keras_transfer.data.splits import merge
 from keras_transfer.errors import InputError
 
@@ -18,7 +18,7 @@ def joined(splits: Sequence[Split], name: str = "all") -> Split:
     """One split of all photographs of several, in their order."""
     return Split(
         name,
-        [path for split in splits for path in split.paths],
+        Paths(path for split in splits for path in split.paths),
         np.concatenate([split.labels for split in splits]),
         [digest for split in splits for digest in split.hashes],
         splits[0].class_names,

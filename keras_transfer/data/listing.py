@@ -1,7 +1,9 @@
 """What a source of photographs holds: files with their class names, before any is looked at."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 SPLIT_NAMES = {
@@ -15,7 +17,11 @@ SPLIT_NAMES = {
 }
 
 
-@dataclass(frozen=True)
+# One for all: there may be a hundred thousand files, and few sources say more of them.
+NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file, not yet looked at: its class names (one, or any number where there are several labels)."""
 
@@ -23,7 +29,7 @@ class Entry:
     labels: tuple[str, ...]
     split: str = ""
     group: str = ""
-    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    columns: Mapping[str, str] = field(default_factory=lambda: NO_COLUMNS, hash=False)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.data.embedded import is_embedded, load_embedded
-from keras_transfer.data.listing import SPLIT_NAMES, Entry, Listing
+from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Listing
 from keras_transfer.errors import InputError, require
 
 WRITTEN = ("sha256", "problem", "width", "height", "format", "group")
@@ -177,7 +177,8 @@ def _table(path: Path, group_by: str | None) -> Listing:
             raise InputError(f"{path}, row {number}: `split` must be train, val or test. Received: {said}")
         group = row[group_by] if group_by else ""
         place = path.parent / row["path"]
-        entries.append(Entry(place, labels, SPLIT_NAMES.get(said, ""), group, {name: row[name] for name in more}))
+        beside = {name: row[name] for name in more} if more else NO_COLUMNS
+        entries.append(Entry(place, labels, SPLIT_NAMES.get(said, ""), group, beside))
     return Listing(str(path), entries, multi_label=label == "labels")
 
 

@@ -1,10 +1,11 @@
 """One side of a data set: photographs that are read when they are wanted."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -42,6 +43,36 @@ def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return order
 
 
+class Paths(Sequence[Path]):
+    """Paths of files, kept as text: as `Path` objects those of a hundred thousand photographs would fill 40 MB.
+
+    >>> Paths(["a/b.jpg", Path("c.jpg")])[-1].name
+    'c.jpg'
+    """
+
+    def __init__(self, paths: Iterable[str | Path]) -> None:
+        self._files: list[str] = paths._files if isinstance(paths, Paths) else [os.fspath(path) for path in paths]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Paths": ...
+
+    def __getitem__(self, index: int | slice) -> "Path | Paths":
+        return Paths(self._files[index]) if isinstance(index, slice) else Path(self._files[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Paths) and self._files == other._files
+
+    def take(self, indices: Iterable[int]) -> "Paths":
+        """Those at `indices`, in this order."""
+        return Paths(self._files[i] for i in indices)
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Photographs and their labels, in a fixed order; nothing is decoded before it is asked for.
@@ -55,7 +86,7 @@ class Split:
     """
 
     name: str
-    paths: list[Path]
+    paths: Paths
     labels: np.ndarray
     hashes: list[str]
     class_names: list[str]
@@ -80,7 +111,7 @@ class Split:
         where = np.asarray(indices, dtype=np.int64)
         return Split(
             self.name,
-            [self.paths[i] for i in where],
+            self.paths.take(where),
             self.labels[where],
             [self.hashes[i] for i in where],
             self.class_names,

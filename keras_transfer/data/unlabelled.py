@@ -8,7 +8,7 @@ import numpy as np
 from keras_transfer.data.decode import EXTENSIONS
 from keras_transfer.data.examine import examine
 from keras_transfer.data.sources import files_below
-from keras_transfer.data.split import Split
+from keras_transfer.data.split import Paths, Split
 from keras_transfer.errors import InputError
 
 
@@ -42,4 +42,4 @@ def list_photographs(folder: str | Path) -> tuple[Split, list[str]]:
 
 def without_labels(name: str, paths: Sequence[Path], hashes: Sequence[str]) -> Split:
     """A split of files whose labels are unknown: all 0, of one class `""`."""
-    return Split(name, list(paths), np.zeros(len(paths), np.int32), list(hashes), [""])
+    return Split(name, Paths(paths), np.zeros(len(paths), np.int32), list(hashes), [""])

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_transfer.data import Split, load_images
 from keras_transfer.data.sources import list_source
+from keras_transfer.data.split import Paths
 from keras_transfer.data.splits import SPLITS
 from keras_transfer.errors import InputError
 from keras_transfer.progress import say
@@ -43,7 +44,7 @@ def held_out(source: Any, split: str | None = None, *, allow_bad: bool = False) 
         return replace(
             whole[0],
             name="all",
-            paths=list(chain.from_iterable(part.paths for part in whole)),
+            paths=Paths(chain.from_iterable(part.paths for part in whole)),
             labels=np.concatenate([part.labels for part in whole]),
             hashes=list(chain.from_iterable(part.hashes for part in whole)),
         )

@@ -42,7 +42,7 @@ def segment_columns(data: Any, test: Any) -> dict[str, list[Any]]:
     from keras_transfer.data.appearance import appearance
     from keras_transfer.data.parallel import ordered
 
-    records = {record.path: record for record in data.records}
+    records = {record.path: record for record in data.records if record.split == test.name}
     own = [records[path] for path in test.paths]
     columns: dict[str, list[Any]] = {"shorter side in pixels": [min(r.width, r.height) or None for r in own]}
     seen = list(ordered(lambda i: appearance(test.pictures([i])[0]), range(len(test))))

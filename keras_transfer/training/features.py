@@ -28,6 +28,7 @@ SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3
 _BLOCK = 64
+_TIMED = 16  # images on which the engines are timed
 _AHEAD = 64 << 20  # bytes of decoded images that may wait for the engine
 
 # Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
@@ -212,7 +213,7 @@ def choose_engine(prefix: keras.Model, images: int) -> Engine:
     ):
         return keras_engine(prefix)
     plain = keras_engine(prefix)
-    sample = list(np.random.default_rng(0).integers(0, 256, (32, *prefix.input_shape[1:]), np.uint8))
+    sample = list(np.random.default_rng(0).integers(0, 256, (_TIMED, *prefix.input_shape[1:]), np.uint8))
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(litert_engine, prefix)  # converts in a process of its own, while this one traces
         expected = list(plain(sample))  # the first pass traces and allocates; it is not timed

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+import keras_transfer as kt
+from keras_transfer.jobs.train import complete
 from keras_transfer.recipe import Phase, make_recipe, write_recipe
 
 PHASES = [
@@ -90,6 +92,15 @@ def test_the_run_directory_keeps_its_contract(run, photographs):
     assert broken["problem"] and not broken["split"]
     assert make_recipe(run / "recipe.yaml").phases == tuple(PHASES)
     assert json.loads((run / "environment.json").read_text())["packages"]["keras"]
+
+
+def test_what_the_recipe_leaves_open_is_chosen_and_can_be_told_again(photographs):
+    data = kt.load_images(photographs)
+    told = make_recipe(data=str(photographs), backbone="mobilenet", alpha=0.25, weights="none", strategy="fine-tuning")
+    model = kt.build_classifier("mobilenet", data.class_names, alpha=0.25, image_size=32, weights="none")
+    chosen = complete(told, model, data)
+    assert chosen.image_size == 32 and chosen.views == 8 and chosen.phases[0].frozen
+    assert complete(chosen, model, data) == chosen
 
 
 def test_a_finished_run_is_shown_again_and_not_repeated(run, recipe):
