@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.jobs.parts import load_data
+from keras_transfer.jobs.parts import build_classifier_of, load_data
 from keras_transfer.jobs.retrain import VALIDATION, given, retrained
+from keras_transfer.jobs.train import complete
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
@@ -106,14 +107,12 @@ def prepared(recipe: Recipe, data: Any, images: int) -> Recipe:
         data: its photographs.
         images: how many of them a training is given.
     """
-    from keras_transfer.training.fit import plan_views
     from keras_transfer.training.plan import resolve_strategy
 
-    train, classes = images - images // VALIDATION, len(data.class_names)
-    strategy = resolve_strategy(recipe.strategy, train, classes, recipe.weights != "none")
-    frozen = strategy == "feature-extraction" if recipe.phases is None else all(phase.frozen for phase in recipe.phases)
-    _, views = plan_views(recipe.augmentation, train, classes, frozen, recipe.views)
-    return recipe.model_copy(update={"strategy": strategy, "views": views})
+    train = images - images // VALIDATION
+    strategy = resolve_strategy(recipe.strategy, train, len(data.class_names), recipe.weights != "none")
+    told = recipe.model_copy(update={"strategy": strategy})
+    return complete(told, build_classifier_of(told, data), data, train)
 
 
 def _bounded(row: dict[str, float]) -> dict[str, float]:

@@ -99,23 +99,22 @@ def build_model(recipe: Recipe, data: Any, strategy: Any = None) -> tuple[Any, R
     return model, complete(recipe, model, data)
 
 
-def complete(recipe: Recipe, model: Any, data: Any) -> Recipe:
-    """The recipe with what it left open chosen for this model and data."""
+def complete(recipe: Recipe, model: Any, data: Any, images: int | None = None) -> Recipe:
+    """The recipe with what it left open chosen for this model and data; `images` if others than `data.train` train."""
     from keras_transfer.models import bundled, stages
-    from keras_transfer.training.fit import plan_views
     from keras_transfer.training.plan import make_phases, resolve_strategy, with_epochs
+    from keras_transfer.training.views import plan_views
 
-    classes = len(data.class_names)
-    strategy = resolve_strategy(recipe.strategy, len(data.train), classes, recipe.weights not in ("none", None))
+    images, classes = images or len(data.train), len(data.class_names)
+    strategy = resolve_strategy(recipe.strategy, images, classes, recipe.weights not in ("none", None))
     chosen: dict[str, Any] = {"image_size": recipe.image_size or model.input_shape[1]}
     if recipe.weights == "bundled":
         chosen["alpha"] = bundled.ALPHA
     phases = recipe.phases or make_phases(
-        strategy, stage_count=len(stages(model)), images=len(data.train), gradual=recipe.gradual
+        strategy, stage_count=len(stages(model)), images=images, gradual=recipe.gradual
     )
     chosen["phases"] = with_epochs(phases, recipe.epochs)
-    frozen = all(phase.frozen for phase in chosen["phases"])
-    _, chosen["views"] = plan_views(recipe.augmentation, len(data.train), classes, frozen, recipe.views)
+    _, chosen["views"] = plan_views(model, chosen["phases"], recipe.augmentation, images, classes, recipe.views)
     return recipe.model_copy(update=chosen)
 
 

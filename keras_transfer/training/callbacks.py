@@ -19,8 +19,8 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """Early stopping that restores the best weights and, with a checkpoint file, goes on where a killed `fit` was.
 
     After every epoch the weights, the optimizer, the random states, the best weights so far and the epoch's figures are
-    written to `checkpoint` as one file, atomically. `restore` puts them back; the fit that follows ends as the
-    undisturbed one would have.
+    written to `checkpoint` as one file, atomically; at the end only what stays. `restore` puts them back; the fit that
+    follows ends as the undisturbed one would have.
 
     Args:
         patience: epochs without improvement before stopping.
@@ -51,12 +51,11 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         self._restored: dict[str, Any] | None = None
         self._started = 0.0
 
-    def restore(self, model: keras.Model, epochs: int) -> int:
+    def restore(self, model: keras.Model) -> int:
         """Puts back what `checkpoint` holds into a compiled `model` whose optimizer is built.
 
         Args:
             model: the model as it was when the killed fit began.
-            epochs: how many epochs the fit was to have.
 
         Returns:
             The number of epochs done, for `fit(initial_epoch=...)`; 0 when there is no checkpoint. Where training had
@@ -67,12 +66,10 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
             return 0
         self.rows = saved["rows"]
         _assign(model.variables, saved["variables"])
-        if not saved["finished"] and (saved["stopped"] or len(self.rows) >= epochs):
-            model.set_weights(saved["best_weights"])  # killed between the last epoch and the end of training
-        elif not saved["finished"]:
+        self.finished = saved["finished"]
+        if not self.finished:
             _assign(model.optimizer.variables, saved["optimizer"])
-            self._restored = saved
-        self.finished = self._restored is None
+            self._restored = saved | {"best_weights": saved["best_weights"] or model.get_weights()}
         return len(self.rows)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -98,7 +95,8 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         super().on_epoch_end(epoch, logs)
         row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - self._started, 3), **figures}
         self.rows.append(row)
-        if self.checkpoint is not None:
+        ending = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if self.checkpoint is not None and not ending:  # else the end of training writes the same and less
             self._save(finished=False)
         if self.on_epoch is not None:
             self.on_epoch(row)
@@ -114,11 +112,11 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         arrays: dict[str, Any] = {f"variables_{i}": np.asarray(v) for i, v in enumerate(self.model.variables)}
         if not finished:
             arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(self.model.optimizer.variables)}
-            arrays |= {f"best_{i}": v for i, v in enumerate(self.best_weights or [])}
+            if self.wait:  # else the best weights are the present ones
+                arrays |= {f"best_{i}": v for i, v in enumerate(self.best_weights or [])}
         state = {
             "rows": self.rows,
             "finished": finished,
-            "stopped": bool(self.model.stop_training),
             "wait": self.wait,
             "best": None if self.best is None else float(self.best),
             "best_epoch": self.best_epoch,
@@ -206,8 +204,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """What `ResumableEarlyStopping` wrote to `path`, or None where there is no sound checkpoint.
 
     Returns:
-        `rows`, `finished`, `stopped`, `wait`, `best`, `best_epoch`, and the lists of arrays `variables`, `optimizer`,
-        `best_weights`.
+        `rows`, `finished`, `wait`, `best`, `best_epoch`, and the lists of arrays `variables`, `optimizer`
+        and `best_weights`, which is empty where the best weights are the present ones.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -44,14 +44,20 @@ class Samples:
         weights = np.ones(len(images), np.float32) if self.weights is None else self.weights[images]
         return self.arrays[self.name][rows], self.labels[rows if per_view else images], weights
 
+    def _views(self, seed: int, epoch: int) -> np.ndarray:
+        """The view of each image in an epoch: all of them in turn, in an order of its own, before any again."""
+        turn, step = divmod(epoch, self.views)
+        every = np.tile(np.arange(self.views), (len(self), 1))
+        return np.random.default_rng([seed, turn, self.views]).permuted(every, axis=1)[:, step]
+
     def epochs(self, batch_size: int, seed: int, first_epoch: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """Batches of epoch after epoch without end: each with its own order, and of each image one view by chance."""
+        """Batches of epoch after epoch without end: each with its own order, and of each image another view."""
         read = release_often(self.arrays, self.arrays[self.name][:1].nbytes)
         epoch = first_epoch
         while True:
             chance = np.random.default_rng([seed, epoch])
             order = chance.permutation(len(self))
-            views = chance.integers(0, self.views, len(self))
+            views = self._views(seed, epoch)
             for start in range(0, len(self), batch_size):
                 images = order[start : start + batch_size]
                 inputs, labels, weights = self._batch(images, views[images])

@@ -1,6 +1,6 @@
 """Training as a whole: the head to convergence on frozen features, then the top of the backbone, never ending worse."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,17 +11,25 @@ import keras
 import numpy as np
 
 from keras_transfer.cache import Arrays
-from keras_transfer.data import Augmenter, ImageData, Split, build_augmenter
+from keras_transfer.data import Augmenter, ImageData, Split
 from keras_transfer.data.stored import cached_pixels
 from keras_transfer.errors import InputError
-from keras_transfer.models import boundary, freeze_backbone, stages, unfreeze_top
+from keras_transfer.models import stages
 from keras_transfer.progress import say
 from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.training.features import compute_features, one_hot
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
-from keras_transfer.training.phases import PhaseResult, compile_top, quicken_batchnorm, train_phase
+from keras_transfer.training.phases import (
+    PhaseResult,
+    compile_top,
+    phase_tensors,
+    quicken_batchnorm,
+    train_phase,
+    unfreeze_phase,
+)
 from keras_transfer.training.plan import make_phases, resolve_strategy, with_epochs
+from keras_transfer.training.views import choose_views, plan_views
 from keras_transfer.training.workers import share_data, worker_count
 
 
@@ -100,8 +108,7 @@ def fit(
     if phases is None:
         phases = make_phases(concrete, stage_count=len(stages(model)), images=len(data.train), gradual=gradual)
     phases = with_epochs(phases, epochs)
-    frozen = all(phase.frozen for phase in phases)
-    augmenter, views = plan_views(augmentation, len(data.train), classes, frozen, views)
+    augmenter, views = plan_views(model, phases, augmentation, len(data.train), classes, views)
     if concrete == "scratch":
         quicken_batchnorm(model)
     keras.utils.set_random_seed(seed)
@@ -112,7 +119,7 @@ def fit(
         data = share_data(model.distribute_strategy, data)
     with _prepared(model, data, phases, augmenter, views, seed, class_weights) as prepared:
         for index, (phase, (tensor, train, val)) in enumerate(zip(phases, prepared, strict=True)):
-            _unfreeze(model, phase)
+            unfreeze_phase(model, phase)
             before = model.get_weights()
             result = train_phase(
                 model,
@@ -167,13 +174,12 @@ def sweep_phases(
         One sweep a phase.
     """
     _check(model, data)
-    frozen = all(phase.frozen for phase in phases)
-    augmenter, views = plan_views(augmentation, len(data.train), len(data.class_names), frozen, views)
+    augmenter, views = plan_views(model, phases, augmentation, len(data.train), len(data.class_names), views)
     keras.utils.set_random_seed(seed)
     sweeps = []
     with _prepared(model, data, phases, augmenter, views, seed, class_weights) as prepared:
         for phase, (tensor, train, _) in zip(phases, prepared, strict=True):
-            _unfreeze(model, phase)
+            unfreeze_phase(model, phase)
             top = compile_top(model, phase, tensor, steps, data.multi_label, label_smoothing, constant=True)
             batches = as_dataset(partial(train.epochs, phase.batch_size, seed, 0), train)
             sweeps.append(find_learning_rate(top, batches, steps=steps))
@@ -195,7 +201,7 @@ def _prepared(
     class_weights: bool | dict[int, float],
 ) -> Iterator[list[tuple[Any, Samples, Samples]]]:
     """For each phase the tensor below what trains, and its values for training and validation images."""
-    tensors = _tensors(model, phases)
+    tensors = phase_tensors(model, phases)
     cached = [tensor for i, tensor in enumerate(tensors) if tensor is not model.input and _find(tensor, tensors) == i]
     weights = _sample_weights(data, class_weights)
     targets, val_targets = _targets(model, data.train), _targets(model, data.val)
@@ -284,38 +290,6 @@ def _find(tensor: Any, tensors: Sequence[Any]) -> int:
     return next(i for i, other in enumerate(tensors) if other is tensor)
 
 
-def plan_views(
-    augmentation: str | Mapping[str, Any], images: int, classes: int, frozen: bool, views: int | None = None
-) -> tuple[Augmenter, int]:
-    """The augmentation for a number of training images, and how many views of each are computed.
-
-    Args:
-        augmentation: see `build_augmenter`.
-        images: training images.
-        classes: how many classes they are of.
-        frozen: whether the head alone trains.
-        views: as told; None chooses.
-    """
-    augmenter = build_augmenter(augmentation, images / classes, classes)
-    if views is None or not augmenter:
-        views = choose_views(augmenter, images, few=frozen and augmentation == "auto")
-    return augmenter, views
-
-
-def choose_views(augmenter: Augmenter, images: int, few: bool = False) -> int:
-    """How many views an image are worth computing: more while there are few images and epochs are cheap.
-
-    Args:
-        augmenter: what draws them.
-        images: training images.
-        few: half as many, and none beside the image itself from 450 images on: a head on frozen features gains nothing
-            by them that could be seen (`docs/results/views.csv`). For where nobody asked for augmentation.
-    """
-    if not augmenter:
-        return 1
-    return int(np.clip((900 if few else 1800) // max(1, images), 1 if few else 2, 8))
-
-
 def _check(model: keras.Model, data: ImageData) -> None:
     outputs = model.output_shape[-1]
     expected = len(data.class_names)
@@ -331,26 +305,6 @@ def _check(model: keras.Model, data: ImageData) -> None:
 
 def _size(model: keras.Model) -> tuple[int, int]:
     return tuple(model.input_shape[1:3])
-
-
-def _unfreeze(model: keras.Model, phase: Phase) -> None:
-    if phase.frozen:
-        freeze_backbone(model)
-    else:
-        unfreeze_top(
-            model, stages=phase.stages, layers=phase.layers, from_layer=phase.from_layer, batchnorm=phase.batchnorm
-        )
-
-
-def _tensors(model: keras.Model, phases: Sequence[Phase]) -> list[Any]:
-    """The tensor below each phase's trainable layers."""
-    tensors = []
-    for phase in phases:
-        _unfreeze(model, phase)
-        tensor = boundary(model)
-        # Nothing is saved by keeping what no weights made; the pixels themselves allow fresh views in every epoch.
-        tensors.append(tensor if keras.Model(model.input, tensor).weights else model.input)
-    return tensors
 
 
 def _targets(model: keras.Model, split: Split) -> np.ndarray:

@@ -1,6 +1,6 @@
 """One phase of training: some top layers, on the cached outputs of everything below them, by an ordinary `fit`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import head_layers, logits_of, suffix
+from keras_transfer.models import boundary, freeze_backbone, head_layers, logits_of, suffix, unfreeze_top
 from keras_transfer.recipe import Phase
 from keras_transfer.training.callbacks import PullToStart, ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.feed import Samples, as_dataset
@@ -85,7 +85,7 @@ def train_phase(
     if checkpoint is not None and workers > 1:
         send_file(strategy, checkpoint)
     stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)
-    done = stopping.restore(top, phase.epochs)
+    done = stopping.restore(top)
     if not stopping.finished:
         callbacks.append(stopping)
         if phase.schedule == "plateau":
@@ -172,6 +172,27 @@ def compile_top(
         jit_compile=False,  # XLA on a CPU is many times slower than TensorFlow's own kernels
     )
     return top
+
+
+def unfreeze_phase(model: keras.Model, phase: Phase) -> None:
+    """Marks the layers that a phase trains; compile the model again afterwards."""
+    if phase.frozen:
+        freeze_backbone(model)
+    else:
+        unfreeze_top(
+            model, stages=phase.stages, layers=phase.layers, from_layer=phase.from_layer, batchnorm=phase.batchnorm
+        )
+
+
+def phase_tensors(model: keras.Model, phases: Sequence[Phase]) -> list[Any]:
+    """The KerasTensor below each phase's trainable layers; the layers stay marked as the last phase trains them."""
+    tensors = []
+    for phase in phases:
+        unfreeze_phase(model, phase)
+        tensor = boundary(model)
+        # Nothing is saved by keeping what no weights made; the pixels themselves allow fresh views in every epoch.
+        tensors.append(tensor if keras.Model(model.input, tensor).weights else model.input)
+    return tensors
 
 
 def _output(model: keras.Model) -> tuple[Any, bool]:

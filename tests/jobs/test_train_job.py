@@ -99,7 +99,7 @@ def test_what_the_recipe_leaves_open_is_chosen_and_can_be_told_again(photographs
     told = make_recipe(data=str(photographs), backbone="mobilenet", alpha=0.25, weights="none", strategy="fine-tuning")
     model = kt.build_classifier("mobilenet", data.class_names, alpha=0.25, image_size=32, weights="none")
     chosen = complete(told, model, data)
-    assert chosen.image_size == 32 and chosen.views == 8 and chosen.phases[0].frozen
+    assert chosen.image_size == 32 and chosen.views and chosen.phases[0].frozen
     assert complete(chosen, model, data) == chosen
 
 

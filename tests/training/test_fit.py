@@ -13,8 +13,12 @@ from small_task import small_classifier
 
 import keras_transfer as kt
 from keras_transfer.errors import InputError
+from keras_transfer.models import multiply_adds
 from keras_transfer.recipe import Phase
 from keras_transfer.training.features import compute_features, keras_engine, litert_engine, predict_cached
+from keras_transfer.training.feed import Samples
+from keras_transfer.training.phases import phase_tensors
+from keras_transfer.training.views import plan_views
 
 HEAD = Phase(name="frozen", epochs=6, learning_rate=0.02, batch_size=16)
 TOP = Phase(name="fine-tuning", stages=1, epochs=4, learning_rate=0.003, batch_size=16, schedule="cosine", warmup=0.2)
@@ -195,6 +199,41 @@ def test_epochs_in_place_of_the_phases_own(model, data):
     assert len(alone.rows) == 3
 
 
+def test_an_image_shows_all_its_views_before_one_again():
+    images, views = 30, 4
+    held = {"values": np.arange(images * views, dtype=np.float32).reshape(-1, 1)}
+    samples = Samples(HeldArrays(held), "values", np.eye(images, dtype=np.float32), views)
+    batches = samples.epochs(7, seed=3, first_epoch=0)
+    shown = np.array(
+        [np.sort(np.concatenate([next(batches)[0][:, 0] for _ in range(samples.steps(7))])) for _ in range(2 * views)]
+    )
+    assert (shown // views == np.arange(images)).all()
+    for turn in np.split(shown % views, 2):
+        assert (np.sort(turn, axis=0) == np.arange(views)[:, None]).all()
+    assert len({tuple(row) for row in shown}) == 2 * views
+    later = samples.epochs(7, seed=3, first_epoch=5)
+    assert np.array_equal(np.sort(np.concatenate([next(later)[0][:, 0] for _ in range(samples.steps(7))])), shown[5])
+
+
+class HeldArrays(dict):
+    """Arrays in memory in the place of a cache entry."""
+
+    def release_pages(self):
+        """Nothing is mapped."""
+
+
+def test_views_cost_no_more_than_the_training_on_them(model):
+    def views(*phases, augmentation="light"):
+        return plan_views(model, phases, augmentation, images=30, classes=3)[1]
+
+    below, below_top = (multiply_adds(keras.Model(model.input, t)) for t in phase_tensors(model, [HEAD, TOP]))
+    tuned = multiply_adds(model) - below_top
+    for epochs in (1, 2, 5, 20, 100):
+        phase = TOP.model_copy(update={"epochs": epochs})
+        assert views(HEAD, phase) == np.clip(3 * epochs * tuned // below, 2, 8)
+    assert views(HEAD) == 8 and views(HEAD, TOP, augmentation="none") == 1
+
+
 PROGRAM = """
     import os, signal, sys
     sys.path.insert(0, {tests!r})
@@ -224,7 +263,7 @@ def test_a_killed_fit_ends_as_the_undisturbed_one(tmp_path):
 
     whole = run(tmp_path / "whole", 0)
     assert whole.returncode == 0, whole.stderr[-2000:]
-    for limit in (3, 4):  # once in the head's phase; then in what is left, which ends in fine-tuning
+    for limit in (3, 3, 2):  # in the head's phase; after its last epoch, which is done again; in fine-tuning
         assert run(tmp_path / "cut", limit).returncode == -signal.SIGKILL
     rest = run(tmp_path / "cut", 0)
     assert rest.returncode == 0, rest.stderr[-2000:]

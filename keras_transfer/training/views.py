@@ -1,0 +1,66 @@
+"""How many augmented views of each photograph are worth computing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.data import Augmenter, build_augmenter
+from keras_transfer.models import multiply_adds
+from keras_transfer.recipe import Phase
+from keras_transfer.training.phases import phase_tensors
+
+_MOST = 8
+
+
+def plan_views(
+    model: keras.Model,
+    phases: Sequence[Phase],
+    augmentation: str | Mapping[str, Any],
+    images: int,
+    classes: int,
+    views: int | None = None,
+) -> tuple[Augmenter, int]:
+    """The augmentation for a number of training images, and how many views of each are computed.
+
+    Args:
+        model: the classifier that trains; which of its layers are marked as trainable may change.
+        phases: how it trains.
+        augmentation: see `build_augmenter`.
+        images: training images.
+        classes: how many classes they are of.
+        views: as told; None chooses.
+    """
+    augmenter = build_augmenter(augmentation, images / classes, classes)
+    if views is None or not augmenter:
+        few = augmentation == "auto" and all(phase.frozen for phase in phases)
+        views = choose_views(augmenter, images, few, _affordable(model, phases) if augmenter else 1)
+    return augmenter, views
+
+
+def choose_views(augmenter: Augmenter, images: int, few: bool = False, most: int = _MOST) -> int:
+    """How many views an image are worth computing: more while there are few images and epochs are cheap.
+
+    Args:
+        augmenter: what draws them.
+        images: training images.
+        few: half as many, and none beside the image itself from 450 images on: a head on frozen features gains nothing
+            by them that could be seen (`docs/results/views.csv`). For where nobody asked for augmentation.
+        most: no more than these, but two where not `few`.
+    """
+    if not augmenter:
+        return 1
+    least = 1 if few else 2
+    return int(np.clip((900 if few else 1800) // max(1, images), least, max(least, min(most, _MOST))))
+
+
+def _affordable(model: keras.Model, phases: Sequence[Phase]) -> int:
+    """The most views whose computing takes no more multiply-adds than fine-tuning on them, forward and twice back."""
+    if all(phase.frozen for phase in phases):
+        return _MOST
+    tensors = phase_tensors(model, phases)
+    below = [multiply_adds(keras.Model(model.input, tensor)) for tensor in tensors]
+    whole = multiply_adds(model)
+    tuning = sum(3 * p.epochs * (whole - cost) for p, cost in zip(phases, below, strict=True) if not p.frozen)
+    return tuning // max(1, *below)
