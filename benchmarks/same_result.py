@@ -9,7 +9,6 @@ backbone frozen. Then both answer the test photographs.
 
 import argparse
 import time
-from functools import partial
 from typing import Any
 
 import keras
@@ -77,8 +76,8 @@ def through_the_network(model: keras.Model, data: Any, phase: Phase, seed: int) 
         steps = train.steps(phase.batch_size)
         whole = compile_top(model, phase, model.input, steps * phase.epochs)
         whole.fit(
-            as_dataset(partial(train.epochs, phase.batch_size, seed, 0), train),
-            validation_data=as_dataset(partial(val.in_order, BATCH), val, val.steps(BATCH)),
+            as_dataset(train.drawn(phase.batch_size, seed, 0), train),
+            validation_data=as_dataset(val.in_order(BATCH), val, val.steps(BATCH)),
             steps_per_epoch=steps,
             epochs=phase.epochs,
             shuffle=False,

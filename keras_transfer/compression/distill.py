@@ -104,8 +104,8 @@ def distill(
         unpack = partial(_unpack, groups=taught.groups)
         return fit_epochs(
             distiller,
-            lambda epoch: unpack(as_dataset(partial(train.epochs, batch_size, seed, epoch), train)),
-            unpack(as_dataset(lambda: val.in_order(EVALUATION_BATCH), val, val.steps(EVALUATION_BATCH))),
+            lambda epoch: unpack(as_dataset(train.drawn(batch_size, seed, epoch), train)),
+            unpack(as_dataset(val.in_order(EVALUATION_BATCH), val, val.steps(EVALUATION_BATCH))),
             steps=steps,
             epochs=epochs,
             network=student,

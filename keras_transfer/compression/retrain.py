@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -84,8 +83,8 @@ def retrain(
             _compile(model, loss or _loss_name(model, data), learning_rate, warmup, steps * epochs)
         return fit_epochs(
             model,
-            lambda epoch: as_dataset(partial(train.epochs, batch_size, seed, epoch), train),
-            as_dataset(lambda: val.in_order(EVALUATION_BATCH), val, val.steps(EVALUATION_BATCH)),
+            lambda epoch: as_dataset(train.drawn(batch_size, seed, epoch), train),
+            as_dataset(val.in_order(EVALUATION_BATCH), val, val.steps(EVALUATION_BATCH)),
             steps=steps,
             epochs=epochs,
             network=network,

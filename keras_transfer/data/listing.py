@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 SPLIT_NAMES = {
@@ -18,7 +17,7 @@ SPLIT_NAMES = {
 
 
 # One for all: there may be a hundred thousand files, and few sources say more of them.
-NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
+NO_COLUMNS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

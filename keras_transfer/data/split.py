@@ -44,7 +44,7 @@ def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 class Paths(Sequence[Path]):
-    """Paths of files, kept as text: as `Path` objects those of a hundred thousand photographs would fill 40 MB.
+    """Paths of files, kept as text: `Path` objects take four times the memory, and there may be a hundred thousand.
 
     >>> Paths(["a/b.jpg", Path("c.jpg")])[-1].name
     'c.jpg'

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any
 
 import keras
@@ -126,7 +127,7 @@ def align(
 
 def _batches(samples: Samples, batch_size: int, seed: int) -> Iterator[tuple[Array, Array]]:
     """Whole batches only: a penalty between sets of changing size would change with it."""
-    for inputs, labels, _ in samples.epochs(batch_size, seed, 0):
+    for inputs, labels, _ in map(samples.drawn(batch_size, seed, 0), count()):
         if len(inputs) == batch_size:
             yield inputs, labels
 

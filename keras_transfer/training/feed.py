@@ -1,7 +1,8 @@
 """What a phase trains on: rows of arrays on disk, in an order that depends on nothing but seed and epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,43 +51,53 @@ class Samples:
         every = np.tile(np.arange(self.views), (len(self), 1))
         return np.random.default_rng([seed, turn, self.views]).permuted(every, axis=1)[:, step]
 
-    def epochs(self, batch_size: int, seed: int, first_epoch: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """Batches of epoch after epoch without end: each with its own order, and of each image another view."""
+    def drawn(self, batch_size: int, seed: int, first_epoch: int) -> Callable[[int], tuple[np.ndarray, ...]]:
+        """A function from a step to its batch, epoch after epoch: each in an order of its own, with other views."""
         read = release_often(self.arrays, self.arrays[self.name][:1].nbytes)
-        epoch = first_epoch
-        while True:
-            chance = np.random.default_rng([seed, epoch])
-            order = chance.permutation(len(self))
-            views = self._views(seed, epoch)
-            for start in range(0, len(self), batch_size):
-                images = order[start : start + batch_size]
-                inputs, labels, weights = self._batch(images, views[images])
-                if self.transform is not None:
-                    inputs, labels = self.transform(inputs, labels, seed=stable_seed(seed, epoch, start))
-                yield np.asarray(inputs, np.float32), np.asarray(labels, np.float32), weights
-                read(len(images))
-            epoch += 1
+        steps = self.steps(batch_size)
 
-    def in_order(self, batch_size: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """Batches of the first view of each image, once, in order."""
-        read = release_often(self.arrays, self.arrays[self.name][:1].nbytes)
-        for start in range(0, len(self), batch_size):
-            images = np.arange(start, min(start + batch_size, len(self)))
-            inputs, labels, weights = self._batch(images, np.zeros_like(images))
-            yield np.asarray(inputs, np.float32), labels, weights
+        @lru_cache(maxsize=2)
+        def order(epoch: int) -> tuple[np.ndarray, np.ndarray]:
+            return np.random.default_rng([seed, epoch]).permutation(len(self)), self._views(seed, epoch)
+
+        def batch(step: int) -> tuple[np.ndarray, ...]:
+            epoch, start = first_epoch + step // steps, step % steps * batch_size
+            images, views = order(epoch)
+            images = images[start : start + batch_size]
+            inputs, labels, weights = self._batch(images, views[images])
+            if self.transform is not None:
+                inputs, labels = self.transform(inputs, labels, seed=stable_seed(seed, epoch, start))
             read(len(images))
+            return np.asarray(inputs, np.float32), np.asarray(labels, np.float32), weights
+
+        return batch
+
+    def in_order(self, batch_size: int) -> Callable[[int], tuple[np.ndarray, ...]]:
+        """A function from a step to its batch: the first view of each image, once, in order."""
+        read = release_often(self.arrays, self.arrays[self.name][:1].nbytes)
+
+        def batch(step: int) -> tuple[np.ndarray, ...]:
+            images = np.arange(step * batch_size, min((step + 1) * batch_size, len(self)))
+            inputs, labels, weights = self._batch(images, np.zeros_like(images))
+            read(len(images))
+            return np.asarray(inputs, np.float32), labels, weights
+
+        return batch
 
 
-def as_dataset(
-    batches: Callable[[], Iterator[tuple[np.ndarray, ...]]], samples: Samples, steps: int | None = None
-) -> Any:
-    """A prefetched `tf.data.Dataset` of (inputs, labels, weights) over `batches`."""
+def as_dataset(batch: Callable[[int], tuple[np.ndarray, ...]], samples: Samples, steps: int | None = None) -> Any:
+    """A prefetched `tf.data.Dataset` of (inputs, labels, weights): of each step in turn, without end unless told.
+
+    It is no `from_generator`: from its first use on glibc gives every large block of memory back at once, in the whole
+    process (TensorFlow 2.21), and a training step spends its time on taking them anew.
+    """
     import tensorflow as tf
 
     shapes = [(None, *samples.arrays[samples.name].shape[1:]), (None, samples.labels.shape[1]), (None,)]
-    dataset = tf.data.Dataset.from_generator(
-        batches, output_signature=tuple(tf.TensorSpec(shape, tf.float32) for shape in shapes)
-    )
-    if steps is not None:
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-    return without_autotune(dataset.prefetch(2))
+
+    def read(step: Any) -> tuple[Any, ...]:
+        drawn = tf.numpy_function(lambda index: batch(int(index)), [step], [tf.float32] * 3)
+        return tuple(tf.ensure_shape(tensor, shape) for tensor, shape in zip(drawn, shapes, strict=True))
+
+    indices = tf.data.Dataset.counter() if steps is None else tf.data.Dataset.range(steps)
+    return without_autotune(indices.map(read).prefetch(2))

@@ -181,7 +181,7 @@ def sweep_phases(
         for phase, (tensor, train, _) in zip(phases, prepared, strict=True):
             unfreeze_phase(model, phase)
             top = compile_top(model, phase, tensor, steps, data.multi_label, label_smoothing, constant=True)
-            batches = as_dataset(partial(train.epochs, phase.batch_size, seed, 0), train)
+            batches = as_dataset(train.drawn(phase.batch_size, seed, 0), train)
             sweeps.append(find_learning_rate(top, batches, steps=steps))
     return sweeps
 

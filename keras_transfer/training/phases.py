@@ -12,7 +12,7 @@ from keras_transfer.models import boundary, freeze_backbone, head_layers, logits
 from keras_transfer.recipe import Phase
 from keras_transfer.training.callbacks import PullToStart, ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.feed import Samples, as_dataset
-from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule
+from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule, use_kernels
 from keras_transfer.training.workers import fit_on_workers, send_file, worker_count
 
 _EVALUATION_BATCH = 256
@@ -75,6 +75,8 @@ def train_phase(
     with strategy.scope():
         top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
         top.optimizer.build(top.trainable_variables)
+    if strategy.num_replicas_in_sync == 1:
+        use_kernels(top.optimizer)
     if phase.frozen and strategy.num_replicas_in_sync == 1:  # a head's step takes less time than starting it
         top.steps_per_execution = steps
     callbacks: list[Any] = []
@@ -90,9 +92,9 @@ def train_phase(
         callbacks.append(stopping)
         if phase.schedule == "plateau":
             callbacks.append(ReduceRatesOnPlateau(patience=max(1, phase.patience // 2), rows=stopping.rows))
-        batches = as_dataset(lambda: train.epochs(batch_size, seed, done), train)
+        batches = as_dataset(train.drawn(batch_size, seed, done), train)
         size = shared_batch(_EVALUATION_BATCH, len(val), devices)
-        held_out = as_dataset(lambda: val.in_order(size), val, val.steps(size))
+        held_out = as_dataset(val.in_order(size), val, val.steps(size))
         run = fit_on_workers if workers > 1 else _fit
         run(top, batches, held_out, steps=steps, initial_epoch=done, epochs=phase.epochs, callbacks=callbacks)
     sign = -1 if phase.monitor == "val_accuracy" else 1

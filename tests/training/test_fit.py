@@ -203,16 +203,17 @@ def test_an_image_shows_all_its_views_before_one_again():
     images, views = 30, 4
     held = {"values": np.arange(images * views, dtype=np.float32).reshape(-1, 1)}
     samples = Samples(HeldArrays(held), "values", np.eye(images, dtype=np.float32), views)
-    batches = samples.epochs(7, seed=3, first_epoch=0)
-    shown = np.array(
-        [np.sort(np.concatenate([next(batches)[0][:, 0] for _ in range(samples.steps(7))])) for _ in range(2 * views)]
-    )
+
+    def epoch_from(first, epoch):
+        batch, steps = samples.drawn(7, seed=3, first_epoch=first), samples.steps(7)
+        return np.sort(np.concatenate([batch((epoch - first) * steps + step)[0][:, 0] for step in range(steps)]))
+
+    shown = np.array([epoch_from(0, epoch) for epoch in range(2 * views)])
     assert (shown // views == np.arange(images)).all()
     for turn in np.split(shown % views, 2):
         assert (np.sort(turn, axis=0) == np.arange(views)[:, None]).all()
     assert len({tuple(row) for row in shown}) == 2 * views
-    later = samples.epochs(7, seed=3, first_epoch=5)
-    assert np.array_equal(np.sort(np.concatenate([next(later)[0][:, 0] for _ in range(samples.steps(7))])), shown[5])
+    assert np.array_equal(epoch_from(5, 5), shown[5])
 
 
 class HeldArrays(dict):
