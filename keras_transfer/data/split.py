@@ -44,7 +44,7 @@ def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 class Paths(Sequence[Path]):
-    """Paths of files, kept as text: `Path` objects take four times the memory, and there may be a hundred thousand.
+    """Paths of files, kept as text: `Path` objects take several times the memory, and there may be a hundred thousand.
 
     >>> Paths(["a/b.jpg", Path("c.jpg")])[-1].name
     'c.jpg'
