@@ -10,7 +10,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_M_ARENA_MAX, _ARENAS = -8, 2  # of glibc's malloc.h; each arena keeps some of what its threads have freed
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
+_ARENAS = 2  # each keeps some of what its threads have freed
 # Keras loads these, where they are installed, for wrappers and plots of its own that nothing here uses.
 UNUSED = frozenset({"IPython", "cv2", "matplotlib", "scipy", "sklearn"})
 
@@ -37,5 +38,18 @@ def quicken() -> None:
     sys.meta_path.insert(0, _Unused())
     gc.set_threshold(50_000, 10, 10)
     atexit.register(gc.freeze)
+    _set_malloc(_M_ARENA_MAX, _ARENAS)
+
+
+def keep_memory() -> None:
+    """Keeps freed memory for the next large block instead of giving it back: the converter copies weights many times.
+
+    For a process that ends soon or does little else.
+    """
+    _set_malloc(_M_MMAP_THRESHOLD, 1 << 30)
+    _set_malloc(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def _set_malloc(option: int, value: int) -> None:
     with suppress(OSError, AttributeError, TypeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+        ctypes.CDLL(None).mallopt(option, value)

@@ -17,7 +17,8 @@ from keras_transfer.evaluation import open_classifier
 from keras_transfer.models import head_layers, load_model, logits_of
 from keras_transfer.models.graph import input_tensor, nodes
 from keras_transfer.progress import track
-from keras_transfer.training.features import choose_engine, one_hot, stable_seed, to_pixels
+from keras_transfer.training.engines import choose_engine
+from keras_transfer.training.features import one_hot, stable_seed, to_pixels
 
 _BLOCK = 64
 _LEAST = 1e-4  # the smallest probability of a file; an int8 one gives 1/256 or 0

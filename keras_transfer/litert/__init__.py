@@ -1,6 +1,6 @@
 """Converting Keras models to LiteRT files, and running and reading such files."""
 
-from keras_transfer.litert.convert import convert, warm_up
+from keras_transfer.litert.convert import convert, convert_frozen, warm_up
 from keras_transfer.litert.flatbuffer import FileInfo, OperatorInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.labels import read_labels, write_labels
 from keras_transfer.litert.runtime import LiteRT, open_litert
@@ -11,6 +11,7 @@ __all__ = [
     "OperatorInfo",
     "TensorInfo",
     "convert",
+    "convert_frozen",
     "open_litert",
     "read_flatbuffer",
     "read_labels",

@@ -82,6 +82,9 @@ def _converter(frozen: FrozenGraph) -> Any:
     # TensorFlow 2's converter would make of a function the frozen graph that is here, in three quarters of its time.
     definition = tf.compat.v1.GraphDef.FromString(frozen.graph)
     names = [*frozen.inputs, *frozen.outputs]
+    for node in definition.node:
+        if node.op == "Placeholder":
+            node.attr["shape"].shape.dim[0].size = 1  # with any batch, shapes would be computed as the file runs
     with tf.Graph().as_default():
         tensors = tf.graph_util.import_graph_def(definition, name="", return_elements=names)
     inputs, outputs = tensors[: len(frozen.inputs)], tensors[len(frozen.inputs) :]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError, KerasTransferError
-from keras_transfer.litert.frozen import freeze
+from keras_transfer.litert.frozen import FrozenGraph, freeze
 from keras_transfer.litert.trust import vouch
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "16x8")
@@ -85,14 +85,35 @@ def convert(
                 freeze(model, name).write(folder / graph)
         if calibration is not None and not set(CALIBRATED).isdisjoint(formats):
             np.save(folder / "calibration.npy", calibration)
-        with _lock:
-            answer = _running().ask({"folder": place, "graphs": graphs, "options": options})
-        kind = answer.get("kind")
-        if kind == "input":
-            raise InputError(answer["error"])
-        if kind is not None:
-            raise KerasTransferError(f"The LiteRT converter failed: {answer['error']}")
-        return {name: vouch((folder / f"{name}.tflite").read_bytes()) for name in formats}
+        return _converted(folder, graphs, options)
+
+
+def convert_frozen(graph: FrozenGraph) -> bytes:
+    """Converts a graph that takes pixels as bytes to a float32 file of batch 1.
+
+    Args:
+        graph: from `freeze_batches`.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        InputError: the graph has operators that LiteRT lacks.
+    """
+    with tempfile.TemporaryDirectory(prefix="keras-transfer-") as place:
+        graph.write(Path(place) / "pixels.pb")
+        return _converted(Path(place), {"float32": "pixels.pb"}, {})["float32"]
+
+
+def _converted(folder: Path, graphs: dict[str, str], options: dict[str, Any]) -> dict[str, bytes]:
+    with _lock:
+        answer = _running().ask({"folder": str(folder), "graphs": graphs, "options": options})
+    kind = answer.get("kind")
+    if kind == "input":
+        raise InputError(answer["error"])
+    if kind is not None:
+        raise KerasTransferError(f"The LiteRT converter failed: {answer['error']}")
+    return {name: vouch((folder / f"{name}.tflite").read_bytes()) for name in graphs}
 
 
 def warm_up() -> None:

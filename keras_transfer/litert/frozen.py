@@ -1,4 +1,4 @@
-"""A Keras model as the graph that is converted: at batch 1, its variables constants.
+"""A Keras model as the graph that is converted, its variables constants.
 
 Made by the caller, who has the model, for the converting process, which then needs no Keras.
 """
@@ -69,10 +69,19 @@ def freeze(model: "keras.Model", name: str) -> FrozenGraph:
     return replace(_freeze(network, "float32", layers), scale=scale, offset=offset)
 
 
-def _freeze(model: Any, dtype: str, layers: list[str]) -> FrozenGraph:
+def freeze_batches(model: "keras.Model") -> FrozenGraph:
+    """The graph of a model on pixels as bytes that TensorFlow runs on any number of images.
+
+    Args:
+        model: has one input of fixed size, and one or more outputs.
+    """
+    return _freeze(model, "uint8", [layer.name for layer in model.layers], batch=None)
+
+
+def _freeze(model: Any, dtype: str, layers: list[str], batch: int | None = 1) -> FrozenGraph:
     import tensorflow as tf
 
-    shape = (1, *model.inputs[0].shape[1:])
+    shape = (batch, *model.inputs[0].shape[1:])
 
     @tf.function(input_signature=[tf.TensorSpec(shape, dtype, name="image")], autograph=False)
     def serve(image: tf.Tensor) -> list[tf.Tensor]:

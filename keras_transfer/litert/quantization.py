@@ -6,6 +6,7 @@ written the sum into its place: in every residual block the addend is given the 
 
 import copy
 from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from keras_transfer.litert.runtime import open_litert
 from keras_transfer.litert.trust import vouch
 
 _SAMPLES = 500  # values of each activation that an image gives for choosing its range
+_TOGETHER = 10  # images that a thread watches: what comes out depends on this, but on no number of threads
 _SHRINKS = np.linspace(1.0, 0.3, 15)
 _LEAST_RANGE = 1e-5  # TFLM aborts where softmax's input has a step of 2^-26 or less, as in an untrained network
 _LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operator -> the axis of its weights' channels
@@ -113,22 +115,35 @@ def _observe(
     tensors = model.subgraphs[0].tensors
     seen = [i for o in info.operators for i in o.outputs if getattr(tensors[i].quantization, "min", None) is not None]
     opened = open_litert(vouch(pack(_with(model, outputs=seen))))
-    random = np.random.default_rng(0)
+    given = list(images)
+
+    def watch(start: int) -> tuple[dict[int, list[np.ndarray]], dict[int, np.ndarray]]:
+        random = np.random.default_rng(start)
+        samples: dict[int, list[np.ndarray]] = {index: [] for index in seen}
+        sums: dict[int, np.ndarray] = {}
+        for image in given[start : start + _TOGETHER]:
+            values = dict(zip((*seen, info.inputs[0]), (*opened.run([image]), image), strict=True))
+            for index in seen:
+                flat = values[index].reshape(-1)
+                some = flat if flat.size <= _SAMPLES else flat[random.integers(0, flat.size, _SAMPLES)]
+                samples[index].append(np.concatenate([some, [flat.min(), flat.max()]]))
+            for index in wanted & values.keys():
+                if index in sums:
+                    sums[index] += values[index]
+                else:
+                    sums[index] = values[index].astype(np.float32)
+        return samples, sums
+
     samples: dict[int, list[np.ndarray]] = {index: [] for index in seen}
     sums: dict[int, np.ndarray] = {}
-    count = 0
-    for image in images:
-        count += 1
-        values = dict(zip((*seen, info.inputs[0]), (*opened.run([image]), image), strict=True))
-        for index in seen:
-            flat = values[index].reshape(-1)
-            some = flat if flat.size <= _SAMPLES else flat[random.integers(0, flat.size, _SAMPLES)]
-            samples[index].append(np.concatenate([some, [flat.min(), flat.max()]]))
-        for index in wanted & values.keys():
-            sums[index] = sums[index] + values[index] if index in sums else values[index].astype(np.float32)
+    with ThreadPoolExecutor(opened.threads) as pool:
+        for some, part in pool.map(watch, range(0, len(given), _TOGETHER)):
+            for index in seen:
+                samples[index] += some[index]
+            sums = {index: part[index] + sums.get(index, np.float32(0)) for index in part}
     choose = shrunk_range if activations == "int8" else _whole_range
     ranges = {index: choose(np.stack(rows)) for index, rows in samples.items()}
-    return ranges, {index: total / np.float32(count) for index, total in sums.items()}
+    return ranges, {index: total / np.float32(len(given)) for index, total in sums.items()}
 
 
 def _whole_range(rows: np.ndarray) -> tuple[float, float]:

@@ -5,6 +5,7 @@ import queue
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class LiteRT:
         inputs: name, shape, dtype, scale and zero point of each input, as the file states them.
         outputs: the same of each output.
         info: all that the file holds.
+        threads: how many images are computed at once.
     """
 
     def __init__(self, content: bytes, info: FileInfo, threads: int | None = None, delegate: str = "") -> None:
@@ -77,14 +79,16 @@ class LiteRT:
         self.inputs: list[TensorInfo] = [info.tensors[i] for i in info.inputs]
         self.outputs: list[TensorInfo] = [info.tensors[i] for i in info.outputs]
         self._content = content
-        self._threads = threads or _cores()
+        self.threads = threads or _cores()
         self._delegates = [_load_delegate(delegate)] if delegate else []
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
-        self._idle.put(self._interpreter())
-        self._made = 1
+        self._idle.put(self._interpreter())  # the others are made when they are wanted
+        self._to_make = iter(range(1, self.threads))
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Runs the file once on arrays of its own types and shapes, and returns its raw outputs.
+
+        Any number of threads may call it; `threads` of them are served at once.
 
         Args:
             arrays: one array an input, batch axis included.
@@ -95,11 +99,8 @@ class LiteRT:
                     f"Input {tensor.name!r} must be {tensor.dtype} {list(tensor.shape)}. "
                     f"Received: {array.dtype} {list(array.shape)}."
                 )
-        interpreter = self._idle.get()
-        try:
+        with self._borrowed() as interpreter:
             return _invoke(interpreter, arrays)
-        finally:
-            self._idle.put(interpreter)
 
     def map(self, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
         """Yields the raw outputs of each image in order, computed on all threads a bounded way ahead.
@@ -112,23 +113,17 @@ class LiteRT:
         """
         prepare = self.preparation()
         images = iter(images)
-        while self._made < self._threads:
-            self._idle.put(self._interpreter())
-            self._made += 1
 
         def work(chunk: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
-            interpreter = self._idle.get()
-            try:
+            with self._borrowed() as interpreter:
                 return [tuple(out[0] for out in _invoke(interpreter, [prepare(image)[None]])) for image in chunk]
-            finally:
-                self._idle.put(interpreter)
 
         pending: deque[Future[list[tuple[np.ndarray, ...]]]] = deque()
-        pool = ThreadPoolExecutor(self._made, thread_name_prefix="litert")
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="litert")
         try:
             while chunk := list(islice(images, _CHUNK)):
                 pending.append(pool.submit(work, chunk))
-                if len(pending) > 2 * self._made:
+                if len(pending) > 2 * self.threads:
                     yield from pending.popleft().result()
             while pending:
                 yield from pending.popleft().result()
@@ -178,6 +173,19 @@ class LiteRT:
             return image if tensor.dtype == "uint8" else (image.astype(np.float32) - mean) / std
 
         return prepare
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Any]:
+        """An interpreter that nobody else uses meanwhile."""
+        try:
+            interpreter = self._idle.get_nowait()
+        except queue.Empty:
+            more = next(self._to_make, None) is not None  # one thread at a time is given a number
+            interpreter = self._interpreter() if more else self._idle.get()
+        try:
+            yield interpreter
+        finally:
+            self._idle.put(interpreter)
 
     def _interpreter(self) -> Any:
         from ai_edge_litert.interpreter import Interpreter

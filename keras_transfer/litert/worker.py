@@ -27,9 +27,10 @@ def main() -> None:
     def write(answer: dict) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
-    from keras_transfer.quick_start import quicken
+    from keras_transfer.quick_start import keep_memory, quicken
 
     quicken()
+    keep_memory()
     from keras_transfer.litert.conversion import serve_requests
 
     write({"ready": True})

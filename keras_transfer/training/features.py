@@ -3,10 +3,7 @@
 import hashlib
 import json
 import math
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,21 +15,13 @@ from keras_transfer.data import Augmenter, Split
 from keras_transfer.data.decode import CROP
 from keras_transfer.data.parallel import ahead
 from keras_transfer.data.stored import cached_pixels
-from keras_transfer.errors import InputError
 from keras_transfer.models import boundary, suffix
 from keras_transfer.progress import track
+from keras_transfer.training.engines import SMALL_JOB, Engine, choose_engine, keras_engine
 from keras_transfer.training.taken import Taken
 
-# Below this many images the LiteRT conversion (some seconds) costs more than it saves.
-SMALL_JOB = 256
-# The most by which the engines' outputs may differ, as a share of the largest value of an output.
-ENGINE_TOLERANCE = 1e-3
 _BLOCK = 64
-_TIMED = 16  # images on which the engines are timed
 _AHEAD = 64 << 20  # bytes of decoded images that may wait for the engine
-
-# Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
-Engine = Callable[[Iterable[np.ndarray]], Iterator[tuple[np.ndarray, ...]]]
 
 
 def compute_features(
@@ -192,103 +181,6 @@ def _engine_of(prefix: keras.Model, key: str, images: int) -> Engine:
         _last.clear()
         _last[key] = found
     return found[0]
-
-
-def choose_engine(prefix: keras.Model, images: int) -> Engine:
-    """Keras's own graph on a GPU and for small jobs; elsewhere LiteRT, unless a short timing shows Keras twice as fast.
-
-    Args:
-        prefix: a model from pixels to one or more tensors.
-        images: how many images are to come.
-
-    Returns:
-        See `Engine`.
-    """
-    import tensorflow as tf
-
-    if (
-        tf.config.list_physical_devices("GPU")
-        or images <= SMALL_JOB
-        or os.environ.get("KERAS_TRANSFER_ENGINE") == "keras"
-    ):
-        return keras_engine(prefix)
-    plain = keras_engine(prefix)
-    sample = list(np.random.default_rng(0).integers(0, 256, (_TIMED, *prefix.input_shape[1:]), np.uint8))
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(litert_engine, prefix)  # converts in a process of its own, while this one traces
-        expected = list(plain(sample))  # the first pass traces and allocates; it is not timed
-    try:
-        litert = other.result()
-    except InputError:  # an operator that LiteRT lacks
-        return plain
-    found = next(litert(sample[:1]))
-    if not all(_agree(*pair) for pair in zip(found, expected[0], strict=True)):
-        return plain
-    list(litert(sample))
-    # The engines round differently. A clear margin keeps a busy moment from changing the engine, and so the figures,
-    # between two runs of one recipe.
-    return plain if 2 * _seconds(plain, sample) < _seconds(litert, sample) else litert
-
-
-def _seconds(engine: Engine, sample: list[np.ndarray]) -> float:
-    started = time.perf_counter()
-    list(engine(sample))
-    return time.perf_counter() - started
-
-
-def litert_engine(prefix: keras.Model) -> Engine:
-    """Runs `prefix` as a float32 LiteRT file, one image at a time on every core.
-
-    Args:
-        prefix: a model from pixels to one or more tensors.
-
-    Returns:
-        See `Engine`.
-
-    Raises:
-        InputError: the model has an operator that LiteRT lacks.
-    """
-    from keras_transfer.litert import convert, open_litert
-
-    return open_litert(convert(prefix, ["float32"])["float32"]).map
-
-
-def _agree(found: np.ndarray, expected: np.ndarray) -> bool:
-    if found.shape != expected.shape:
-        return False
-    return bool(np.abs(found - expected).max() <= ENGINE_TOLERANCE * max(1e-6, float(np.abs(expected).max())))
-
-
-def keras_engine(prefix: keras.Model) -> Engine:
-    """Runs `prefix` as a TensorFlow graph, in batches."""
-    import tensorflow as tf
-
-    @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
-    def call(images: Any) -> list[Any]:
-        return list(tf.nest.flatten(prefix(tf.cast(images, tf.float32), training=False)))
-
-    # On a CPU larger batches are no faster, and hold memory that the process then never gives back.
-    size = 64 if tf.config.list_physical_devices("GPU") else 8
-
-    def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
-        batch: list[np.ndarray] = []
-
-        def flush() -> Iterator[tuple[np.ndarray, ...]]:
-            count = len(batch)
-            padded = np.stack(batch + [batch[0]] * (size - count))  # one shape, one trace
-            batch.clear()
-            outputs = [tensor.numpy() for tensor in call(padded)]
-            for index in range(count):
-                yield tuple(output[index] for output in outputs)
-
-        for image in images:
-            batch.append(image)
-            if len(batch) == size:
-                yield from flush()
-        if batch:
-            yield from flush()
-
-    return run
 
 
 def _network_digest(model: keras.Model) -> str:

@@ -1,14 +1,15 @@
-"""Frozen layers in LiteRT give what they give in Keras, for every backbone."""
+"""Frozen layers in LiteRT and as a graph of constants give what they give in Keras, for every backbone."""
 
 import keras
 import numpy as np
 
+from keras_transfer.litert.frozen import freeze_batches
 from keras_transfer.models import boundary, freeze_backbone, unfreeze_top
-from keras_transfer.training.features import ENGINE_TOLERANCE, keras_engine, litert_engine
+from keras_transfer.training.engines import ENGINE_TOLERANCE, graph_engine, keras_engine, litert_engine
 
 
 def test_engines_agree(row, model_of, pixels):
-    """At the top stage's lower end, and after pooling; as `choose_engine` compares them before it takes LiteRT."""
+    """At the top stage's lower end, and after pooling; as `choose_engine` compares them before it times them."""
     model = model_of(row)
     tensors = []
     for freeze in (freeze_backbone, lambda model: unfreeze_top(model, stages=1)):
@@ -17,8 +18,11 @@ def test_engines_agree(row, model_of, pixels):
     assert tensors[0] is not tensors[1]
     images = list(pixels(row).astype(np.uint8))
     prefix = keras.Model(model.input, tensors)
-    engines = [list(engine(prefix)(images)) for engine in (keras_engine, litert_engine)]
-    for left, right in zip(*engines, strict=True):
-        for expected, found in zip(left, right, strict=True):
-            assert np.abs(found - expected).max() <= ENGINE_TOLERANCE * np.abs(expected).max()
-            assert np.ptp(expected) > 0
+    graph = freeze_batches(prefix)
+    wanted = list(keras_engine(prefix)(images))
+    for engine in (graph_engine(graph), litert_engine(graph)):
+        for left, right in zip(wanted, engine(images), strict=True):
+            for expected, found in zip(left, right, strict=True):
+                assert found.shape == expected.shape
+                assert np.abs(found - expected).max() <= ENGINE_TOLERANCE * np.abs(expected).max()
+                assert np.ptp(expected) > 0

@@ -1,0 +1,169 @@
+"""What computes a frozen network on many images: TensorFlow or LiteRT, whichever a short timing shows faster."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.litert import convert_frozen, open_litert
+from keras_transfer.litert.frozen import FrozenGraph, freeze_batches
+
+# Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
+Engine = Callable[[Iterable[np.ndarray]], Iterator[tuple[np.ndarray, ...]]]
+
+# Below this many images the LiteRT conversion (some seconds) costs more than it saves.
+SMALL_JOB = 256
+# The most by which the engines' outputs may differ, as a share of the largest value of an output.
+ENGINE_TOLERANCE = 1e-3
+_BATCH = 16  # larger ones are hardly faster on a CPU, and hold memory that the process then never gives back
+_MEANWHILE = 4 * _BATCH  # images that TensorFlow computes first: a fixed number, so that a run can be repeated
+
+
+def choose_engine(prefix: keras.Model, images: int) -> Engine:
+    """Keras's own graph on a GPU and for small jobs; elsewhere TensorFlow or LiteRT, whichever computes faster.
+
+    LiteRT is several times as fast where convolutions are depthwise, TensorFlow faster where they are not. The first
+    images are TensorFlow's while LiteRT's file is made; on the next both are timed.
+
+    Args:
+        prefix: a model from pixels to one or more tensors.
+        images: how many images are to come.
+
+    Returns:
+        See `Engine`.
+    """
+    import tensorflow as tf
+
+    if (
+        tf.config.list_physical_devices("GPU")
+        or images <= SMALL_JOB
+        or os.environ.get("KERAS_TRANSFER_ENGINE") == "keras"
+    ):
+        return keras_engine(prefix)
+    graph = freeze_batches(prefix)
+    pool = ThreadPoolExecutor(1)
+    converting = pool.submit(litert_engine, graph)  # in a process of its own
+    pool.shutdown(wait=False)
+    return _faster(graph_engine(graph), converting)
+
+
+def _faster(plain: Engine, converting: Future[Engine]) -> Engine:
+    chosen: list[Engine] = []
+
+    def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+        images = iter(images)
+        if not chosen:
+            yield from plain(islice(images, _MEANWHILE))
+            sample = list(islice(images, _BATCH))
+            started = time.perf_counter()
+            answers = list(plain(sample))
+            seconds = time.perf_counter() - started
+            yield from answers
+            if len(sample) == _BATCH:
+                chosen.append(_timed(converting, sample, answers, seconds) or plain)
+        yield from (chosen or [plain])[0](images)
+
+    return run
+
+
+def _timed(
+    converting: Future[Engine], sample: list[np.ndarray], answers: list[tuple[np.ndarray, ...]], seconds: float
+) -> Engine | None:
+    """What is converted, if it gives these answers in fewer seconds."""
+    try:
+        engine = converting.result()
+    except InputError:  # an operator that LiteRT lacks
+        return None
+    if not all(map(_agree, next(engine(sample[:1])), answers[0])):
+        return None
+    list(engine(sample[: _BATCH // 2]))  # the first pass allocates
+    started = time.perf_counter()
+    list(engine(sample))
+    return engine if time.perf_counter() - started < seconds else None
+
+
+def _agree(found: np.ndarray, expected: np.ndarray) -> bool:
+    if found.shape != expected.shape:
+        return False
+    return bool(np.abs(found - expected).max() <= ENGINE_TOLERANCE * max(1e-6, float(np.abs(expected).max())))
+
+
+def litert_engine(graph: FrozenGraph) -> Engine:
+    """Runs a graph as a float32 LiteRT file, one image at a time on every core.
+
+    Args:
+        graph: from pixels to one or more tensors.
+
+    Returns:
+        See `Engine`.
+
+    Raises:
+        InputError: the graph has an operator that LiteRT lacks.
+    """
+    return open_litert(convert_frozen(graph)).map
+
+
+def graph_engine(graph: FrozenGraph) -> Engine:
+    """Runs a graph in TensorFlow, in batches: its weights are constants, so BatchNorm is folded into convolutions.
+
+    Args:
+        graph: from pixels to one or more tensors.
+
+    Returns:
+        See `Engine`.
+    """
+    import tensorflow as tf
+
+    whole = tf.Graph()
+    with whole.as_default():
+        tf.graph_util.import_graph_def(tf.compat.v1.GraphDef.FromString(graph.graph), name="")
+    # A session makes no function of the graph, which takes as long again.
+    call = tf.compat.v1.Session(graph=whole).make_callable(graph.outputs, feed_list=graph.inputs)
+    return _in_batches(call, _BATCH)
+
+
+def keras_engine(prefix: keras.Model) -> Engine:
+    """Runs `prefix` as Keras does, in batches: ready at once, and slower than what knows that its weights are constant.
+
+    Args:
+        prefix: a model to one or more tensors.
+
+    Returns:
+        See `Engine`.
+    """
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
+    def call(images: Any) -> list[Any]:
+        return list(tf.nest.flatten(prefix(tf.cast(images, tf.float32), training=False)))
+
+    size = 64 if tf.config.list_physical_devices("GPU") else 8
+    return _in_batches(lambda images: [tensor.numpy() for tensor in call(images)], size)
+
+
+def _in_batches(call: Callable[[np.ndarray], list[np.ndarray]], size: int) -> Engine:
+    def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+        batch: list[np.ndarray] = []
+
+        def flush() -> Iterator[tuple[np.ndarray, ...]]:
+            count = len(batch)
+            padded = np.stack(batch + [batch[0]] * (size - count))  # one shape, one trace
+            batch.clear()
+            outputs = call(padded)
+            for index in range(count):
+                yield tuple(output[index] for output in outputs)
+
+        for image in images:
+            batch.append(image)
+            if len(batch) == size:
+                yield from flush()
+        if batch:
+            yield from flush()
+
+    return run
