@@ -40,7 +40,8 @@ class Phase(_Strict):
     learning_rate: _Rate = 1e-3
     optimizer: OptimizerName = "adam"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    momentum: _Fraction = 0.9
+    momentum: _Fraction = 0.9  # of SGD
+    beta_2: _Fraction = 0.999  # of Adam and AdamW
     l2_sp: Annotated[float, Field(ge=0)] = 0.0  # pulls the backbone back to where the phase began
     schedule: Schedule = "constant"
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any
 
@@ -22,14 +22,14 @@ SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3
 _BATCH = 16  # larger ones are hardly faster on a CPU, and hold memory that the process then never gives back
-_MEANWHILE = 4 * _BATCH  # images that TensorFlow computes first: a fixed number, so that a run can be repeated
+_MEANWHILE = 4  # batches that TensorFlow computes first: a fixed number, so that a run can be repeated
 
 
 def choose_engine(prefix: keras.Model, images: int) -> Engine:
     """Keras's own graph on a GPU and for small jobs; elsewhere TensorFlow or LiteRT, whichever computes faster.
 
     LiteRT is several times as fast where convolutions are depthwise, TensorFlow faster where they are not. The first
-    images are TensorFlow's while LiteRT's file is made; on the next both are timed.
+    images are TensorFlow's while LiteRT's file is made; on a batch after these both are timed.
 
     Args:
         prefix: a model from pixels to one or more tensors.
@@ -55,19 +55,22 @@ def choose_engine(prefix: keras.Model, images: int) -> Engine:
 
 def _faster(plain: Engine, converting: Future[Engine]) -> Engine:
     chosen: list[Engine] = []
+    meanwhile = iter(range(_MEANWHILE))
 
     def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
         images = iter(images)
-        if not chosen:
-            yield from plain(islice(images, _MEANWHILE))
-            sample = list(islice(images, _BATCH))
+        while not chosen and (batch := list(islice(images, _BATCH))):
+            due = len(batch) == _BATCH and next(meanwhile, None) is None
+            if due:
+                wait([converting])  # which would take a core from what is timed
             started = time.perf_counter()
-            answers = list(plain(sample))
+            answers = list(plain(batch))
             seconds = time.perf_counter() - started
             yield from answers
-            if len(sample) == _BATCH:
-                chosen.append(_timed(converting, sample, answers, seconds) or plain)
-        yield from (chosen or [plain])[0](images)
+            if due:
+                chosen.append(_timed(converting, batch, answers, seconds) or plain)
+        if chosen:
+            yield from chosen[0](images)
 
     return run
 

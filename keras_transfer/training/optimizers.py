@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedules as plain Keras objects."""
 
 import re
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -77,7 +78,9 @@ def learning_rate_schedule(schedule: str, peak: float, steps: int, warmup: float
     )
 
 
-def make_optimizer(name: str, learning_rate: Any, weight_decay: float = 0.0, momentum: float = 0.9) -> Any:
+def make_optimizer(
+    name: str, learning_rate: Any, weight_decay: float = 0.0, momentum: float = 0.9, beta_2: float = 0.999
+) -> Any:
     """An Adam, AdamW or SGD optimizer with the usual exceptions from weight decay.
 
     Args:
@@ -85,6 +88,8 @@ def make_optimizer(name: str, learning_rate: Any, weight_decay: float = 0.0, mom
         learning_rate: a float or a schedule.
         weight_decay: decoupled weight decay (Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101).
         momentum: of SGD.
+        beta_2: of Adam and AdamW: how slowly they forget how large gradients were. 0.99 for trainings of some hundred
+            steps (fastai's `sqr_mom`).
 
     Returns:
         A `keras.optimizers.Optimizer`.
@@ -100,9 +105,9 @@ def make_optimizer(name: str, learning_rate: Any, weight_decay: float = 0.0, mom
             learning_rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay or None
         )
     elif name == "adamw":
-        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, beta_2=beta_2)
     elif name == "adam":
-        optimizer = keras.optimizers.Adam(learning_rate, weight_decay=weight_decay or None)
+        optimizer = keras.optimizers.Adam(learning_rate, weight_decay=weight_decay or None, beta_2=beta_2)
     else:
         raise InputError(f"`optimizer` must be 'adam', 'adamw' or 'sgd'. Received: optimizer={name!r}.")
     if weight_decay:
@@ -156,6 +161,7 @@ def layerwise_optimizer(
     optimizer: str = "adam",
     weight_decay: float = 0.0,
     momentum: float = 0.9,
+    beta_2: float = 0.999,
 ) -> Any:
     """One optimizer a stage: the head at the full rate, each stage below it at `decay` times that of the stage above.
 
@@ -169,6 +175,7 @@ def layerwise_optimizer(
         optimizer: `"adam"`, `"adamw"` or `"sgd"`.
         weight_decay: as for `make_optimizer`.
         momentum: of SGD.
+        beta_2: of Adam and AdamW.
 
     Returns:
         An optimizer for `model.compile`.
@@ -183,15 +190,15 @@ def layerwise_optimizer(
     """
     if not 0 < decay <= 1:
         raise InputError(f"`decay` must be above 0 and at most 1. Received: decay={decay}.")
+    make = partial(make_optimizer, optimizer, weight_decay=weight_decay, momentum=momentum, beta_2=beta_2)
+    head = make(learning_rate)
     if decay == 1:
-        return make_optimizer(optimizer, learning_rate, weight_decay, momentum)
-    head = make_optimizer(optimizer, learning_rate, weight_decay, momentum)
+        return head
     rates = {}
     for depth, stage in enumerate(reversed(stages(model)), start=1):
         named = [re.escape(layer.name) for layer in stage.layers if layer.trainable_weights]
         if named:
-            scaled = _scaled(learning_rate, decay**depth)
-            rates[rf"(?:.*/)?(?:{'|'.join(named)})/.*"] = make_optimizer(optimizer, scaled, weight_decay, momentum)
+            rates[rf"(?:.*/)?(?:{'|'.join(named)})/.*"] = make(_scaled(learning_rate, decay**depth))
     if not rates or not any(layer.trainable_weights for layer in head_layers(model)):
         return head
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(head, rates))

@@ -167,6 +167,7 @@ def compile_top(
             optimizer=phase.optimizer,
             weight_decay=phase.weight_decay,
             momentum=phase.momentum,
+            beta_2=phase.beta_2,
         ),
         loss=loss,
         weighted_metrics=[],
