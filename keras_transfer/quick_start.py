@@ -44,10 +44,16 @@ def quicken() -> None:
 def keep_memory() -> None:
     """Keeps freed memory for the next large block instead of giving it back: the converter copies weights many times.
 
-    For a process that ends soon or does little else.
+    For a process that does little else, and calls `give_back_memory` when it waits.
     """
     _set_malloc(_M_MMAP_THRESHOLD, 1 << 30)
     _set_malloc(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def give_back_memory() -> None:
+    """Gives the system all memory that is free."""
+    with suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _set_malloc(option: int, value: int) -> None:

@@ -26,8 +26,9 @@ def main() -> None:
 
     def write(answer: dict) -> None:
         print(json.dumps(answer), file=answers, flush=True)
+        give_back_memory()
 
-    from keras_transfer.quick_start import keep_memory, quicken
+    from keras_transfer.quick_start import give_back_memory, keep_memory, quicken
 
     quicken()
     keep_memory()
