@@ -60,6 +60,7 @@ def export(
     validation: Any = None,
     name: str = "model",
     seed: int = 0,
+    on_frozen: Callable[[], object] | None = None,
 ) -> list[Artifact]:
     """Writes a classifier as LiteRT files and proves each on the whole test split.
 
@@ -92,6 +93,7 @@ def export(
         validation: the validation `Split`, which `repair` chooses by.
         name: start of the files' names.
         seed: of the choice of calibration images.
+        on_frozen: see `keras_transfer.convert`.
 
     Returns:
         One entry a file, in the order of `formats`, then the targets' own.
@@ -125,6 +127,7 @@ def export(
             calibration_images=calibration_images,
             input_dtype=input_dtype,
             per_tensor_dense=per_tensor_dense,
+            on_frozen=on_frozen,
         )
     if targets and set(formats) == {ONNX}:
         say("Targets take LiteRT files; with onnx alone none is judged.")

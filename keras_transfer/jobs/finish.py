@@ -3,8 +3,9 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,16 +102,21 @@ def finish(
     test = StoredSplit(data.test, size)
     # The model answers, and is looked at for the report, while the files are converted in a process of their own.
     with ThreadPoolExecutor(2) as pool:
-        answers = pool.submit(predict_pixels, model, test)
-        figures = pool.submit(model_figures, recipe, facts["kept"], data, model, test, answers.result)
+
+        @cache
+        def start() -> tuple[Future[Any], Future[Any]]:
+            answers = pool.submit(predict_pixels, model, test)
+            return answers, pool.submit(model_figures, recipe, facts["kept"], data, model, test, answers.result)
+
         with clock.part("export"):
             try:
                 out = run / "export"
-                options = {"keras_probabilities": answers.result, **export_options}
+                options = {"keras_probabilities": lambda: start()[0].result(), "on_frozen": start, **export_options}
                 artifacts = export_files(model, recipe, data, test, out, **options)
             except ExportGateError as error:
                 problems.append(str(error))
                 artifacts = error.artifacts
+        answers, figures = start()
         with clock.part("evaluation"):
             probabilities = answers.result()
             scores = metrics(test.labels, probabilities, data.class_names)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def convert(
     per_tensor_dense: bool = False,
     calibration_images: int = CALIBRATION_IMAGES,
     float_layers: Sequence[str] = (),
+    on_frozen: Callable[[], object] | None = None,
 ) -> dict[str, bytes]:
     """Converts a Keras model that takes pixels in 0..255 to LiteRT files that take raw bytes.
 
@@ -55,6 +56,7 @@ def convert(
         calibration_images: at most so many of `calibration` are used, spread evenly over it.
         float_layers: names of layers whose inputs and outputs the `int8` file keeps in float, for selective
             quantization: they work in float, and so do those beside them that write or read these.
+        on_frozen: called when this process has done its part, which is tracing; what else traces waits for that.
 
     Returns:
         format -> content of the file.
@@ -85,6 +87,8 @@ def convert(
                 freeze(model, name).write(folder / graph)
         if calibration is not None and not set(CALIBRATED).isdisjoint(formats):
             np.save(folder / "calibration.npy", calibration)
+        if on_frozen is not None:
+            on_frozen()
         return _converted(folder, graphs, options)
 
 

@@ -7,6 +7,7 @@ written the sum into its place: in every residual block the addend is given the 
 import copy
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,8 +122,9 @@ def _observe(
         random = np.random.default_rng(start)
         samples: dict[int, list[np.ndarray]] = {index: [] for index in seen}
         sums: dict[int, np.ndarray] = {}
-        for image in given[start : start + _TOGETHER]:
-            values = dict(zip((*seen, info.inputs[0]), (*opened.run([image]), image), strict=True))
+
+        def add(image: np.ndarray, outputs: list[np.ndarray]) -> None:
+            values = dict(zip((*seen, info.inputs[0]), (*outputs, image), strict=True))
             for index in seen:
                 flat = values[index].reshape(-1)
                 some = flat if flat.size <= _SAMPLES else flat[random.integers(0, flat.size, _SAMPLES)]
@@ -132,6 +134,9 @@ def _observe(
                     sums[index] += values[index]
                 else:
                     sums[index] = values[index].astype(np.float32)
+
+        for image in given[start : start + _TOGETHER]:
+            opened.look([image], partial(add, image))
         return samples, sums
 
     samples: dict[int, list[np.ndarray]] = {index: [] for index in seen}

@@ -3,12 +3,12 @@
 import os
 import queue
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuff
 from keras_transfer.litert.trust import is_ours
 from keras_transfer.progress import say, track
 
+T = TypeVar("T")
 _CHUNK = 4  # images a task: keeps the cost of passing them between threads small beside a small network's time
 
 
@@ -93,6 +94,15 @@ class LiteRT:
         Args:
             arrays: one array an input, batch axis included.
         """
+        return self.look(arrays, lambda outputs: [output.copy() for output in outputs])
+
+    def look(self, arrays: Sequence[np.ndarray], use: Callable[[list[np.ndarray]], T]) -> T:
+        """As `run`, but gives the outputs, uncopied, to `use`, which must keep none of them; returns what it returns.
+
+        Args:
+            arrays: as for `run`.
+            use: is called with the raw outputs.
+        """
         for tensor, array in zip(self.inputs, arrays, strict=True):
             if array.shape != tensor.shape or str(array.dtype) != tensor.dtype:
                 raise InputError(
@@ -100,7 +110,7 @@ class LiteRT:
                     f"Received: {array.dtype} {list(array.shape)}."
                 )
         with self._borrowed() as interpreter:
-            return _invoke(interpreter, arrays)
+            return use(_invoke(interpreter, arrays))
 
     def map(self, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
         """Yields the raw outputs of each image in order, computed on all threads a bounded way ahead.
@@ -116,7 +126,7 @@ class LiteRT:
 
         def work(chunk: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
             with self._borrowed() as interpreter:
-                return [tuple(out[0] for out in _invoke(interpreter, [prepare(image)[None]])) for image in chunk]
+                return [tuple(out[0].copy() for out in _invoke(interpreter, [prepare(image)[None]])) for image in chunk]
 
         pending: deque[Future[list[tuple[np.ndarray, ...]]]] = deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="litert")
@@ -235,7 +245,8 @@ def _cores() -> int:
 
 
 def _invoke(interpreter: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs where they lie: the interpreter runs again only when they are let go."""
     for details, array in zip(interpreter.get_input_details(), arrays, strict=True):
         interpreter.set_tensor(details["index"], array)
     interpreter.invoke()
-    return [interpreter.get_tensor(details["index"]) for details in interpreter.get_output_details()]
+    return [interpreter.tensor(details["index"])() for details in interpreter.get_output_details()]

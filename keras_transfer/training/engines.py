@@ -151,22 +151,20 @@ def keras_engine(prefix: keras.Model) -> Engine:
 
 
 def _in_batches(call: Callable[[np.ndarray], list[np.ndarray]], size: int) -> Engine:
+    def compute(batch: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+        padded = np.stack(batch + [batch[0]] * (size - len(batch)))  # one shape, one trace
+        return list(zip(*call(padded), strict=True))[: len(batch)]
+
     def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
-        batch: list[np.ndarray] = []
-
-        def flush() -> Iterator[tuple[np.ndarray, ...]]:
-            count = len(batch)
-            padded = np.stack(batch + [batch[0]] * (size - count))  # one shape, one trace
-            batch.clear()
-            outputs = call(padded)
-            for index in range(count):
-                yield tuple(output[index] for output in outputs)
-
-        for image in images:
-            batch.append(image)
-            if len(batch) == size:
-                yield from flush()
-        if batch:
-            yield from flush()
+        images = iter(images)
+        with ThreadPoolExecutor(1) as pool:  # the next batch is computed while what came of the last is put away
+            last = None
+            while batch := list(islice(images, size)):
+                following = pool.submit(compute, batch)
+                if last is not None:
+                    yield from last.result()
+                last = following
+            if last is not None:
+                yield from last.result()
 
     return run
