@@ -2,9 +2,10 @@
 
 import os
 import time
+import timeit
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.litert import convert_frozen, open_litert
 from keras_transfer.litert.frozen import FrozenGraph, freeze_batches
+from keras_transfer.models import multiply_adds
 
 # Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
 Engine = Callable[[Iterable[np.ndarray]], Iterator[tuple[np.ndarray, ...]]]
@@ -22,14 +24,16 @@ SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3
 _BATCH = 16  # larger ones are hardly faster on a CPU, and hold memory that the process then never gives back
-_MEANWHILE = 4  # batches that TensorFlow computes first: a fixed number, so that a run can be repeated
+_FIRST, _LAST = 1, 5  # the batches on which TensorFlow and both are timed: fixed, so that a run can be repeated
+_ENOUGH = 0.5  # of a matrix multiplication's speed
 
 
 def choose_engine(prefix: keras.Model, images: int) -> Engine:
     """Keras's own graph on a GPU and for small jobs; elsewhere TensorFlow or LiteRT, whichever computes faster.
 
     LiteRT is several times as fast where convolutions are depthwise, TensorFlow faster where they are not. The first
-    images are TensorFlow's while LiteRT's file is made; on a batch after these both are timed.
+    images are TensorFlow's. Where it computes them at half the speed of a matrix multiplication and more, nothing would
+    be much faster, and it goes on; else LiteRT's file is made meanwhile, and then both are timed on one batch.
 
     Args:
         prefix: a model from pixels to one or more tensors.
@@ -46,29 +50,39 @@ def choose_engine(prefix: keras.Model, images: int) -> Engine:
         or os.environ.get("KERAS_TRANSFER_ENGINE") == "keras"
     ):
         return keras_engine(prefix)
-    graph = freeze_batches(prefix)
-    pool = ThreadPoolExecutor(1)
-    converting = pool.submit(litert_engine, graph)  # in a process of its own
-    pool.shutdown(wait=False)
-    return _faster(graph_engine(graph), converting)
+    return _faster(freeze_batches(prefix), multiply_adds(prefix) / _matrix_speed())
 
 
-def _faster(plain: Engine, converting: Future[Engine]) -> Engine:
+def _matrix_speed(side: int = 1024) -> float:
+    """Multiply-adds a second of a matrix multiplication."""
+    matrix = np.ones((side, side), np.float32)
+    return side**3 / min(timeit.repeat(lambda: matrix @ matrix, number=1, repeat=4))
+
+
+def _faster(graph: FrozenGraph, least: float) -> Engine:
+    """TensorFlow at first, and then what `choose_engine` says; `least` seconds an image would be the best."""
+    plain, batches = graph_engine(graph), count()
     chosen: list[Engine] = []
-    meanwhile = iter(range(_MEANWHILE))
+    converting: list[Future[Engine]] = []
 
     def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
         images = iter(images)
         while not chosen and (batch := list(islice(images, _BATCH))):
-            due = len(batch) == _BATCH and next(meanwhile, None) is None
-            if due:
-                wait([converting])  # which would take a core from what is timed
+            number = next(batches) if len(batch) == _BATCH else None
+            if number == _LAST:
+                wait(converting)  # which would take a core from what is timed
             started = time.perf_counter()
             answers = list(plain(batch))
             seconds = time.perf_counter() - started
             yield from answers
-            if due:
-                chosen.append(_timed(converting, batch, answers, seconds) or plain)
+            if number == _FIRST and seconds < len(batch) * least / _ENOUGH:
+                chosen.append(plain)
+            elif number == _FIRST:
+                pool = ThreadPoolExecutor(1)
+                converting.append(pool.submit(litert_engine, graph))  # in a process of its own
+                pool.shutdown(wait=False)
+            elif number == _LAST:
+                chosen.append(_timed(converting[0], batch, answers, seconds) or plain)
         if chosen:
             yield from chosen[0](images)
 

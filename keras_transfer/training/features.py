@@ -78,7 +78,7 @@ def compute_features(
             mixed: list[np.ndarray] = []
             drawn = _views(split, size, augmenter, views, seed, mixed)
             engine = _engine_of(prefix, cache.digest(networks[i] for i in which), len(split) * views)
-            # After the engine is there: tracing and decoding keep each other from Python's lock.
+            # Only now: tracing and decoding keep each other from Python's lock.
             images = opened.enter_context(ahead(drawn, max(_BLOCK, _AHEAD // (3 * math.prod(size)))))
             what = f"Frozen layers, {split.name}" + (f", {views} views" if views > 1 else "")
             rows_of_block: list[tuple[np.ndarray, ...]] = []
