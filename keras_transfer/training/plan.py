@@ -66,7 +66,7 @@ def make_phases(
         stages=1,
         epochs=4,
         learning_rate=6e-4,
-        beta_2=0.99,  # four epochs with it reach what five with 0.999 do (benchmarks/epochs.py)
+        beta_2=0.99,  # four epochs with it reach what five with 0.999 do (docs/next.md)
         schedule="cosine",
         warmup=0.1,
         batch_size=_batch_size(32, images),
