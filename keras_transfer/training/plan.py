@@ -77,8 +77,8 @@ def make_phases(
         return (head,)
     if strategy == "scratch":
         everything = {"name": "scratch", "stages": "all", "batchnorm": True, "epochs": 60, "learning_rate": 2e-3}
-        everything["beta_2"] = 0.999
-        return (tuning.model_copy(update={**everything, "patience": 20}),)  # BatchNorm's statistics settle late
+        settled = {"beta_2": 0.999, "patience": 20}  # BatchNorm's statistics settle late
+        return (tuning.model_copy(update=everything | settled),)
     depth = stage_count if strategy == "full" else 1
     if gradual:
         depths = range(1, max(depth, min(3, stage_count)) + 1)
