@@ -57,6 +57,8 @@ def adapt_batchnorm(
     Raises:
         InputError: the model has no BatchNorm, or a split no photographs.
     """
+    import tensorflow as tf
+
     layers = batchnorm_layers(model)
     if not layers:
         raise InputError(f"Model {model.name!r} has no BatchNormalization, so there is nothing to adapt in this way.")
@@ -73,8 +75,13 @@ def adapt_batchnorm(
     part = some(split, images, seed)
     count, sums = 0, [np.zeros((3, len(mean))) for mean, _ in stored]
     with _taking_statistics(model, layers, usual):
+
+        @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)], jit_compile=False)
+        def show(pixels: Any) -> None:  # as a graph: Keras would keep every layer's output to the end
+            model(tf.cast(pixels, tf.float32), training=True)
+
         for pixels, _ in part.batches(tuple(model.input_shape[1:3]), batch_size(model)):
-            model(pixels.astype(np.float32), training=True)
+            show(pixels)
             count += len(pixels)
             for total, (mean, variance) in zip(sums, map(_statistics, layers), strict=True):
                 total += len(pixels) * np.stack([mean, mean**2, variance])

@@ -2,7 +2,6 @@
 
 import re
 from functools import partial
-from types import MethodType
 from typing import Any
 
 import keras
@@ -113,44 +112,6 @@ def make_optimizer(
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
     return optimizer
-
-
-def use_kernels(optimizer: Any) -> None:
-    """Lets Adam and AdamW update a variable by TensorFlow's kernel for it, in place of Keras's dozen operations.
-
-    The same arithmetic, in one pass over memory and a fraction of the tracing. The optimizer saves and loads as ever.
-    Only where one device trains.
-
-    Args:
-        optimizer: changed in place where it is one of these, or a `keras.optimizers.MultiOptimizer` of them.
-
-    >>> optimizer = keras.optimizers.Adam()
-    >>> use_kernels(optimizer)
-    >>> optimizer.update_step.__name__
-    '_update_by_kernel'
-    """
-    for one in getattr(optimizer, "optimizers", [optimizer]):
-        if isinstance(one, keras.optimizers.Adam) and not one.amsgrad:
-            one.update_step = MethodType(_update_by_kernel, one)
-
-
-def _update_by_kernel(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
-    import tensorflow as tf
-
-    index = self._get_variable_index(variable)
-    step = tf.cast(self.iterations + 1, variable.dtype)
-    tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
-        m=self._momentums[index].value.handle,
-        v=self._velocities[index].value.handle,
-        beta1_power=self.beta_1**step,
-        beta2_power=self.beta_2**step,
-        lr=tf.cast(learning_rate, variable.dtype),
-        beta1=self.beta_1,
-        beta2=self.beta_2,
-        epsilon=self.epsilon,
-        grad=gradient,
-    )
 
 
 def layerwise_optimizer(

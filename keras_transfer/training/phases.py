@@ -1,6 +1,7 @@
 """One phase of training: some top layers, on the cached outputs of everything below them, by an ordinary `fit`."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from keras_transfer.models import boundary, freeze_backbone, head_layers, logits
 from keras_transfer.recipe import Phase
 from keras_transfer.training.callbacks import PullToStart, ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.feed import Samples, as_dataset
-from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule, use_kernels
+from keras_transfer.training.kernels import quick_kernels
+from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule
 from keras_transfer.training.workers import fit_on_workers, send_file, worker_count
 
 _EVALUATION_BATCH = 256
@@ -75,8 +77,6 @@ def train_phase(
     with strategy.scope():
         top = compile_top(model, phase, tensor, steps * phase.epochs, multi_label, label_smoothing)
         top.optimizer.build(top.trainable_variables)
-    if strategy.num_replicas_in_sync == 1:
-        use_kernels(top.optimizer)
     if phase.frozen and strategy.num_replicas_in_sync == 1:  # a head's step takes less time than starting it
         top.steps_per_execution = steps
     callbacks: list[Any] = []
@@ -96,7 +96,8 @@ def train_phase(
         size = shared_batch(_EVALUATION_BATCH, len(val), devices)
         held_out = as_dataset(val.in_order(size), val, val.steps(size))
         run = fit_on_workers if workers > 1 else _fit
-        run(top, batches, held_out, steps=steps, initial_epoch=done, epochs=phase.epochs, callbacks=callbacks)
+        with quick_kernels(top) if strategy.num_replicas_in_sync == 1 else nullcontext():
+            run(top, batches, held_out, steps=steps, initial_epoch=done, epochs=phase.epochs, callbacks=callbacks)
     sign = -1 if phase.monitor == "val_accuracy" else 1
     best = min(
         stopping.rows, key=lambda row: sign * row[phase.monitor]

@@ -10,7 +10,6 @@ from small_task import small_classifier
 import keras_transfer as kt
 from keras_transfer.errors import InputError
 from keras_transfer.training import ReduceRatesOnPlateau, learning_rate_schedule, make_optimizer
-from keras_transfer.training.optimizers import use_kernels
 
 
 @settings(max_examples=40)
@@ -92,25 +91,3 @@ def test_the_finder_suggests_a_rate_that_learns_and_puts_all_back(data):
 def test_the_finder_refuses_senseless_ranges(data, wrong):
     with pytest.raises(InputError, match="Received"):
         kt.find_learning_rate(small_classifier(), data.train.dataset(32), **wrong)
-
-
-@pytest.mark.parametrize("name, decay", [("adam", 1.0), ("adamw", 1.0), ("adamw", 0.5), ("sgd", 1.0)])
-def test_tensorflows_kernels_do_what_keras_does(name, decay):
-    ends = []
-    for kernels in (False, True):
-        model = small_classifier()
-        kt.unfreeze_top(model, stages=2)
-        rate = learning_rate_schedule("cosine", 1e-2, 12, warmup=0.3)
-        optimizer = kt.layerwise_optimizer(model, rate, decay=decay, optimizer=name, weight_decay=0.1)
-        if kernels:
-            use_kernels(optimizer)
-        chance, before = np.random.default_rng(0), model.get_weights()
-        for _ in range(6):
-            gradients = [chance.normal(size=v.shape).astype("float32") for v in model.trainable_variables]
-            optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], model.trainable_variables)
-        assert not all(map(np.array_equal, before, model.get_weights()))
-        ends.append([*model.get_weights(), *(np.asarray(variable) for variable in optimizer.variables)])
-        again = optimizer.from_config(optimizer.get_config())
-        assert keras.optimizers.serialize(optimizer) == keras.optimizers.serialize(again)
-    for plain, quick in zip(*ends, strict=True):
-        np.testing.assert_allclose(quick, plain, rtol=1e-5, atol=1e-6)

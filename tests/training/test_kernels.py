@@ -1,0 +1,82 @@
+"""TensorFlow's kernels for training change nothing but the time."""
+
+import keras
+import numpy as np
+import pytest
+from small_task import small_classifier, textures
+
+import keras_transfer as kt
+from keras_transfer.training import learning_rate_schedule
+from keras_transfer.training.kernels import quick_kernels
+
+
+@pytest.mark.parametrize("name, decay", [("adam", 1.0), ("adamw", 1.0), ("adamw", 0.5), ("sgd", 1.0)])
+def test_the_optimizers_do_what_keras_does(name, decay):
+    ends = []
+    for quick in (False, True):
+        model = small_classifier()
+        kt.unfreeze_top(model, stages=2)
+        rate = learning_rate_schedule("cosine", 1e-2, 12, warmup=0.3)
+        optimizer = kt.layerwise_optimizer(model, rate, decay=decay, optimizer=name, weight_decay=0.1)
+        model.compile(optimizer, "categorical_crossentropy")
+        optimizer.build(model.trainable_variables)
+        chance, before = np.random.default_rng(0), model.get_weights()
+
+        def step(optimizer=optimizer, model=model, chance=chance):
+            gradients = [chance.normal(size=v.shape).astype("float32") for v in model.trainable_variables]
+            optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], model.trainable_variables)
+
+        if quick:
+            with quick_kernels(model):
+                for _ in range(5):
+                    step()
+            step()  # Keras's own again, from the same state
+        else:
+            for _ in range(6):
+                step()
+        assert not all(map(np.array_equal, before, model.get_weights()))
+        ends.append([*model.get_weights(), *(np.asarray(variable) for variable in optimizer.variables)])
+        again = optimizer.from_config(optimizer.get_config())
+        assert keras.optimizers.serialize(optimizer) == keras.optimizers.serialize(again)
+    for plain, fast in zip(*ends, strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.99, 0.5])
+def test_batchnorm_learns_as_keras_has_it(momentum, tmp_path):
+    images, _ = textures(8)
+    labels, ends = np.eye(3)[np.arange(24) % 3], []
+    for quick in (False, True):
+        model = small_classifier()
+        kinds = {}
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = momentum
+                kinds[layer.name] = layer.call
+        model.get_layer("bn1").trainable = False
+        model.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy")
+        told = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0, "validation_data": (images, labels)}
+        if quick:
+            with quick_kernels(model):
+                assert model.get_layer("bn0").call != kinds["bn0"]
+                history = model.fit(images, labels, **told)
+        else:
+            history = model.fit(images, labels, **told)
+        assert all(model.get_layer(name).call == call for name, call in kinds.items())
+        model.save(tmp_path / "model.keras")
+        answers = keras.models.load_model(tmp_path / "model.keras").predict(images, verbose=0)
+        ends.append([*model.get_weights(), answers, history.history["val_loss"]])
+    for plain, fast in zip(*ends, strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_a_batchnorm_without_a_scale_or_over_other_axes_is_left_alone():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization(scale=False, name="scaleless")(inputs)
+    x = keras.layers.BatchNormalization(axis=1, name="rows")(x)
+    x = keras.layers.BatchNormalization(name="flat")(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, keras.layers.Dense(1)(x))
+    model.compile("adam", "mse")
+    with quick_kernels(model):
+        loss = model.fit(np.random.default_rng(0).normal(size=(4, 8, 8, 3)), np.zeros(4), verbose=0).history["loss"]
+        assert np.isfinite(loss).all()
