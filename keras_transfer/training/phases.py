@@ -93,7 +93,8 @@ def train_phase(
         if phase.schedule == "plateau":
             callbacks.append(ReduceRatesOnPlateau(patience=max(1, phase.patience // 2), rows=stopping.rows))
         batches = as_dataset(train.drawn(batch_size, seed, done), train)
-        size = shared_batch(_EVALUATION_BATCH, len(val), devices)
+        # The whole network's maps of as many pictures would take gigabytes.
+        size = shared_batch(phase.batch_size if tensor is model.input else _EVALUATION_BATCH, len(val), devices)
         held_out = as_dataset(val.in_order(size), val, val.steps(size))
         run = fit_on_workers if workers > 1 else _fit
         with quick_kernels(top) if strategy.num_replicas_in_sync == 1 else nullcontext():
