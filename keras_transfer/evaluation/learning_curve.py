@@ -1,6 +1,5 @@
 """Accuracy against the number of images: what more photographs bring, and where transfer and scratch meet."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,7 +94,8 @@ def meeting(transfer: Sequence[Mapping[str, Any]], scratch: Sequence[Mapping[str
         return float(sizes[0])
     last = ahead[-1]
     share = gaps[last] / (gaps[last] - gaps[last + 1])
-    return math.exp(math.log(sizes[last]) + share * math.log(sizes[last + 1] / sizes[last]))
+    below, above = sizes[last], sizes[last + 1]
+    return min(float(above), below * (above / below) ** share)  # rounding may not lead out of the interval
 
 
 def last_gain(right: Sequence[Sequence[Any]], held_out: Sequence[Array]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keras_transfer.evaluation.intervals import paired_difference
@@ -25,6 +25,7 @@ def test_a_power_law_is_foreseen(floor: float, scale: float, power: float) -> No
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=6))
+@example([(1.4e-45, 0.0), (0.0, 1.0)])
 def test_after_the_meeting_scratch_is_no_worse(means: list[tuple[float, float]]) -> None:
     sizes = [16 * 2**i for i in range(len(means))]
     found = meeting(rows_of(sizes, [m[0] for m in means]), rows_of(sizes, [m[1] for m in means]))

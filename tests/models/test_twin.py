@@ -52,6 +52,7 @@ def answers(model, images):
 
 def test_every_backbone_there_and_back(light_row):
     images = pictures(light_row.min_size)
+    keras.utils.set_random_seed(0)  # some random networks blow rounding up to what the tolerance is
     model = build_classifier(light_row.name, 3, weights="none", image_size=light_row.min_size)
     shake(model, pictures(light_row.min_size, 8))
     twin = make_twin(model)
