@@ -20,9 +20,13 @@ def test_engines_agree(row, model_of, pixels):
     prefix = keras.Model(model.input, tensors)
     graph = freeze_batches(prefix)
     wanted = list(keras_engine(prefix)(images))
+    # The deepest networks blow rounding up while their weights are random: by as much as shaken pixels change Keras's
+    # own answer (of EfficientNetV2-L by most of it) the engines may differ, and no row but such a one gains by it.
+    shaken = list(keras_engine(prefix)([image * np.float32(1 + 2e-7) for image in images]))
     for engine in (graph_engine(graph), litert_engine(graph)):
-        for left, right in zip(wanted, engine(images), strict=True):
-            for expected, found in zip(left, right, strict=True):
+        for left, right, moved in zip(wanted, engine(images), shaken, strict=True):
+            for expected, found, other in zip(left, right, moved, strict=True):
                 assert found.shape == expected.shape
-                assert np.abs(found - expected).max() <= ENGINE_TOLERANCE * np.abs(expected).max()
+                allowed = max(ENGINE_TOLERANCE * np.abs(expected).max(), 4 * np.abs(other - expected).max())
+                assert np.abs(found - expected).max() <= allowed
                 assert np.ptp(expected) > 0
