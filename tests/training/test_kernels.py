@@ -23,19 +23,10 @@ def test_the_optimizers_do_what_keras_does(name, decay):
         model.compile(optimizer, "categorical_crossentropy")
         optimizer.build(model.trainable_variables)
         chance, before = np.random.default_rng(0), model.get_weights()
-
-        def step(optimizer=optimizer, model=model, chance=chance):
+        for number in range(6):  # the last by Keras's own again, from the same state
             gradients = [chance.normal(size=v.shape).astype("float32") for v in model.trainable_variables]
-            optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], model.trainable_variables)
-
-        if quick:
-            with quick_kernels(model):
-                for _ in range(5):
-                    step()
-            step()  # Keras's own again, from the same state
-        else:
-            for _ in range(6):
-                step()
+            with quick_kernels(model) if quick and number < 5 else nullcontext():
+                optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], model.trainable_variables)
         assert not all(map(np.array_equal, before, model.get_weights()))
         ends.append([*model.get_weights(), *(np.asarray(variable) for variable in optimizer.variables)])
         again = optimizer.from_config(optimizer.get_config())
@@ -58,11 +49,8 @@ def test_batchnorm_learns_as_keras_has_it(momentum, tmp_path):
         model.get_layer("bn1").trainable = False
         model.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy")
         told = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0, "validation_data": (images, labels)}
-        if quick:
-            with quick_kernels(model):
-                assert model.get_layer("bn0").call != kinds["bn0"]
-                history = model.fit(images, labels, **told)
-        else:
+        with quick_kernels(model) if quick else nullcontext():
+            assert (model.get_layer("bn0").call != kinds["bn0"]) == quick
             history = model.fit(images, labels, **told)
         assert all(model.get_layer(name).call == call for name, call in kinds.items())
         model.save(tmp_path / "model.keras")
