@@ -27,25 +27,27 @@ class LearningRateSweep:
 
 
 class _Sweep(keras.callbacks.Callback):
+    """Sets each step's rate and notes the step's own loss; stops where the loss has diverged."""
+
     def __init__(self, rates: np.ndarray) -> None:
         super().__init__()
         self.rates = rates
         self.losses: list[float] = []
-        self._sum, self._step = 0.0, 0
+        self._sum = 0.0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         for optimizer in getattr(self.model.optimizer, "optimizers", [self.model.optimizer]):
-            optimizer.learning_rate = float(self.rates[self._step])
+            optimizer.learning_rate = float(self.rates[len(self.losses)])
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         # Keras reports the mean over the epoch so far; the step's own loss is what it adds.
-        mean = float(logs["loss"])
-        total = mean * (self._step + 1)
+        total = float(logs["loss"]) * (len(self.losses) + 1)
         self.losses.append(total - self._sum)
         self._sum = total
-        self._step += 1
-        diverged = not math.isfinite(mean) or self.losses[-1] > 4 * min(self.losses)
-        if self._step == len(self.rates) or (diverged and self._step > len(self.rates) // 4):
+        # The first quarter's rates hardly change anything: how far its losses lie apart is the batches' doing.
+        smoothed = _smoothed(np.array(self.losses), len(self.rates) / 25)[len(self.rates) // 4 :]
+        diverged = not math.isfinite(total) or (len(smoothed) and smoothed[-1] > 4 * smoothed.min())
+        if diverged or len(self.losses) == len(self.rates):
             self.model.stop_training = True
 
 
@@ -54,11 +56,13 @@ def find_learning_rate(
 ) -> LearningRateSweep:
     """Trains for a few steps at rates from `lowest` to `highest`, notes the loss at each, and puts the weights back.
 
-    The learning-rate range test (Smith 2017, https://arxiv.org/abs/1506.01186).
+    The learning-rate range test (Smith 2017, https://arxiv.org/abs/1506.01186). Batches differ in how hard they are,
+    by more than a few steps of training change: so the same steps are made once more at a rate of 0, and what counts
+    is the loss beside the loss there.
 
     Args:
         model: a compiled model; its weights and optimizer are as before afterwards.
-        dataset: a `tf.data.Dataset` of batches, repeated as needed.
+        dataset: a `tf.data.Dataset` of batches, repeated as needed; best in the same order each time.
         lowest: first rate.
         highest: last rate.
         steps: training steps, at least 10; fewer are taken where the loss diverges.
@@ -74,7 +78,7 @@ def find_learning_rate(
     >>> model.compile("sgd", "mse")
     >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
     >>> sweep = find_learning_rate(model, tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(16), steps=30)
-    >>> 1e-6 < sweep.suggestion < 1
+    >>> 0.01 < sweep.suggestion < 1
     True
     """
     if not 0 < lowest < highest:
@@ -83,25 +87,32 @@ def find_learning_rate(
         raise InputError(f"`steps` must be at least 10. Received: steps={steps}.")
     weights, rates = model.get_weights(), np.geomspace(lowest, highest, steps)
     compiled = model.get_compile_config()
-    sweep = _Sweep(rates)
     repeated = dataset.repeat() if hasattr(dataset, "repeat") else dataset
+
+    def losses_at(rates: np.ndarray) -> np.ndarray:
+        sweep = _Sweep(rates)
+        try:
+            model.fit(repeated, steps_per_epoch=len(rates), epochs=1, shuffle=False, verbose=0, callbacks=[sweep])
+        finally:
+            model.set_weights(weights)
+        finite = np.isfinite(sweep.losses)
+        return np.array(sweep.losses)[: len(finite) if finite.all() else int(finite.argmin())]
+
     try:
-        model.fit(repeated, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0, callbacks=[sweep])
+        tried = losses_at(rates)
+        untrained = losses_at(np.zeros(len(tried)))
     finally:
-        model.set_weights(weights)
         model.compile_from_config(compiled)  # a fresh optimizer: the sweep has filled the old one's state
-    losses = _smoothed(np.array([loss for loss in sweep.losses if math.isfinite(loss)]))
-    if len(losses) < 5 or losses.min() >= losses[0]:
+    losses = untrained.mean() * _smoothed(tried, steps / 25) / _smoothed(untrained, steps / 25)
+    if len(losses) < 5 or not losses.min() < losses[0]:
         raise InputError(f"No rate from {lowest} to {highest} makes the loss fall: check the labels and the data.")
     falling = slice(0, max(2, int(losses.argmin()) + 1))
     slope = np.gradient(losses[falling], np.log(rates[falling]))
     return LearningRateSweep(rates[: len(losses)], losses, float(rates[int(slope.argmin())]))
 
 
-def _smoothed(values: np.ndarray, momentum: float = 0.9) -> np.ndarray:
-    """An exponential moving average without the bias towards zero at its beginning."""
-    mean, out = 0.0, []
-    for step, value in enumerate(values, start=1):
-        mean = momentum * mean + (1 - momentum) * value
-        out.append(mean / (1 - momentum**step))
-    return np.array(out)
+def _smoothed(values: np.ndarray, width: float) -> np.ndarray:
+    """Means weighted by a Gaussian of a standard deviation of `width` steps, without a lag."""
+    steps = np.arange(len(values))
+    weights = np.exp(-(np.subtract.outer(steps, steps) ** 2) / (2 * width**2))
+    return weights @ values / weights.sum(axis=1)

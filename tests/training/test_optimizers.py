@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_task import small_classifier
@@ -85,6 +86,19 @@ def test_the_finder_suggests_a_rate_that_learns_and_puts_all_back(data):
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     assert 1e-4 < sweep.suggestion <= 1 and float(model.optimizer.learning_rate) == 0.5
     assert len(sweep.rates) == len(sweep.losses) and np.isfinite(sweep.losses).all()
+
+
+def test_the_finder_is_not_fooled_by_easy_and_hard_batches():
+    """The least squares of two standard normal inputs are learnt fastest between 0.01 and 1, whatever comes first."""
+    inputs = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices((inputs, inputs[:, :1])).batch(16)
+    for start in ([0.68, 0.6], [0.95, -1.31], [0.25, 1.23], [1.0, -1.04]):
+        for first in range(4):
+            model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            model.set_weights([np.array(start).reshape(2, 1), np.zeros(1)])
+            sweep = kt.find_learning_rate(model, batches.skip(first).concatenate(batches.take(first)), steps=30)
+            assert 0.05 < sweep.suggestion < 0.3, (start, first)
 
 
 @pytest.mark.parametrize("wrong", [{"lowest": 0}, {"lowest": 1, "highest": 0.1}, {"steps": 3}])
