@@ -18,6 +18,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.litert.frozen import FrozenGraph
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.quantization import quantize
+from keras_transfer.quick_start import give_back_memory
 
 _QUANTIZED_OPERATORS = {
     "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
@@ -66,9 +67,12 @@ def _quantized(name: str, frozen: FrozenGraph, calibration: np.ndarray, options:
     converter.target_spec.supported_ops = [_QUANTIZED_OPERATORS[name]]
     converter.representative_dataset = lambda: iter([[read(calibration[0])]])
     converter._experimental_calibrate_only = True
+    prepared = _run(converter)
+    give_back_memory()  # of the converter
     return quantize(
-        _run(converter),
-        map(read, calibration),
+        prepared,
+        calibration,  # type: ignore[arg-type]
+        read,
         (offset, 255 * scale + offset),
         activations="int8" if name == "int8" else "int16",
         input_dtype=options["input_dtype"],

@@ -5,7 +5,7 @@ written the sum into its place: in every residual block the addend is given the 
 """
 
 import copy
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from keras_transfer.litert.layers import layers_of
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.runtime import open_litert
 from keras_transfer.litert.trust import vouch
+from keras_transfer.quick_start import give_back_memory
 
 _SAMPLES = 500  # values of each activation that an image gives for choosing its range
 _TOGETHER = 10  # images that a thread watches: what comes out depends on this, but on no number of threads
@@ -28,7 +29,8 @@ _LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operat
 
 def quantize(
     prepared: bytes,
-    images: Iterable[np.ndarray],
+    images: Sequence[np.ndarray],
+    read: Callable[[np.ndarray], np.ndarray],
     input_range: tuple[float, float],
     *,
     activations: str = "int8",
@@ -46,7 +48,8 @@ def quantize(
 
     Args:
         prepared: what `TFLiteConverter` makes with `_experimental_calibrate_only`; its ranges are replaced.
-        images: what its input takes, batch axis included.
+        images: pictures of any kind.
+        read: makes of a picture what the file's input takes, batch axis included; asked when it is needed.
         input_range: the least and the greatest value that may come.
         activations: `"int8"`; or `"int16"`, whose ends are float.
         input_dtype: type of an int8 file's ends.
@@ -66,12 +69,13 @@ def quantize(
     spared = [made[o.index] for o in info.operators if not floats.isdisjoint((*o.inputs, *o.outputs))]
     linear = [o for o in info.operators if o.name in _LINEAR and made[o.index] not in spared]
     layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
-    ranges, means = _observe(model, info, images, {layer.operator.inputs[0] for layer in layers}, activations)
+    ranges, means = _observe(model, info, images, read, {layer.operator.inputs[0] for layer in layers}, activations)
     for index, (low, high) in (ranges | {info.inputs[0]: input_range}).items():
         tensors[index].quantization.min, tensors[index].quantization.max = (
             np.array([low], np.float32),
             np.array([max(high, low + _LEAST_RANGE)], np.float32),
         )
+    give_back_memory()  # of the network that was watched
     _correct_biases(model, layers, means)
     convert = _to_int8 if activations == "int8" else _to_int16
     return convert(pack(model), input_dtype, per_tensor_dense, spared)
@@ -110,13 +114,17 @@ def _constant(model: Any, index: int) -> np.ndarray | None:
 
 
 def _observe(
-    model: Any, info: FileInfo, images: Iterable[np.ndarray], wanted: set[int], activations: str
+    model: Any,
+    info: FileInfo,
+    images: Sequence[np.ndarray],
+    read: Callable[[np.ndarray], np.ndarray],
+    wanted: set[int],
+    activations: str,
 ) -> tuple[dict[int, tuple[float, float]], dict[int, np.ndarray]]:
     """The range of every activation over the images, and the mean of the wanted ones (the input may be among them)."""
     tensors = model.subgraphs[0].tensors
     seen = [i for o in info.operators for i in o.outputs if getattr(tensors[i].quantization, "min", None) is not None]
     opened = open_litert(vouch(pack(_with(model, outputs=seen))))
-    given = list(images)
 
     def watch(start: int) -> tuple[dict[int, list[np.ndarray]], dict[int, np.ndarray]]:
         random = np.random.default_rng(start)
@@ -135,20 +143,23 @@ def _observe(
                 else:
                     sums[index] = values[index].astype(np.float32)
 
-        for image in given[start : start + _TOGETHER]:
+        for image in map(read, images[start : start + _TOGETHER]):
             opened.look([image], partial(add, image))
         return samples, sums
 
     samples: dict[int, list[np.ndarray]] = {index: [] for index in seen}
     sums: dict[int, np.ndarray] = {}
     with ThreadPoolExecutor(opened.threads) as pool:
-        for some, part in pool.map(watch, range(0, len(given), _TOGETHER)):
+        for some, part in pool.map(watch, range(0, len(images), _TOGETHER)):
             for index in seen:
                 samples[index] += some[index]
-            sums = {index: part[index] + sums.get(index, np.float32(0)) for index in part}
+            for index, values in part.items():
+                sums[index] = np.add(sums[index], values, out=values) if index in sums else values
     choose = shrunk_range if activations == "int8" else _whole_range
     ranges = {index: choose(np.stack(rows)) for index, rows in samples.items()}
-    return ranges, {index: total / np.float32(len(given)) for index, total in sums.items()}
+    for total in sums.values():
+        total /= np.float32(len(images))
+    return ranges, sums
 
 
 def _whole_range(rows: np.ndarray) -> tuple[float, float]:
