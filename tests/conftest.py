@@ -1,7 +1,6 @@
 """Fixtures shared by all tests."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,14 +9,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import settings
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-
-# How long an example takes is not what is tested: machines are shared.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 WEB = Path(__file__).parent / "web"
 SHARED = Path(__file__).resolve().parents[2] / "shared"

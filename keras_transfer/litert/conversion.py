@@ -71,7 +71,7 @@ def _quantized(name: str, frozen: FrozenGraph, calibration: np.ndarray, options:
     give_back_memory()  # of the converter
     return quantize(
         prepared,
-        calibration,  # type: ignore[arg-type]
+        calibration,
         read,
         (offset, 255 * scale + offset),
         activations="int8" if name == "int8" else "int16",

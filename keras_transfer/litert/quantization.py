@@ -5,7 +5,7 @@ written the sum into its place: in every residual block the addend is given the 
 """
 
 import copy
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ _LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operat
 
 def quantize(
     prepared: bytes,
-    images: Sequence[np.ndarray],
+    images: np.ndarray,
     read: Callable[[np.ndarray], np.ndarray],
     input_range: tuple[float, float],
     *,
@@ -48,8 +48,8 @@ def quantize(
 
     Args:
         prepared: what `TFLiteConverter` makes with `_experimental_calibrate_only`; its ranges are replaced.
-        images: pictures of any kind.
-        read: makes of a picture what the file's input takes, batch axis included; asked when it is needed.
+        images: `[n, ...]`.
+        read: makes of one of them what the file's input takes, batch axis included; asked when it is needed.
         input_range: the least and the greatest value that may come.
         activations: `"int8"`; or `"int16"`, whose ends are float.
         input_dtype: type of an int8 file's ends.
@@ -116,7 +116,7 @@ def _constant(model: Any, index: int) -> np.ndarray | None:
 def _observe(
     model: Any,
     info: FileInfo,
-    images: Sequence[np.ndarray],
+    images: np.ndarray,
     read: Callable[[np.ndarray], np.ndarray],
     wanted: set[int],
     activations: str,

@@ -1,0 +1,24 @@
+"""What holds for the tests and for the examples in the package's docstrings."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+# Chance is the same in every run, so that what fails is seen again; CHANCE=7 ./check looks for what that hides.
+CHANCE = int(os.environ.get("CHANCE", 0))
+# How long an example takes is not what is tested: machines are shared.
+settings.register_profile("patient", deadline=None, derandomize=not CHANCE)
+settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def chance() -> None:
+    """Keras draws the seeds that it is not given from `random`."""
+    random.seed(CHANCE)
+    np.random.seed(CHANCE)
