@@ -33,7 +33,7 @@ class _Sweep(keras.callbacks.Callback):
         super().__init__()
         self.rates = rates
         self.losses: list[float] = []
-        self._sum = 0.0
+        self._sum, self._least = 0.0, math.inf
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         for optimizer in getattr(self.model.optimizer, "optimizers", [self.model.optimizer]):
@@ -44,11 +44,15 @@ class _Sweep(keras.callbacks.Callback):
         total = float(logs["loss"]) * (len(self.losses) + 1)
         self.losses.append(total - self._sum)
         self._sum = total
-        # The first quarter's rates hardly change anything: how far its losses lie apart is the batches' doing.
-        smoothed = _smoothed(np.array(self.losses), len(self.rates) / 25)[len(self.rates) // 4 :]
-        diverged = not math.isfinite(total) or (len(smoothed) and smoothed[-1] > 4 * smoothed.min())
-        if diverged or len(self.losses) == len(self.rates):
+        if not math.isfinite(total) or self._diverged() or len(self.losses) == len(self.rates):
             self.model.stop_training = True
+
+    def _diverged(self) -> bool:
+        recent = float(np.mean(self.losses[-max(1, len(self.rates) // 10) :]))
+        # The first quarter's rates hardly change anything: how far its losses lie apart is the batches' doing.
+        if len(self.losses) > len(self.rates) // 4:
+            self._least = min(self._least, recent)
+        return recent > 4 * self._least
 
 
 def find_learning_rate(
@@ -81,6 +85,8 @@ def find_learning_rate(
     >>> 0.01 < sweep.suggestion < 1
     True
     """
+    from scipy.ndimage import gaussian_filter1d
+
     if not 0 < lowest < highest:
         raise InputError(f"`lowest` must be above 0 and below `highest`. Received: {lowest} and {highest}.")
     if steps < 10:
@@ -95,24 +101,18 @@ def find_learning_rate(
             model.fit(repeated, steps_per_epoch=len(rates), epochs=1, shuffle=False, verbose=0, callbacks=[sweep])
         finally:
             model.set_weights(weights)
-        finite = np.isfinite(sweep.losses)
-        return np.array(sweep.losses)[: len(finite) if finite.all() else int(finite.argmin())]
+        return np.array([loss for loss in sweep.losses if math.isfinite(loss)])
 
     try:
-        tried = losses_at(rates)
-        untrained = losses_at(np.zeros(len(tried)))
+        tried, untrained = losses_at(rates), losses_at(np.zeros(steps))
     finally:
         model.compile_from_config(compiled)  # a fresh optimizer: the sweep has filled the old one's state
-    losses = untrained.mean() * _smoothed(tried, steps / 25) / _smoothed(untrained, steps / 25)
-    if len(losses) < 5 or not losses.min() < losses[0]:
+    count = min(len(tried), len(untrained))
+    if count >= 5:
+        tried, untrained = (gaussian_filter1d(losses[:count], steps / 25) for losses in (tried, untrained))
+        losses = untrained.mean() * tried / untrained
+    if count < 5 or not losses.min() < losses[0]:
         raise InputError(f"No rate from {lowest} to {highest} makes the loss fall: check the labels and the data.")
     falling = slice(0, max(2, int(losses.argmin()) + 1))
     slope = np.gradient(losses[falling], np.log(rates[falling]))
     return LearningRateSweep(rates[: len(losses)], losses, float(rates[int(slope.argmin())]))
-
-
-def _smoothed(values: np.ndarray, width: float) -> np.ndarray:
-    """Means weighted by a Gaussian of a standard deviation of `width` steps, without a lag."""
-    steps = np.arange(len(values))
-    weights = np.exp(-(np.subtract.outer(steps, steps) ** 2) / (2 * width**2))
-    return weights @ values / weights.sum(axis=1)

@@ -101,6 +101,17 @@ def test_the_finder_is_not_fooled_by_easy_and_hard_batches():
             assert 0.05 < sweep.suggestion < 0.3, (start, first)
 
 
+def test_the_finder_stops_where_the_loss_diverges_and_says_so_where_it_is_no_number():
+    inputs = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    batches = tf.data.Dataset.from_tensor_slices((inputs, inputs[:, :1])).batch(16)
+    sweep = kt.find_learning_rate(model, batches, lowest=1e-4, highest=1e6, steps=100)
+    assert len(sweep.losses) < 60 and sweep.suggestion < 1
+    with pytest.raises(InputError, match="makes the loss fall"):
+        kt.find_learning_rate(model, batches.map(lambda x, y: (x, y * np.nan)), steps=20)
+
+
 @pytest.mark.parametrize("wrong", [{"lowest": 0}, {"lowest": 1, "highest": 0.1}, {"steps": 3}])
 def test_the_finder_refuses_senseless_ranges(data, wrong):
     with pytest.raises(InputError, match="Received"):
