@@ -17,7 +17,7 @@ class LearningRateSweep:
 
     Args:
         rates: float64 `[steps]`, growing geometrically.
-        losses: float64 `[steps]`.
+        losses: float64 `[steps]`, as they would be were all batches equally hard.
         suggestion: the rate at which the loss fell most steeply.
     """
 
