@@ -13,7 +13,6 @@ from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import replacing, write_json, write_text
 from keras_transfer.jobs.parts import export_files
 from keras_transfer.progress import say
-from keras_transfer.quick_start import give_back_memory
 from keras_transfer.recipe import Recipe
 
 
@@ -100,7 +99,6 @@ def finish(
 
     size = tuple(model.input_shape[1:3])
     problems, more = [], {}
-    give_back_memory()  # of training
     test = StoredSplit(data.test, size)
     # The model answers, and is looked at for the report, while the files are converted in a process of their own.
     with ThreadPoolExecutor(2) as pool:

@@ -66,7 +66,7 @@ def find_learning_rate(
 
     Args:
         model: a compiled model; its weights and optimizer are as before afterwards.
-        dataset: a `tf.data.Dataset` of batches, repeated as needed; best in the same order each time.
+        dataset: batches, gone through twice, best in the same order; a `tf.data.Dataset` is repeated as needed.
         lowest: first rate.
         highest: last rate.
         steps: training steps, at least 10; fewer are taken where the loss diverges.

@@ -88,24 +88,25 @@ def test_the_finder_suggests_a_rate_that_learns_and_puts_all_back(data):
     assert len(sweep.rates) == len(sweep.losses) and np.isfinite(sweep.losses).all()
 
 
-def test_the_finder_is_not_fooled_by_easy_and_hard_batches():
-    """The least squares of two standard normal inputs are learnt fastest between 0.01 and 1, whatever comes first."""
+def least_squares(start=(0.0, 0.0)):
+    """A linear model and batches of two standard normal inputs, of which the first is the answer."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.set_weights([np.reshape(start, (2, 1)), np.zeros(1)])
     inputs = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
-    batches = tf.data.Dataset.from_tensor_slices((inputs, inputs[:, :1])).batch(16)
-    for start in ([0.68, 0.6], [0.95, -1.31], [0.25, 1.23], [1.0, -1.04]):
-        for first in range(4):
-            model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-            model.compile("sgd", "mse")
-            model.set_weights([np.array(start).reshape(2, 1), np.zeros(1)])
-            sweep = kt.find_learning_rate(model, batches.skip(first).concatenate(batches.take(first)), steps=30)
-            assert 0.05 < sweep.suggestion < 0.3, (start, first)
+    return model, tf.data.Dataset.from_tensor_slices((inputs, inputs[:, :1])).batch(16)
+
+
+@pytest.mark.parametrize("start", [(0.68, 0.6), (0.95, -1.31), (0.25, 1.23), (1.0, -1.04)])
+def test_the_finder_is_not_fooled_by_easy_and_hard_batches(start):
+    for first in range(4):
+        model, batches = least_squares(start)
+        sweep = kt.find_learning_rate(model, batches.skip(first).concatenate(batches.take(first)), steps=30)
+        assert 0.05 < sweep.suggestion < 0.3, first
 
 
 def test_the_finder_stops_where_the_loss_diverges_and_says_so_where_it_is_no_number():
-    inputs = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    batches = tf.data.Dataset.from_tensor_slices((inputs, inputs[:, :1])).batch(16)
+    model, batches = least_squares()
     sweep = kt.find_learning_rate(model, batches, lowest=1e-4, highest=1e6, steps=100)
     assert len(sweep.losses) < 60 and sweep.suggestion < 1
     with pytest.raises(InputError, match="makes the loss fall"):
