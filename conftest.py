@@ -10,6 +10,8 @@ from hypothesis import settings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+# Modules of one name cannot all be searched for examples, as pytest would do where several folders are named.
+collect_ignore_glob = ["*/conftest.py"]
 # Chance is the same in every run, so that what fails is seen again; CHANCE=7 ./check looks for what that hides.
 CHANCE = int(os.environ.get("CHANCE", 0))
 # How long an example takes is not what is tested: machines are shared.
