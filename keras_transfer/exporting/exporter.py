@@ -1,7 +1,8 @@
 """From a Keras model to proven files."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -105,147 +106,240 @@ def export(
     names = list(class_names if class_names is not None else proof.class_names)
     check_call(model, names, tolerance, proof, formats, calibration)
     check_targets(targets)
-    remedies = tuple(REMEDIES) if repair is True else tuple(repair or ())
     if repair:
         check_repair(repair, formats, validation, converted)
     labels = labels_text(names)
-    size = (int(model.inputs[0].shape[1]), int(model.inputs[0].shape[2]))
-    shown = two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model
-    images = None
-    if not set(CALIBRATED).isdisjoint(formats):
-        images = calibration.stratified(min(calibration_images, len(calibration)), seed).pixels(size)
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
-    say(f"Converting to {', '.join(formats)}")
-    plain = dict(converted or {})
-    wanted = [kind for kind in formats if kind not in (ONNX, *plain)]
-    if wanted:
-        plain |= convert(
-            shown,
-            wanted,
-            calibration=images,
-            calibration_images=calibration_images,
-            input_dtype=input_dtype,
-            per_tensor_dense=per_tensor_dense,
-            on_frozen=on_frozen,
-        )
-    if targets and set(formats) == {ONNX}:
-        say("Targets take LiteRT files; with onnx alone none is judged.")
-    if ONNX in formats:
-        plain[ONNX] = convert_onnx(shown, names)
-    contents, asked = _name_files(plain, formats, names, name, targets)
+    size = (int(model.inputs[0].shape[1]), int(model.inputs[0].shape[2]))
+    task = _Task(
+        model=two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model,
+        class_names=names,
+        image_size=size,
+        formats=tuple(dict.fromkeys(formats)),
+        targets=tuple(targets),
+        target_options=target_options or {},
+        calibration=calibration,
+        calibration_pixels=_calibration_pixels(calibration, formats, calibration_images, seed, size),
+        proof=proof,
+        conversion={"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense},
+        tolerance=tolerance,
+        name=name,
+        seed=seed,
+        out=Path(out),
+    )
+    contents = _convert(task, converted or {}, on_frozen)
+    files = _make_files(task, task.formats, contents)
     known = keras_probabilities() if callable(keras_probabilities) else keras_probabilities
-    expected, results = run_files(model, _bytes(contents), proof, size, known)
-    out = Path(out)
-    steps: list[dict[str, Any]] = []
-    if repair and images is not None:
-        file, tested = f"{name}_int8.tflite", np.asarray(proof.labels)
-        found = compare(expected, results[file], tested, names)
-        if not _within(found["accuracy_drop"], tolerance):
-            say(f"int8 loses {100 * found['accuracy_drop']:.1f} points: repairing, by the validation split")
-            plain |= convert(shown, ["float32"]) if "float32" not in plain else {}
-            told = {"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense}
-            patient = Patient(shown, dict(plain), calibration, images, seed, told)
-            kind, plain[kind], steps = mend(patient, validation, len(tested), tolerance, remedies)
-            steps[0]["test_accuracy"] = found["test_accuracy"]
-            before = _bytes(contents)
-            formats = list(dict.fromkeys(kind if old == "int8" else old for old in formats))
-            contents, asked = _name_files(plain, formats, names, name, targets)
-            changed = {file: content for file, content in _bytes(contents).items() if before.get(file) != content}
-            results |= run_files(model, changed, proof, size, expected)[1] if changed else {}
-            if kind != "int8":  # what failed is not to be taken for an answer
-                for stale in (out / file, (out / file).with_suffix(".json")):
-                    stale.unlink(missing_ok=True)
-    files = _bytes(contents)
-
-    proofs, artifacts = [], []
-    write_text(out / LABELS_FILE, labels)
-    for file, (kind, content) in contents.items():
-        found = {
-            "file": file,
-            "format": kind,
-            **compare(expected, results[file], np.asarray(proof.labels), names),
-            **(describe_onnx(content) if kind == ONNX else describe(content, asked[file], target_options)),
-            "calibration_images": len(images) if kind in CALIBRATED and images is not None else 0,
-        }
-        if kind in CALIBRATED and steps and images is not None:
-            found["repair"] = steps
-            found["calibration_images"] = next(
-                (step.get("calibration_images", len(images)) for step in steps if step.get("chosen")), 0
-            )
-        found["gate"] = _gate(found, tolerance, shown, plain, images)
-        write_bytes(out / file, content)
-        write_json((out / file).with_suffix(".json"), found)
-        proofs.append(found)
-        listed = {key: found[key] for key in Artifact.__annotations__ if key != "path"}
-        artifacts.append(Artifact(path=f"{out.resolve().name}/{file}", **listed))  # type: ignore[typeddict-item]
-    problems = [problem for target in targets for problem in _write_kit(target, proofs, files, names, proof, out)]
+    expected, answers = run_files(task.model, _contents(files), proof, size, known)
+    results = _Results(files, contents, expected, answers)
+    if repair:
+        results = _repair(task, results, validation, tuple(REMEDIES) if repair is True else tuple(repair))
+    write_text(task.out / LABELS_FILE, labels)
+    proofs = [_prove(task, file, results) for file in results.files]
+    artifacts = [_artifact(task, found) for found in proofs]
+    problems = [problem for target in targets for problem in _write_kit(task, target, results.files, proofs)]
     problems += failures(proofs)
     if problems:
         raise ExportGateError(" ".join(problems), artifacts)
     return artifacts
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What a call of `export` asks for, checked."""
+
+    model: Any  # with one output for each class
+    class_names: list[str]
+    image_size: tuple[int, int]
+    formats: tuple[str, ...]
+    targets: tuple[str, ...]
+    target_options: Mapping[str, Mapping[str, Any]]
+    calibration: Any
+    calibration_pixels: np.ndarray | None  # uint8 [n, H, W, 3]; None where no format is calibrated
+    proof: Any
+    conversion: dict[str, Any]  # options of `convert`
+    tolerance: float
+    name: str
+    seed: int
+    out: Path
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file to prove and write: its name below the output folder, and the targets that it is judged for."""
+
+    name: str
+    format: str
+    content: bytes
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Results:
+    """The files and their answers on the proof split.
+
+    Attributes:
+        files: in the order in which they are listed.
+        contents: format -> LiteRT or ONNX file as converted, without class names.
+        expected: the Keras model's probabilities, `float32 [n, classes]`.
+        answers: file name -> its probabilities.
+        repair: what each remedy gave; empty where none was tried.
+    """
+
+    files: list[_File]
+    contents: dict[str, bytes]
+    expected: np.ndarray
+    answers: dict[str, np.ndarray]
+    repair: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _calibration_pixels(
+    calibration: Any, formats: Sequence[str], count: int, seed: int, size: tuple[int, int]
+) -> np.ndarray | None:
+    """A stratified part of the training split; None where no format is calibrated."""
+    if set(CALIBRATED).isdisjoint(formats):
+        return None
+    pixels: np.ndarray = calibration.stratified(min(count, len(calibration)), seed).pixels(size)
+    return pixels
+
+
+def _convert(task: _Task, converted: Mapping[str, bytes], on_frozen: Callable[[], object] | None) -> dict[str, bytes]:
+    """Format -> file, without class names; those of `converted` as they are."""
+    say(f"Converting to {', '.join(task.formats)}")
+    contents = dict(converted)
+    missing = [kind for kind in task.formats if kind not in (ONNX, *contents)]
+    if missing:
+        images = task.calibration_pixels
+        count = len(images) if images is not None else CALIBRATION_IMAGES
+        contents |= convert(
+            task.model,
+            missing,
+            calibration=images,
+            calibration_images=count,
+            on_frozen=on_frozen,
+            **task.conversion,
+        )
+    if ONNX in task.formats:
+        contents[ONNX] = convert_onnx(task.model, task.class_names)
+        if task.targets and len(task.formats) == 1:
+            say("Targets take LiteRT files; with onnx alone none is judged.")
+    return contents
+
+
+def _make_files(task: _Task, formats: Sequence[str], contents: Mapping[str, bytes]) -> list[_File]:
+    """One file for each format, class names within, then the targets' own."""
+    files = []
+    for kind in formats:
+        if kind == ONNX:
+            files.append(_File(f"{task.name}.onnx", kind, contents[kind], task.targets))
+        else:
+            content = write_labels(contents[kind], task.class_names)
+            files.append(_File(f"{task.name}_{kind}.tflite", kind, content, task.targets))
+    adapted = [_adapt(target, files) for target in task.targets]
+    return files + [file for file in adapted if file is not None]
+
+
+def _adapt(target: str, files: Sequence[_File]) -> _File | None:
+    """The file that a target asks for, made of the first that can be; None where the target takes files as they are."""
+    adapt = TARGETS[target].adapt
+    for file in files if adapt is not None else ():
+        with contextlib.suppress(InputError):
+            if file.format != ONNX:
+                return _File(f"{target}/model.tflite", file.format, adapt(file.content), (target,))  # type: ignore[misc]
+    return None
+
+
+def _contents(files: Sequence[_File]) -> dict[str, bytes]:
+    return {file.name: file.content for file in files}
+
+
+def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str, ...]) -> _Results:
+    """The results with the int8 file mended, where it lost more than the tolerance."""
+    name, labels = f"{task.name}_int8.tflite", np.asarray(task.proof.labels)
+    found = compare(results.expected, results.answers[name], labels, task.class_names)
+    if _within(found["accuracy_drop"], task.tolerance) or task.calibration_pixels is None:
+        return results
+    say(f"int8 loses {100 * found['accuracy_drop']:.1f} points: repairing, by the validation split")
+    contents = dict(results.contents)
+    if "float32" not in contents:
+        contents |= convert(task.model, ["float32"])
+    patient = Patient(
+        task.model, dict(contents), task.calibration, task.calibration_pixels, task.seed, dict(task.conversion)
+    )
+    kind, contents[kind], steps = mend(patient, validation, len(labels), task.tolerance, remedies)
+    steps[0]["test_accuracy"] = found["test_accuracy"]
+    files = _make_files(task, tuple(kind if old == "int8" else old for old in task.formats), contents)
+    before = _contents(results.files)
+    changed = {file.name: file.content for file in files if before.get(file.name) != file.content}
+    answers = dict(results.answers)
+    if changed:
+        answers |= run_files(task.model, changed, task.proof, task.image_size, results.expected)[1]
+    if kind != "int8":  # what failed is not to be taken for an answer
+        for stale in (task.out / name, (task.out / name).with_suffix(".json")):
+            stale.unlink(missing_ok=True)
+    return _Results(files, contents, results.expected, answers, steps)
+
+
+def _prove(task: _Task, file: _File, results: _Results) -> dict[str, Any]:
+    """Writes a file and its proof, which is returned."""
+    calibrated = file.format in CALIBRATED and task.calibration_pixels is not None
+    count = len(task.calibration_pixels) if calibrated else 0  # type: ignore[arg-type]
+    about = (
+        describe_onnx(file.content)
+        if file.format == ONNX
+        else describe(file.content, file.targets, task.target_options)
+    )
+    labels = np.asarray(task.proof.labels)
+    found = {
+        "file": file.name,
+        "format": file.format,
+        **compare(results.expected, results.answers[file.name], labels, task.class_names),
+        **about,
+        "calibration_images": count,
+    }
+    if calibrated and results.repair:
+        chosen = next((step for step in results.repair if step.get("chosen")), None)
+        found |= {"repair": results.repair}
+        found["calibration_images"] = chosen.get("calibration_images", count) if chosen else 0
+    found["gate"] = _gate(task, found, results.contents)
+    write_bytes(task.out / file.name, file.content)
+    write_json((task.out / file.name).with_suffix(".json"), found)
+    return found
+
+
+def _artifact(task: _Task, found: Mapping[str, Any]) -> Artifact:
+    listed = {key: found[key] for key in Artifact.__annotations__ if key != "path"}
+    return Artifact(path=f"{task.out.resolve().name}/{found['file']}", **listed)  # type: ignore[typeddict-item]
+
+
 def _within(drop: float, tolerance: float) -> bool:
     return drop <= tolerance + 1e-9  # 5 of 500 images are 0.01, whatever binary fractions make of it
 
 
-def _bytes(contents: Mapping[str, tuple[str, bytes]]) -> dict[str, bytes]:
-    return {file: content for file, (_, content) in contents.items()}
-
-
-def _name_files(
-    plain: Mapping[str, bytes], formats: Sequence[str], names: list[str], name: str, targets: Sequence[str]
-) -> tuple[dict[str, tuple[str, bytes]], dict[str, tuple[str, ...]]]:
-    """File -> its format and content, class names within; and file -> the targets that it is judged for."""
-    contents: dict[str, tuple[str, bytes]] = {}
-    for kind in formats:
-        if kind == ONNX:
-            contents[f"{name}.onnx"] = kind, plain[kind]
-        else:
-            contents[f"{name}_{kind}.tflite"] = kind, write_labels(plain[kind], names)
-    asked = dict.fromkeys(contents, tuple(targets))
-    for target in targets:
-        made = _adapt(target, (entry for entry in contents.values() if entry[0] != ONNX))
-        if made is not None:
-            contents[f"{target}/model.tflite"], asked[f"{target}/model.tflite"] = made, (target,)
-    return contents, asked
-
-
-def _adapt(target: str, files: Iterable[tuple[str, bytes]]) -> tuple[str, bytes] | None:
-    """Format and content of the file that a target asks for, made of one that is there; None where there is none."""
-    adapt = TARGETS[target].adapt
-    for kind, content in files if adapt is not None else ():
-        with contextlib.suppress(InputError):
-            return kind, adapt(content)  # type: ignore[misc]
-    return None
-
-
-def _write_kit(
-    target: str, proofs: list[dict[str, Any]], files: dict[str, bytes], names: list[str], split: Any, out: Path
-) -> list[str]:
-    """Writes what a target's owner needs, around the smallest file that it takes; returns what went wrong."""
+def _write_kit(task: _Task, target: str, files: Sequence[_File], proofs: Sequence[dict[str, Any]]) -> list[str]:
+    """Writes what a target's owner needs, around the smallest file that it takes; returns the problems."""
     write = TARGETS[target].write
-    taken = [found for found in proofs if found["targets"].get(target, {}).get("ok")]
-    if write is None or not taken:
+    accepted = [found for found in proofs if found["targets"].get(target, {}).get("ok")]
+    if write is None or not accepted:
         return []
-    best = min(taken, key=lambda found: found["bytes"])
-    kit = Kit(Path(best["file"]).stem, files[best["file"]], names, best, split)
+    best = min(accepted, key=lambda found: found["bytes"])
+    kit = Kit(Path(best["file"]).stem, _contents(files)[best["file"]], task.class_names, best, task.proof)
     try:
-        write(kit, out / target)
+        write(kit, task.out / target)
     except GateError as error:
         return [str(error)]
     return []
 
 
-def _gate(
-    found: dict[str, Any], tolerance: float, model: Any, plain: dict[str, bytes], images: np.ndarray | None
-) -> dict[str, Any]:
-    ok = _within(found["accuracy_drop"], tolerance)
+def _gate(task: _Task, found: Mapping[str, Any], contents: Mapping[str, bytes]) -> dict[str, Any]:
+    ok = _within(found["accuracy_drop"], task.tolerance)
     advice = MORE_ADVICE if "repair" in found else ADVICE
-    gate: dict[str, Any] = {"ok": ok, "tolerance": tolerance, "layers": [], "advice": "" if ok else advice}
+    gate: dict[str, Any] = {"ok": ok, "tolerance": task.tolerance, "layers": [], "advice": "" if ok else advice}
+    images = task.calibration_pixels
     if not ok and found["format"] == "int8" and images is not None:
-        reference = plain.get("float32") or convert(model, ["float32"])["float32"]
-        layers = diagnose(reference, plain["int8"], images[:_DIAGNOSED_IMAGES], {layer.name for layer in model.layers})
+        reference = contents.get("float32") or convert(task.model, ["float32"])["float32"]
+        names = {layer.name for layer in task.model.layers}
+        layers = diagnose(reference, contents["int8"], images[:_DIAGNOSED_IMAGES], names)
         gate["layers"] = [layer._asdict() for layer in layers[:_DIAGNOSED_LAYERS]]
     return gate
