@@ -27,22 +27,3 @@ def in_one_line(error: Exception, limit: int = 400) -> str:
     """What an error says, on one line of at most `limit` letters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[:limit] + "..."
-
-
-def require(module: str, extra: str, purpose: str) -> None:
-    """Raises `InputError` naming the extra to install when an optional package is missing.
-
-    Args:
-        module: the import name, such as `"pyarrow"`.
-        extra: the extra of this package that brings it, such as `"parquet"`.
-        purpose: what it is needed for, as the start of the sentence.
-
-    Raises:
-        InputError: the module is not installed.
-
-    >>> require("json", "none", "Reading JSON")
-    """
-    from importlib.util import find_spec
-
-    if find_spec(module) is None:
-        raise InputError(f"{purpose} needs `{module}`, which is not installed: pip install 'keras-transfer[{extra}]'.")

@@ -61,8 +61,7 @@ def cluster(
         A new model, not compiled, of the same layers and `trainable` flags.
 
     Raises:
-        InputError: an argument is out of range, the model has no twin, or an extra is missing:
-            `pip install 'keras-transfer[compress]'`.
+        InputError: an argument is out of range, the model has no twin.
     """
     load_tfmot()
     least = 3 if keep_zeros else 2

@@ -73,7 +73,7 @@ def fake_quantized(twin: Any, *, per_tensor: bool = False, preserve: Sequence[st
         The network, `mode.observing` False.
 
     Raises:
-        InputError: a layer has no integer operator, or an extra is missing.
+        InputError: a layer has no integer operator.
     """
     import tf_keras
 

@@ -73,8 +73,7 @@ def prune(
         A new model, not compiled, of the same layers and `trainable` flags.
 
     Raises:
-        InputError: an argument is out of range or names what is not there, the model has no twin, or an extra is
-            missing: `pip install 'keras-transfer[compress]'`.
+        InputError: an argument is out of range or names what is not there, the model has no twin.
     """
     load_tfmot()
     if schedule not in ("polynomial", "constant"):

@@ -131,8 +131,7 @@ def quantize_aware(
         The trained model, the figures, and `.convert()` for the file.
 
     Raises:
-        InputError: an argument is out of range, a layer has no integer operator or no twin, or an extra is missing:
-            `pip install 'keras-transfer[compress]'`.
+        InputError: an argument is out of range, a layer has no integer operator or no twin.
     """
     unknown = [name for name in preserve if name not in _STRUCTURES]
     if unknown or isinstance(preserve, str):

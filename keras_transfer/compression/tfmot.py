@@ -4,8 +4,6 @@ import os
 import warnings
 from types import ModuleType
 
-from keras_transfer.errors import require
-
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 
 
@@ -17,12 +15,7 @@ def load_tfmot() -> ModuleType:
 
     Returns:
         The module.
-
-    Raises:
-        InputError: it, or `tf_keras`, is not installed.
     """
-    for module in ("tf_keras", "tensorflow_model_optimization"):
-        require(module, "compress", "Pruning, clustering and quantization-aware training")
     import tensorflow as tf
 
     _ = tf.keras.Model  # tf.keras is resolved on its first use: that must come before the variable is set

@@ -5,7 +5,8 @@ import os
 
 from PIL import Image
 
-from keras_transfer.errors import InputError, require
+from keras_transfer.errors import InputError
+from keras_transfer.extras import require
 
 _FRAMES = 10  # a camera's first frames are dark: it finds its exposure on them
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from keras_transfer.data.embedded import is_embedded, load_embedded
 from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Listing
-from keras_transfer.errors import InputError, require
+from keras_transfer.errors import InputError
+from keras_transfer.extras import require
 
 WRITTEN = ("sha256", "problem", "width", "height", "format", "group")
 """Columns that `ImageData.write_csv` adds of its own."""

@@ -16,7 +16,8 @@ from PIL import Image
 from keras_transfer.data.decode import EXTENSIONS, sniff
 from keras_transfer.data.listing import SPLIT_NAMES, Entry, Listing
 from keras_transfer.data.parallel import ordered
-from keras_transfer.errors import InputError, require
+from keras_transfer.errors import InputError
+from keras_transfer.extras import require
 from keras_transfer.progress import track
 
 _SUFFIX = {

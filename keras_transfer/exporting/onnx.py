@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.errors import InputError, require
+from keras_transfer.errors import InputError
 from keras_transfer.exporting.contract import PIXELS, versions
 from keras_transfer.exporting.latency import timed
+from keras_transfer.extras import require
 
 _VERSIONS = ("onnx", "onnxruntime", "tf2onnx")
 

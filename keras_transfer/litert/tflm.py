@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.errors import InputError, require
+from keras_transfer.errors import InputError
+from keras_transfer.extras import require
 
 ALIGNMENT = 16  # bytes: TFLM's own for tensors and the arena
 _SECONDS = 600.0

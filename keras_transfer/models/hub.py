@@ -15,7 +15,8 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_transfer.errors import InputError, in_one_line, require
+from keras_transfer.errors import InputError, in_one_line
+from keras_transfer.extras import require
 
 # Calls of a function inside the graph are marked stateful, whatever the function does; its own operations are checked.
 _CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "If", "Case", "NoOp", "Placeholder"}

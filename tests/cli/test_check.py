@@ -95,7 +95,7 @@ def test_all_targets_by_default_and_a_missing_tool_leaves_one_open(int8: Path, m
     assert [verdict["target"] for verdict in verdicts] == list(TARGETS)
     left = next(verdict for verdict in verdicts if verdict["target"] == "ethos-u")
     assert (left["ok"], left["mapped"]) == (None, None)
-    assert "pip install 'keras-transfer[ethos-u]'" in left["why"]
+    assert "pip install 'ethos-u-vela" in left["why"]
     with pytest.raises(InputError, match="pip install"):
         judge_file(int8, ["ethos-u"], {})
 

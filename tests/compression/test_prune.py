@@ -133,12 +133,6 @@ def test_tfmot_leaves_the_environment_alone(monkeypatch):
     assert os.environ["TF_USE_LEGACY_KERAS"] == "0"
 
 
-def test_missing_extra_is_named(data, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"keras-transfer\[compress\]"):
-        prune(small_classifier(3), data)
-
-
 def test_labels_are_in_part_what_the_dense_model_says(data):
     model = small_classifier(len(data.class_names))
     below, top = cut_below(model, {id(model.get_layer("hidden"))})

@@ -176,7 +176,7 @@ def test_without_tflm(classifier, train_split, test_split, tmp_path, monkeypatch
     folder = tmp_path / "e" / "microcontroller"
     found = judge((folder / "model.tflite").read_bytes(), "microcontroller")
     assert found["ok"] and found["arena_bytes"] is None
-    assert any("keras-transfer[microcontroller]" in note for note in found["notes"])
+    assert any("pip install 'tflite-micro" in note for note in found["notes"])
     assert "NOT MEASURED" in (folder / "model.h").read_text()
     assert json.loads((folder / "tflm.json").read_text())["images"] == 0
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from importlib.util import find_spec
 
 import pytest
 
@@ -38,8 +37,6 @@ def base(photographs, tmp_path_factory):
 @pytest.fixture(scope="module")
 def small(base):
     """Channels removed, then pruned, then trained through rounding: one epoch each."""
-    if find_spec("tensorflow_model_optimization") is None:  # importing it here would not put the environment back
-        pytest.skip("needs tensorflow-model-optimization")
     told = make_compression(multiply_adds=0.7, sparsity=0.5, qat=True, epochs=1)
     compress(base, base.with_name("small"), told, tolerance=0.9)
     return base.with_name("small")

@@ -32,5 +32,5 @@ def test_a_file_that_tflm_dislikes_ends_nothing(files):
 
 def test_without_the_package(files, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"keras-transfer\[microcontroller\]"):
+    with pytest.raises(InputError, match=r"pip install .*tflite-micro"):
         tflm.least_arena(files["int8"])

@@ -16,6 +16,7 @@ from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.targets.base import Kit, Target, Verdict, mostly_mapped
+from keras_transfer.extras import install_hint
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo
 from keras_transfer.litert.labels import labels_text
@@ -57,8 +58,8 @@ def vela() -> str:
     found = shutil.which("vela") or shutil.which("vela", path=str(Path(sys.executable).parent))
     if found is None:
         raise InputError(
-            "Ethos-U files need Arm's compiler Vela, which is not installed: pip install 'keras-transfer[ethos-u]', or "
-            "ethos-u-vela in an environment of its own whose `vela` you put on the PATH."
+            "Ethos-U files need Arm's compiler, and there is no `vela` on the PATH or beside this Python. "
+            f"{install_hint('ethos-u')}"
         )
     return found
 

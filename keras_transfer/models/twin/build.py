@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.models.graph import input_tensor
-from keras_transfer.models.twin.layers import require_tf_keras, twin_layer, twin_operation
+from keras_transfer.models.twin.layers import twin_layer, twin_operation
 from keras_transfer.models.twin.walk import walk, weighted_layers
 
 _TOLERANCE = 1e-5
@@ -33,7 +33,7 @@ def make_twin(model: keras.Model) -> Any:
     Raises:
         InputError: a layer has no counterpart (the message names it), the model has no graph or several inputs, the
             outputs differ by more than 1e-5 (relative to the largest, where that is above 1) and by more than rounding
-            explains, or `tf_keras` is not installed.
+            explains.
 
     >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2, name="logits")])
     >>> twin = make_twin(model)
@@ -44,7 +44,8 @@ def make_twin(model: keras.Model) -> Any:
     >>> float(model(np.zeros((1, 8, 8, 3)))[0, 0])
     1.0
     """
-    library = require_tf_keras()
+    import tf_keras as library
+
     start = input_tensor(model)
     image = library.Input(start.shape[1:], start.shape[0], dtype=start.dtype, name=start.name)
     made: dict[int, Any] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.errors import InputError, require
+from keras_transfer.errors import InputError
 
 _OWN_INITIAL = re.compile(r".*_initializer$|^seed$")  # weights are copied, and a seed means another generator's numbers
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
@@ -20,21 +20,14 @@ _ACTIVATION_OPERATIONS = {
 }  # fmt: skip
 
 
-def require_tf_keras() -> Any:
-    """The package `tf_keras`, or an `InputError` that says how to install it."""
-    require("tf_keras", "compress", "A tf_keras twin")
-    import tf_keras
-
-    return tf_keras
-
-
 def twin_layer(layer: keras.layers.Layer, name: str) -> Any:
     """A new `tf_keras` layer that computes what `layer` does, its weights still to be copied.
 
     Raises:
         InputError: there is none, or one of its arguments has no counterpart.
     """
-    library = require_tf_keras()
+    import tf_keras as library
+
     kind = type(layer).__name__
     ours = inspect.getmodule(type(layer))
     of_keras = ours is not None and ours.__name__.startswith("keras.")
@@ -70,7 +63,9 @@ def twin_operation(operation: Any, name: str, args: tuple, kwargs: dict[str, Any
     Raises:
         InputError: no layer does it.
     """
-    layers, kind = require_tf_keras().layers, type(operation).__name__
+    from tf_keras import layers
+
+    kind = type(operation).__name__
     operands = [*args, *kwargs.values()]
     tensors = [operand for operand in operands if hasattr(operand, "_keras_history")]
     if kind in _BINARY and len(operands) == 2:
@@ -130,11 +125,13 @@ def twin_activation(identifier: Any) -> Any:
     Raises:
         InputError: there is none.
     """
+    import tf_keras
+
     functions = _functions()
     if identifier in functions if isinstance(identifier, str) else False:
         return functions[identifier]
     try:
-        require_tf_keras().activations.get(identifier)
+        tf_keras.activations.get(identifier)
     except (ValueError, TypeError) as error:
         raise InputError(f"The activation {identifier!r} has no counterpart in tf_keras: use another.") from error
     return identifier
@@ -144,8 +141,9 @@ def twin_activation(identifier: Any) -> Any:
 def _functions() -> dict[str, Any]:
     """Activations that `tf_keras` lacks or defines otherwise, written so that the LiteRT converter knows them."""
     import tensorflow as tf
+    import tf_keras
 
-    register = require_tf_keras().utils.register_keras_serializable("keras_transfer")
+    register = tf_keras.utils.register_keras_serializable("keras_transfer")
 
     @register
     def hard_sigmoid(x: Any) -> Any:

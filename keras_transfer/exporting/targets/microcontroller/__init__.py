@@ -6,11 +6,11 @@ from keras_transfer.errors import InputError
 from keras_transfer.exporting.targets.base import Kit, Target, Verdict, dynamic, ends, not_built_in, verdict
 from keras_transfer.exporting.targets.microcontroller.boards import BOARDS, judge_fit, room_of, suggestion
 from keras_transfer.exporting.targets.microcontroller.operators import METHODS
+from keras_transfer.extras import install_hint
 from keras_transfer.litert import FileInfo
 
 __all__ = ["BOARDS", "TARGET"]
 
-UNMEASURED = "the tensor arena was not measured: pip install 'keras-transfer[microcontroller]' (Linux on x86-64)"
 _OLD_DENSE = (
     "dense layers have a scale a channel: TFLM of before October 2024, such as Arduino's library, refuses them or "
     "answers wrongly (tflite-micro#2602, #2673); export for this target, or with per_tensor_dense"
@@ -68,7 +68,8 @@ def _measure(content: bytes, more: dict[str, Any]) -> str:
     from keras_transfer.litert.tflm import has_tflm, least_arena
 
     if not has_tflm():
-        more["notes"].append(UNMEASURED)
+        hint = install_hint("microcontroller")
+        more["notes"].append(f"the tensor arena was not measured: that needs tflite-micro, not installed here. {hint}")
         return ""
     try:
         more["arena_bytes"] = least_arena(content)

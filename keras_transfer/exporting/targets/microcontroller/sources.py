@@ -149,8 +149,8 @@ def _values(
         )
     else:
         arena = guess(info)
-        why = "NOT MEASURED, a guess: pip install 'keras-transfer[microcontroller]', and export again."
-        tried = "The model was not run in TFLM, which is not installed here."
+        why = "NOT MEASURED, a guess: tflite-micro, which measures it, is not installed where this was exported."
+        tried = "The model was not run in TFLM."
     return {
         "name": kit.name,
         "version": __version__,
