@@ -43,13 +43,16 @@ def convert_onnx(model: Any, class_names: Sequence[str]) -> bytes:
         InputError: a package is missing, or the exporter cannot convert the model.
     """
     require_onnx()
+    import keras
     import onnx
 
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx's own, about NumPy 2, which Keras patches it for
         path = Path(folder) / "model.onnx"
         try:
-            _constant_normalization(model).export(path, format="onnx", verbose=False)
+            # The signature is said: Keras knows none of a model that was loaded from a file and never called.
+            pixels = keras.InputSpec("float32", (None, *model.inputs[0].shape[1:]), name=model.inputs[0].name)
+            _constant_normalization(model).export(path, format="onnx", verbose=False, input_signature=[pixels])
             found = onnx.load(path)
             onnx.checker.check_model(found)
         except Exception as error:
@@ -85,7 +88,6 @@ def _constant_normalization(model: Any) -> Any:
     for layer in model.layers:
         if layer.weights and layer not in layers:
             cloned.get_layer(layer.name).set_weights(layer.get_weights())
-    cloned(np.zeros((1, *model.inputs[0].shape[1:]), np.float32))  # the exporter takes no model that was never called
     return cloned
 
 

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_transfer.models import load_model
+
 
 @dataclass
 class MemorySplit:
@@ -62,9 +64,12 @@ def test_split() -> MemorySplit:
 
 
 @pytest.fixture(scope="session")
-def classifier(train_split) -> keras.Model:
+def classifier(train_split, tmp_path_factory) -> keras.Model:
+    """As whoever exports a finished run has it: loaded from a file, never called."""
     keras.utils.set_random_seed(0)
     model = make_model(3, "softmax")
     model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", jit_compile=False)
     model.fit(train_split.images.astype("float32"), train_split.labels, epochs=15, batch_size=12, verbose=0)
-    return model
+    path = tmp_path_factory.mktemp("classifier") / "model.keras"
+    model.save(path)
+    return load_model(path)
