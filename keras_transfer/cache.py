@@ -5,9 +5,11 @@ written under a temporary name and renamed whole, so that two processes making t
 When the store outgrows its bound the least recently used entries go first; one that is held open is left alone.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
+import math
 import mmap
 import os
 import shutil
@@ -16,46 +18,26 @@ import time
 import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from keras_transfer.cache_folders import Root, cache_bound, cache_folder, next_root, roots
 from keras_transfer.errors import InputError
-from keras_transfer.files import write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
-DEFAULT_BYTES = 10 * 2**30
+__all__ = [
+    "ArrayWriter", "Arrays", "Entry", "cache_bound", "cache_folder", "cache_key", "clear", "digest", "entries",
+    "new_entry", "open_entry", "open_new", "release_often",
+]  # fmt: skip
+
 _CHUNK = 8 * 2**20
+_HEADER = 256  # bytes before the first row of a file
 _PAGES = 16 * 2**20  # bytes of an entry that may be in memory
 _AROUND = 64 * 2**10  # Linux maps so much around a page that is read, if it has it: a row here and there is not small
-
-
-def cache_folder() -> Path:
-    """Where entries lie: `KERAS_TRANSFER_CACHE`, or `keras_transfer` in the user's cache folder."""
-    told = os.environ.get("KERAS_TRANSFER_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(told) if told else Path(base) / "keras_transfer"
-
-
-def cache_bound() -> int:
-    """The most bytes the store may hold: `KERAS_TRANSFER_CACHE_GB` (1 GB = 2**30 bytes), 10 GB unless told.
-
-    Raises:
-        InputError: the variable is not a positive number.
-    """
-    told = os.environ.get("KERAS_TRANSFER_CACHE_GB")
-    if told is None:
-        return DEFAULT_BYTES
-    try:
-        bound = float(told)
-    except ValueError:
-        bound = -1
-    if not 0 < bound < 1e9:
-        raise InputError(f"KERAS_TRANSFER_CACHE_GB must be a number of gigabytes above 0. Received: {told!r}.")
-    return int(bound * 2**30)
 
 
 def cache_key(**parts: Any) -> str:
@@ -80,17 +62,50 @@ def digest(parts: Iterable[str]) -> str:
     return whole.hexdigest()
 
 
+class _Place:
+    """The folder in which an entry is being made, and its open files."""
+
+    def __init__(self, root: Root) -> None:
+        root.folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(root.folder)
+        self.root = root
+        self.folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root.folder))
+        self.files: dict[str, IO[bytes]] = {}
+        self._lock = (self.folder / "lock").open("wb")
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def write(self, name: str, position: int, content: memoryview) -> None:
+        """Writes at a position of a file, unbuffered: what the disk refuses is refused here."""
+        if name not in self.files:
+            self.files[name] = (self.folder / name).open("w+b", buffering=0)
+        file = self.files[name]
+        file.seek(position)
+        while content:
+            content = content[file.write(content) :]
+
+    def sync(self) -> None:
+        """Sees to it that all files are on the disk."""
+        for file in self.files.values():
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Closes the files and removes the folder, unless it has been renamed."""
+        for file in self.files.values():
+            file.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+
 class ArrayWriter:
     """Appends rows to an entry's arrays by plain writes, so that memory holds one block however long they grow.
 
-    Files are finished by `close`, which knows the number of rows.
+    Where the cache cannot be written, the rows so far move to a temporary folder, and the entry is made there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files: dict[str, IO[bytes]] = {}
+    def __init__(self) -> None:
         self._forms: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
         self._rows: dict[str, int] = {}
+        self._place: _Place | None = None
 
     def append(self, name: str, rows: "np.ndarray") -> None:
         """Adds `rows` `[n, ...]` to the array `name`; shape and dtype are those of the first call."""
@@ -98,39 +113,92 @@ class ArrayWriter:
 
         rows = np.ascontiguousarray(rows)
         form = (rows.dtype, rows.shape[1:])
-        if name not in self._files:
-            self._forms[name], self._rows[name] = form, 0
-            self._files[name] = (self._folder / f"{name}.npy").open("wb")
-            self._files[name].write(_npy_header(*form, rows=0))
-        if self._forms[name] != form:
+        if self._forms.setdefault(name, form) != form:
             raise ValueError(f"Rows of `{name}` are {self._forms[name]} so far. Received: {form}.")
-        self._files[name].write(rows.data)
+        self._rows.setdefault(name, 0)
+        self._attempt(lambda place: self._write_rows(place, name, rows))
         self._rows[name] += len(rows)
 
-    def abandon(self) -> None:
-        """Closes the files as they are."""
-        for file in self._files.values():
-            file.close()
+    def publish(self, key: str, about: Mapping[str, Any]) -> None:
+        """Completes the files and makes them the entry of `key`."""
+        self._attempt(lambda place: self._publish(place, key, about))
 
-    def close(self) -> dict[str, dict[str, int]]:
-        """Completes the headers, syncs the files and returns their sizes and checksums."""
-        described = {}
-        for name, file in self._files.items():
-            file.seek(0)
-            file.write(_npy_header(*self._forms[name], rows=self._rows[name]))
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            path = self._folder / f"{name}.npy"
-            described[name] = {"bytes": path.stat().st_size, "crc32": _crc32(path)}
-        return described
+    def close(self) -> None:
+        """Lets go of everything; what has not been published is gone."""
+        if self._place is not None:
+            self._place.close()
+
+    def _attempt(self, work: Callable[[_Place], None]) -> None:
+        """Does `work`, which writes; where the disk refuses it, again in the next folder with all rows so far."""
+        root = self._place.root if self._place is not None else next(iter(roots()), None)
+        reason = "HOME is not set"
+        while True:
+            if root is None:
+                root = next_root(None, reason)
+            try:
+                if self._place is None or self._place.root is not root:
+                    self._move(root)
+                assert self._place is not None
+                return work(self._place)
+            except OSError as error:
+                root = next_root(root, error.strerror or str(error))
+
+    def _move(self, root: Root) -> None:
+        place, old = _Place(root), self._place
+        try:
+            for path in old.folder.glob("*.npy") if old is not None else ():
+                end = self._end(path.stem)
+                for position in range(0, end, _CHUNK):
+                    block = _read_at(path, position, min(_CHUNK, end - position))
+                    place.write(path.name, position, memoryview(block))
+        except BaseException:
+            place.close()
+            raise
+        if old is not None:
+            old.close()
+        self._place = place
+
+    def _end(self, name: str) -> int:
+        """Where the next row of an array goes in its file."""
+        dtype, shape = self._forms[name]
+        return _HEADER + self._rows[name] * math.prod(shape) * dtype.itemsize
+
+    def _write_rows(self, place: _Place, name: str, rows: "np.ndarray") -> None:
+        total = sum(map(self._end, self._rows)) + rows.nbytes
+        if place.root.strict and total > place.root.bound():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if rows.nbytes:
+            place.write(f"{name}.npy", self._end(name), rows.reshape(-1).view("uint8").data)
+
+    def _publish(self, place: _Place, key: str, about: Mapping[str, Any]) -> None:
+        arrays = {}
+        for name, form in self._forms.items():
+            place.write(f"{name}.npy", 0, memoryview(_npy_header(*form, rows=self._rows[name])))
+            arrays[name] = {"bytes": self._end(name), "crc32": _crc32(place.folder / f"{name}.npy")}
+        entry = json.dumps({"about": dict(about), "arrays": arrays}, allow_nan=False)
+        place.write("entry.json", 0, memoryview(entry.encode()))
+        place.sync()
+        fits = _evict(place.root, keep=key, needed=sum(array["bytes"] for array in arrays.values()))
+        if place.root.strict and not fits:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            place.folder.rename(place.root.folder / key)
+        except OSError:  # unless another process was first, with the same content
+            if not (place.root.folder / key / "entry.json").is_file():
+                raise
 
 
 def _npy_header(dtype: "np.dtype", shape: tuple[int, ...], rows: int) -> bytes:
     """The .npy header of `[rows, *shape]`, padded to one length whatever the number of rows."""
     fields = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': ({', '.join(map(str, (rows, *shape)))},), }}"
-    padded = fields.ljust(256 - 10 - 1) + "\n"
+    padded = fields.ljust(_HEADER - 10 - 1) + "\n"
     return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded.encode()
+
+
+def _read_at(path: Path, position: int, count: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(position)
+        return file.read(count)
 
 
 def _crc32(path: Path) -> int:
@@ -201,7 +269,10 @@ def open_entry(key: str) -> Arrays | None:
 
     Being opened counts as being used, for eviction.
     """
-    folder = cache_folder() / key
+    return next(filter(None, (_open(root.folder / key) for root in roots())), None)
+
+
+def _open(folder: Path) -> Arrays | None:
     lock = None
     try:
         lock = (folder / "lock").open("rb")
@@ -212,7 +283,8 @@ def open_entry(key: str) -> Arrays | None:
             for name, told in entry["arrays"].items()
         )
         if sound:
-            os.utime(folder / "entry.json")
+            with suppress(OSError):  # a cache that is only read
+                os.utime(folder / "entry.json")
             opened = Arrays(folder, lock, list(entry["arrays"]), entry["about"])
             lock = None
             return opened
@@ -232,11 +304,14 @@ def open_new(key: str) -> Arrays:
     """The entry of `key`, which this process has just made.
 
     Raises:
-        InputError: the entry is gone already: the disk or the store's bound is too small.
+        InputError: the entry is gone already: the cache's bound is too small for what is made at the same time.
     """
     made = open_entry(key)
     if made is None:
-        raise InputError(f"The cache in {cache_folder()} does not keep what is written to it: is its disk full?")
+        raise InputError(
+            f"The cache in {roots()[0].folder} does not keep what is written to it: set KERAS_TRANSFER_CACHE_GB to a "
+            "larger number, or KERAS_TRANSFER_CACHE to another folder."
+        )
     return made
 
 
@@ -249,49 +324,24 @@ def new_entry(key: str, about: Mapping[str, Any]) -> Iterator[ArrayWriter]:
         about: what the entry is, for people who list the cache (JSON values).
 
     Raises:
-        InputError: the disk is full, or the cache folder cannot be written.
+        InputError: neither the cache nor the folder for temporary files has room.
     """
-    root = cache_folder()
-    temporary = None
+    writer = ArrayWriter()
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(root)
-        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
-        with (temporary / "lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            writer = ArrayWriter(temporary)
-            try:
-                yield writer
-                arrays = writer.close()
-            finally:
-                writer.abandon()
-            write_json(temporary / "entry.json", {"about": dict(about), "arrays": arrays})
-            _evict(root, keep=key, needed=sum(told["bytes"] for told in arrays.values()))
-            try:
-                temporary.rename(root / key)
-            except OSError:
-                if not (
-                    root / key / "entry.json"
-                ).is_file():  # otherwise another process was first, with the same content
-                    raise
-    except OSError as error:
-        raise InputError(
-            f"Cannot write the cache in {root}: {error.strerror or error}. Free some space, clear it with "
-            "`keras-transfer cache clear --yes`, or set KERAS_TRANSFER_CACHE to another folder."
-        ) from error
+        yield writer
+        writer.publish(key, about)
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        writer.close()
 
 
-def entries() -> list[Entry]:
-    """All complete entries, most recently used first."""
+def entries(folder: Path | None = None) -> list[Entry]:
+    """All complete entries of the user's cache, or of another folder, most recently used first."""
     found = []
-    for folder in cache_folder().glob("[0-9a-f]*"):
+    for place in (folder or cache_folder()).glob("[0-9a-f]*"):
         try:
-            about = json.loads((folder / "entry.json").read_text())["about"]
-            size = sum(file.stat().st_size for file in folder.iterdir())
-            found.append(Entry(folder.name, about, size, (folder / "entry.json").stat().st_mtime))
+            about = json.loads((place / "entry.json").read_text())["about"]
+            size = sum(file.stat().st_size for file in place.iterdir())
+            found.append(Entry(place.name, about, size, (place / "entry.json").stat().st_mtime))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return sorted(found, key=lambda entry: -entry.used)
@@ -302,14 +352,14 @@ def clear() -> int:
     return sum(entry.bytes for entry in entries() if _remove(cache_folder() / entry.key))
 
 
-def _evict(root: Path, keep: str, needed: int) -> None:
-    held = entries()
-    excess = sum(entry.bytes for entry in held) + needed - cache_bound()
+def _evict(root: Root, keep: str, needed: int) -> bool:
+    """Removes entries until there is room for so many bytes more; says whether there is."""
+    held = entries(root.folder)
+    excess = sum(entry.bytes for entry in held) + needed - root.bound()
     for entry in reversed(held):
-        if excess <= 0:
-            return
-        if entry.key != keep and _remove(root / entry.key):
+        if excess > 0 and entry.key != keep and _remove(root.folder / entry.key):
             excess -= entry.bytes
+    return excess <= 0
 
 
 def _remove(folder: Path) -> bool:
