@@ -38,6 +38,8 @@ def command(
         print_json({"model": str(model), "data": data, "split": part.name, **scores})
         return
     title = f"{model} on {'all photographs' if part.name == 'all' else f'the {part.name} split'} of {data}"
+    if "label_accuracy" in scores:
+        title += "; accuracy: images with all labels right, label_accuracy: single labels"
     single = [(name, value) for name, value in scores.items() if not isinstance(value, dict | list)]
     print_table(("metric", "value"), single, title)
     per_class = scores["per_class"]

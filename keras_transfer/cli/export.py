@@ -57,11 +57,14 @@ def command(
             repair=remedies or repair,
         )
     except ExportGateError as error:
-        gate, result = error, (read_result(run) or {}) | {"artifacts": error.artifacts}
+        written = {"artifacts": error.artifacts, "recommended": error.artifacts.recommended}
+        gate, result = error, (read_result(run) or {}) | {"gate_notes": error.artifacts.notes} | written
     if json:
         print_json(result["artifacts"])
     else:
         print_artifacts(result)
+        for note in result["gate_notes"]:
+            print(f"Note: {note}")
         print(f"\nThe files and their proofs are in {out or run / 'export'}/")
     if gate is not None:
         raise gate

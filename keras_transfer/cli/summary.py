@@ -42,7 +42,7 @@ def run_and_print(job: Callable[[], Any], out: Path, json: bool, profile: bool =
 def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> None:
     """Prints what a run did: its phases, its files with their proofs, where all lies and what to do next."""
     print_table(
-        ("phase", "epochs", "seconds", "val accuracy"),
+        ("phase", "epochs", "seconds", "val accuracy" if not _several(result) else "val accuracy of single labels"),
         [(p["name"], p["epochs"], f"{p['seconds']:.1f}", f"{p['val_accuracy']:.1%}") for p in result["phases"]],
         title=f"{result['backbone']} on {len(result['classes'])} classes, {result['seconds']:.0f} s",
     )
@@ -55,30 +55,47 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
             [(name, f"{seconds:.1f}", f"{seconds / total:.0%}") for name, seconds in result["parts"].items()],
             title="Where the time went",
         )
-    for warning in result["warnings"]:
+    for warning in (*result["warnings"], *result.get("gate_notes", ())):
         print(f"Note: {warning}")
     report = read_report(run)
     if report is not None and "base" not in result:
         print_verdict(report, run)
-    ours = [artifact for artifact in result["artifacts"] if artifact["format"] != "onnx"]  # `predict` opens no ONNX
-    smallest = min(ours, key=lambda artifact: artifact["bytes"], default=None)
+    recommended = result.get("recommended")
     print(f"\nAll of it is in {run}/")
     if "base" in result:
         print(f"Next: keras-transfer compare {result['base']} {run}")
-    elif smallest is not None:
-        print(f"Next: keras-transfer predict {run / smallest['path']} PHOTO.jpg")
+    elif recommended is not None and recommended.endswith(".tflite"):  # `predict` opens no ONNX
+        print(f"Next: keras-transfer predict {run / recommended} PHOTO.jpg")
 
 
 def print_artifacts(result: dict[str, Any]) -> None:
-    """Prints the model's and each file's figures on the test split."""
-    rows: list[tuple[object, ...]] = [("model.keras", None, f"{result['test']['accuracy']:.1%}", None, None, None)]
-    rows += [
-        (Path(a["path"]).name, f"{a['bytes'] / 1e6:.2f} MB", f"{a['test_accuracy']:.1%}", f"{a['agreement']:.1%}",
-         f"{100 * a['accuracy_drop']:+.1f}", f"{a['latency_ms']:.1f}")
-        for a in result["artifacts"]
-    ]  # fmt: skip
-    columns = ("file", "size", "test accuracy", "agreement", "points lost", "ms")
-    print_table(columns, rows, title=f"On all {result['test']['images']} test images")
+    """Prints the model's and each file's figures on the test split, and which file to use."""
+    test, artifacts = result["test"], result["artifacts"]
+    rows: list[list[object]] = [["model.keras", None, f"{test['accuracy']:.1%}", None, None, None, None]]
+    for a in artifacts:
+        outcome = a.get("gate", {}).get("outcome")
+        name = f"{_file_name(a['path'])}{' (use this)' if a['path'] == result.get('recommended') else ''}"
+        figures = (f"{a['test_accuracy']:.1%}", f"{a['agreement']:.1%}", f"{100 * a['accuracy_drop']:+.1f}")
+        rows.append([name, f"{a['bytes'] / 1e6:.2f} MB", *figures, f"{a['latency_ms']:.1f}", outcome])
+    columns = ["file", "size", "test accuracy", "agreement", "points lost", "ms", "gate"]
+    title = f"On all {test['images']} test images"
+    if _several(result):
+        title += ", each right where all of its labels are"
+        columns.insert(3, "single labels")
+        each = [test["label_accuracy"], *(a.get("test_label_accuracy") for a in artifacts)]
+        for row, accuracy in zip(rows, each, strict=True):
+            row.insert(3, None if accuracy is None else f"{accuracy:.1%}")
+    print_table(columns, rows, title=title)
+
+
+def _several(result: dict[str, Any]) -> bool:
+    """Whether an image may have several labels."""
+    return "label_accuracy" in result["test"]
+
+
+def _file_name(path: str) -> str:
+    """A file's name, with the target's folder where it is made for one."""
+    return "/".join(Path(path).parts[1:]) or path
 
 
 def print_steps(result: dict[str, Any]) -> None:

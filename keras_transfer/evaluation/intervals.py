@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.evaluation.scores import THRESHOLD, metrics, weighted_auc
+from keras_transfer.evaluation.scores import THRESHOLD, metrics, weighted_auc, weighted_average_precision
 
 Array = np.ndarray[Any, Any]
 RESAMPLES = 1000
@@ -102,8 +102,8 @@ def score_intervals(
         seed: of the resampling.
 
     Returns:
-        `metrics`: name -> `value`, `low`, `high`, of every figure but `ece` and `mean_average_precision`, whose ends
-        are None; and `per_class`: class -> figure -> the same, and `support`.
+        `metrics`: name -> `value`, `low`, `high`, of every figure but `ece`, whose ends are None; and `per_class`:
+        class -> figure -> the same, and `support`.
 
     >>> found = score_intervals([0, 0, 1, 1], [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]], ["cat", "dog"])
     >>> found["metrics"]["accuracy"]["value"], round(found["metrics"]["accuracy"]["low"], 2)
@@ -178,7 +178,7 @@ def _bootstrap(
     """Means over classes, AUC and log loss of each resample; resamples are counts of each image, not copies."""
     from scipy.sparse import csr_matrix
 
-    count = len(wanted)
+    count, classes = wanted.shape
     random = np.random.default_rng(seed)
     blocks = []
     most = max(1, min(100, _BLOCK // count))
@@ -195,7 +195,7 @@ def _bootstrap(
         with np.errstate(invalid="ignore", divide="ignore"):
             recall, precision = hits / support, hits / predicted
             f1 = 2 * hits / (support + predicted)
-        auc = np.stack([weighted_auc(weights, wanted[:, i], values[:, i]) for i in range(wanted.shape[1])], axis=1)
+        auc = np.stack([weighted_auc(weights, wanted[:, i], values[:, i]) for i in range(classes)], axis=1)
         block = {
             "balanced_accuracy": _nanmean(recall),
             "macro_recall": _nanmean(recall),
@@ -207,6 +207,8 @@ def _bootstrap(
         if several:
             right = (wanted == given).mean(axis=1)
             block["label_accuracy"] = weights @ right / count
+            precisions = [weighted_average_precision(weights, wanted[:, i], values[:, i]) for i in range(classes)]
+            block["mean_average_precision"] = _nanmean(np.stack(precisions, axis=1))
             block["micro_f1"] = 2 * hits.sum(axis=1) / np.maximum(1, (support + predicted).sum(axis=1))
         least = np.finfo(np.float32).eps
         of_truth = np.where(wanted, values, 1 - values) if several else values

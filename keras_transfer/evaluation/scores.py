@@ -182,12 +182,32 @@ def _auc(wanted: Array, values: Array) -> float:
     return float(weighted_auc(np.ones((1, len(wanted))), wanted, values)[0])
 
 
-def _average_precision(wanted: Array, values: Array) -> float:
-    """Mean precision over the images of a class, in falling order of score; equal scores stand in one place."""
+def weighted_average_precision(weights: Array, wanted: Array, values: Array) -> Array:
+    """The average precision of one class under each row of image weights.
+
+    The mean, over the images of the class in falling order of score, of the precision down to there; equal scores stand
+    in one place.
+
+    Args:
+        weights: `[rows, n]`, of the images.
+        wanted: bool `[n]`, whether an image is of the class.
+        values: `[n]`, its score.
+
+    Returns:
+        `[rows]`, in 0..1; NaN where a row weighs no image of the class.
+    """
     order = np.argsort(-values, kind="stable")
     last = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)  # of each run of equal scores
-    hits = np.cumsum(wanted[order])[last]
-    return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])
+    hits = np.cumsum(weights[:, order] * wanted[order], axis=1)[:, last]
+    total = np.cumsum(weights[:, order], axis=1)[:, last]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(total > 0, hits / total, 0.0)
+        found: Array = (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
+    return found
+
+
+def _average_precision(wanted: Array, values: Array) -> float:
+    return float(weighted_average_precision(np.ones((1, len(wanted))), wanted, values)[0])
 
 
 def _per_column(score: Callable[..., float], labels: Array, values: Array, needs_both: bool = True) -> Array:

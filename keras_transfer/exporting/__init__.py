@@ -9,20 +9,23 @@ from keras_transfer.exporting.targets import TARGETS, judge
 
 if TYPE_CHECKING:
     from keras_transfer.exporting.diagnose import LayerError, diagnose
-    from keras_transfer.exporting.exporter import Artifact, export
-    from keras_transfer.exporting.gate import ExportGateError
+    from keras_transfer.exporting.exporter import Artifact, Artifacts, export
+    from keras_transfer.exporting.gate import ExportGateError, judge_drop, recommend
     from keras_transfer.exporting.latency import benchmark, measure_latency
 
 __all__ = [
     "TARGETS",
     "Artifact",
+    "Artifacts",
     "ExportGateError",
     "LayerError",
     "benchmark",
     "diagnose",
     "export",
     "judge",
+    "judge_drop",
     "measure_latency",
+    "recommend",
 ]
 
 
@@ -30,11 +33,22 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'keras_transfer.exporting' has no attribute '{name}'")
     from keras_transfer.exporting.diagnose import LayerError, diagnose
-    from keras_transfer.exporting.exporter import Artifact, export
-    from keras_transfer.exporting.gate import ExportGateError
+    from keras_transfer.exporting.exporter import Artifact, Artifacts, export
+    from keras_transfer.exporting.gate import ExportGateError, judge_drop, recommend
     from keras_transfer.exporting.latency import benchmark, measure_latency
 
     # All at once: the function `diagnose` has the name of its module, which would take its place.
-    given = (Artifact, ExportGateError, LayerError, benchmark, diagnose, export, measure_latency)
-    globals().update({value.__name__: value for value in given})
+    names: tuple[Any, ...] = (
+        Artifact,
+        Artifacts,
+        ExportGateError,
+        LayerError,
+        benchmark,
+        diagnose,
+        export,
+        judge_drop,
+        measure_latency,
+        recommend,
+    )
+    globals().update({value.__name__: value for value in names})
     return globals()[name]

@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.exporting.checks import ONNX, check_call, check_repair
 from keras_transfer.exporting.diagnose import diagnose
-from keras_transfer.exporting.gate import ADVICE, MORE_ADVICE, ExportGateError, failures
+from keras_transfer.exporting.gate import SAME, DropVerdict, ExportGateError, advise, judge_drop, recommend, refusals
 from keras_transfer.exporting.heads import two_columns
 from keras_transfer.exporting.onnx import convert_onnx, describe_onnx
 from keras_transfer.exporting.proof import compare, describe, run_files
@@ -23,6 +23,7 @@ from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAUL
 from keras_transfer.litert.labels import LABELS_FILE, labels_text, write_labels
 from keras_transfer.progress import say
 
+_PROMISED = ("int8",)  # of the default formats: the others are there to fall back on
 _DIAGNOSED_IMAGES = 8
 _DIAGNOSED_LAYERS = 5
 
@@ -39,6 +40,23 @@ class Artifact(TypedDict):
     accuracy_drop: float
     latency_ms: float
     targets: dict[str, Any]
+    gate: dict[str, Any]  # outcome ("pass", "warn" or "fail"), ok (it did not fail), asked, sentence
+    test_label_accuracy: NotRequired[float]  # of single labels, where an image may have several
+
+
+class Artifacts(list[Artifact]):
+    """What `export` returns: the files, each with the outcome of its gate.
+
+    Attributes:
+        recommended: path of the file to use, see `keras_transfer.exporting.gate.recommend`.
+        problems: one sentence for each file asked for that failed its gate, each target that takes none of the files,
+            and each target's test that failed.
+        notes: one sentence for each other file that failed, and each that is a warning.
+    """
+
+    recommended: str | None = None
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def export(
@@ -47,7 +65,7 @@ def export(
     *,
     calibration: Any = None,
     proof: Any,
-    formats: Sequence[str] = DEFAULT_FORMATS,
+    formats: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
     tolerance: float = 0.01,
     targets: Sequence[str] = ("android",),
@@ -62,7 +80,8 @@ def export(
     name: str = "model",
     seed: int = 0,
     on_frozen: Callable[[], object] | None = None,
-) -> list[Artifact]:
+    strict: bool = False,
+) -> Artifacts:
     """Writes a classifier as LiteRT files and proves each on the whole test split.
 
     Each file is `NAME_FORMAT.tflite`, with the class names inside, and its proof `NAME_FORMAT.json`; `labels.txt`
@@ -75,7 +94,7 @@ def export(
         calibration: the *training* `Split`; a stratified part of it calibrates the int8 file.
         proof: the test `Split`: `batches(image_size, batch_size)`, `labels`, `class_names` and a length.
         formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, and `"onnx"`: `NAME.onnx`, by Keras's
-            own exporter, proved by ONNX Runtime.
+            own exporter, proved by ONNX Runtime. None makes the first four, of which int8 alone counts as asked for.
         class_names: in the order of the outputs; those of `proof` unless given.
         tolerance: accuracy that a file may lose against the Keras model, 0..1.
         targets: names of `TARGETS`; each must take at least one of the files; each has a folder written of
@@ -95,14 +114,18 @@ def export(
         name: start of the files' names.
         seed: of the choice of calibration images.
         on_frozen: see `keras_transfer.convert`.
+        strict: raise where there are `problems`, once all is written.
 
     Returns:
-        One entry a file, in the order of `formats`, then the targets' own.
+        One entry for each file, in the order of `formats`, then the targets' own; with each its gate's outcome, and
+        with all of them the file recommended, `problems` and `notes`.
 
     Raises:
         InputError: an argument is wrong, or the model cannot be converted.
-        ExportGateError: all is written, but a file lost more than `tolerance`, or a target takes none of the files.
+        ExportGateError: with `strict`: a file asked for failed its gate, or a target takes none of the files.
     """
+    asked = frozenset(_PROMISED if formats is None else formats)
+    formats = DEFAULT_FORMATS if formats is None else formats
     names = list(class_names if class_names is not None else proof.class_names)
     check_call(model, names, tolerance, proof, formats, calibration)
     check_targets(targets)
@@ -117,6 +140,8 @@ def export(
         class_names=names,
         image_size=size,
         formats=tuple(dict.fromkeys(formats)),
+        asked=asked,
+        trained=frozenset(converted or ()),
         targets=tuple(targets),
         target_options=target_options or {},
         calibration=calibration,
@@ -136,12 +161,17 @@ def export(
     if repair:
         results = _repair(task, results, validation, tuple(REMEDIES) if repair is True else tuple(repair))
     write_text(task.out / LABELS_FILE, labels)
-    proofs = [_prove(task, file, results) for file in results.files]
-    artifacts = [_artifact(task, found) for found in proofs]
-    problems = [problem for target in targets for problem in _write_kit(task, target, results.files, proofs)]
-    problems += failures(proofs)
-    if problems:
-        raise ExportGateError(" ".join(problems), artifacts)
+    proofs = _prove_all(task, results)
+    artifacts = _list(task, proofs)
+    artifacts.problems = [
+        *(problem for target in targets for problem in _write_kit(task, target, results.files, proofs)),
+        *(found["gate"]["sentence"] for found in proofs if not found["gate"]["ok"] and found["gate"]["asked"]),
+        *refusals(proofs),
+    ]
+    if artifacts.problems and strict:
+        raise ExportGateError(" ".join(artifacts.problems), artifacts)
+    for sentence in (*artifacts.problems, *artifacts.notes):
+        say(f"Note: {sentence}")
     return artifacts
 
 
@@ -153,6 +183,8 @@ class _Task:
     class_names: list[str]
     image_size: tuple[int, int]
     formats: tuple[str, ...]
+    asked: frozenset[str]  # formats whose failure is the export's
+    trained: frozenset[str]  # formats whose files come from the caller
     targets: tuple[str, ...]
     target_options: Mapping[str, Mapping[str, Any]]
     calibration: Any
@@ -258,7 +290,7 @@ def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str
     """The results with the int8 file mended, where it lost more than the tolerance."""
     name, labels = f"{task.name}_int8.tflite", np.asarray(task.proof.labels)
     found = compare(results.expected, results.answers[name], labels, task.class_names)
-    if _within(found["accuracy_drop"], task.tolerance) or task.calibration_pixels is None:
+    if _judge(task, found).outcome != "fail" or task.calibration_pixels is None:
         return results
     say(f"int8 loses {100 * found['accuracy_drop']:.1f} points: repairing, by the validation split")
     contents = dict(results.contents)
@@ -281,7 +313,33 @@ def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str
     return _Results(files, contents, results.expected, answers, steps)
 
 
-def _prove(task: _Task, file: _File, results: _Results) -> dict[str, Any]:
+def _prove_all(task: _Task, results: _Results) -> list[dict[str, Any]]:
+    """Judges all files, then writes each with its proof; returns the proofs."""
+    labels = np.asarray(task.proof.labels)
+    compared = {
+        file.name: compare(results.expected, results.answers[file.name], labels, task.class_names)
+        for file in results.files
+    }
+    verdicts = {name: _judge(task, found) for name, found in compared.items()}
+    passed = dict.fromkeys(file.format for file in results.files if verdicts[file.name].outcome == "pass")
+    return [
+        _prove(task, file, results, compared[file.name], verdicts[file.name], tuple(passed)) for file in results.files
+    ]
+
+
+def _judge(task: _Task, found: Mapping[str, Any]) -> DropVerdict:
+    same = found["agreement"] == 1.0 and found["mean_max_difference"] <= SAME
+    return judge_drop(found["lost"], found["gained"], found["images"], task.tolerance, same=same)
+
+
+def _prove(
+    task: _Task,
+    file: _File,
+    results: _Results,
+    compared: Mapping[str, Any],
+    verdict: DropVerdict,
+    passed: tuple[str, ...],
+) -> dict[str, Any]:
     """Writes a file and its proof, which is returned."""
     calibrated = file.format in CALIBRATED and task.calibration_pixels is not None
     count = len(task.calibration_pixels) if calibrated else 0  # type: ignore[arg-type]
@@ -290,56 +348,88 @@ def _prove(task: _Task, file: _File, results: _Results) -> dict[str, Any]:
         if file.format == ONNX
         else describe(file.content, file.targets, task.target_options)
     )
-    labels = np.asarray(task.proof.labels)
-    found = {
-        "file": file.name,
-        "format": file.format,
-        **compare(results.expected, results.answers[file.name], labels, task.class_names),
-        **about,
-        "calibration_images": count,
-    }
+    found = {"file": file.name, "format": file.format, **compared, **about, "calibration_images": count}
     if calibrated and results.repair:
         chosen = next((step for step in results.repair if step.get("chosen")), None)
         found |= {"repair": results.repair}
         found["calibration_images"] = chosen.get("calibration_images", count) if chosen else 0
-    found["gate"] = _gate(task, found, results.contents)
+    found["gate"] = _gate(task, found, verdict, results, passed)
     write_bytes(task.out / file.name, file.content)
     write_json((task.out / file.name).with_suffix(".json"), found)
     return found
 
 
-def _artifact(task: _Task, found: Mapping[str, Any]) -> Artifact:
-    listed = {key: found[key] for key in Artifact.__annotations__ if key != "path"}
-    return Artifact(path=f"{task.out.resolve().name}/{found['file']}", **listed)  # type: ignore[typeddict-item]
+def _gate(
+    task: _Task, found: Mapping[str, Any], verdict: DropVerdict, results: _Results, passed: tuple[str, ...]
+) -> dict[str, Any]:
+    """The gate's entry in a proof: outcome, the test's figures, the layers at fault, and what to do."""
+    kind, failed = found["format"], verdict.outcome == "fail"
+    label_drop = None
+    if "keras_label_accuracy" in found:
+        label_drop = found["keras_label_accuracy"] - found["test_label_accuracy"]
+    advice = advise(
+        kind,
+        verdict.outcome,
+        passed=passed,
+        repaired="repair" in found,
+        trained=kind in task.trained,
+        label_drop=label_drop,
+    )
+    layers = _layers_at_fault(task, results.contents) if failed and kind == "int8" else []
+    sentence = f"{found['file']}: {verdict.words()}"
+    if layers:
+        worst = ", ".join(f"{layer['layer']} ({layer['error']:.2f})" for layer in layers)
+        sentence += f" Layers whose int8 outputs differ most: {worst}."
+    return {
+        "ok": not failed,
+        "outcome": verdict.outcome,
+        "asked": kind in task.asked or any(step.get("chosen") for step in found.get("repair", ())),
+        "tolerance": task.tolerance,
+        "p": round(verdict.p, 4),
+        "layers": layers,
+        "advice": advice,
+        "sentence": f"{sentence} {advice}".strip(),
+    }
 
 
-def _within(drop: float, tolerance: float) -> bool:
-    return drop <= tolerance + 1e-9  # 5 of 500 images are 0.01, whatever binary fractions make of it
+def _layers_at_fault(task: _Task, contents: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    images = task.calibration_pixels
+    if images is None:
+        return []
+    reference = contents.get("float32") or convert(task.model, ["float32"])["float32"]
+    names = {layer.name for layer in task.model.layers}
+    layers = diagnose(reference, contents["int8"], images[:_DIAGNOSED_IMAGES], names)
+    return [layer._asdict() for layer in layers[:_DIAGNOSED_LAYERS]]
+
+
+def _list(task: _Task, proofs: Sequence[dict[str, Any]]) -> Artifacts:
+    """The entries of `result.json`, with the file recommended and notes on the others."""
+    folder = task.out.resolve().name
+    artifacts = Artifacts()
+    for found in proofs:
+        listed = {key: found[key] for key in Artifact.__annotations__ if key in found and key != "gate"}
+        gate = {key: found["gate"][key] for key in ("outcome", "ok", "asked", "sentence")}
+        artifacts.append(Artifact(path=f"{folder}/{found['file']}", gate=gate, **listed))  # type: ignore[typeddict-item]
+    best = recommend(artifacts, task.targets)
+    artifacts.recommended = best["path"] if best else None
+    gates = [found["gate"] for found in proofs]
+    artifacts.notes = [
+        gate["sentence"] for gate in gates if gate["outcome"] == "warn" or not (gate["ok"] or gate["asked"])
+    ]
+    if best and not best["gate"]["ok"]:
+        artifacts.notes = [*artifacts.notes, f"No file passed its gate: if one must be used, then {best['path']}."]
+    return artifacts
 
 
 def _write_kit(task: _Task, target: str, files: Sequence[_File], proofs: Sequence[dict[str, Any]]) -> list[str]:
-    """Writes what a target's owner needs, around the smallest file that it takes; returns the problems."""
+    """Writes what a target's owner needs, around the file recommended for it; returns the problems."""
     write = TARGETS[target].write
-    accepted = [found for found in proofs if found["targets"].get(target, {}).get("ok")]
-    if write is None or not accepted:
+    best = recommend([found for found in proofs if found["targets"].get(target, {}).get("ok")], [target])
+    if write is None or best is None:
         return []
-    best = min(accepted, key=lambda found: found["bytes"])
     kit = Kit(Path(best["file"]).stem, _contents(files)[best["file"]], task.class_names, best, task.proof)
     try:
         write(kit, task.out / target)
     except GateError as error:
         return [str(error)]
     return []
-
-
-def _gate(task: _Task, found: Mapping[str, Any], contents: Mapping[str, bytes]) -> dict[str, Any]:
-    ok = _within(found["accuracy_drop"], task.tolerance)
-    advice = MORE_ADVICE if "repair" in found else ADVICE
-    gate: dict[str, Any] = {"ok": ok, "tolerance": task.tolerance, "layers": [], "advice": "" if ok else advice}
-    images = task.calibration_pixels
-    if not ok and found["format"] == "int8" and images is not None:
-        reference = contents.get("float32") or convert(task.model, ["float32"])["float32"]
-        names = {layer.name for layer in task.model.layers}
-        layers = diagnose(reference, contents["int8"], images[:_DIAGNOSED_IMAGES], names)
-        gate["layers"] = [layer._asdict() for layer in layers[:_DIAGNOSED_LAYERS]]
-    return gate

@@ -1,12 +1,30 @@
-"""When an export has failed although every file was written."""
+"""What a file may lose: the paired test on the same images, its outcome in words, and what to do next.
 
-from typing import Any
+The gate has three outcomes. A file fails where it loses more than the tolerance beyond doubt: the exact one-sided test
+of `keras_transfer.exporting.paired` at 5%. It is a warning where the loss seen is over the tolerance but the test
+cannot tell it from chance, and also where the images are too few to rule out a loss of `BREAKAGE` past the tolerance.
+Otherwise it passes. Only lost answers fail a file: its probabilities may shift without a decision changing.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
 
 from keras_transfer.errors import GateError
+from keras_transfer.exporting.paired import drop_above, drop_below
 
-QAT = "quantization-aware training (`keras-transfer compress RUN --qat`)"
-ADVICE = f"Try `--repair`, the float16 or dynamic format, or {QAT}."
-MORE_ADVICE = f"No remedy of `--repair` was enough. Try the float16 or dynamic format, or {QAT}."
+if TYPE_CHECKING:
+    from keras_transfer.exporting.exporter import Artifacts
+
+Outcome = Literal["pass", "warn", "fail"]
+DOUBT = 0.05
+"""The chance that a file which loses just the tolerance fails; and that a broken one passes."""
+BREAKAGE = 0.1
+"""A file that loses this much accuracy past its tolerance is broken, and must not pass by luck."""
+SAME = 0.01
+"""Answers are the same where no decision differs and probabilities by less than this, on average."""
+FLOAT_FORMATS = ("float16", "float32")
 
 
 class ExportGateError(GateError):
@@ -16,26 +34,178 @@ class ExportGateError(GateError):
         artifacts: all files that were written, the failed ones among them.
     """
 
-    def __init__(self, message: str, artifacts: list[Any]) -> None:
+    def __init__(self, message: str, artifacts: "Artifacts") -> None:
         super().__init__(message)
         self.artifacts = artifacts
 
 
-def failures(proofs: list[dict[str, Any]]) -> list[str]:
-    """Returns one sentence for each file past its tolerance and each target that takes no file."""
-    found = []
-    for proof in proofs:
-        gate = proof["gate"]
-        if gate["ok"]:
-            continue
-        text = (
-            f"{proof['file']}: {proof['test_accuracy']:.4f} on {proof['images']} test images is "
-            f"{100 * proof['accuracy_drop']:.1f} points below the Keras model (tolerance {100 * gate['tolerance']:g})."
+@dataclass(frozen=True)
+class DropVerdict:
+    """The outcome of a gate.
+
+    Attributes:
+        outcome: `"pass"`, `"warn"` or `"fail"`.
+        lost: images that only the first model answers right.
+        gained: images that only the second one does.
+        images: all images.
+        tolerance: the accuracy that may be lost, 0..1.
+        p: of the test that no more than the tolerance is lost, 0..1.
+    """
+
+    outcome: Outcome
+    lost: int
+    gained: int
+    images: int
+    tolerance: float
+    p: float
+
+    @property
+    def drop(self) -> float:
+        """The accuracy that was lost, in -1..1."""
+        return (self.lost - self.gained) / self.images
+
+    @property
+    def over(self) -> bool:
+        """Whether more than the tolerance was lost, by chance or not."""
+        return self.drop > self.tolerance + 1e-9  # 5 of 500 images are 0.01, whatever binary fractions make of it
+
+    def words(self) -> str:
+        """The outcome in one sentence without its subject.
+
+        >>> judge_drop(3, 0, 296, 0.01).words()
+        '3 of 296 test images lost and 0 gained: 1.0 points, over the tolerance of 1, but too few to tell (p = 0.57).'
+        """
+        counts = f"{self.lost} of {self.images} test images lost and {self.gained} gained"
+        points, tolerance = f"{100 * self.drop:.1f} points", f"the tolerance of {100 * self.tolerance:g}"
+        if self.outcome == "fail":
+            return f"{counts}: {points}, over {tolerance} beyond doubt (p = {self.p:.2g})."
+        if self.over:
+            return f"{counts}: {points}, over {tolerance}, but too few to tell (p = {self.p:.2g})."
+        if self.outcome == "warn":
+            ruled_out = 100 * min(1.0, self.tolerance + BREAKAGE)
+            return f"{counts}: too few test images to rule out a loss of {ruled_out:.0f} points."
+        return f"{counts}: within {tolerance}."
+
+
+def judge_drop(lost: int, gained: int, images: int, tolerance: float, *, same: bool = False) -> DropVerdict:
+    """Judges a loss of accuracy on the same images.
+
+    Args:
+        lost: images that only the first model answers right.
+        gained: images that only the second one does; with `lost` at most `images`.
+        images: all images, 1 or more.
+        tolerance: the accuracy that may be lost, 0..1.
+        same: whether all probabilities are known to be nearly equal: few images are then no reason for doubt.
+
+    >>> [judge_drop(lost, 0, 30, 0.01).outcome for lost in (0, 1, 4)]
+    ['pass', 'warn', 'fail']
+    """
+    p = drop_above(lost, gained, images, tolerance)
+    verdict = DropVerdict("pass", lost, gained, images, tolerance, p)
+    broken = tolerance + BREAKAGE
+    outcome: Outcome = "pass"
+    if verdict.over:
+        outcome = "fail" if p <= DOUBT else "warn"
+    elif not same and broken < 1 and drop_below(lost, gained, images, broken) > DOUBT:
+        outcome = "warn"
+    return DropVerdict(outcome, lost, gained, images, tolerance, p)
+
+
+def advise(
+    kind: str,
+    outcome: Outcome,
+    *,
+    passed: Collection[str] = (),
+    repaired: bool = False,
+    trained: bool = False,
+    label_drop: float | None = None,
+) -> str:
+    """What to do about a file that did not pass.
+
+    Args:
+        kind: the file's format.
+        outcome: of its gate.
+        passed: formats of files that did.
+        repaired: whether remedies of `--repair` were tried.
+        trained: whether the file comes from quantization-aware training.
+        label_drop: where an image may have several labels, the accuracy of single labels that was lost.
+
+    Returns:
+        One or two sentences, none for a file that passed.
+
+    >>> advise("dynamic", "fail", passed=["int8", "float16"])
+    'Take the int8 or float16 file, which passed.'
+    """
+    if outcome == "pass":
+        return ""
+    if outcome == "warn":
+        return "More test images would tell."
+    if kind in ("float32", "onnx"):
+        return "A float file should answer as the Keras model does: its conversion is at fault, please report it."
+    ways = [f"take the {' or '.join(passed)} file, which passed"] if passed else []
+    if kind == "int8":
+        ways += _remedies(repaired, trained)
+    if not passed:
+        ways.append("try --format float32" if kind == "float16" else "try --format float16")
+    found = f"{_list(ways)}."
+    found = f"{found[0].upper()}{found[1:]}"
+    if repaired:
+        found = f"No remedy of `--repair` was enough. {found}"
+    if label_drop is not None:
+        found += (
+            f" An image counts as right only with all of its labels; of single labels {100 * label_drop:.1f} points "
+            "were lost: a wider --tolerance may suit."
         )
-        if gate["layers"]:
-            worst = ", ".join(f"{layer['layer']} ({layer['error']:.2f})" for layer in gate["layers"])
-            text += f" Layers whose int8 outputs differ most: {worst}."
-        found.append(f"{text} {gate['advice']}")
+    return found
+
+
+def _remedies(repaired: bool, trained: bool) -> list[str]:
+    """What is left to try for an int8 file."""
+    ways = [] if repaired or trained else ["try `--repair`"]
+    if trained:
+        ways.append("train it longer (`keras-transfer compress RUN --qat --epochs N`)")
+    elif find_spec("tensorflow_model_optimization") is not None and find_spec("tf_keras") is not None:
+        ways.append("train with quantization (`keras-transfer compress RUN --qat`)")
+    return ways
+
+
+def _list(ways: Sequence[str]) -> str:
+    return ways[0] if len(ways) == 1 else f"{', '.join(ways[:-1])}, or {ways[-1]}"
+
+
+def recommend(artifacts: Iterable[Mapping[str, Any]], targets: Sequence[str] = ()) -> Mapping[str, Any] | None:
+    """The file to use: the smallest that passed its gate, of those that most of the targets take.
+
+    A warning counts as passed only where no file that as many targets take passed without one. Where none passed, it is
+    the float16 file, else the float32 one, else the smallest.
+
+    Args:
+        artifacts: as `export` lists them; `onnx` files only count where there is no other.
+        targets: the devices that the files are for.
+
+    Returns:
+        One of `artifacts`; None where there are none.
+    """
+    listed = list(artifacts)
+    listed = [artifact for artifact in listed if artifact["format"] != "onnx"] or listed
+
+    def outcome(artifact: Mapping[str, Any]) -> str:
+        return str(artifact.get("gate", {}).get("outcome", "warn"))  # of a file made before there were outcomes
+
+    def rank(artifact: Mapping[str, Any]) -> tuple[int, bool, int]:
+        takers = sum(bool(artifact["targets"].get(target, {}).get("ok")) for target in targets)
+        return -takers, outcome(artifact) == "warn", artifact["bytes"]
+
+    good = [artifact for artifact in listed if outcome(artifact) != "fail"]
+    if good:
+        return min(good, key=rank)
+    floats = [artifact for kind in FLOAT_FORMATS for artifact in listed if artifact["format"] == kind]
+    return floats[0] if floats else min(listed, key=rank, default=None)
+
+
+def refusals(proofs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence for each target that takes none of the files."""
+    found = []
     for target in dict.fromkeys(target for proof in proofs for target in proof["targets"]):
         verdicts = [(proof["file"], proof["targets"][target]) for proof in proofs if target in proof["targets"]]
         if not any(verdict["ok"] for _, verdict in verdicts):

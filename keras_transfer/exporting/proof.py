@@ -59,19 +59,10 @@ def run_files(
     return expected, results
 
 
-def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Top-1 accuracy; with labels `[n, classes]` of 0 and 1 the share of right yes-or-no answers at 0.5."""
-    return float(_right(probabilities, labels).mean())
-
-
-def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    if labels.ndim == 2:
-        return (probabilities >= 0.5) == (labels >= 0.5)
-    return probabilities.argmax(axis=1) == labels
-
-
 def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
     """Compares a file's probabilities with the Keras model's.
+
+    An image with several labels is right where all of them are, as in `keras_transfer.evaluation.metrics`.
 
     Args:
         expected: the Keras model's `float32 [n, classes]`.
@@ -80,30 +71,42 @@ def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_
         class_names: one name a class.
 
     Returns:
-        Accuracies, their difference, agreement (the share of equal decisions), the fall of each class's recall (its
-        accuracy with several labels), and the mean absolute difference of the probabilities.
+        Accuracies, their difference, the images that only the Keras model (`lost`) or only the file (`gained`) answers
+        right, agreement (the share of images with equal decisions), the fall of each class's recall (with several
+        labels of its accuracy), and how far the probabilities are apart: their mean absolute difference, and the mean
+        over images of the largest. With several labels also the accuracies of single labels.
     """
     several = labels.ndim == 2
-    before, after = _right(expected, labels), _right(actual, labels)
     if several:
-        same = (expected >= 0.5) == (actual >= 0.5)
-        drops = dict(zip(class_names, (before.mean(axis=0) - after.mean(axis=0)).tolist(), strict=True))
+        truth, before, after = labels >= 0.5, expected >= 0.5, actual >= 0.5
+        each_before, each_after = before == truth, after == truth
+        right_before, right_after = each_before.all(axis=1), each_after.all(axis=1)
+        same = (before == after).all(axis=1)
+        drops = dict(zip(class_names, (each_before.mean(axis=0) - each_after.mean(axis=0)).tolist(), strict=True))
     else:
-        same = expected.argmax(axis=1) == actual.argmax(axis=1)
+        before, after = expected.argmax(axis=1), actual.argmax(axis=1)
+        right_before, right_after, same = before == labels, after == labels, before == after
         drops = {
-            name: float(before[labels == index].mean() - after[labels == index].mean())
+            name: float(right_before[labels == index].mean() - right_after[labels == index].mean())
             for index, name in enumerate(class_names)
             if np.any(labels == index)
         }
-    return {
+    difference = np.abs(expected - actual)
+    found = {
         "images": len(labels),
-        "test_accuracy": float(after.mean()),
-        "keras_accuracy": float(before.mean()),
-        "accuracy_drop": float(before.mean() - after.mean()),
+        "test_accuracy": float(right_after.mean()),
+        "keras_accuracy": float(right_before.mean()),
+        "accuracy_drop": float(right_before.mean() - right_after.mean()),
+        "lost": int((right_before & ~right_after).sum()),
+        "gained": int((right_after & ~right_before).sum()),
         "agreement": float(same.mean()),
-        "mean_abs_difference": float(np.abs(expected - actual).mean()),
+        "mean_abs_difference": float(difference.mean()),
+        "mean_max_difference": float(difference.max(axis=1).mean()),
         "class_drops": {name: round(drop, 6) for name, drop in drops.items()},
     }
+    if several:
+        found |= {"test_label_accuracy": float(each_after.mean()), "keras_label_accuracy": float(each_before.mean())}
+    return found
 
 
 def describe(

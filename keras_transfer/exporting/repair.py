@@ -97,11 +97,12 @@ def weigh(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, tested: 
     several = labels.ndim == 2
     names = [str(index) for index in range(expected.shape[1])]
     found = compare(expected, actual, labels, names)
-    if several:
-        lost = np.abs(2 * expected - 1) * ((expected >= 0.5) != (actual >= 0.5))
+    if several:  # an image is right where all of its labels are
+        decided = np.maximum(expected, 1 - expected).prod(axis=1)
+        lost = decided - np.where(actual >= 0.5, expected, 1 - expected).prod(axis=1)
     else:
         lost = expected.max(axis=1) - np.take_along_axis(expected, actual.argmax(axis=1)[:, None], axis=1)[:, 0]
-    luck = np.sqrt((1 - found["agreement"]) / tested)  # of several labels in one picture: as if they were one
+    luck = np.sqrt((1 - found["agreement"]) / tested)
     return {
         "accuracy": found["test_accuracy"],
         "accuracy_drop": round(found["accuracy_drop"], 6),

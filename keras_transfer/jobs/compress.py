@@ -210,7 +210,7 @@ def _compress(recipe: Recipe, told: Compression, base: Path, steps: Sequence[Ste
             files = {"int8": place.with_suffix(".tflite").read_bytes()}
     save_model(run, work.model, data.class_names)
 
-    def score(test: Any, probabilities: np.ndarray) -> tuple[list[dict[str, Any]], str | None]:
+    def score(test: Any, probabilities: np.ndarray) -> tuple[list[dict[str, Any]], list[str], list[str]]:
         return _score(done, teacher, test, probabilities, recipe, told)
 
     facts = {
@@ -271,11 +271,12 @@ def _score(
     probabilities: np.ndarray,
     recipe: Recipe,
     told: Compression,
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Each step on the test split against the one before, and what is wrong if all of them lost too much."""
+) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """Each step on the test split against the one before; and whether all of them lost too much, or perhaps."""
     from keras_transfer.evaluation import load_keras, predict_pixels
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference
+    from keras_transfer.exporting import judge_drop
 
     base = before = decisions(test.labels, predict_pixels(teacher, test))
     first = {"name": "base", "what": f"as {recipe.base} left it", "difference": None, "since_base": None}
@@ -294,12 +295,9 @@ def _score(
             }
         )
         before = after
-    change = entries[-1]["since_base"]
-    if -change["value"] <= recipe.tolerance:
-        return entries, None
-    ends = f"{-100 * change['high']:.1f} to {-100 * change['low']:.1f}"
-    return entries, (
-        f"The compressed model is right on {before.mean():.1%} of {len(before)} test images, "
-        f"{-100 * change['value']:.1f} points (95% interval {ends}) below the {base.mean():.1%} it began with "
-        f"(tolerance {100 * recipe.tolerance:g}). Compress less, train longer (--epochs) or accept it (--tolerance)."
-    )
+    lost, gained = int((base & ~before).sum()), int((before & ~base).sum())
+    gate = judge_drop(lost, gained, len(base), recipe.tolerance)
+    said = f"The compressed model against the one it began with: {gate.words()}"
+    if gate.outcome == "fail":
+        return entries, [f"{said} Compress less, train longer (--epochs) or accept it (--tolerance)."], []
+    return entries, [], [said] if gate.outcome == "warn" else []

@@ -32,6 +32,7 @@ def export_run(
         data: where the run's photographs are now, if they have moved.
         out: where the files go; `RUN/export` unless given, whose entries in `RUN/result.json` are then replaced.
         formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, `"onnx"`; the run's own unless given.
+            The gates of files named so are the export's own; of the default files only int8's is.
         targets: devices to judge the files for; the run's own unless given.
         input_dtype: of the int8 file, `"uint8"` or `"int8"`.
         calibration_images: how many training images calibrate the int8 file; the run's own number unless given.
@@ -47,7 +48,8 @@ def export_run(
 
     Raises:
         InputError: the folder holds no finished run, or its photographs have changed.
-        GateError: all is written, but a file lost more than `tolerance`, or a target takes none of the files.
+        ExportGateError: all is written, but a file that was asked for lost more than `tolerance` beyond doubt, or a
+            target takes none of the files.
     """
     folder = Path(folder)
     result = read_result(folder)
@@ -73,28 +75,27 @@ def export_run(
     with open_run(folder, told) as run:
         from keras_transfer.data.stored import StoredSplit
         from keras_transfer.evaluation import load_keras
-        from keras_transfer.exporting import ExportGateError
+        from keras_transfer.exporting import ExportGateError, recommend
 
         photographs = load_data(recipe, run)
         model = load_keras(run / "model.keras")
         test = StoredSplit(photographs.test, tuple(model.input_shape[1:3]))
         target = Path(out) if out is not None else run / "export"
-        gate: ExportGateError | None = None
-        try:
-            more: dict[str, Any] = {"input_dtype": input_dtype, "target_options": target_options}
-            if repair:
-                more |= {"repair": repair, "validation": StoredSplit(photographs.val, tuple(model.input_shape[1:3]))}
-            artifacts = export_files(model, recipe, photographs, test, target, **more)
-        except ExportGateError as error:
-            gate, artifacts = error, error.artifacts
+        more: dict[str, Any] = {"input_dtype": input_dtype, "target_options": target_options}
+        if repair:
+            more |= {"repair": repair, "validation": StoredSplit(photographs.val, tuple(model.input_shape[1:3]))}
+        artifacts = export_files(model, recipe, photographs, test, target, **more)
+        problems = " ".join(artifacts.problems)
+        result |= {"recommended": artifacts.recommended, "gate": problems or None, "gate_notes": artifacts.notes}
         if out is None:
             new = {artifact["path"] for artifact in artifacts}
             kept = [old for old in result["artifacts"] if old["path"] not in new and (run / old["path"]).is_file()]
             result["artifacts"] = [*kept, *artifacts]
-            result["gate"] = str(gate) if gate else None
+            best = recommend(result["artifacts"], recipe.targets)
+            result["recommended"] = best["path"] if best else None
             write_json(run / "result.json", result)
         else:
-            result = result | {"artifacts": artifacts}
-        if gate is not None:
-            raise gate
+            result["artifacts"] = artifacts
+        if problems:
+            raise ExportGateError(problems, artifacts)
         return result

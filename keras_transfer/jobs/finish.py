@@ -77,7 +77,8 @@ def finish(
         clock: the job's.
         facts: what the job itself says of the run: `strategy`, `kept`, `views`, `phases`...
         notes: warnings beside those of the data.
-        steps: `(test, probabilities) -> (entries, gate sentence or None)` of what a compression did, step by step.
+        steps: `(test, probabilities) -> (entries, problems, notes)` of what a compression did, step by step: sentences
+            on a gate that failed, and on one that is a warning.
         **export_options: for `export`.
 
     Returns:
@@ -94,11 +95,10 @@ def finish(
 
     from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import metrics, predict_pixels
-    from keras_transfer.exporting import ExportGateError
     from keras_transfer.jobs.report import model_figures, write_report
 
     size = tuple(model.input_shape[1:3])
-    problems, more = [], {}
+    more: dict[str, Any] = {}
     test = StoredSplit(data.test, size)
     # The model answers, and is looked at for the report, while the files are converted in a process of their own.
     with ThreadPoolExecutor(2) as pool:
@@ -109,20 +109,17 @@ def finish(
             return answers, pool.submit(model_figures, recipe, facts["kept"], data, model, test, answers.result)
 
         with clock.part("export"):
-            try:
-                out = run / "export"
-                options = {"keras_probabilities": lambda: start()[0].result(), "on_frozen": start, **export_options}
-                artifacts = export_files(model, recipe, data, test, out, **options)
-            except ExportGateError as error:
-                problems.append(str(error))
-                artifacts = error.artifacts
+            options = {"keras_probabilities": lambda: start()[0].result(), "on_frozen": start, **export_options}
+            artifacts = export_files(model, recipe, data, test, run / "export", **options)
+            problems, gate_notes = list(artifacts.problems), list(artifacts.notes)
         answers, figures = start()
         with clock.part("evaluation"):
             probabilities = answers.result()
             scores = metrics(test.labels, probabilities, data.class_names)
             if steps is not None:
-                more["steps"], problem = steps(test, probabilities)
-                problems += [problem] if problem else []
+                more["steps"], lost, doubtful = steps(test, probabilities)
+                problems += lost
+                gate_notes += doubtful
             wait([figures])
     result = {
         "backbone": recipe.backbone,
@@ -137,7 +134,9 @@ def finish(
         "test": scores,
         **more,
         "artifacts": artifacts,
+        "recommended": artifacts.recommended,
         "gate": " ".join(problems) or None,
+        "gate_notes": gate_notes,
         "warnings": [*data.warnings, *notes],
     }
     write_json(run / "result.json", result)

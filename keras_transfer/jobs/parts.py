@@ -5,12 +5,15 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_transfer.exporting import Artifacts
 
 _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -44,7 +47,7 @@ def _contents(listing: Path) -> list[tuple[str, str]]:
         return [(row["sha256"], row["split"]) for row in csv.DictReader(file)]
 
 
-def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **more: Any) -> list[Any]:
+def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **more: Any) -> "Artifacts":
     """The files of a recipe: calibrated on its training split, proved on its test split."""
     from keras_transfer.exporting import export
 

@@ -156,7 +156,9 @@ def write_report(
         "phases": result["phases"],
         "steps": result.get("steps", []),
         "files": result["artifacts"],
+        "recommended": result.get("recommended"),
         "gate": result["gate"],
+        "gate_notes": result.get("gate_notes", []),
         "warnings": result["warnings"],
         "recipe": recipe.model_dump(mode="json"),
         **figures.report,
@@ -283,14 +285,10 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
     if report["corruptions"] is None:
         why = "See how it bears noise, blur, compression and other light."
         steps.append({"why": why, "command": command("report", run, "--corruptions")})
-    if report["files"]:
-        smallest = min(report["files"], key=lambda file: file["bytes"])
-        steps.append(
-            {
-                "why": "See what the smallest file says of a photograph.",
-                "command": command("predict", run / smallest["path"], "PHOTO.jpg"),
-            }
-        )
+    recommended = report["recommended"]
+    if recommended and recommended.endswith(".tflite"):
+        why = "See what the recommended file says of a photograph."
+        steps.append({"why": why, "command": command("predict", run / recommended, "PHOTO.jpg")})
     if report["calibration"]["temperature"] != 1:
         steps.append(
             {

@@ -147,9 +147,10 @@ def _cka_figure(rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def _listed(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    titles = _METRICS | ({"accuracy": "Accuracy (all labels right)"} if report["multi_label"] else {})
     return [
         {"name": name, "title": title, "share": name in _SHARES, **report["metrics"][name]}
-        for name, title in _METRICS.items()
+        for name, title in titles.items()
         if report["metrics"].get(name, {}).get("value") is not None
     ]
 

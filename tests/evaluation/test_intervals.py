@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from keras_transfer.evaluation import metrics
 from keras_transfer.evaluation.examples import decisions
 from keras_transfer.evaluation.intervals import paired_difference, score_intervals, share_interval
-from keras_transfer.evaluation.scores import weighted_auc
+from keras_transfer.evaluation.scores import weighted_auc, weighted_average_precision
 
 
 def population(seed: int, images: int, classes: int, skill: float) -> tuple[np.ndarray, np.ndarray]:
@@ -71,12 +71,14 @@ def test_no_mistake_among_few_images_is_no_certainty() -> None:
     found = score_intervals(labels, np.eye(2)[labels], ["a", "b"])["metrics"]
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "auc_roc"):
         assert found[name]["value"] == 1 and found[name]["low"] < 0.85, name
+    several = score_intervals(np.eye(2)[labels], np.eye(2)[labels], ["a", "b"])["metrics"]["mean_average_precision"]
+    assert several["value"] == 1 and several["low"] < 0.85
     assert share_interval(0, 20)[1] > 0.15
 
 
 @settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(4, 40))
-def test_the_weighted_auc_is_that_of_the_copies(seed: int, images: int) -> None:
+def test_weighted_figures_are_those_of_the_copies(seed: int, images: int) -> None:
     random = np.random.default_rng(seed)
     wanted = np.arange(images) % 2 == 0
     values = np.round(random.random(images), 1)  # ties
@@ -85,6 +87,8 @@ def test_the_weighted_auc_is_that_of_the_copies(seed: int, images: int) -> None:
     copies = np.repeat(np.arange(images), weights)
     found = weighted_auc(weights[None].astype(float), wanted, values)[0]
     assert found == pytest.approx(roc_auc_score(wanted[copies], values[copies]), abs=1e-9)
+    precision = weighted_average_precision(weights[None].astype(float), wanted, values)[0]
+    assert precision == pytest.approx(average_precision_score(wanted[copies], values[copies]), abs=1e-9)
 
 
 def test_paired_difference_knows_chance_from_gain() -> None:

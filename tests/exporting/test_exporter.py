@@ -1,13 +1,15 @@
 import hashlib
 import json
+import re
 import zlib
 
 import keras
 import numpy as np
 import pytest
 
-from keras_transfer.errors import GateError, InputError
-from keras_transfer.exporting import diagnose, export, judge
+from keras_transfer.errors import InputError
+from keras_transfer.evaluation import metrics
+from keras_transfer.exporting import ExportGateError, diagnose, export, judge
 from keras_transfer.exporting import exporter as exporting
 from keras_transfer.exporting.heads import two_columns
 from keras_transfer.exporting.proof import compare
@@ -19,7 +21,7 @@ def exported(classifier, train_split, test_split, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "export"
     targets = ["android", "web"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_transfer.exporting.targets.web._add_runtime", lambda source, folder: "no network in tests")
+        patch_web_runtime(patch)
         return out, export(classifier, out, calibration=train_split, proof=test_split, targets=targets)
 
 
@@ -62,7 +64,8 @@ def test_proof_says_what_running_the_file_shows(exported, classifier, test_split
         taken = {"target": target, "ok": True, "operators": count, "mapped": count, "cpu": [], "why": ""}
         assert taken.items() <= proof["targets"][target].items()
     assert proof["gate"]["ok"] and proof["versions"]["tensorflow"]
-    [listed] = [artifact for artifact in artifacts if artifact["format"] == name]
+    [listed] = [dict(artifact) for artifact in artifacts if artifact["format"] == name]
+    assert listed.pop("gate").items() <= proof["gate"].items()
     assert {key: proof[key] for key in listed if key != "path"} == {k: v for k, v in listed.items() if k != "path"}
 
 
@@ -73,29 +76,34 @@ def test_given_probabilities_are_used_and_the_model_left_alone(classifier, train
     assert files[0]["agreement"] < 0.1
 
 
-def spoil(monkeypatch):
-    """Makes the int8 file of a model whose stem has its filters in another order: a fault in one known layer."""
+def spoil(monkeypatch, kind="int8"):
+    """Makes a file of a model whose stem has its filters in another order: a fault in one known layer."""
     real = exporting.convert
 
     def badly(model, formats, **options):
         files = real(model, formats, **options)
-        if "int8" in formats:
+        if kind in formats:
             spoiled = keras.models.clone_model(model)
             spoiled.set_weights(model.get_weights())
             kernel = spoiled.get_layer("stem").kernel
             kernel.assign(kernel.numpy()[..., ::-1])
-            files["int8"] = real(spoiled, ["int8"], **options)["int8"]
+            files[kind] = real(spoiled, [kind], **options)[kind]
         return files
 
     monkeypatch.setattr(exporting, "convert", badly)
+
+
+def patch_web_runtime(monkeypatch):
+    monkeypatch.setattr("keras_transfer.exporting.targets.web._add_runtime", lambda source, folder: "none in tests")
 
 
 def test_gate_names_layers_and_remedies_after_everything_is_written(
     classifier, train_split, test_split, tmp_path, monkeypatch
 ):
     spoil(monkeypatch)
-    with pytest.raises(GateError, match=r"model_int8\.tflite.*points below.*tolerance 1.*float16") as caught:
-        export(classifier, tmp_path / "e", formats=["int8", "float32"], calibration=train_split, proof=test_split)
+    options = {"formats": ["int8", "float32"], "calibration": train_split, "proof": test_split, "strict": True}
+    with pytest.raises(ExportGateError, match=r"model_int8\.tflite.*points.*tolerance of 1 beyond.*float32") as caught:
+        export(classifier, tmp_path / "e", **options)
     assert "stem" in str(caught.value)
     assert [artifact["format"] for artifact in caught.value.artifacts] == ["int8", "float32"]
     assert (tmp_path / "e" / "model_float32.tflite").exists()
@@ -115,18 +123,58 @@ def test_diagnosis_of_a_good_file_finds_small_errors(classifier, train_split):
     assert all(0 <= layer.added <= layer.error < 0.1 for layer in found)
 
 
-def test_tolerance_is_inclusive(classifier, test_split, tmp_path):
-    """Exactly the tolerated number of images may be lost."""
+def test_three_outcomes(classifier, test_split, tmp_path):
+    """Exactly the tolerated number of images may be lost; a few more are a warning, many a failure."""
     actual = classifier.predict(test_split.images.astype("float32"), verbose=0)
-    labels = actual.argmax(1).astype("int32")
-    split = type(test_split)(test_split.images, labels, test_split.class_names)
-    labels[:3] = (labels[:3] + 1) % 3
-    known = actual.copy()
-    known[:3] = np.eye(3, dtype="float32")[labels[:3]]
-    options = {"formats": ["float32"], "proof": split, "keras_probabilities": known}
-    assert export(classifier, tmp_path / "a", tolerance=3 / 151, **options)[0]["accuracy_drop"] > 0
-    with pytest.raises(GateError):
-        export(classifier, tmp_path / "b", tolerance=2 / 151, **options)
+
+    def lose(count, tolerance, name, **options):
+        labels = actual.argmax(1).astype("int32")
+        labels[:count] = (labels[:count] + 1) % 3
+        known = actual.copy()
+        known[:count] = np.eye(3, dtype="float32")[labels[:count]]
+        split = type(test_split)(test_split.images, labels, test_split.class_names)
+        told = {"formats": ["float32"], "proof": split, "keras_probabilities": known, "tolerance": tolerance}
+        return export(classifier, tmp_path / name, **told | options)
+
+    exact = lose(3, 3 / 151, "a")
+    assert exact[0]["gate"]["outcome"] == "pass" and not exact.problems and not exact.notes
+    assert exact.recommended == exact[0]["path"] == "a/model_float32.tflite"
+    doubtful = lose(3, 2 / 151, "b", strict=True)
+    assert (doubtful[0]["gate"]["outcome"], doubtful[0]["gate"]["ok"]) == ("warn", True)
+    assert "3 of 151 test images lost" in doubtful.notes[0] and "too few to tell" in doubtful.notes[0]
+    assert not doubtful.problems and doubtful.recommended
+    failed = lose(20, 2 / 151, "c")
+    assert (failed[0]["gate"]["outcome"], failed[0]["gate"]["ok"]) == ("fail", False)
+    assert "beyond doubt" in failed.problems[0] and "No file passed" in failed.notes[-1]
+    assert json.loads((tmp_path / "c" / "model_float32.json").read_text())["lost"] == 20
+    with pytest.raises(ExportGateError, match="beyond doubt") as caught:
+        lose(20, 2 / 151, "d", strict=True)
+    assert caught.value.artifacts[0]["gate"]["outcome"] == "fail"
+
+
+def test_a_file_that_nobody_asked_for_is_a_note(classifier, train_split, test_split, tmp_path, monkeypatch):
+    spoil(monkeypatch, "dynamic")
+    options = {"calibration": train_split, "proof": test_split}
+    files = export(classifier, tmp_path / "a", strict=True, **options)
+    gates = {file["format"]: file["gate"] for file in files}
+    assert {name: gate["outcome"] == "fail" for name, gate in gates.items()} == {
+        "float32": False, "float16": False, "dynamic": True, "int8": False,
+    }  # fmt: skip
+    assert [name for name, gate in gates.items() if gate["asked"]] == ["int8"]
+    assert files.notes == [gates["dynamic"]["sentence"]] and "--repair" not in files.notes[0]
+    assert files.recommended == "a/model_int8.tflite"
+    with pytest.raises(ExportGateError, match="model_dynamic"):
+        export(classifier, tmp_path / "b", formats=["dynamic", "float16"], strict=True, **options)
+
+
+def test_the_recommended_file_passed(classifier, train_split, test_split, tmp_path, monkeypatch):
+    patch_web_runtime(monkeypatch)
+    spoil(monkeypatch)
+    files = export(classifier, tmp_path, calibration=train_split, proof=test_split, targets=["web"])
+    assert len(files.problems) == 1 and "model_int8" in files.problems[0]
+    smallest = min((file for file in files if file["gate"]["outcome"] == "pass"), key=lambda file: file["bytes"])
+    assert files.recommended == smallest["path"]
+    assert json.loads((tmp_path / "web" / "model.json").read_text("utf-8"))["file"] == smallest["path"].split("/")[-1]
 
 
 def test_binary_head_gets_an_output_a_class(train_split, tmp_path):
@@ -168,7 +216,13 @@ def test_several_labels():
     expected = np.array([[0.9, 0.1], [0.9, 0.6], [0.2, 0.2], [0.1, 0.7]], "float32")
     actual = np.array([[0.9, 0.7], [0.9, 0.6], [0.2, 0.2], [0.1, 0.4]], "float32")
     found = compare(expected, actual, labels, ["a", "b"])
-    assert (found["keras_accuracy"], found["test_accuracy"], found["agreement"]) == (1.0, 0.75, 0.75)
+    assert (found["keras_accuracy"], found["test_accuracy"], found["agreement"]) == (1.0, 0.5, 0.5)
+    assert (found["keras_label_accuracy"], found["test_label_accuracy"]) == (1.0, 0.75)
+    assert (found["lost"], found["gained"]) == (2, 0)
+    for name, answers in (("keras", expected), ("test", actual)):  # one definition of accuracy everywhere
+        scores = metrics(labels, answers, ["a", "b"])
+        assert scores["accuracy"] == found[f"{name}_accuracy"]
+        assert scores["label_accuracy"] == found[f"{name}_label_accuracy"]
     assert found["class_drops"] == {"a": 0.0, "b": 0.5}
 
 
@@ -189,9 +243,9 @@ def test_targets(exported, classifier, train_split):
 
 
 def test_target_that_takes_no_file(classifier, test_split, tmp_path):
-    with pytest.raises(GateError, match=r"microcontroller takes none.*uint8"):
-        export(classifier, tmp_path / "e", formats=["float32"], proof=test_split, targets=["microcontroller"])
-    assert (tmp_path / "e" / "model_float32.json").exists()
+    files = export(classifier, tmp_path / "e", formats=["float32"], proof=test_split, targets=["microcontroller"])
+    assert len(files.problems) == 1 and re.search("microcontroller takes none.*uint8", files.problems[0])
+    assert files[0]["gate"]["ok"] and (tmp_path / "e" / "model_float32.json").exists()
 
 
 @pytest.mark.parametrize(
