@@ -12,7 +12,7 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.parts import build_classifier_of, frozen_features
-from keras_transfer.progress import track
+from keras_transfer.progress import say, track
 from keras_transfer.recipe import Recipe
 
 _SUSPECTS, _OUTLIERS = 48, 16  # how many the page shows
@@ -22,8 +22,9 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     """Looks at a data set and writes `inspection.html`, `inspection.json` and `corrected.csv`.
 
     Labels are judged by what a linear probe on the recipe's frozen backbone says of each photograph when it was fitted
-    on the others. `corrected.csv` lists every file with the label that is probably right; what differs says so in the
-    columns `given` and `suspicion`. It can be given to `train` as it is, or after a person has looked at it.
+    on the others; the bundled backbone's where the weights must be downloaded and cannot be. `corrected.csv` lists
+    every file with the label that is probably right; what differs says so in the columns `given` and `suspicion`. It
+    can be given to `train` as it is, or after a person has looked at it.
 
     Args:
         recipe: `data`, `group_by`, `backbone`, `alpha`, `weights`, `image_size` and `seed` are read.
@@ -33,7 +34,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
         What stands in `inspection.json`.
 
     Raises:
-        InputError: the data cannot be read at all, or the backbone's weights cannot be had.
+        InputError: the data cannot be read at all, or a weights file is wrong.
     """
     from keras_transfer.data import load_images
     from keras_transfer.data.folds import joined, kin
@@ -49,7 +50,9 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     order = [where[path] for split in splits for path in split.paths]
     whole = joined(splits)
     labels, groups = whole.labels, kin(data, whole)
-    rows = np.concatenate(frozen_features(recipe, data, splits))
+    recipe, features = _features(recipe, data, splits)
+    rows = np.concatenate(features)
+    found |= {"backbone": recipe.backbone, "weights": recipe.weights, "warnings": data.warnings}
     found |= _judged(rows, labels, groups, order, data)
     found["stages"] = [] if recipe.weights == "none" else batchnorm_shift(build_classifier_of(recipe, data), whole)
     shown = {row["index"] for kind in ("suspects", "outliers") for row in found[kind]}
@@ -64,6 +67,25 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     write_json(out / "inspection.json", found)
     write_text(out / "inspection.html", inspection_html(found, pictures))
     return found
+
+
+def _features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> tuple[Recipe, list[Any]]:
+    """`frozen_features`, and the recipe they are of: without a network the bundled backbone's, which is said."""
+    from keras_transfer.models import bundled
+    from keras_transfer.models.weights import WeightsUnreachable
+
+    try:
+        return recipe, frozen_features(recipe, data, splits)
+    except WeightsUnreachable as error:
+        data.warnings.append(
+            f"The ImageNet weights of {recipe.backbone} cannot be downloaded ({error.reason}): labels and outliers are "
+            "judged by the small backbone bundled with this package, which knows less."
+        )
+    say(f"Note: {data.warnings[-1]}")
+    size = max(recipe.image_size, bundled.MIN_SIZE) if recipe.image_size is not None else None
+    told = {"backbone": bundled.BACKBONE, "alpha": bundled.ALPHA, "weights": "bundled", "image_size": size}
+    recipe = recipe.model_copy(update=told)
+    return recipe, frozen_features(recipe, data, splits)
 
 
 def _listed(recipe: Recipe, data: Any) -> dict[str, Any]:

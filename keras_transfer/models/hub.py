@@ -17,6 +17,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.extras import require
+from keras_transfer.models.download import limited_silence
 
 # Calls of a function inside the graph are marked stateful, whatever the function does; its own operations are checked.
 _CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "If", "Case", "NoOp", "Placeholder"}
@@ -117,7 +118,8 @@ def _resolve(handle: str) -> Path:
     import tensorflow_hub
 
     try:
-        return Path(tensorflow_hub.resolve(handle))
+        with limited_silence():
+            return Path(tensorflow_hub.resolve(handle))
     except Exception as error:
         raise InputError(
             f"{handle} cannot be downloaded ({in_one_line(error)}): fetch it as a SavedModel on a connected machine, "

@@ -1,7 +1,6 @@
 """ImageNet weights: found, checked and put into a backbone, whatever file they come in."""
 
 import os
-import re
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.models import bundled
 from keras_transfer.models.backbones import Backbone
+from keras_transfer.models.download import DownloadError, safe_downloads
 from keras_transfer.models.loading import load_model
 from keras_transfer.models.preprocessing import NAME as PREPROCESSING
 from keras_transfer.models.preprocessing import STD, preprocessing_layer
@@ -91,21 +91,30 @@ def _download(row: Backbone, alpha: float | None, side: int, include_top: bool) 
     sizes = row.weight_sizes or (row.image_size,)
     nearest = min(sizes, key=lambda size: (abs(size - side), -size))
     try:
-        with redirect_stdout(sys.stderr):  # Keras shows its download on standard output, which is for results
+        # Keras shows its download on standard output, which is for results.
+        with redirect_stdout(sys.stderr), safe_downloads():
             shape = (nearest, nearest, 3)
             return _arrays(construct(row, alpha, weights="imagenet", include_top=include_top, input_shape=shape))
+    except DownloadError as error:
+        raise WeightsUnreachable(row.name, error) from error
     except Exception as error:
-        address = re.search(r"URL fetch failure on (\S+?): ", str(error))
-        cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
-        if address is None:
-            raise InputError(
-                f"The ImageNet weights of {row.name} cannot be loaded ({in_one_line(error)}): delete their file in "
-                f"{cache} and try again, or give the path of another as `weights`."
-            ) from error
+        folder = Path(os.environ.get("KERAS_HOME", Path("~", ".keras"))) / "models"
         raise InputError(
-            f"The ImageNet weights of {row.name} cannot be downloaded: fetch {address[1]} on a connected machine and "
-            f"put it at {cache / address[1].rsplit('/', 1)[-1]}, or give its path as `weights`."
+            f"The ImageNet weights of {row.name} cannot be loaded ({in_one_line(error)}): delete their file in "
+            f"{folder} and try again, or give the path of another as `weights`."
         ) from error
+
+
+class WeightsUnreachable(InputError):
+    """ImageNet weights are not on this machine and cannot be downloaded; `reason` says why."""
+
+    def __init__(self, name: str, cause: DownloadError) -> None:
+        self.reason = cause.reason
+        super().__init__(
+            f"The ImageNet weights of {name} cannot be downloaded ({cause.reason}). Without a network choose --weights "
+            f"bundled, the small {bundled.BACKBONE} of this package; or fetch {cause.url} on a connected machine and "
+            f"put it at {cause.path}, or give its path with --weights."
+        )
 
 
 def _read(path: Path, model: keras.Model, row: Backbone, alpha: float | None, include_top: bool) -> Arrays:

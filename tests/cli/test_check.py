@@ -66,6 +66,12 @@ def test_several_targets_are_a_list_and_a_refusal_ends_with_3(float32: Path) -> 
     assert "web" not in done.stderr
 
 
+def test_without_a_target_it_only_informs(float32: Path) -> None:
+    done = command(float32, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {v["target"]: v["ok"] for v in json.loads(done.stdout)}["edgetpu"] is False
+
+
 def test_the_table(float32: Path) -> None:
     done = command(float32, "--target", "edgetpu")
     assert done.returncode == 3

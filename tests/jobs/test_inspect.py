@@ -2,6 +2,7 @@
 
 import csv
 import json
+import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,22 @@ def test_what_was_planted_is_found(photographs: Path, tmp_path: Path, audit: Cal
     assert len(mended) == found["suspect_count"] <= 10
     again = load_images(tmp_path / "out" / "corrected.csv")
     assert len(again.test) == 24
+
+
+def test_without_a_network_the_bundled_backbone_judges(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(url: str, timeout: float) -> None:
+        raise urllib.error.URLError(OSError(-3, "Temporary failure in name resolution"))
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("keras.src.backend.config.keras_home", lambda: str(tmp_path))
+    found = inspect_data(make_recipe(data=str(photographs), image_size=96), tmp_path / "out")
+    assert (found["backbone"], found["weights"]) == ("mobilenet_v2", "bundled")
+    assert [row["file"] for row in found["broken"]] == ["red/3.png"] and found["leaks"] == found["clashes"] == 1
+    assert {"green/wrong.png", "green/also.png"} <= {row["file"] for row in found["suspects"]}
+    note = "ImageNet weights of mobilenet_v2 cannot be downloaded (<urlopen error [Errno -3] Temporary failure"
+    assert sum(note in warning for warning in found["warnings"]) == capsys.readouterr().err.count(note) == 1
 
 
 @pytest.mark.photos

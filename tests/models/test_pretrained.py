@@ -108,17 +108,18 @@ def test_efficientnet_gets_keras_own_normalization_however_its_file_comes(tmp_pa
 def test_the_nearest_size_is_downloaded_and_no_network_is_one_sentence(monkeypatch, tmp_path):
     asked = []
 
-    def fetch(name, origin, **named):
-        asked.append(name)
-        raise Exception(f"URL fetch failure on {origin}: None -- [Errno -2] Name or service not known")
+    def refuse(url, timeout):
+        asked.append(url.rsplit("/", 1)[-1])
+        raise urllib.error.URLError(OSError(-2, "Name or service not known"))
 
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", fetch)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("keras.src.backend.config.keras_home", lambda: str(tmp_path))
     for size, file in ((100, "96"), (112, "128"), ((96, 300), "224")):
-        with pytest.raises(InputError, match=r"fetch https://.* on a connected machine and put it at") as error:
+        with pytest.raises(InputError, match=r"Name or .*--weights bundled.* fetch https://.* put it at") as error:
             build_classifier("mobilenet_v2", 2, image_size=size, alpha=0.35)
         name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_{file}_no_top.h5"
         assert asked.pop() == name and str(tmp_path / "models" / name) in str(error.value)
+        assert not list((tmp_path / "models").iterdir())
     with pytest.raises(InputError, match=r"exist for alpha 0.35, .* Received: alpha=0.4"):
         build_classifier("mobilenet_v2", 2, alpha=0.4)
 
