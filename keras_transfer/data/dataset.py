@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.data.duplicates import SMALLEST, clusters
-from keras_transfer.data.examine import Examined, examine
+from keras_transfer.data.examine import NOTES, Examined, examine
 from keras_transfer.data.listing import NO_COLUMNS, Listing
 from keras_transfer.data.sources import WRITTEN, list_source, natural
 from keras_transfer.data.split import Paths, Split
@@ -43,7 +43,7 @@ class Record:
         problem: why it is left out, `""` if it is not.
         width: pixels, as seen upright.
         height: pixels, as seen upright.
-        format: `"JPEG"`, `"PNG"`, `"WEBP"`, `"BMP"`, `"GIF"`, or `""`.
+        format: `"JPEG"`, `"PNG"`, `"WEBP"`, `"BMP"`, `"GIF"`, `"TIFF"`, `"AVIF"`, `"HEIC"`, or `""`.
         group: what it must stay together with, `""` if nothing.
         columns: what else the source's table says of it.
     """
@@ -203,6 +203,7 @@ def load_images(
     examined, thumbnails = examine([entry.path for entry in listing.entries])
     warnings = list(listing.warnings)
     _check_bad(listing, examined, allow_bad, warnings)
+    _warn_of_notes(listing, examined, warnings)
 
     index = {name: i for i, name in enumerate(names)}
     records = [
@@ -302,6 +303,13 @@ def _check_bad(listing: Listing, examined: list[Examined], allow_bad: bool, warn
             "or remove them, or leave them out with `allow_bad=True` (--allow-bad)."
         )
     warnings.append(f"{len(bad)} of {len(examined)} files cannot be used and are left out ({first}).")
+
+
+def _warn_of_notes(listing: Listing, examined: list[Examined], warnings: list[str]) -> None:
+    for note, sentence in NOTES.items():
+        files = [entry.path.name for entry, found in zip(listing.entries, examined, strict=True) if found.note == note]
+        if files:
+            warnings.append(f"{len(files)} of {len(examined)} files {sentence} (first: {files[0]}).")
 
 
 def _check_classes(

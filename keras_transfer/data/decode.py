@@ -3,17 +3,22 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from stat import S_ISREG
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from keras_transfer.data.heif import brand, open_avif, open_heic
 from keras_transfer.errors import InputError
 
 MAX_PIXELS = 100_000_000
 """A picture whose header promises more pixels than this is refused before anything is allocated for it."""
+
+MAX_BYTES = 1 << 30
+"""A larger file is refused before it is read."""
 
 CROP = 0.875
 """Of a picture that is resized, this share of the largest centred window of the wanted shape is used.
@@ -22,13 +27,16 @@ This is how ImageNet networks are evaluated (He et al. 2015, https://arxiv.org/a
 what they were trained to expect: objects in their own proportions, at that scale. `benchmarks/geometry.py` measures it.
 """
 
-FORMATS = "JPEG, PNG, WebP, BMP or GIF"
+FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"
 EXTENSIONS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"),
     **dict.fromkeys((".png", ".apng"), "PNG"),
     **dict.fromkeys((".bmp", ".dib"), "BMP"),
     ".webp": "WEBP",
     ".gif": "GIF",
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    ".avif": "AVIF",
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
 }
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -51,12 +59,13 @@ class Picture(NamedTuple):
 
 
 def decode_image(source: str | Path | bytes, image_size: int | tuple[int, int] | None = None) -> np.ndarray:
-    """Decodes a JPEG, PNG, WebP, BMP or GIF (its first frame) to RGB pixels.
+    """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC (its first frame or page) to RGB pixels.
 
-    EXIF rotation is obeyed. Grayscale, palette, CMYK and 16-bit pictures become 8-bit RGB; what is transparent shows
-    white. With `image_size` the centre of the picture, `CROP` of the largest window of that shape, is resized with
-    Pillow's antialiased bilinear filter, unless the picture has that very size; a JPEG over twice as large is first
-    reduced by 2, 4 or 8 while it is decoded, which is many times faster for a camera's photographs.
+    EXIF rotation is obeyed, in AVIF and HEIC the container's own; colour profiles are not: pixels are as they are
+    stored. Grayscale, palette, CMYK and 16-bit pictures become 8-bit RGB; what is transparent shows white. With
+    `image_size` the centre of the picture, `CROP` of the largest window of that shape, is resized with Pillow's
+    antialiased bilinear filter, unless the picture has that very size; a JPEG over twice as large is first reduced by
+    2, 4 or 8 while it is decoded, which is many times faster for a camera's photographs.
 
     Args:
         source: the path of a file, or its bytes.
@@ -66,7 +75,8 @@ def decode_image(source: str | Path | bytes, image_size: int | tuple[int, int] |
         `uint8 [H, W, 3]`, RGB in 0..255.
 
     Raises:
-        InputError: the file is missing, empty, truncated, damaged, no picture, or promises over 100 megapixels.
+        InputError: the file is missing, empty, truncated, damaged, no picture, over 1 GiB, or promises over 100
+            megapixels.
 
     >>> import io
     >>> from PIL import Image
@@ -101,12 +111,18 @@ def read(path: str | Path) -> bytes:
     """Returns the bytes of a file, or says why they cannot be had."""
     path = Path(path)
     try:
-        if path.is_file():
-            return path.read_bytes()
-        reason = "not a regular file" if path.exists() else "no such file"  # opening a pipe would wait for ever
+        about = path.stat()
+        if not S_ISREG(about.st_mode):  # opening a pipe would wait for ever
+            raise InputError("not a regular file")
+        if about.st_size > MAX_BYTES:
+            raise InputError(f"a file of {about.st_size / MAX_BYTES:.1f} GiB, over the limit of 1 GiB")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError("no such file") from error
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    raise InputError(reason)
 
 
 def decode(content: bytes, image_size: int | tuple[int, int] | None = None, whole: bool = False) -> Picture:
@@ -130,7 +146,7 @@ def decode(content: bytes, image_size: int | tuple[int, int] | None = None, whol
     # zlib.error, IndexError, KeyError, OverflowError, EOFError, ...
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        if "truncated" in reason:
+        if "truncated" in reason.lower() or "end of file" in reason:
             raise InputError("truncated") from error
         raise InputError(f"damaged {format_}: {reason[:120]}") from error
 
@@ -151,13 +167,11 @@ def sniff(content: bytes) -> str:
         return "GIF"
     if content[:2] == b"BM" and content[14:18] in _BMP_HEADERS:
         return "BMP"
-    # Not decoded, but worth naming.
+    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "TIFF" if content[8:10] != b"CR" else "a camera's raw file"
     if content[4:8] == b"ftyp":
-        brand = content[8:12]
-        return "AVIF" if brand in (b"avif", b"avis") else "HEIC" if brand[:2] in (b"he", b"mi", b"ms") else "a video"
-    if content[:4] in (b"II*\0", b"MM\0*"):
-        return "TIFF or a camera's raw file"
-    return "PDF" if content[:5] == b"%PDF-" else ""
+        return brand(content)
+    return "PDF" if content[:5] == b"%PDF-" else ""  # not decoded, but worth naming
 
 
 _BMP_HEADERS = {struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
@@ -170,13 +184,22 @@ class _Jpeg(JpegImagePlugin.JpegImageFile):
         return Image.Exif()
 
 
+def _open_tiff(file: IO[bytes]) -> Image.Image:
+    from keras_transfer.data.tiff import TiffImage
+
+    return TiffImage(file)
+
+
 # The plugins themselves, not Image.open: that one guesses among formats, and warns or raises by a global limit.
-_OPEN: dict[str, Any] = {
+_OPEN: dict[str, Callable[[IO[bytes]], Any]] = {
     "JPEG": _Jpeg,
     "PNG": PngImagePlugin.PngImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "GIF": GifImagePlugin.GifImageFile,
+    "TIFF": _open_tiff,
+    "AVIF": open_avif,
+    "HEIC": open_heic,
 }
 
 
@@ -184,12 +207,12 @@ def _decode(content: bytes, format_: str, size: tuple[int, int] | None, whole: b
     content = _CHECKS.get(format_, bytes)(content)
     with _OPEN[format_](io.BytesIO(content)) as image:
         width, height = image.size
-        _check_pixels(width, height)
+        check_pixels(width, height)
         if size is not None:
             least = int(2 * max(size) / CROP) + 1  # of the window, still twice what is wanted
             image.draft(None, (least, least))
         image.load()
-        orientation = _orientation(image.info.get("exif", b""))
+        orientation = _orientation(image.info.get("exif") or b"")
         rgb = to_rgb(image)
     if orientation in _TRANSPOSE:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
@@ -220,7 +243,8 @@ def _resize(picture: Image.Image, size: tuple[int, int], box: tuple[float, float
     return across.resize((size[1], size[0]), Image.Resampling.BILINEAR, (0, top, size[1], bottom))
 
 
-def _check_pixels(width: int, height: int) -> None:
+def check_pixels(width: int, height: int) -> None:
+    """Raises `InputError` unless a picture has pixels, and not over `MAX_PIXELS`."""
     if width < 1 or height < 1:
         raise InputError("a picture without pixels")
     if width * height > MAX_PIXELS:
@@ -232,6 +256,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     mode = image.mode
     if mode.startswith("I;16") or mode in ("I", "F"):
         values = np.asarray(image).astype(np.float32)
+        if image.info.get("white_is_zero"):
+            values = 65535 - values
         # Pillow's own conversion clips at 255. 16-bit samples span 0..65535 = 257 * 255.
         eight_bit = np.clip(np.rint(values if mode == "F" else values / 257), 0, 255).astype(np.uint8)
         return Image.fromarray(eight_bit).convert("RGB")
@@ -303,12 +329,12 @@ def _checked_webp(content: bytes) -> bytes:
     kind, head = content[12:16], content[20:30].ljust(10, b"\0")
     # Pillow's decoder allocates the canvas on opening, before it can be asked for the size.
     if kind == b"VP8X":
-        _check_pixels(int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1)
+        check_pixels(int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1)
     elif kind == b"VP8L":
         bits = int.from_bytes(head[1:5], "little")
-        _check_pixels((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+        check_pixels((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
     elif kind == b"VP8 ":
-        _check_pixels(int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF)
+        check_pixels(int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF)
     return content
 
 

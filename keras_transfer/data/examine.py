@@ -7,15 +7,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_transfer.data.decode import EXTENSIONS, FORMATS, decode, read, sniff
+from keras_transfer.data.decode import EXTENSIONS, FORMATS, Picture, decode, read, sniff
 from keras_transfer.data.duplicates import THUMBNAIL, thumbnail
 from keras_transfer.data.parallel import ordered
 from keras_transfer.errors import InputError
 from keras_transfer.progress import track
 
+DARK = 16
+"""Pictures of TIFF or PNG without a value over this, of 255, are remarked on."""
+NOTES = {
+    "pages": "hold several pages, of which the first is used",
+    "dark": f"come out nearly black (no value over {DARK} of 255), as samples of 10 or 12 bits in 16 do: scale them to "
+    "the whole range",
+}
+"""What is said once of files that can be used, by the key that `Examined.note` holds."""
+
 
 class Examined(NamedTuple):
-    """What a look at one file found; `thumbnail` is `None` where there is a `problem`."""
+    """What a look at one file found; `thumbnail` is `None` where there is a `problem`; `note` is a key of `NOTES`."""
 
     sha256: str = ""
     format: str = ""
@@ -23,6 +32,7 @@ class Examined(NamedTuple):
     height: int = 0
     problem: str = ""
     thumbnail: np.ndarray | None = None
+    note: str = ""
 
 
 def examine(paths: Sequence[Path]) -> tuple[list[Examined], np.ndarray]:
@@ -54,16 +64,26 @@ def examine_file(path: Path) -> Examined:
         content = read(path)
         sha256 = hashlib.sha256(content).hexdigest()
         expected, found = EXTENSIONS.get(path.suffix.lower(), path.suffix), sniff(content)
-        if found in EXTENSIONS.values() and path.suffix and expected != found:
-            raise InputError(f"mislabelled extension: {path.suffix} holds a {found}")
         if content and not found and path.suffix.lower() not in EXTENSIONS:
             raise InputError(f"not an image: neither name nor content is {FORMATS}")
         picture = decode(content, THUMBNAIL, whole=True)
+        if path.suffix and expected != found:
+            raise InputError(f"mislabelled extension: {path.suffix} holds a {found}")
         if found == "JPEG":
             _refuse_corrupt_jpeg(content)
     except InputError as error:
         return Examined(sha256=sha256, problem=str(error))
-    return Examined(sha256, picture.format, picture.width, picture.height, "", thumbnail(picture.pixels))
+    size = (picture.width, picture.height)
+    return Examined(sha256, picture.format, *size, "", thumbnail(picture.pixels), _note(content, picture))
+
+
+def _note(content: bytes, picture: Picture) -> str:
+    if picture.format == "TIFF":
+        from keras_transfer.data.tiff import page_count
+
+        if page_count(content) > 1:
+            return "pages"
+    return "dark" if picture.format in ("TIFF", "PNG") and picture.pixels.max() <= DARK else ""
 
 
 def _refuse_corrupt_jpeg(content: bytes) -> None:

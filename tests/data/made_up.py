@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 
@@ -13,7 +14,13 @@ def photograph(seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
     return Image.blend(*layers, 0.4)
 
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIC")
+
+
 def encoded(image: Image.Image, format_: str = "JPEG", **options: object) -> bytes:
+    if format_ == "HEIC":
+        pillow_heif.register_heif_opener()  # the writer comes with it
+        format_ = "HEIF"
     buffer = io.BytesIO()
     image.save(buffer, format_, **options)
     return buffer.getvalue()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import encoded, photograph
+from made_up import FORMATS, encoded, photograph
 
 from keras_transfer import InputError, load_images
 from keras_transfer.data.decode import EXTENSIONS, decode
@@ -51,7 +51,7 @@ def sound_or_refused(content: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("format_", FORMATS)
 def test_300_damaged_files_of_each_format(format_: str) -> None:
     chance = random.Random(f"damaged {format_}")
     originals = [encoded(photograph(i), format_) for i in range(4)]

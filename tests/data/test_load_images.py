@@ -131,7 +131,7 @@ def test_problems_are_listed_with_their_reason(folder: Callable[..., Path]) -> N
         "png.jpg": "mislabelled extension: .jpg holds a PNG",
         "empty.jpg": "empty file",
         "short.jpg": "truncated",
-        "notes.txt": "not an image: neither name nor content is JPEG, PNG, WebP, BMP or GIF",
+        "notes.txt": "not an image: neither name nor content is JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC",
         "broken.jpg": "no such file",
     }
     assert any("5 of" in warning for warning in data.warnings)
