@@ -2,7 +2,7 @@
 
 The gate has three outcomes. A file fails where it loses more than the tolerance beyond doubt: the exact one-sided test
 of `keras_transfer.exporting.paired` at 5%. It is a warning where the loss seen is over the tolerance but the test
-cannot tell it from chance, and also where the images are too few to rule out a loss of `BREAKAGE` past the tolerance.
+cannot tell it from chance, and also where the images are too few to rule out that it is broken, see `BREAKAGE`.
 Otherwise it passes. Only lost answers fail a file: its probabilities may shift without a decision changing.
 """
 
@@ -21,7 +21,7 @@ Outcome = Literal["pass", "warn", "fail"]
 DOUBT = 0.05
 """The chance that a file which loses just the tolerance fails; and that a broken one passes."""
 BREAKAGE = 0.1
-"""A file that loses this much accuracy past its tolerance is broken, and must not pass by luck."""
+"""A file that loses so much accuracy (or twice the tolerance, if that is more) is broken: it must not pass by luck."""
 SAME = 0.01
 """Answers are the same where no decision differs and probabilities by less than this, on average."""
 FLOAT_FORMATS = ("float16", "float32")
@@ -82,8 +82,7 @@ class DropVerdict:
         if self.over:
             return f"{counts}: {points}, over {tolerance}, but too few to tell (p = {self.p:.2g})."
         if self.outcome == "warn":
-            ruled_out = 100 * min(1.0, self.tolerance + BREAKAGE)
-            return f"{counts}: too few test images to rule out a loss of {ruled_out:.0f} points."
+            return f"{counts}: too few test images to rule out a loss of {100 * _broken(self.tolerance):g} points."
         return f"{counts}: within {tolerance}."
 
 
@@ -102,13 +101,17 @@ def judge_drop(lost: int, gained: int, images: int, tolerance: float, *, same: b
     """
     p = drop_above(lost, gained, images, tolerance)
     verdict = DropVerdict("pass", lost, gained, images, tolerance, p)
-    broken = tolerance + BREAKAGE
+    broken = _broken(tolerance)
     outcome: Outcome = "pass"
     if verdict.over:
         outcome = "fail" if p <= DOUBT else "warn"
     elif not same and broken < 1 and drop_below(lost, gained, images, broken) > DOUBT:
         outcome = "warn"
     return DropVerdict(outcome, lost, gained, images, tolerance, p)
+
+
+def _broken(tolerance: float) -> float:
+    return max(BREAKAGE, 2 * tolerance)
 
 
 def advise(

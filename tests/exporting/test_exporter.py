@@ -152,6 +152,19 @@ def test_three_outcomes(classifier, test_split, tmp_path):
     assert caught.value.artifacts[0]["gate"]["outcome"] == "fail"
 
 
+def test_thirty_images_neither_pass_a_broken_file_nor_fail_a_good_one(
+    classifier, train_split, test_split, tmp_path, monkeypatch
+):
+    few = test_split.stratified(30, 3)
+    options = {"formats": ["float32", "int8"], "calibration": train_split, "proof": few}
+    good = export(classifier, tmp_path / "good", strict=True, **options)
+    assert [file["gate"]["outcome"] for file in good] == ["pass", "pass"]
+    spoil(monkeypatch)
+    broken = export(classifier, tmp_path / "broken", **options)
+    assert [file["gate"]["outcome"] for file in broken] == ["pass", "fail"]
+    assert broken.recommended == "broken/model_float32.tflite" and len(broken.problems) == 1
+
+
 def test_a_file_that_nobody_asked_for_is_a_note(classifier, train_split, test_split, tmp_path, monkeypatch):
     spoil(monkeypatch, "dynamic")
     options = {"calibration": train_split, "proof": test_split}

@@ -7,6 +7,7 @@ import pytest
 from html_page import check_page
 from PIL import Image
 
+from keras_transfer.cli.summary import print_artifacts
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
 from keras_transfer.evaluation.calibration import calibrated
@@ -156,7 +157,7 @@ def test_two_classes_without_transfer(tmp_path):
     check_page(run / "report.html")
 
 
-def test_several_labels_an_image(tmp_path, weights, monkeypatch):
+def test_several_labels_an_image(tmp_path, weights, monkeypatch, capsys):
     monkeypatch.setattr(baselines_module, "SCRATCH_BUDGET", 0)
     rows = ["path,labels"]
     for number in range(60):
@@ -169,6 +170,19 @@ def test_several_labels_an_image(tmp_path, weights, monkeypatch):
     assert found["multi_label"] and found["confusion"] is None and "micro_f1" in found["metrics"]
     assert {row["kind"] for row in found["baselines"]} >= {"majority", "pretrained probe", "random probe"}
     check_page(run / "report.html")
+    # One definition of accuracy everywhere: a float file answers as the model does, so that all rows are equal.
+    result = json.loads((run / "result.json").read_text())
+    [file], test = result["artifacts"], result["test"]
+    assert found["metrics"]["accuracy"]["value"] == test["accuracy"] == file["test_accuracy"]
+    assert test["label_accuracy"] == file["test_label_accuracy"] > file["test_accuracy"]
+    precision = found["metrics"]["mean_average_precision"]
+    assert precision["low"] <= precision["value"] <= precision["high"]
+    print_artifacts(result)
+    printed = capsys.readouterr().out
+    assert "each right where all of its labels are" in printed and "single labels" in printed
+    assert printed.count(f"{test['accuracy']:.1%}") >= 2 and printed.count(f"{test['label_accuracy']:.1%}") == 2
+    page = (run / "report.html").read_text()
+    assert "Accuracy (all labels right)" in page and "Mean average precision" in page and "Single labels" in page
 
 
 def test_only_a_finished_run_has_a_report(tmp_path):
