@@ -57,8 +57,10 @@ def command(
             repair=remedies or repair,
         )
     except ExportGateError as error:
-        written = {"artifacts": error.artifacts, "recommended": error.artifacts.recommended}
-        gate, result = error, (read_result(run) or {}) | {"gate_notes": error.artifacts.notes} | written
+        gate, files = error, error.artifacts
+        result = read_result(run) or {}
+        if out is not None:  # nothing of it is the run's
+            result |= {"artifacts": files, "recommended": files.recommended, "gate_notes": files.notes}
     if json:
         print_json(result["artifacts"])
     else:

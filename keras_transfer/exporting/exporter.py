@@ -131,7 +131,7 @@ def export(
     check_targets(targets)
     if repair:
         check_repair(repair, formats, validation, converted)
-    labels = labels_text(names)
+    labels_text(names)  # raises now what cannot be written
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
     size = (int(model.inputs[0].shape[1]), int(model.inputs[0].shape[2]))
@@ -160,7 +160,6 @@ def export(
     results = _Results(files, contents, expected, answers)
     if repair:
         results = _repair(task, results, validation, tuple(REMEDIES) if repair is True else tuple(repair))
-    write_text(task.out / LABELS_FILE, labels)
     proofs = _prove_all(task, results)
     artifacts = _list(task, proofs)
     artifacts.problems = [
@@ -355,6 +354,7 @@ def _prove(
         found["calibration_images"] = chosen.get("calibration_images", count) if chosen else 0
     found["gate"] = _gate(task, found, verdict, results, passed)
     write_bytes(task.out / file.name, file.content)
+    write_text((task.out / file.name).parent / LABELS_FILE, labels_text(task.class_names))
     write_json((task.out / file.name).with_suffix(".json"), found)
     return found
 

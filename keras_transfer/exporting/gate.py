@@ -179,8 +179,9 @@ def _list(ways: Sequence[str]) -> str:
 def recommend(artifacts: Iterable[Mapping[str, Any]], targets: Sequence[str] = ()) -> Mapping[str, Any] | None:
     """The file to use: the smallest that passed its gate, of those that most of the targets take.
 
-    A warning counts as passed only where no file that as many targets take passed without one. Where none passed, it is
-    the float16 file, else the float32 one, else the smallest.
+    A warning counts as passed only where no file that as many targets take passed without one. Where no file is taken
+    by all targets, those named first come first. Where none passed, it is the float16 file, else the float32 one, else
+    the smallest.
 
     Args:
         artifacts: as `export` lists them; `onnx` files only count where there is no other.
@@ -195,9 +196,9 @@ def recommend(artifacts: Iterable[Mapping[str, Any]], targets: Sequence[str] = (
     def outcome(artifact: Mapping[str, Any]) -> str:
         return str(artifact.get("gate", {}).get("outcome", "warn"))  # of a file made before there were outcomes
 
-    def rank(artifact: Mapping[str, Any]) -> tuple[int, bool, int]:
-        takers = sum(bool(artifact["targets"].get(target, {}).get("ok")) for target in targets)
-        return -takers, outcome(artifact) == "warn", artifact["bytes"]
+    def rank(artifact: Mapping[str, Any]) -> tuple[int, bool, list[bool], int]:
+        refused = [not artifact["targets"].get(target, {}).get("ok") for target in targets]
+        return sum(refused), outcome(artifact) == "warn", refused, artifact["bytes"]
 
     good = [artifact for artifact in listed if outcome(artifact) != "fail"]
     if good:

@@ -139,6 +139,7 @@ def artifact(kind, size, outcome="pass", **targets):
         ([artifact("float16", 9, "fail"), artifact("int8", 3, "warn")], [], "int8"),
         ([artifact("float16", 9, web=True), artifact("int8", 3, web=False)], ["web"], "float16"),
         ([artifact("float16", 9, edge=False), artifact("int8", 3, "warn", edge=True)], ["edge"], "int8"),
+        ([artifact("float16", 9, edge=False, web=True), artifact("int8", 3, edge=True)], ["web", "edge"], "float16"),
         ([artifact("float16", 9, edge=False), artifact("int8", 3, "fail", edge=True)], ["edge"], "float16"),
         ([artifact("int8", 3, "fail"), artifact("float32", 9, "fail"), artifact("float16", 8, "fail")], [], "float16"),
         ([artifact("int8", 3, "fail"), artifact("dynamic", 2, "fail")], [], "dynamic"),

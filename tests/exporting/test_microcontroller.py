@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_transfer.errors import GateError, InputError
-from keras_transfer.exporting import export, judge
+from keras_transfer.evaluation import open_classifier
+from keras_transfer.exporting import export, judge, recommend
 from keras_transfer.exporting.targets.microcontroller import boards, sources
 from keras_transfer.exporting.targets.microcontroller.operators import METHODS
 from keras_transfer.litert import open_litert, read_flatbuffer, tflm
@@ -65,6 +66,13 @@ def test_the_delivered_file_is_proved_itself(exported, test_split):
     assert set(proof["targets"]) == {"microcontroller"} and proof["targets"]["microcontroller"]["ok"]
     whole = json.loads((out / "model_int8.json").read_text())["targets"]
     assert not whole["microcontroller"]["ok"] and whole["android"]["ok"]
+
+
+def test_the_target_named_first_decides_what_is_recommended(exported):
+    out, artifacts = exported
+    assert artifacts.recommended == "export/microcontroller/model.tflite"
+    assert open_classifier(out.parent / artifacts.recommended).class_names == NAMES  # though the file has no metadata
+    assert recommend(artifacts, ["android", "microcontroller"])["path"] == "export/model_int8.tflite"
 
 
 def test_dense_layers_have_one_scale(exported):
