@@ -24,7 +24,8 @@ BREAKAGE = 0.1
 """A file that loses so much accuracy (or twice the tolerance, if that is more) is broken: it must not pass by luck."""
 SAME = 0.01
 """Answers are the same where no decision differs and probabilities by less than this, on average."""
-FLOAT_FORMATS = ("float16", "float32")
+PREFERRED = ("int8", "dynamic", "float16", "16x8", "float32", "onnx")
+"""Formats from the smallest and fastest on most devices to the largest; 16x8 is small, and slow on most of them."""
 
 
 class ExportGateError(GateError):
@@ -177,11 +178,11 @@ def _list(ways: Sequence[str]) -> str:
 
 
 def recommend(artifacts: Iterable[Mapping[str, Any]], targets: Sequence[str] = ()) -> Mapping[str, Any] | None:
-    """The file to use: the smallest that passed its gate, of those that most of the targets take.
+    """The file to use: the first of `PREFERRED` that passed its gate, of those that most of the targets take.
 
     A warning counts as passed only where no file that as many targets take passed without one. Where no file is taken
     by all targets, those named first come first. Where none passed, it is the float16 file, else the float32 one, else
-    the smallest.
+    the first that is left.
 
     Args:
         artifacts: as `export` lists them; `onnx` files only count where there is no other.
@@ -196,15 +197,14 @@ def recommend(artifacts: Iterable[Mapping[str, Any]], targets: Sequence[str] = (
     def outcome(artifact: Mapping[str, Any]) -> str:
         return str(artifact.get("gate", {}).get("outcome", "warn"))  # of a file made before there were outcomes
 
-    def rank(artifact: Mapping[str, Any]) -> tuple[int, bool, list[bool], int]:
+    def rank(artifact: Mapping[str, Any]) -> tuple[int, bool, list[bool], int, int]:
         refused = [not artifact["targets"].get(target, {}).get("ok") for target in targets]
-        return sum(refused), outcome(artifact) == "warn", refused, artifact["bytes"]
+        place = PREFERRED.index(artifact["format"])
+        return sum(refused), outcome(artifact) == "warn", refused, place, artifact["bytes"]
 
     good = [artifact for artifact in listed if outcome(artifact) != "fail"]
-    if good:
-        return min(good, key=rank)
-    floats = [artifact for kind in FLOAT_FORMATS for artifact in listed if artifact["format"] == kind]
-    return floats[0] if floats else min(listed, key=rank, default=None)
+    floats = [artifact for kind in ("float16", "float32") for artifact in listed if artifact["format"] == kind]
+    return min(good or floats[:1] or listed, key=rank, default=None)
 
 
 def refusals(proofs: Sequence[Mapping[str, Any]]) -> list[str]:

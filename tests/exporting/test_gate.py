@@ -134,6 +134,8 @@ def artifact(kind, size, outcome="pass", **targets):
     ("artifacts", "targets", "best"),
     [
         ([artifact("float32", 9), artifact("int8", 3)], [], "int8"),
+        ([artifact("dynamic", 2), artifact("int8", 3)], [], "int8"),  # some bytes more, but faster
+        ([artifact("16x8", 2), artifact("dynamic", 2, "fail"), artifact("float16", 5)], [], "float16"),
         ([artifact("float32", 9), artifact("int8", 3, "fail")], [], "float32"),
         ([artifact("float16", 9), artifact("int8", 3, "warn")], [], "float16"),  # who passed comes first
         ([artifact("float16", 9, "fail"), artifact("int8", 3, "warn")], [], "int8"),
@@ -142,7 +144,7 @@ def artifact(kind, size, outcome="pass", **targets):
         ([artifact("float16", 9, edge=False, web=True), artifact("int8", 3, edge=True)], ["web", "edge"], "float16"),
         ([artifact("float16", 9, edge=False), artifact("int8", 3, "fail", edge=True)], ["edge"], "float16"),
         ([artifact("int8", 3, "fail"), artifact("float32", 9, "fail"), artifact("float16", 8, "fail")], [], "float16"),
-        ([artifact("int8", 3, "fail"), artifact("dynamic", 2, "fail")], [], "dynamic"),
+        ([artifact("int8", 3, "fail"), artifact("dynamic", 2, "fail")], [], "int8"),
         ([artifact("onnx", 1), artifact("float32", 9)], [], "float32"),
         ([artifact("onnx", 1)], [], "onnx"),
     ],
