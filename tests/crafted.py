@@ -20,6 +20,7 @@ OPTIONS = {
     "MUL": schema.MulOptionsT,
     "PACK": schema.PackOptionsT,
     "STRIDED_SLICE": schema.StridedSliceOptionsT,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": schema.UnidirectionalSequenceLSTMOptionsT,
 }
 
 

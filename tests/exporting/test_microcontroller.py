@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from crafted import Graph
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -287,6 +288,19 @@ def test_every_operator_is_registered_in_the_installed_tflm():
     [library] = Path(tflite_micro.__file__).parent.rglob("_runtime*.so")
     content = library.read_bytes()
     assert [name for name in METHODS if f"Register_{name}Ev".encode() not in content] == []
+
+
+def test_files_of_before_int8():
+    graph = Graph()
+    x = graph.conv(graph.input((1, 8, 8, 4), "uint8"), (1, 8, 8, 4), "uint8")
+    x = graph.op("RESHAPE", [x, graph.constant([1, 256])], (1, 256), "uint8")
+    found = judge(graph.file(graph.dense(x, 4, "uint8")), "microcontroller")
+    assert (found["ok"], found["mapped"], [left["op"] for left in found["cpu"]]) == (
+        False,
+        1,
+        ["CONV_2D", "FULLY_CONNECTED"],
+    )  # fmt: skip
+    assert found["why"].startswith("computes 2 operators in uint8")
 
 
 def test_an_operator_that_tflm_lacks(exported):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from crafted import Graph
 from PIL import Image
 from serving import HERE, NAMES, serve
 
@@ -89,6 +90,15 @@ def test_what_is_written(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (about["input"]["dtype"], about["output"]["dtype"], about["output"]["scale"]) == ("uint8", "uint8", 1 / 256)
     assert (tmp_path / about["file"]).read_bytes() == kit.content
     assert judge(kit.content, "web")["ok"]
+
+
+@pytest.mark.parametrize(("dtype", "ok"), [("uint8", True), ("int32", True), ("int8", False), ("int64", False)])
+def test_types_that_litert_js_passes_out(dtype: str, ok: bool) -> None:
+    graph = Graph()
+    graph.op("ARG_MAX", [graph.input((1, 4, 4, 3), "uint8"), graph.constant(3)], (1, 4, 4), dtype)
+    verdict = judge(graph.file(), "web")
+    assert verdict["ok"] == ok
+    assert verdict["why"] == ("" if ok else f"takes or gives {dtype}, which LiteRT.js refuses")
 
 
 def test_the_wheel_carries_the_whole_page() -> None:

@@ -1,8 +1,8 @@
 """Coral's Edge TPU: what its compiler maps, by its published rules, and by the compiler itself where there is one.
 
-The rules are those of "TensorFlow models on the Edge TPU" (https://coral.ai/docs/edgetpu/models-intro, compiler 16).
-The compiler makes one partition, as TFLite's delegates do: beginning with the first operator that it supports it takes
-every supported operator that needs nothing from an unsupported one, and all others run on the CPU.
+`edgetpu_rules` says which operators it supports. The compiler makes one partition, as TFLite's delegates do: beginning
+with the first operator that it supports it takes every supported operator that needs nothing from an unsupported one,
+and all others run on the CPU.
 """
 
 import math
@@ -10,229 +10,23 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_transfer.data.decode import CROP
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.targets.base import Kit, Target, Verdict, mostly_mapped
+from keras_transfer.exporting.targets.edgetpu_rules import CACHE_BYTES, COMPILED, Operator, fatal, reason
 from keras_transfer.files import write_bytes, write_text
-from keras_transfer.litert import FileInfo, TensorInfo
+from keras_transfer.litert import FileInfo
 from keras_transfer.litert.details import read_constants, read_details
 from keras_transfer.litert.labels import labels_text
 from keras_transfer.progress import say
 
-CACHE_BYTES = 8 << 20  # SRAM that parameters share with activations (https://coral.ai/docs/edgetpu/compiler)
 COMPILER = "edgetpu_compiler"
-COMPILED = "edgetpu-custom-op"  # stands for the mapped operators in a compiled file
 _SECONDS = 600.0
-_QUANTIZED = ("int8", "uint8")
-_ACTIVATIONS = {0: "", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}  # fused ones that the hardware computes
-
-
-@dataclass(frozen=True)
-class _Operator:
-    """What the rules look at. An optional input that is absent is None."""
-
-    inputs: tuple[TensorInfo | None, ...]
-    outputs: tuple[TensorInfo, ...]
-    options: dict[str, Any]
-    constants: Mapping[int, np.ndarray] = field(repr=False)  # by the tensor's index
-
-    def constant(self, position: int) -> np.ndarray | None:
-        tensor = self.inputs[position] if position < len(self.inputs) else None
-        return None if tensor is None else self.constants.get(tensor.index)
-
-    def integers(self, position: int) -> list[int]:
-        """The values of an input that holds axes, sizes or paddings; empty where it is absent or computed."""
-        values = self.constant(position)
-        return [] if values is None else [int(v) for v in values.reshape(-1)]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.inputs[0].shape if self.inputs and self.inputs[0] is not None else ()
-
-    @property
-    def output(self) -> tuple[int, ...]:
-        return self.outputs[0].shape if self.outputs else ()
-
-
-_Rule = tuple[str, Callable[[_Operator], bool]]  # a reason, and whether it holds against an operator
-
-
-def _leading(shape: tuple[int, ...]) -> int:
-    return math.prod(shape[:-1])
-
-
-def _axes(o: _Operator) -> set[int]:
-    """Reduced axes, counted from the front."""
-    return {axis % len(o.shape) for axis in o.integers(1)} if o.shape else set()
-
-
-def _axis(o: _Operator, values: Iterable[int]) -> set[int]:
-    """Axes out of options or inputs, counted from the front of the output's shape."""
-    return {axis % max(1, len(o.shape)) for axis in values}
-
-
-def _upscaling(o: _Operator) -> float:
-    if len(o.shape) != 4 or len(o.output) != 4 or 0 in o.shape:
-        return 1.0
-    return (o.output[1] * o.output[2]) / (o.shape[1] * o.shape[2])
-
-
-def _moves_channels(o: _Operator) -> bool:
-    """Whether a transpose takes the last axis elsewhere, axes of size 1 aside."""
-    order = [axis for axis in o.integers(1) if 0 <= axis < len(o.shape) and o.shape[axis] > 1]
-    return bool(order) and order != sorted(order) and order[-1] != max(order)
-
-
-def _relaid(o: _Operator) -> bool:
-    """Whether a reshape has to move data: the innermost axis changes."""
-    return o.shape[-1:] != o.output[-1:]
-
-
-def _bad_concatenation(o: _Operator) -> bool:
-    constants = [values for i in range(len(o.inputs)) if (values := o.constant(i)) is not None]
-    zero = all(
-        np.all(values == (tensor.zero_point[0] if tensor.zero_point else 0))
-        for values in constants
-        for tensor in o.inputs
-        if tensor is not None and o.constants.get(tensor.index) is values
-    )
-    return bool(constants) and (len(o.inputs) != 2 or not zero)
-
-
-_FUSED: _Rule = (
-    "has a fused activation function",
-    lambda o: o.options.get("fusedActivationFunction", 0) != 0,
-)
-_WEIGHTS: _Rule = (
-    "has weights or a bias that are computed, not constant",
-    lambda o: any(t is not None and o.constants.get(t.index) is None for t in o.inputs[1:3]),
-)
-_DILATION: _Rule = (
-    "has different dilation in x and y",
-    lambda o: o.options.get("dilationWFactor", 1) != o.options.get("dilationHFactor", 1),
-)
-_REDUCES_BATCH: _Rule = ("reduces the batch axis", lambda o: len(o.shape) > 3 and 0 in _axes(o))
-_COMPUTED_AXES: _Rule = ("has axes or sizes that are computed, not constant", lambda o: not o.integers(1))
-_SIZE: _Rule = (
-    "enlarges more than 256-fold, which its 8-bit weights cannot interpolate",
-    lambda o: _upscaling(o) > 256,
-)
-_LARGE_IMAGE: _Rule = ("gives more than 4 MiB", lambda o: math.prod(o.output) > 4 << 20)
-_LARGE: _Rule = ("moves more than 8 MiB", lambda o: _relaid(o) and math.prod(o.output) > CACHE_BYTES)
-_LARGE_ROWS: _Rule = (  # images are computed in stripes, rows are not
-    "reads and writes rows of more than 8 MiB together",
-    lambda o: len(o.output) < 4 and 2 * math.prod(o.output) > CACHE_BYTES,
-)
-
-# A row an operator: reasons against it. Limits that the table leaves open ("depending on input/output size", "certain
-# reshapes") are placed between cases that the compiler is known to have mapped and refused; see docs/targets.md.
-RULES: dict[str, tuple[_Rule, ...]] = {
-    "ADD": (),
-    "AVERAGE_POOL_2D": (_FUSED,),
-    "CONCATENATION": (
-        _FUSED,
-        ("joins a constant that is not all zeros to one other tensor", _bad_concatenation),
-        ("joins rows of more than 8 MiB", lambda o: len(o.output) < 4 and math.prod(o.output) > CACHE_BYTES),
-    ),
-    "CONV_2D": (_WEIGHTS, _DILATION),
-    "DEPTHWISE_CONV_2D": (_WEIGHTS, _DILATION),
-    "EXPAND_DIMS": (),
-    "FULLY_CONNECTED": (
-        _WEIGHTS,
-        ("has shuffled weights", lambda o: o.options.get("weightsFormat", 0) != 0),
-        ("gives more than one row", lambda o: _leading(o.output) > 1),
-    ),
-    "L2_NORMALIZATION": (),
-    "LOGISTIC": (_LARGE_ROWS,),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": (),
-    "MAXIMUM": (),
-    "MAX_POOL_2D": (_FUSED,),
-    "MEAN": (
-        _COMPUTED_AXES,
-        _REDUCES_BATCH,
-        (
-            "averages channels whose number is no multiple of 4",
-            lambda o: len(o.shape) - 1 in _axes(o) and o.shape[-1] % 4 != 0,
-        ),
-        (
-            "averages 32768 values or more",
-            lambda o: math.prod(o.shape[axis] for axis in _axes(o)) >= 1 << 15,
-        ),
-    ),
-    "MINIMUM": (),
-    "MUL": (),
-    "PACK": (("packs along the batch axis", lambda o: len(o.output) > 3 and o.options.get("axis", 0) == 0),),
-    "PAD": (
-        _COMPUTED_AXES,
-        ("pads the batch axis", lambda o: len(o.shape) > 3 and any(o.integers(1)[: 2 * (len(o.shape) - 3)])),
-    ),
-    "PRELU": (
-        (
-            "has an alpha of more than one dimension: give PReLU shared_axes=[1, 2]",
-            lambda o: o.constant(1) is None or _leading(o.constant(1).shape) > 1,  # type: ignore[union-attr]
-        ),
-    ),
-    "QUANTIZE": (),
-    "REDUCE_MAX": (_COMPUTED_AXES, _REDUCES_BATCH),
-    "REDUCE_MIN": (_COMPUTED_AXES, _REDUCES_BATCH),
-    "RELU": (),
-    "RELU6": (),
-    "RELU_N1_TO_1": (),
-    "RESHAPE": (_LARGE,),
-    "RESIZE_BILINEAR": (_SIZE, _LARGE_IMAGE),
-    "RESIZE_NEAREST_NEIGHBOR": (_LARGE_IMAGE,),
-    "RSQRT": (),
-    "SLICE": (),
-    "SOFTMAX": (
-        ("gives more than one row", lambda o: _leading(o.output) > 1),
-        ("has more than 16000 values", lambda o: math.prod(o.output) > 16_000),
-    ),
-    "SPACE_TO_DEPTH": (),
-    "SPLIT": (
-        (
-            "splits the batch axis",
-            lambda o: bool(o.outputs) and len(o.output) > 3 and 0 in {a % len(o.output) for a in o.integers(0)},
-        ),
-    ),
-    "SPLIT_V": (
-        ("splits the batch axis", lambda o: len(o.shape) > 3 and 0 in _axis(o, o.integers(2))),
-    ),
-    "SQUEEZE": (),
-    "STRIDED_SLICE": (
-        ("has strides other than 1", lambda o: any(stride != 1 for stride in o.integers(3))),
-        (
-            "has an ellipsis or a new axis",
-            lambda o: bool(o.options.get("ellipsisMask", 0) or o.options.get("newAxisMask", 0)),
-        ),
-    ),
-    "SUB": (),
-    "SUM": (_COMPUTED_AXES, _REDUCES_BATCH),
-    "SQUARED_DIFFERENCE": (),
-    "TANH": (_LARGE_ROWS,),
-    "TRANSPOSE": (_COMPUTED_AXES, ("moves the channels", _moves_channels)),
-    "TRANSPOSE_CONV": (
-        (
-            "has weights or a bias that are computed, not constant",
-            lambda o: o.constant(1) is None or any(t and t.index not in o.constants for t in o.inputs[3:]),
-        ),
-    ),
-}  # fmt: skip
-
-# The newest versions that compiler 16 knows: with a newer one it does not read the file ("Didn't find op for builtin
-# opcode"). google-coral/edgetpu issues 631 (CONV_2D 6) and 845 (TRANSPOSE_CONV 4), libedgetpu issue 71 (EXP 2).
-NEWEST = {"CONV_2D": 5, "DEPTHWISE_CONV_2D": 6, "EXP": 1, "FULLY_CONNECTED": 9, "TRANSPOSE_CONV": 3}
-
-# Operators whose output has a size given by an input: at which position.
-_SIZED_BY = {"RESHAPE": 1, "RESIZE_BILINEAR": 1, "RESIZE_NEAREST_NEIGHBOR": 1, "TRANSPOSE_CONV": 0, "FILL": 0,
-             "BROADCAST_TO": 1, "TILE": 1, "PAD": 1, "PADV2": 1, "SLICE": 2, "STRIDED_SLICE": 2}  # fmt: skip
 
 
 def judge(content: bytes, info: FileInfo) -> Verdict:
@@ -243,23 +37,12 @@ def judge(content: bytes, info: FileInfo) -> Verdict:
     (8 MiB, which parameters and activations share), `cached` (whether both fit), `notes`, and `compiler` (what
     `read_log` finds where `edgetpu_compiler` is on the PATH, whose word then decides; None without it).
     """
-    details = read_details(content)
-    constants = read_constants(content, range(len(info.tensors)))
-    refused: dict[int, str] = {}
-    for operator, detail in zip(info.operators, details, strict=True):
-        inputs = tuple(info.tensors[i] if i >= 0 else None for i in operator.inputs)
-        outputs = tuple(info.tensors[i] for i in operator.outputs)
-        reason = _reason(operator.name, _Operator(inputs, outputs, detail.options, constants))
-        if reason:
-            refused[operator.index] = reason
-    why = _unreadable(info, details, constants)
+    operators = _operators(content, info)
+    refused = {operator.index: why for operator in operators if (why := reason(operator))}
+    why = next(filter(None, map(fatal, operators)), "")
     mapped = set() if why else partition(info, refused)
-    broken = next((i for i in sorted(refused) if mapped and i > min(mapped)), None)
-    for operator in info.operators:
-        if operator.index not in mapped:
-            after = "" if broken is None else f", cut off by operator {broken} ({info.operators[broken].name})"
-            refused.setdefault(operator.index, why or f"is outside the one partition that is made{after}")
-    found = mostly_mapped("edgetpu", info, {i: r for i, r in refused.items() if i not in mapped}, why)
+    left = {i: refused.get(i, why) for i in range(len(operators))} if why else refused | _cut_off(info, refused, mapped)
+    found = mostly_mapped("edgetpu", info, left, why)
     parameters = {i for o in info.operators if o.index in mapped for i in o.inputs if i >= 0 and info.tensors[i].bytes}
     activations = max((_moved(info, o.index) for o in info.operators if o.index in mapped), default=0)
     held = sum(info.tensors[i].bytes for i in parameters)
@@ -272,7 +55,7 @@ def judge(content: bytes, info: FileInfo) -> Verdict:
         more = _asked(content, found)
     return {
         **found,
-        "partition_end": min((i for i in refused if mapped and i not in mapped and i > min(mapped)), default=None),
+        "partition_end": min((i for i in left if mapped and i > min(mapped)), default=None),
         "parameter_bytes": held,
         "activation_bytes": activations,
         "cache_bytes": CACHE_BYTES,
@@ -280,6 +63,38 @@ def judge(content: bytes, info: FileInfo) -> Verdict:
         "notes": notes,
         **more,
     }
+
+
+def _operators(content: bytes, info: FileInfo) -> list[Operator]:
+    """The file's operators, as the rules look at them."""
+    constants = read_constants(content, range(len(info.tensors)))
+    return [
+        Operator(
+            operator.index,
+            operator.name,
+            detail.version,
+            tuple(info.tensors[i] if i >= 0 else None for i in operator.inputs),
+            tuple(info.tensors[i] for i in operator.outputs),
+            detail.options,
+            constants,
+        )
+        for operator, detail in zip(info.operators, read_details(content), strict=True)
+    ]
+
+
+def _cut_off(info: FileInfo, refused: Mapping[int, str], mapped: set[int]) -> dict[int, str]:
+    """A reason for each operator that is supported and yet behind one that is not."""
+    cut: dict[int, str] = {}
+    source: dict[int, int] = {}  # a tensor that the CPU computes -> the unsupported operator that it comes from
+    for operator in info.operators:
+        if operator.index in mapped:
+            continue
+        behind = next((source[tensor] for tensor in operator.inputs if tensor in source), operator.index)
+        if operator.index not in refused:
+            name = info.operators[behind].name
+            cut[operator.index] = f"is outside the one partition that is made, cut off by operator {behind} ({name})"
+        source |= dict.fromkeys(operator.outputs, behind if operator.index in cut else operator.index)
+    return cut
 
 
 def _asked(content: bytes, found: Verdict) -> dict[str, Any]:
@@ -320,47 +135,6 @@ def partition(info: FileInfo, refused: Mapping[int, str]) -> set[int]:
             return subset
         left = [operator for operator in left if operator.index not in subset]
     return set()
-
-
-def _reason(name: str, operator: _Operator) -> str:
-    if name == COMPILED:
-        return ""
-    data = [t for t in operator.inputs if t is not None and t.index not in operator.constants]
-    if name == "UNIDIRECTIONAL_SEQUENCE_LSTM":  # its state and its layers' sums are int16
-        data = data[:1]
-    others = sorted({t.dtype for t in (*data, *operator.outputs) if t.dtype not in _QUANTIZED})
-    if others:
-        return f"works on {' and '.join(others)}, not int8 or uint8"
-    if name not in RULES:
-        return "is not one of the Edge TPU's operators"
-    broken = next((reason for reason, holds in RULES[name] if holds(operator)), "")
-    if broken:
-        return broken
-    activations = (*data, *operator.outputs)
-    if any(not tensor.scale for tensor in activations):
-        return "works on bytes that are not quantized"
-    wide = next((t for t in activations if math.prod(t.shape[:-3]) > 1), None)
-    if wide is not None:
-        return f"works on {list(wide.shape)}: only the three innermost axes may be larger than 1"
-    if operator.options.get("fusedActivationFunction", 0) not in _ACTIVATIONS:
-        return "has a fused activation function that is not RELU, RELU6 or RELU_N1_TO_1"
-    return ""
-
-
-def _unreadable(info: FileInfo, details: Iterable[Any], constants: Mapping[int, np.ndarray]) -> str:
-    """A reason for which the compiler gives up on the whole file."""
-    for operator, detail in zip(info.operators, details, strict=True):
-        if detail.version > NEWEST.get(operator.name, detail.version):
-            return (
-                f"uses {operator.name} of version {detail.version}; the compiler knows versions up to "
-                f"{NEWEST[operator.name]} and does not read the file"
-            )
-        position = _SIZED_BY.get(operator.name)
-        if position is not None and position < len(operator.inputs):
-            tensor = operator.inputs[position]
-            if tensor >= 0 and tensor not in constants and info.tensors[tensor].dtype in ("int32", "int64"):
-                return f"has tensors whose size is unknown before it runs: operator {operator.index} ({operator.name})"
-    return ""
 
 
 def _moved(info: FileInfo, index: int) -> int:

@@ -18,14 +18,14 @@ from keras_transfer.errors import InputError
 from keras_transfer.exporting.targets.base import Kit, Target, Verdict, mostly_mapped
 from keras_transfer.extras import install_hint
 from keras_transfer.files import write_bytes, write_json, write_text
-from keras_transfer.litert import FileInfo
+from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import labels_text
 from keras_transfer.progress import track
 
 ACCELERATORS = ("U55-32", "U55-64", "U55-128", "U55-256", "U65-256", "U65-512")
 DEFAULT = "U55-128"
 _SECONDS = 600.0
-_CPU = re.compile(r"^ *CPU: \S+ = (.*) \(outputs .*\)$", re.MULTILINE)
+_NPU = "ethos-u"  # stands for the mapped operators in a compiled file
 _REASON = re.compile(r"^Warning \(supported operators\) operator: .*, ofm: '(.*)'\nReason: (.*)$", re.MULTILINE)
 _SHARES = re.compile(r"^(CPU|NPU) operators = (\d+) ", re.MULTILINE)
 
@@ -71,7 +71,7 @@ def _judged(content: bytes, info: FileInfo, accelerator: str) -> tuple[Verdict, 
     printed, summary, compiled = _run(vela(), content, accelerator)
     left = {} if summary else {operator.index: "was not compiled" for operator in info.operators}
     if summary:
-        left = _left_to_cpu(info, printed)
+        left = _left_to_cpu(info, read_flatbuffer(compiled), printed)
     found = mostly_mapped("ethos-u", info, left, "" if summary else f"is not compiled by Vela: {printed}")
     counts = {kind: int(count) for kind, count in _SHARES.findall(printed)}
     total = sum(counts.values())
@@ -97,8 +97,7 @@ def _run(program: str, content: bytes, accelerator: str) -> tuple[str, dict[str,
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "model.tflite")
         source.write_bytes(content)
-        command = [program, str(source), "--output-dir", folder, "--show-cpu-operations"]
-        command += ["--accelerator-config", f"ethos-{accelerator.lower()}"]
+        command = [program, str(source), "--output-dir", folder, "--accelerator-config", f"ethos-{accelerator.lower()}"]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False,
@@ -111,22 +110,32 @@ def _run(program: str, content: bytes, accelerator: str) -> tuple[str, dict[str,
         tables = sorted(Path(folder).glob("*_summary_*.csv"))
         compiled = Path(folder, "model_vela.tflite")
         if done.returncode != 0 or not tables or not compiled.is_file():
-            lines = [line for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
-            crashed = f"it crashed (signal {-done.returncode})" if done.returncode < 0 else "it failed"
-            return (lines[-1].strip() if lines and done.returncode >= 0 else crashed), {}, b""
+            return _failure(done), {}, b""
         with tables[0].open(newline="") as file:
             rows = list(csv.DictReader(file))
         return done.stdout, rows[0], compiled.read_bytes()
 
 
-def _left_to_cpu(info: FileInfo, printed: str) -> dict[int, str]:
-    """Index -> reason of the file's operators that Vela leaves to the CPU; it names them by their first output."""
+def _failure(done: subprocess.CompletedProcess[str]) -> str:
+    """Vela's last words; of a Python error in it, the error."""
+    if done.returncode < 0:
+        return f"it crashed (signal {-done.returncode})"
+    lines = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
+    if not lines:
+        return "it failed"
+    return f"it failed with {lines[-1]}" if "Traceback (most recent call last):" in lines else lines[-1]
+
+
+def _left_to_cpu(info: FileInfo, compiled: FileInfo, printed: str) -> dict[int, str]:
+    """Index -> reason of the file's operators that are left in the compiled file, where their outputs keep their names.
+
+    Vela's own list of them (`--show-cpu-operations`) fails where it makes several operators of one (KeyError, 5.2).
+    """
     reasons = {name: reason.split(" (")[0] for name, reason in _REASON.findall(printed)}  # ( begins tensors' names
-    named = _CPU.findall(printed)
+    named = {compiled.tensors[i].name for o in compiled.operators if o.name != _NPU for i in o.outputs}
     left: dict[int, str] = {}
     for operator in info.operators:
-        for tensor in operator.outputs:
-            name = info.tensors[tensor].name
+        for name in (info.tensors[i].name for i in operator.outputs):
             if name in named:
                 left[operator.index] = f"is left to the CPU by Vela ({reasons.get(name, 'no reason given')})"
     return left

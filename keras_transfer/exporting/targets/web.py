@@ -27,12 +27,14 @@ from keras_transfer.progress import say
 PAGE = ("index.html", "style.css", "icon.svg", "app.js", "classifier.js", "decode.js", "preprocess.js", "README.md")
 NPM = ("package.json", "package-lock.json", "runtime.js")
 """What npm needs to fetch LiteRT.js: 19 MB that neither this package nor its wheel carries."""
+_TYPES = {"float32", "int32", "uint8"}  # that LiteRT.js 2.5.3 passes in and out (its `DATATYPES`)
 _RUNTIME = "litert"
 _SECONDS = 180
 
 
 def _judge(content: bytes, info: FileInfo) -> Verdict:
-    why = "takes or gives int8, which LiteRT.js refuses" if "int8" in ends(info) else ""
+    others = ends(info) - _TYPES
+    why = f"takes or gives {' and '.join(sorted(others))}, which LiteRT.js refuses" if others else ""
     return verdict("web", info, not_built_in(info) or dynamic(info) or why, custom_operators(info))
 
 

@@ -7,10 +7,12 @@ from keras_transfer.exporting.targets.base import Kit, Target, Verdict, dynamic,
 from keras_transfer.exporting.targets.microcontroller.boards import BOARDS, judge_fit, room_of, suggestion
 from keras_transfer.exporting.targets.microcontroller.operators import METHODS
 from keras_transfer.extras import install_hint
-from keras_transfer.litert import FileInfo
+from keras_transfer.litert import FileInfo, OperatorInfo
 
 __all__ = ["BOARDS", "TARGET"]
 
+_UINT8 = "computes in uint8, the quantization before int8"
+_ANY_BYTES = ("DEQUANTIZE", "QUANTIZE", "RESHAPE")  # the operators that TFLM has for uint8, too
 _OLD_DENSE = (
     "dense layers have a scale a channel: TFLM of before October 2024, such as Arduino's library, refuses them or "
     "answers wrongly (tflite-micro#2602, #2673); export for this target, or with per_tensor_dense"
@@ -33,6 +35,8 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
             refused[operator.index] = "is not built into LiteRT"
         elif operator.name not in METHODS:
             refused[operator.index] = "is not in TFLM"
+        elif operator.name not in _ANY_BYTES and any(info.tensors[i].dtype == "uint8" for i in _tensors(operator)):
+            refused[operator.index] = _UINT8
         elif any(info.tensors[i].dtype.startswith("float") for i in operator.outputs):
             refused[operator.index] = "computes in float"
     why = _against(info, refused)
@@ -52,6 +56,9 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
 def _against(info: FileInfo, refused: dict[int, str]) -> str:
     if info.subgraphs > 1:
         return f"has {info.subgraphs} graphs, of which an image classifier needs one"
+    older = sum(reason == _UINT8 for reason in refused.values())
+    if older:
+        return f"computes {older} operators in uint8, for which TFLM has no kernels any more: convert the model to int8"
     if ends(info) != {"int8"}:
         return f"takes or gives {', '.join(sorted(ends(info) - {'int8'}))}, not int8"
     floats = sum(reason == "computes in float" for reason in refused.values())
@@ -61,6 +68,10 @@ def _against(info: FileInfo, refused: dict[int, str]) -> str:
     if unknown:
         return f"uses operators that TFLM lacks: {', '.join(unknown)}"
     return not_built_in(info) or dynamic(info)
+
+
+def _tensors(operator: OperatorInfo) -> list[int]:
+    return [i for i in (*operator.inputs, *operator.outputs) if i >= 0]
 
 
 def _measure(content: bytes, more: dict[str, Any]) -> str:
