@@ -91,8 +91,8 @@ def _cut_off(info: FileInfo, refused: Mapping[int, str], mapped: set[int]) -> di
             continue
         behind = next((source[tensor] for tensor in operator.inputs if tensor in source), operator.index)
         if operator.index not in refused:
-            name = info.operators[behind].name
-            cut[operator.index] = f"is outside the one partition that is made, cut off by operator {behind} ({name})"
+            after = f", cut off by operator {behind} ({info.operators[behind].name})" if behind in refused else ""
+            cut[operator.index] = f"is outside the one partition that is made{after}"
         source |= dict.fromkeys(operator.outputs, behind if operator.index in cut else operator.index)
     return cut
 
