@@ -1,8 +1,8 @@
 """Makes the golden vectors on which `verify.py` tests `:core`: golden.py FOLDER [PHOTOGRAPH...]
 
-`sizes/` has pictures of many sizes and orientations; `uint8/`, `int8/` and `float32/` what a small model with such
-outputs answers; `photographs/` the same of the photographs that are given; `assets/` that model and its labels, for
-the APK; `alpha.bytes` every byte with every alpha, laid on white.
+`sizes/` has pictures of many sizes and orientations; `uint8/`, `int8/`, `float32/` what a small model with such outputs
+answers, `gray/` one of one channel; `photographs/` the same of the photographs that are given; `assets/` that model and
+its labels, for the APK; `alpha.bytes` every byte with every alpha, laid on white.
 """
 
 import io
@@ -29,7 +29,7 @@ CLASSES = ("apple pie", "crème brûlée", "sushi", "waffles")
 
 def main(folder: Path, photographs: Sequence[str]) -> None:
     golden_vectors(folder / "sizes", count=112)
-    files = small_model()
+    files = small_model() | {"gray": small_model(channels=1)["uint8"]}
     if photographs:
         golden_vectors(folder / "photographs", files["uint8"], photographs, count=len(photographs))
     for kind, content in files.items():
@@ -46,15 +46,15 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
     (folder / "alpha.bytes").write_bytes(decode_image(buffer.getvalue())[..., 2].tobytes())
 
 
-def small_model() -> dict[str, bytes]:
+def small_model(channels: int = 3) -> dict[str, bytes]:
     """A classifier of random weights, by the type of its output; all take uint8, but for the one that gives int8."""
     keras.utils.set_random_seed(0)
-    image = keras.Input((40, 32, 3))
+    image = keras.Input((40, 32, channels))
     x = keras.layers.Rescaling(1 / 127.5, -1)(image)
     x = keras.layers.Conv2D(8, 3, strides=4, activation="relu")(x)
     x = keras.layers.Flatten()(x)
     model = keras.Model(image, keras.layers.Dense(len(CLASSES), activation="softmax")(x))
-    calibration = np.random.default_rng(0).integers(0, 256, (16, 40, 32, 3), np.uint8)
+    calibration = np.random.default_rng(0).integers(0, 256, (16, 40, 32, channels), np.uint8)
     made = convert(model, ["int8", "float32"], calibration=calibration)
     return {"uint8": made["int8"], "int8": int8_ends(made["int8"]), "float32": made["float32"]}
 

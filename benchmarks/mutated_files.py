@@ -66,18 +66,17 @@ class Pictures:
 
     name = "test"
 
-    def __init__(self, class_names: list[str], size: tuple[int, int]) -> None:
+    def __init__(self, class_names: list[str], shape: tuple[int, int, int]) -> None:
         self.class_names = class_names
         self.labels = np.arange(4) % len(class_names)
-        self.pixels = np.random.default_rng(0).integers(0, 256, (4, *size, 3), dtype=np.uint8)
+        self.pixels = np.random.default_rng(0).integers(0, 256, (4, *shape), dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, image_size: tuple[int, int], batch_size: int) -> Iterator[tuple[Any, Any]]:
+    def batches(self, image_size: tuple[int, int, int], batch_size: int) -> Iterator[tuple[Any, Any]]:
         """The whole of it, whatever size is asked for: a damaged file may ask for any."""
-        height, width = image_size
-        yield np.resize(self.pixels, (4, height, width, 3)), self.labels
+        yield np.resize(self.pixels, (4, *image_size)), self.labels
 
 
 def outcome(act: Callable[[], Any]) -> str:
@@ -109,7 +108,7 @@ def measure(sources: Sequence[bytes], count: int, targets: Iterable[str] | None,
         sound = Path(folder, "sound.tflite")
         sound.write_bytes(sources[0])
         classifier = open_classifier(sound)
-        split: Any = Pictures(classifier.class_names, classifier.image_size)
+        split: Any = Pictures(classifier.class_names, classifier.image_shape)
         for index in range(count):
             kind = [*DAMAGES][index % len(DAMAGES)]
             content, other = sources[index % len(sources)], sources[(index + 1) % len(sources)]
@@ -119,7 +118,7 @@ def measure(sources: Sequence[bytes], count: int, targets: Iterable[str] | None,
 
             def predict() -> None:
                 opened = open_classifier(path)
-                opened.predict(np.zeros((1, *opened.image_size, 3), np.uint8))
+                opened.predict(np.zeros((1, *opened.image_shape), np.uint8))
 
             acts: dict[str, tuple[str, Callable[[], Any]]] = {
                 "check": ("judged", lambda: judge_file(path, targets and list(targets), {})),

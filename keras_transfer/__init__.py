@@ -17,6 +17,7 @@ _PUBLIC = {
     "build_augmenter": "data",
     "BACKBONES": "models",
     "build_classifier": "models",
+    "as_classifier": "models",
     "stages": "models",
     "freeze_backbone": "models",
     "unfreeze_top": "models",

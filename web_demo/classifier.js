@@ -10,7 +10,7 @@ export async function openClassifier() {
   const content = new Uint8Array(await fetched(about.file, "arrayBuffer"));
   const model = await runtime.loadAndCompile(content, { accelerator: "wasm" });
   const [height, width] = about.image_size;
-  const shape = [1, height, width, 3];
+  const shape = [1, height, width, about.input.channels];
 
   async function predict(pixels) {
     const started = performance.now();
@@ -26,11 +26,20 @@ export async function openClassifier() {
   return { about, predict };
 }
 
-/** What the input tensor takes: the bytes themselves, or normalized floats. */
-export function prepared(pixels, input) {
+/** What the input tensor takes of rows of R G B: the bytes themselves, or normalized floats; or the same of their luma. */
+export function prepared(rgb, input) {
+  const pixels = input.channels === 1 ? luma(rgb) : rgb;
   if (input.dtype === "uint8") return pixels;
   const { mean, std } = input;
   return Float32Array.from(pixels, (byte, i) => Math.fround(byte - mean[i % mean.length]) / std[i % std.length]);
+}
+
+/** One channel of rows of R G B, in Pillow's arithmetic: `luma` of keras_transfer/data/decode.py. */
+export function luma(rgb) {
+  return Uint8Array.from({ length: rgb.length / 3 }, (_, i) => {
+    const [red, green, blue] = rgb.subarray(3 * i, 3 * i + 3);
+    return (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16;
+  });
 }
 
 /** Dequantized, in 32-bit floats as Python does it; the one unit of a binary head becomes two classes. */

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 
 class _Split(StrEnum):
     test = "test"
@@ -23,17 +25,19 @@ def command(
     allow_bad: Annotated[
         bool, typer.Option("--allow-bad", help="Go on though over 5% of the files cannot be used.")
     ] = False,
+    image_size: options.OwnImageSize = None,
+    pixels: options.Pixels = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Score a model on labelled photographs."""
     from keras_transfer.cli.output import print_json, print_table
-    from keras_transfer.evaluation import evaluate, held_out, open_classifier
+    from keras_transfer.evaluation import evaluate, held_out, require_model
     from keras_transfer.progress import set_quiet
 
     set_quiet(json)
-    classifier = open_classifier(model)
+    require_model(model)
     part = held_out(data, split, allow_bad=allow_bad)
-    scores = evaluate(classifier, part)
+    scores = evaluate(model, part, image_size=image_size, pixels=pixels and pixels.value)
     if json:
         print_json({"model": str(model), "data": data, "split": part.name, **scores})
         return

@@ -25,10 +25,30 @@ class BaselinesName(StrEnum):
     scratch = "scratch"
 
 
+class PixelsName(StrEnum):
+    """What a network of the user's own takes pixels as; see `keras_transfer.models.preprocessing.PIXELS`."""
+
+    bytes = "0..255"
+    unit = "0..1"
+    signed = "-1..1"
+    torch = "torch"
+    caffe = "caffe"
+
+
 Backbone = Annotated[str | None, typer.Option(help="See `keras-transfer backbones`.  [mobilenet_v2]")]
 Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
 Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")]
+OwnImageSize = Annotated[
+    int | None, typer.Option("--image-size", help="For a .keras that takes any size: side of its pictures in pixels.")
+]
+Pixels = Annotated[
+    PixelsName | None,
+    typer.Option(
+        help="For a .keras whose pixels were scaled outside of it: what it takes, 0..1 say (x / 255), or what "
+        "`preprocess_input` makes: -1..1, torch or caffe.  [0..255]"
+    ),
+]
 Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
 FewShot = Annotated[
     int | None, typer.Option(help="At most so many photographs of each class to train on, and to validate.  [all]")

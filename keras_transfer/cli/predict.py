@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 if TYPE_CHECKING:
     from keras_transfer.evaluation import Prediction
 
@@ -31,6 +33,8 @@ def command(
     delegate: Annotated[
         str, typer.Option(help="For a .tflite on a device of its own: its library, such as libedgetpu.so.1.")
     ] = "",
+    image_size: options.OwnImageSize = None,
+    pixels: options.Pixels = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print a JSON object a line, as they come.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
@@ -54,7 +58,7 @@ def command(
         sources.append((f"camera {camera}", camera_frame(camera)))
     if not sources:
         raise InputError("There is nothing to predict. Give photographs, folders, patterns, - or --camera.")
-    classifier = open_classifier(model, delegate=delegate)
+    classifier = open_classifier(model, delegate=delegate, image_size=image_size, pixels=pixels and pixels.value)
     if calibrated:
         from keras_transfer.evaluation.calibration import calibrated as scaled
 

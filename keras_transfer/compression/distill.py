@@ -14,6 +14,7 @@ from keras_transfer.compression.retrain import EVALUATION_BATCH, cosine_adam, fi
 from keras_transfer.compression.teacher import Teacher, label_table, open_teacher, pooled_features, score_table, teach
 from keras_transfer.data import Augmenter, ImageData, build_augmenter
 from keras_transfer.errors import InputError
+from keras_transfer.models.graph import picture_shape
 from keras_transfer.training.feed import Samples, as_dataset
 
 MIXED = {"strength": "auto", "mixup": 1.0}
@@ -179,7 +180,7 @@ def _samples(
     student: keras.Model, teacher: Teacher, data: ImageData, augmenter: Augmenter, views: int, seed: int
 ) -> Iterator[tuple[Samples, Samples]]:
     """Pixels as inputs; the labels, the teacher's scores and its hints side by side as labels."""
-    size = tuple(student.input_shape[1:3])
+    size = picture_shape(student)
     train = teach(teacher, size, data.train, augmenter=augmenter, views=views, seed=seed)
     val = teach(teacher, size, data.val, augmenter=augmenter)
     found = []

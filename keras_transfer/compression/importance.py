@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_transfer.compression.channel_graph import ChannelGraph
 from keras_transfer.data import Split, build_augmenter
+from keras_transfer.models.graph import picture_shape
 from keras_transfer.progress import track
 from keras_transfer.training.features import one_hot
 
@@ -73,7 +74,7 @@ def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, se
         ]
 
     total = np.zeros(graph.count)
-    batches = split.batches(model.input_shape[1:3], _BATCH)
+    batches = split.batches(picture_shape(model), _BATCH)
     for step, (pixels, labels) in enumerate(track(batches, "Importance of channels", total=-(-len(split) // _BATCH))):
         images, _ = augmenter(pixels, labels, seed=seed + step)
         targets = labels.astype(np.float32)[:, None] if single else one_hot(labels, classes)

@@ -22,6 +22,7 @@ from keras_transfer.compression.retrain import retrain
 from keras_transfer.compression.teacher import label_table, open_teacher, teach
 from keras_transfer.data import ImageData, build_augmenter
 from keras_transfer.errors import InputError
+from keras_transfer.models.graph import picture_shape
 from keras_transfer.models.stage import can_train, require_stages
 from keras_transfer.models.stage import stages as find_stages
 from keras_transfer.models.twin import copy_weights, make_twin
@@ -147,7 +148,7 @@ def quantize_aware(
     for step, layer in network.quantized_kernels():
         assert step.kernel is not None
         layer.trainable = step.kernel.layer.name in trained
-    images = data.train.stratified(min(_CALIBRATION_IMAGES, len(data.train)), seed).pixels(model.input_shape[1:3])
+    images = data.train.stratified(min(_CALIBRATION_IMAGES, len(data.train)), seed).pixels(picture_shape(model))
     observe = observer(network, images)
     correct_biases(network, observe())
     rows = retrain(
@@ -176,7 +177,7 @@ def _taught(
     model: keras.Model, data: ImageData, alpha: float, augmentation: str | dict[str, Any], epochs: int, seed: int
 ) -> Iterator[tuple[Samples, Samples]]:
     """Training images whose labels are in part what the model says of the same view; validation images as they are."""
-    classes, size = len(data.class_names), tuple(model.input_shape[1:3])
+    classes, size = len(data.class_names), picture_shape(model)
     augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
     views = choose_views(augmenter, epochs, len(data.train) * int(np.prod(model.input_shape[1:])))
     teacher = open_teacher(model, data.class_names)

@@ -15,7 +15,7 @@ from keras_transfer.data import Split
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import keras_classifier
 from keras_transfer.models import Stage, stages
-from keras_transfer.models.graph import nodes
+from keras_transfer.models.graph import nodes, picture_shape
 from keras_transfer.progress import track
 
 _BATCH = 32
@@ -71,7 +71,7 @@ def sensitivity(
     if len(split) == 0:
         raise InputError(f"The {split.name or 'given'} split holds no images: a scan needs some.")
     chosen = split.stratified(images, seed)
-    pixels = chosen.pixels((int(model.input_shape[1]), int(model.input_shape[2])))
+    pixels = chosen.pixels(picture_shape(model))
     ask = keras_classifier(model)
     whole = ask.predict(pixels)
     dense = _accuracy(whole, chosen)

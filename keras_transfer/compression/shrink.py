@@ -11,6 +11,7 @@ from keras_transfer.compression.channels import remove_channels
 from keras_transfer.compression.distill import distill
 from keras_transfer.compression.retrain import retrain
 from keras_transfer.data import Augmenter, ImageData, Split, build_augmenter
+from keras_transfer.models.graph import picture_shape
 from keras_transfer.progress import track
 from keras_transfer.training.phases import quicken_batchnorm
 
@@ -97,7 +98,7 @@ def recalibrate(model: keras.Model, split: Split, augmenter: Augmenter, *, seed:
         model(tf.cast(images, tf.float32), training=True)
 
     chosen = split.stratified(_BATCH * _BATCHES, seed)
-    batches = chosen.batches(model.input_shape[1:3], _BATCH)
+    batches = chosen.batches(picture_shape(model), _BATCH)
     for step, (pixels, labels) in enumerate(track(batches, "Statistics of BatchNorm", total=-(-len(chosen) // _BATCH))):
         if len(pixels) > 1:
             look(augmenter(pixels, np.asarray(labels), seed=seed + step)[0])

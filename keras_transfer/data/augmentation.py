@@ -80,7 +80,7 @@ class Augmenter:
         """Gives one random view of each image.
 
         Args:
-            images: `uint8` or float `[b, H, W, 3]` in 0..255, NumPy or TensorFlow.
+            images: `uint8` or float `[b, H, W, 3]` or `[b, H, W, 1]` in 0..255, NumPy or TensorFlow.
             labels: class indices `[b]`, or `[b, classes]`.
             seed: an integer; another seed, other views.
 
@@ -103,6 +103,8 @@ class Augmenter:
 
         def augment(images: Any, labels: Any, seed: Any) -> tuple[Any, Any]:
             views = tf.cast(images, tf.float32)
+            if images.shape[-1] == 1:  # the layers see colours
+                views = tf.image.grayscale_to_rgb(views)
             seeds = split_seed(tf.stack([tf.cast(seed, tf.int32), 0]), len(self.layers) + 1)
             for layer, own in zip(self.layers, seeds, strict=False):
                 views = layer.transform(views, own)
@@ -111,6 +113,8 @@ class Augmenter:
                     labels = tf.one_hot(labels, self.classes)
                 alphas = self.settings.get("mixup", 0.0), self.settings.get("cutmix", 0.0)
                 views, labels = mix(views, tf.cast(labels, tf.float32), *alphas, seeds[-1])
+            if images.shape[-1] == 1:
+                views = tf.image.rgb_to_grayscale(views)
             if images.dtype == tf.uint8:
                 views = tf.cast(tf.round(views), tf.uint8)
             return views, labels

@@ -49,8 +49,15 @@ _TRANSPOSE = {
 }
 
 
+Size = int | tuple[int, int] | tuple[int, int, int]
+"""What pictures become: the side of a square, `(height, width)` or `(height, width, channels)`; 3 channels unless said.
+
+One channel is the luma of the resized RGB picture: see `luma`.
+"""
+
+
 class Picture(NamedTuple):
-    """A decoded picture: `pixels` is `uint8 [H, W, 3]`; `width` and `height` are those of the whole upright picture."""
+    """A decoded picture: `pixels`, `uint8 [H, W, channels]`; `width` and `height` of the whole upright picture."""
 
     pixels: np.ndarray
     format: str
@@ -58,7 +65,7 @@ class Picture(NamedTuple):
     height: int
 
 
-def decode_image(source: str | Path | bytes, image_size: int | tuple[int, int] | None = None) -> np.ndarray:
+def decode_image(source: str | Path | bytes, image_size: Size | None = None) -> np.ndarray:
     """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC (its first frame or page) to RGB pixels.
 
     EXIF rotation is obeyed, in AVIF and HEIC the container's own; colour profiles are not: pixels are as they are
@@ -70,9 +77,10 @@ def decode_image(source: str | Path | bytes, image_size: int | tuple[int, int] |
     Args:
         source: the path of a file, or its bytes.
         image_size: `(height, width)` or one number for a square, in pixels; `None` keeps the picture's own size.
+            `(height, width, 1)` gives the picture in one channel: see `luma`.
 
     Returns:
-        `uint8 [H, W, 3]`, RGB in 0..255.
+        `uint8 [H, W, 3]`, RGB in 0..255; or `uint8 [H, W, 1]`.
 
     Raises:
         InputError: the file is missing, empty, truncated, damaged, no picture, over 1 GiB, or promises over 100
@@ -93,18 +101,40 @@ def decode_image(source: str | Path | bytes, image_size: int | tuple[int, int] |
         raise InputError(f"{source}: {error}") from error
 
 
-def check_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Returns `image_size` as `(height, width)`.
+def check_size(image_size: Size) -> tuple[int, int, int]:
+    """Returns `image_size` as `(height, width, channels)`.
 
-    >>> check_size(224)
-    (224, 224)
+    >>> check_size(224), check_size((96, 128, 1))
+    ((224, 224, 3), (96, 128, 1))
     """
-    pair = (image_size, image_size) if isinstance(image_size, int | np.integer) else tuple(image_size)
-    if len(pair) != 2 or not all(isinstance(side, int | np.integer) and 0 < side <= 8192 for side in pair):
+    sides = (image_size, image_size) if isinstance(image_size, int | np.integer) else tuple(image_size)
+    height, width, channels = sides if len(sides) == 3 else (*sides, 3) if len(sides) == 2 else (0, 0, 0)
+    if channels not in (1, 3) or not all(
+        isinstance(side, int | np.integer) and 0 < side <= 8192 for side in (height, width)
+    ):
         raise InputError(
-            f"`image_size` must be a number of pixels or (height, width), 1 to 8192. Received: image_size={image_size}"
+            "`image_size` must be a number of pixels, (height, width) or (height, width, channels), with sides of 1 to "
+            f"8192 and 1 or 3 channels. Received: image_size={image_size}"
         )
-    return int(pair[0]), int(pair[1])
+    return int(height), int(width), int(channels)
+
+
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """One channel of RGB pixels: `0.299 R + 0.587 G + 0.114 B` as Pillow computes its mode `L`, in whole numbers.
+
+    This is the one definition, of a picture after it was resized; what runs on devices has the same formula.
+
+    Args:
+        rgb: `uint8 [..., 3]`.
+
+    Returns:
+        `uint8 [..., 1]`; of a gray pixel its gray.
+
+    >>> luma(np.array([[255, 0, 0], [7, 7, 7]], np.uint8)).tolist()
+    [[76], [7]]
+    """
+    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
+    return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., None]
 
 
 def read(path: str | Path) -> bytes:
@@ -125,7 +155,7 @@ def read(path: str | Path) -> bytes:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def decode(content: bytes, image_size: int | tuple[int, int] | None = None, whole: bool = False) -> Picture:
+def decode(content: bytes, image_size: Size | None = None, whole: bool = False) -> Picture:
     """Decodes the bytes of a picture; as `decode_image`, and tells the format and the full size as well.
 
     With `whole` all of the picture is squashed to the size, for comparing pictures with each other.
@@ -203,13 +233,13 @@ _OPEN: dict[str, Callable[[IO[bytes]], Any]] = {
 }
 
 
-def _decode(content: bytes, format_: str, size: tuple[int, int] | None, whole: bool) -> Picture:
+def _decode(content: bytes, format_: str, size: tuple[int, int, int] | None, whole: bool) -> Picture:
     content = _CHECKS.get(format_, bytes)(content)
     with _OPEN[format_](io.BytesIO(content)) as image:
         width, height = image.size
         check_pixels(width, height)
         if size is not None:
-            least = int(2 * max(size) / CROP) + 1  # of the window, still twice what is wanted
+            least = int(2 * max(size[:2]) / CROP) + 1  # of the window, still twice what is wanted
             image.draft(None, (least, least))
         image.load()
         orientation = _orientation(image.info.get("exif") or b"")
@@ -219,8 +249,9 @@ def _decode(content: bytes, format_: str, size: tuple[int, int] | None, whole: b
         if orientation >= 5:
             width, height = height, width
     if size is not None and rgb.size != (size[1], size[0]):
-        rgb = _resize(rgb, size, (0, 0, *rgb.size) if whole else _window(rgb.size, size))
-    return Picture(np.asarray(rgb).copy(), format_, width, height)
+        rgb = _resize(rgb, size[:2], (0, 0, *rgb.size) if whole else _window(rgb.size, size[:2]))
+    pixels = np.asarray(rgb)
+    return Picture(pixels.copy() if size is None or size[2] == 3 else luma(pixels), format_, width, height)
 
 
 def _window(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from keras_transfer.data.decode import check_size, decode, read
+from keras_transfer.data.decode import Size, check_size, decode, read
 from keras_transfer.data.parallel import ordered, without_autotune, workers
 from keras_transfer.errors import InputError
-from keras_transfer.progress import track
+from keras_transfer.progress import say, track
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -41,6 +41,32 @@ def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
         turn[own[0]] = 0
     order: np.ndarray = shuffled[np.argsort(turn, kind="stable")]
     return order
+
+
+_LOOKED_AT, _LARGEST = 50, 512  # pictures that tell of the size of all, and its longest side
+
+
+def common_size(split: Any) -> tuple[int, int] | None:
+    """The size of the pictures of a split, for a model that takes any; None where they differ or are photographs.
+
+    Args:
+        split: a `Split`, of which pictures from all over are looked at; or anything without `paths`.
+
+    Returns:
+        `(height, width)` of 512 pixels at most.
+    """
+    paths = getattr(split, "paths", ())
+    found: set[tuple[int, int]] = set()
+    for i in np.unique(np.linspace(0, len(paths) - 1, min(_LOOKED_AT, len(paths))).astype(int)):
+        height, width = decode(read(paths[int(i)])).pixels.shape[:2]
+        found.add((height, width))
+        if len(found) > 1 or max(height, width) > _LARGEST:
+            return None
+    if not found:
+        return None
+    [(height, width)] = found
+    say(f"Note: the model takes any size, and gets that of the pictures: {height} x {width}.")
+    return height, width
 
 
 class Paths(Sequence[Path]):
@@ -139,8 +165,8 @@ class Split:
         random = np.random.default_rng(seed)
         return self.take(random.permutation(dealt(self.labels, random)[:count]))
 
-    def read(self, index: int, image_size: int | tuple[int, int]) -> np.ndarray:
-        """Decodes one photograph to `uint8 [H, W, 3]`; refuses one that is no longer what was examined."""
+    def read(self, index: int, image_size: Size) -> np.ndarray:
+        """Decodes one photograph to `uint8 [H, W, channels]`; refuses one that is no longer what was examined."""
         path = self.paths[index]
         try:
             content = read(path)
@@ -150,30 +176,29 @@ class Split:
         except InputError as error:
             raise InputError(f"{path}: {error}. Put it back, or start a new run.") from error
 
-    def pixels(self, image_size: int | tuple[int, int]) -> np.ndarray:
+    def pixels(self, image_size: Size) -> np.ndarray:
         """Decodes all photographs, in parallel and with a progress bar.
 
         Args:
-            image_size: `(height, width)`, or one number for a square.
+            image_size: `(height, width)`, or one number for a square; `(height, width, 1)` for one channel.
 
         Returns:
-            `uint8 [n, H, W, 3]`, RGB in 0..255, in the order of `paths`.
+            `uint8 [n, H, W, channels]` in 0..255, RGB or one channel (see `luma`), in the order of `paths`.
 
         Raises:
             InputError: a file vanished or changed since it was examined.
         """
-        height, width = check_size(image_size)
-        result = np.empty((len(self), height, width, 3), np.uint8)
+        result = np.empty((len(self), *check_size(image_size)), np.uint8)
         decoded = ordered(lambda i: self.read(i, image_size), range(len(self)))
         for i, picture in enumerate(track(decoded, f"Decoding {self.name}", total=len(self))):
             result[i] = picture
         return result
 
-    def batches(self, image_size: int | tuple[int, int], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields (`uint8 [b, H, W, 3]`, labels) in order, decoding ahead with bounded memory; the last may be smaller.
+    def batches(self, image_size: Size, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields (`uint8 [b, H, W, channels]`, labels) in order, decoding ahead within bounds; the last may be smaller.
 
         Args:
-            image_size: `(height, width)`, or one number for a square.
+            image_size: as for `pixels`.
             batch_size: photographs a batch.
 
         Raises:
@@ -193,7 +218,7 @@ class Split:
 
     def dataset(
         self,
-        image_size: int | tuple[int, int],
+        image_size: Size,
         batch_size: int = 32,
         shuffle: bool = False,
         seed: int = 0,
@@ -202,26 +227,26 @@ class Split:
         """Batches for `model.fit`, `model.evaluate` and `model.predict`.
 
         Args:
-            image_size: `(height, width)`, or one number for a square.
+            image_size: as for `pixels`.
             batch_size: photographs a batch.
             shuffle: another order every epoch, the same ones for the same seed.
             seed: of the order and of the augmentation.
-            augment: an `Augmenter`, or any function of TensorFlow tensors `(images uint8 [b, H, W, 3], labels, seed)`
-                that gives images and labels.
+            augment: an `Augmenter`, or any function of TensorFlow tensors `(images, labels, seed)`, images being `uint8
+                [b, H, W, channels]`, that gives images and labels.
 
         Returns:
-            A `tf.data.Dataset` of (`float32 [b, H, W, 3]` in 0..255, labels) of known length, prefetched.
+            A `tf.data.Dataset` of (`float32 [b, H, W, channels]` in 0..255, labels) of known length, prefetched.
         """
         import tensorflow as tf
 
-        height, width = check_size(image_size)
+        shape = check_size(image_size)
 
         def load(index: np.ndarray) -> np.ndarray:
-            return self.read(int(index), (height, width))
+            return self.read(int(index), shape)
 
         def picture(index: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
             pixels = tf.numpy_function(load, [index], tf.uint8, stateful=False)
-            return tf.ensure_shape(pixels, (height, width, 3)), tf.gather(labels, index)
+            return tf.ensure_shape(pixels, shape), tf.gather(labels, index)
 
         labels = tf.constant(self.labels)
         indices = tf.data.Dataset.range(len(self))

@@ -6,30 +6,31 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer import cache
-from keras_transfer.data.decode import CROP
+from keras_transfer.data.decode import CROP, Size, check_size
 from keras_transfer.data.split import Split
 from keras_transfer.progress import track
 
 _BLOCK = 64
 
 
-def cached_pixels(split: Split, image_size: tuple[int, int]) -> cache.Arrays:
-    """All images of `split`, decoded and resized, as one array `pixels` uint8 `[n, H, W, 3]` on disk.
+def cached_pixels(split: Split, image_size: Size) -> cache.Arrays:
+    """All images of `split`, decoded and resized, as one array `pixels` uint8 `[n, H, W, channels]` on disk.
 
     Args:
         split: the images.
-        image_size: (height, width) in pixels.
+        image_size: (height, width) or (height, width, channels).
 
     Returns:
         The open cache entry: close it when done.
     """
-    key = cache.cache_key(crop=CROP, pixels=cache.digest(split.hashes), size=list(image_size))
+    shape = check_size(image_size)
+    key = cache.cache_key(crop=CROP, pixels=cache.digest(split.hashes), size=list(shape))
     found = cache.open_entry(key)
     if found is not None:
         return found
-    about = {"kind": "pixels", "images": len(split), "size": list(image_size)}
+    about = {"kind": "pixels", "images": len(split), "size": list(shape)}
     with cache.new_entry(key, about) as writer:
-        blocks = split.batches(image_size, _BLOCK)
+        blocks = split.batches(shape, _BLOCK)
         for pixels, _ in track(blocks, f"Decoding {split.name}", total=-(-len(split) // _BLOCK)):
             writer.append("pixels", pixels)
     return cache.open_new(key)
@@ -40,12 +41,12 @@ class StoredSplit:
 
     Args:
         split: the images.
-        image_size: the size (height, width) that is kept.
+        image_size: the size that is kept: (height, width) or (height, width, channels).
     """
 
-    def __init__(self, split: Split, image_size: tuple[int, int]) -> None:
-        self._split, self._size = split, tuple(image_size)
-        self._arrays = cached_pixels(split, image_size)
+    def __init__(self, split: Split, image_size: Size) -> None:
+        self._split, self._size = split, check_size(image_size)
+        self._arrays = cached_pixels(split, self._size)
         self._read = cache.release_often(self._arrays, self._arrays["pixels"][:1].nbytes)
 
     def __len__(self) -> int:
@@ -76,10 +77,9 @@ class StoredSplit:
         """See `Split.hashes`."""
         return self._split.hashes
 
-    def batches(self, image_size: int | tuple[int, int], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, image_size: Size, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """As `Split.batches`, from the cache where the size is the one kept."""
-        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        if size != self._size:
+        if check_size(image_size) != self._size:
             yield from self._split.batches(image_size, batch_size)
             return
         pixels = self._arrays["pixels"]
@@ -88,7 +88,7 @@ class StoredSplit:
             self._read(batch_size)
 
     def pictures(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Some of the images, `uint8 [len(indices), H, W, 3]`."""
+        """Some of the images, `uint8 [len(indices), H, W, channels]`."""
         found = np.stack([self._arrays["pixels"][i] for i in indices])
         self._read(len(found))
         return found

@@ -1,6 +1,6 @@
 """How good a classifier is: figures, saved models that answer alike, and what they see in files."""
 
-from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier
+from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier, require_model
 from keras_transfer.evaluation.evaluator import evaluate, predict_pixels
 from keras_transfer.evaluation.held_out import held_out
 from keras_transfer.evaluation.keras_file import load_keras
@@ -19,4 +19,5 @@ __all__ = [
     "open_classifier",
     "predict_files",
     "predict_pixels",
+    "require_model",
 ]

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.evaluation.keras_file import load_keras
+from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
 
 if TYPE_CHECKING:
     import keras
+
+    from keras_transfer.models.classifiers import ImageSize
 
 Array = np.ndarray[Any, Any]
 _KERAS_BATCH = 8  # images in one call of a Keras model; bounds the memory of its activations
@@ -26,24 +28,29 @@ class Classifier:
 
     Attributes:
         path: where it was loaded from; `None` for a model in memory.
-        image_size: `(height, width)` of the pixels it takes.
+        image_shape: `(height, width, channels)` of the pixels it takes: RGB, or one channel (see `data.decode.luma`).
         class_names: one name for each column of its answer.
         named: whether the names are known; otherwise they are the columns' numbers.
         multi_label: whether each class is a yes or no of its own; `None` if the file does not tell.
     """
 
     path: Path | None
-    image_size: tuple[int, int]
+    image_shape: tuple[int, int, int]
     class_names: list[str]
     named: bool
     multi_label: bool | None
     run: Callable[[Array], Array] = field(repr=False)
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """`(height, width)` of the pixels it takes."""
+        return self.image_shape[:2]
+
     def predict(self, pixels: Array) -> Array:
         """Probabilities of each class.
 
         Args:
-            pixels: `uint8 [n, H, W, 3]` RGB, with `(H, W)` the classifier's `image_size`.
+            pixels: `uint8 [n, H, W, channels]` in 0..255, each of the classifier's `image_shape`.
 
         Returns:
             `float32 [n, classes]`.
@@ -51,9 +58,9 @@ class Classifier:
         Raises:
             InputError: the pixels have another shape or type.
         """
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (*self.image_size, 3):
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != self.image_shape:
             raise InputError(
-                f"`pixels` must be uint8 [n, {self.image_size[0]}, {self.image_size[1]}, 3]. "
+                f"`pixels` must be uint8 [n, {', '.join(map(str, self.image_shape))}]. "
                 f"Received: {pixels.dtype} {list(pixels.shape)}."
             )
         if len(pixels) == 0:
@@ -61,7 +68,14 @@ class Classifier:
         return _two_columns(self.run(pixels), len(self.class_names))
 
 
-def open_classifier(path: str | Path, *, delegate: str = "") -> Classifier:
+def open_classifier(
+    path: str | Path,
+    *,
+    delegate: str = "",
+    image_size: "ImageSize" = None,
+    pixels: str | None = None,
+    multi_label: bool = False,
+) -> Classifier:
     """Opens a `.keras` file, a `.tflite` file or a run directory for predicting.
 
     Class names are taken from inside a `.tflite`, else from `NAME.labels.txt` or `labels.txt` beside the file, else
@@ -70,6 +84,9 @@ def open_classifier(path: str | Path, *, delegate: str = "") -> Classifier:
     Args:
         path: the file, or a run directory (its `model.keras`). A `.keras` file is loaded in safe mode.
         delegate: for a `.tflite`: a library that computes it on a device of its own, such as `libedgetpu.so.1`.
+        image_size: for a `.keras` that takes any size; see `keras_transfer.models.as_classifier`.
+        pixels: for a `.keras` whose pixels were prepared outside of it, such as `"0..1"`; see there.
+        multi_label: for a `.keras` that ends in logits: whether each is a yes or no of its own.
 
     Returns:
         The classifier.
@@ -77,51 +94,58 @@ def open_classifier(path: str | Path, *, delegate: str = "") -> Classifier:
     Raises:
         InputError: the file is missing, damaged, of another kind, or no image classifier.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / "model.keras").is_file():
-            raise InputError(f"{path} holds no model.keras. Give a finished run directory, a .keras or a .tflite file.")
-        path = path / "model.keras"
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        raise InputError(f"Cannot open the model {path}: {error.strerror}. Check the path.") from error
-    if delegate and start[4:8] != b"TFL3":
-        raise InputError(f"A delegate computes .tflite files. Received: {path}, delegate={delegate!r}.")
-    if start[:4] == b"PK\x03\x04":
-        return keras_classifier(load_keras(path), path)
-    if start[4:8] == b"TFL3":
-        return _litert_classifier(path, delegate)
-    kind = "an HDF5 file; open it with Keras and save it as .keras" if start == b"\x89HDF\r\n\x1a\n" else "neither"
-    raise InputError(f"The model must be a .keras or a .tflite file. Received: {path}, which is {kind}.")
+    path = _file_of(Path(path))
+    if starts_with(path, 4) != b"TFL3":
+        if delegate:
+            raise InputError(f"A delegate computes .tflite files. Received: {path}, delegate={delegate!r}.")
+        told = {"image_size": image_size, "pixels": pixels, "multi_label": multi_label}
+        return keras_classifier(load_keras(path), path, **told)  # type: ignore[arg-type]
+    for option, value in (("image_size", image_size), ("pixels", pixels)):
+        if value is not None and not callable(value):
+            raise InputError(f"`{option}` is for a .keras file; {path} has its own. Leave it out.")
+    return _litert_classifier(path, delegate)
+
+
+def require_model(path: str | Path) -> None:
+    """Raises `InputError` for what `open_classifier` refuses at first sight, before others spend time on pictures."""
+    path = _file_of(Path(path))
+    if starts_with(path, 4) != b"TFL3":
+        check_keras(path)
+
+
+def _file_of(path: Path) -> Path:
+    return path / "model.keras" if (path / "model.keras").is_file() else path
 
 
 def keras_classifier(
-    model: "keras.Model", path: Path | None = None, class_names: list[str] | None = None
+    model: "keras.Model",
+    path: Path | None = None,
+    class_names: list[str] | None = None,
+    *,
+    image_size: "ImageSize" = None,
+    pixels: str | None = None,
+    multi_label: bool = False,
 ) -> Classifier:
-    """A classifier of a Keras model that takes pixels in 0..255, as `build_classifier` makes it.
+    """A classifier of a Keras model from anywhere; what is told beside it is for `as_classifier`.
 
     Raises:
-        InputError: the model is no image classifier with a fixed image size.
+        InputError: the model is no image classifier, or its image size is open.
     """
     import tensorflow as tf
 
-    shape, outputs = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if not isinstance(shape, tuple) or not isinstance(outputs, tuple) or len(outputs) != 2 or None in outputs[1:]:
-        raise InputError(
-            f"{_where(path)} is no image classifier: it takes {shape} and gives {outputs}. "
-            "Give a model from [n, H, W, 3] pixels to [n, classes] probabilities."
-        )
-    image_size = _image_size(shape, path)
+    from keras_transfer.models import as_classifier
+    from keras_transfer.models.classifiers import output_activation
+    from keras_transfer.models.graph import picture_shape
 
+    model = as_classifier(model, image_size=image_size, pixels=pixels, multi_label=multi_label, name=_where(path))
+    image_shape, units = picture_shape(model), int(model.output_shape[1])
     if model not in _answers:
         # One trace for batches of every length, and never XLA, many times slower than TensorFlow's CPU kernels. It
         # reads the weights where they are, so it serves as long as the model lives, which it must not prolong.
         held: Any = weakref.ref(model)
         _answers[model] = tf.function(
             lambda pixels: held()(tf.cast(pixels, tf.float32), training=False),
-            input_signature=[tf.TensorSpec((None, *image_size, 3), tf.uint8)],
+            input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8)],
             jit_compile=False,
             autograph=False,
         )
@@ -131,9 +155,8 @@ def keras_classifier(
         parts = [answer(pixels[i : i + _KERAS_BATCH]).numpy() for i in range(0, len(pixels), _KERAS_BATCH)]
         return np.concatenate(parts)
 
-    activation = _last_activation(model)
-    multi_label = {"softmax": False, "sigmoid": outputs[1] > 1}.get(activation)
-    return _classifier(path, image_size, outputs[1], multi_label, run, class_names)
+    several = {"softmax": False, "sigmoid": units > 1}.get(output_activation(model))
+    return _classifier(path, image_shape, units, several, run, class_names)
 
 
 def _litert_classifier(path: Path, delegate: str) -> Classifier:
@@ -151,12 +174,12 @@ def _litert_classifier(path: Path, delegate: str) -> Classifier:
     names = [operator.name for operator in model.info.operators if operator.name not in ("QUANTIZE", "DEQUANTIZE")]
     multi_label = {"SOFTMAX": False, "LOGISTIC": units > 1}.get(names[-1]) if names else None
     labels = read_labels(path.read_bytes())
-    return _classifier(path, _image_size(takes[0], path), units, multi_label, model.predict, labels)
+    return _classifier(path, _image_shape(takes[0], path), units, multi_label, model.predict, labels)
 
 
 def _classifier(
     path: Path | None,
-    image_size: tuple[int, int],
+    image_shape: tuple[int, int, int],
     units: int,
     multi_label: bool | None,
     run: Callable[[Array], Array],
@@ -169,7 +192,7 @@ def _classifier(
             f"{_where(path)} has {classes} classes but {len(names)} labels ({', '.join(names[:5])}...). "
             "Put the labels it was trained with beside it."
         )
-    return Classifier(path, image_size, names or [str(i) for i in range(classes)], bool(names), multi_label, run)
+    return Classifier(path, image_shape, names or [str(i) for i in range(classes)], bool(names), multi_label, run)
 
 
 def _names_beside(path: Path) -> list[str] | None:
@@ -185,24 +208,14 @@ def _names_beside(path: Path) -> list[str] | None:
     return None
 
 
-def _image_size(shape: tuple[int | None, ...], path: Path | None) -> tuple[int, int]:
+def _image_shape(shape: tuple[int | None, ...], path: Path | None) -> tuple[int, int, int]:
     _, height, width, channels = shape if len(shape) == 4 else (None,) * 4
-    if channels != 3 or height is None or width is None or height < 1 or width < 1:
+    if channels not in (1, 3) or height is None or width is None or height < 1 or width < 1:
         raise InputError(
-            f"{_where(path)} takes {shape}, not [n, height, width, 3] pixels of one size. "
-            "Give a model for RGB photographs, built with a fixed image size."
+            f"{_where(path)} takes {shape}, not [n, height, width, 3] or [n, height, width, 1] pixels of one size. "
+            "Give a model for photographs, built with a fixed image size."
         )
-    return int(height), int(width)
-
-
-def _last_activation(model: "keras.Model") -> str:
-    """`"softmax"`, `"sigmoid"` or something else: what the model's output comes from."""
-    import keras
-
-    operation = model.outputs[0]._keras_history.operation
-    if isinstance(operation, keras.layers.Softmax):
-        return "softmax"
-    return str(getattr(getattr(operation, "activation", None), "__name__", ""))
+    return int(height), int(width), channels
 
 
 def _two_columns(probabilities: Array, classes: int) -> Array:

@@ -1,10 +1,12 @@
 """Scoring a model, in memory or in a file, on a split it has not seen."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.data.split import common_size
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier
 from keras_transfer.evaluation.scores import metrics
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: "keras.Model | Classifier | str | Path", split: "Split | StoredSplit", *, batch_size: int = 32
+    model: "keras.Model | Classifier | str | Path",
+    split: "Split | StoredSplit",
+    *,
+    batch_size: int = 32,
+    image_size: int | tuple[int, int] | None = None,
+    pixels: str | None = None,
 ) -> dict[str, Any]:
     """Scores a classifier on a split.
 
@@ -26,9 +33,12 @@ def evaluate(
     lack some of the model's; otherwise there must be as many on each side, in the same order.
 
     Args:
-        model: a `keras.Model` on 0..255 pixels, a `Classifier`, or what `open_classifier` opens.
+        model: a `Classifier`, what `open_classifier` opens, or what `keras_transfer.models.as_classifier` takes.
         split: such as `load_images(...).test`.
         batch_size: how many images are decoded and predicted at a time.
+        image_size: for a Keras model that takes any size; that of the pictures where all have one, unless given.
+        pixels: for a Keras model whose pixels were prepared outside of it, such as `"0..1"`; see
+            `keras_transfer.as_classifier`.
 
     Returns:
         See `keras_transfer.evaluation.metrics`. Classes are in the model's order, with the split's names where the
@@ -37,7 +47,7 @@ def evaluate(
     Raises:
         InputError: the classes do not fit, the split is empty, or the model is no image classifier.
     """
-    classifier = _classifier_of(model)
+    classifier = _classifier_of(model, split, image_size, pixels)
     columns = _columns(classifier, split)
     if len(split) == 0:
         raise InputError(
@@ -69,8 +79,8 @@ def predict_pixels(
     Raises:
         InputError: a photograph vanished, or the model is no image classifier.
     """
-    classifier = _classifier_of(model)
-    batches = split.batches(classifier.image_size, batch_size)
+    classifier = _classifier_of(model, split)
+    batches = split.batches(classifier.image_shape, batch_size)
     answers = [
         classifier.predict(np.asarray(pixels))
         for pixels, _ in track(batches, "Predicting", total=-(-len(split) // batch_size))
@@ -78,12 +88,20 @@ def predict_pixels(
     return np.concatenate(answers) if answers else np.zeros((0, len(classifier.class_names)), np.float32)
 
 
-def _classifier_of(model: "keras.Model | Classifier | str | Path") -> Classifier:
+def _classifier_of(
+    model: "keras.Model | Classifier | str | Path",
+    split: "Split | StoredSplit",
+    image_size: int | tuple[int, int] | None = None,
+    pixels: str | None = None,
+) -> Classifier:
     if isinstance(model, Classifier):
         return model
-    if isinstance(model, str | Path):
-        return open_classifier(model)
-    return keras_classifier(model)
+    told: dict[str, Any] = {
+        "image_size": image_size if image_size is not None else partial(common_size, split),
+        "pixels": pixels,
+        "multi_label": np.ndim(split.labels) == 2,
+    }
+    return open_classifier(model, **told) if isinstance(model, str | Path) else keras_classifier(model, **told)
 
 
 def _columns(classifier: Classifier, split: "Split | StoredSplit") -> "np.ndarray[Any, Any]":

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _CONFIG_LIMIT = 64 << 20  # bytes; the configuration of EfficientNetV2L, the deepest application, is under 2 MiB
 _EXPANSION_LIMIT = 100  # unpacked bytes for each packed one; Keras itself stores members unpacked
 _PARTS = {"config.json", "metadata.json"}
+_IN_PYTHON = (
+    "From Python, where its code is known, give the model itself to `keras_transfer.export` and "
+    "`keras_transfer.evaluate`; or build it from Keras's own layers"
+)
 
 
 def load_keras(path: str | Path) -> "keras.Model":
@@ -29,18 +33,91 @@ def load_keras(path: str | Path) -> "keras.Model":
         InputError: the file is missing, no sound `.keras` file, or needs Python code that is not in Keras.
     """
     path = Path(path)
-    foreign = sorted(set(_custom_objects(_read_config(path).get("config"))))
-    if foreign:
-        raise InputError(
-            f"{path} needs Python code that no model file brings ({', '.join(foreign[:5])}): custom objects and Lambda "
-            "layers are not run. Export it to .tflite where it was made, or build it from Keras's own layers."
-        )
+    saved_by = check_keras(path)
     from keras_transfer.models.loading import load_model
 
-    return load_model(path)
+    try:
+        return load_model(path)
+    except InputError as error:
+        if not saved_by.startswith("2."):
+            raise
+        raise InputError(
+            f"{path} was saved by Keras {saved_by}, whose models Keras 3 does not load ({error}). Convert it: python "
+            f"-c \"import tf_keras, keras; tf_keras.models.load_model('{path}').save('old.h5'); "
+            "keras.models.load_model('old.h5').save('new.keras')\"."
+        ) from error
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def check_keras(path: Path) -> str:
+    """The version of Keras that saved a `.keras` file, of which nothing but its configuration is read.
+
+    Raises:
+        InputError: as `load_keras`, but for what only loading shows.
+    """
+    _refuse_others(path)
+    config, saved_by = _read_config(path)
+    own = {key: value for key, value in config.items() if key != "compile_config"}  # which is not loaded
+    foreign = sorted({name for name in _custom_objects(own) if not _is_registered(name)})
+    if foreign:
+        raise InputError(
+            f"{path} needs Python code that no model file brings ({', '.join(foreign[:5])}): classes of your own and "
+            f"Lambda layers are not run. {_IN_PYTHON}."
+        )
+    return saved_by
+
+
+def starts_with(path: Path, offset: int, length: int = 4) -> bytes:
+    """Some of a file's first bytes, by which its format is known; nothing of a folder.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if path.is_dir():
+        return b""
+    try:
+        with path.open("rb") as file:
+            return file.read(offset + length)[offset:]
+    except OSError as error:
+        raise InputError(f"Cannot open the model {path}: {error.strerror or error}. Check the path.") from error
+
+
+def _refuse_others(path: Path) -> None:
+    """Raises `InputError` for files and folders of other formats, with the way to a `.keras` file."""
+    if (path / "saved_model.pb").is_file():
+        raise InputError(
+            f"{path} is a SavedModel, a graph without Keras's layers. Give the .keras file of the model that it was "
+            "made from: model.save('model.keras')."
+        )
+    if path.is_dir():
+        raise InputError(f"{path} holds no model.keras. Give a finished run directory, a .keras or a .tflite file.")
+    start = starts_with(path, 0, 8)
+    if start == b"\x89HDF\r\n\x1a\n":
+        raise InputError(_about_hdf5(path))
+    if start[:4] != b"PK\x03\x04":
+        raise InputError(f"The model must be a .keras or a .tflite file. Received: {path}, which is neither.")
+
+
+def _about_hdf5(path: Path) -> str:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            whole = "model_config" in file.attrs
+    except (OSError, RuntimeError, KeyError) as error:
+        return f"{path} is a damaged HDF5 file ({' '.join(str(error).split())}). Save the model as .keras."
+    if not whole:
+        return (
+            f"{path} holds weights alone. Build the model, give it these by model.load_weights('{path}'), and save all "
+            "of it by model.save('model.keras')."
+        )
+    return (
+        f'{path} is a model in the old HDF5 format. Save it as .keras: python -c "import keras; '
+        f"keras.models.load_model('{path}').save('{path.with_suffix('.keras')}')\"."
+    )
+
+
+def _read_config(path: Path) -> tuple[dict[str, Any], str]:
+    """The configuration that a `.keras` file holds, and the version of Keras that wrote it."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = {member.filename: member for member in archive.infolist()}
@@ -58,6 +135,7 @@ def _read_config(path: Path) -> dict[str, Any]:
                     "Get the file again from a source you trust."
                 )
             config = json.loads(archive.read("config.json"))
+            metadata = json.loads(archive.read("metadata.json"))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Check the path of the model.") from error
     except (OSError, ValueError, RecursionError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
@@ -68,7 +146,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(config, dict):
         raise InputError(f"{path} is no Keras model: its config.json holds a {type(config).__name__}. Save it again.")
-    return config
+    return config, str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
 
 
 def _custom_objects(config: Any) -> Iterator[str]:
@@ -87,11 +165,20 @@ def _custom_objects(config: Any) -> Iterator[str]:
                 yield "a Lambda layer"
             elif name == "function":
                 yield str(value.get("config"))
-            elif "registered_name" in value and not _ours(value):
-                yield str(value["registered_name"] or name)
+            elif not _ours(value, name):
+                yield str(value.get("registered_name") or name)
 
 
-def _ours(value: dict[str, Any]) -> bool:
+def _ours(value: dict[str, Any], name: str) -> bool:
     """Whether a saved object is Keras's own, or a layer that this package registers (its hub features)."""
+    if "registered_name" not in value:
+        return True
     module, registered = str(value.get("module")).split(".")[0], str(value["registered_name"])
     return module == "keras" or registered.startswith("keras_transfer>")
+
+
+def _is_registered(name: str) -> bool:
+    """Whether this process knows a class by `keras.saving.register_keras_serializable`: its code runs here already."""
+    import keras
+
+    return keras.saving.get_registered_object(name) is not None

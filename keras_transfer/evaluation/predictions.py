@@ -61,7 +61,7 @@ def predict_files(
     def decode(source: str | Path | tuple[str, bytes]) -> tuple[str, np.ndarray[Any, Any] | str]:
         path, content = source if isinstance(source, tuple) else (source, source)
         try:
-            return str(path), decode_image(content, classifier.image_size)
+            return str(path), decode_image(content, classifier.image_shape)
         except InputError as error:
             return str(path), str(error).removeprefix(f"{path}: ")
 

@@ -24,10 +24,7 @@ def check_call(
     wanting = [kind for kind in CALIBRATED if kind in formats]
     if wanting and (calibration is None or len(calibration) == 0):
         raise InputError(f"{wanting[0]} needs `calibration`: the training split, which shows every activation's range.")
-    outputs = getattr(model, "outputs", None) or []
-    if len(outputs) != 1 or len(outputs[0].shape) != 2:
-        raise InputError(f"The model must give probabilities [batch, classes]. Received: {[o.shape for o in outputs]}.")
-    units = outputs[0].shape[-1]
+    units = model.outputs[0].shape[-1]
     if units != len(names) and not (units == 1 and len(names) == 2):
         raise InputError(f"The model has {units} outputs but {len(names)} class names were given.")
 

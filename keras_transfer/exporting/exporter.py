@@ -3,11 +3,13 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
+from keras_transfer.data.split import common_size
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.exporting.checks import ONNX, check_call, check_repair
 from keras_transfer.exporting.diagnose import diagnose
@@ -21,6 +23,8 @@ from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAULT_FORMATS
 from keras_transfer.litert.labels import LABELS_FILE, labels_text, write_labels
+from keras_transfer.models import as_classifier
+from keras_transfer.models.graph import picture_shape
 from keras_transfer.progress import say
 
 _PROMISED = ("int8",)  # of the default formats: the others are there to fall back on
@@ -81,6 +85,8 @@ def export(
     seed: int = 0,
     on_frozen: Callable[[], object] | None = None,
     strict: bool = False,
+    image_size: int | tuple[int, int] | None = None,
+    pixels: str | None = None,
 ) -> Artifacts:
     """Writes a classifier as LiteRT files and proves each on the whole test split.
 
@@ -89,10 +95,10 @@ def export(
     binary head of one sigmoid unit becomes two outputs.
 
     Args:
-        model: `keras.Model` on pixels `[batch, H, W, 3]` in 0..255 that gives probabilities.
+        model: an image classifier from anywhere; see `keras_transfer.as_classifier`.
         out: the folder to write to.
         calibration: the *training* `Split`; a stratified part of it calibrates the int8 file.
-        proof: the test `Split`: `batches(image_size, batch_size)`, `labels`, `class_names` and a length.
+        proof: the test `Split`: `batches((height, width, channels), batch_size)`, `labels`, `class_names` and a length.
         formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, and `"onnx"`: `NAME.onnx`, by Keras's
             own exporter, proved by ONNX Runtime. None makes the first four, of which int8 alone counts as asked for.
         class_names: in the order of the outputs; those of `proof` unless given.
@@ -115,6 +121,8 @@ def export(
         seed: of the choice of calibration images.
         on_frozen: see `keras_transfer.convert`.
         strict: raise where there are `problems`, once all is written.
+        image_size: for a model that takes pictures of any size; that of the pictures where all have one, unless given.
+        pixels: for a model whose pixels were prepared outside of it, such as `"0..1"`; see `as_classifier`.
 
     Returns:
         One entry for each file, in the order of `formats`, then the targets' own; with each its gate's outcome, and
@@ -127,6 +135,8 @@ def export(
     asked = frozenset(_PROMISED if formats is None else formats)
     formats = DEFAULT_FORMATS if formats is None else formats
     names = list(class_names if class_names is not None else proof.class_names)
+    size = image_size if image_size is not None else partial(common_size, proof)
+    model = as_classifier(model, image_size=size, pixels=pixels, multi_label=np.ndim(proof.labels) == 2)
     check_call(model, names, tolerance, proof, formats, calibration)
     check_targets(targets)
     if repair:
@@ -134,18 +144,18 @@ def export(
     labels_text(names)  # raises now what cannot be written
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
-    size = (int(model.inputs[0].shape[1]), int(model.inputs[0].shape[2]))
+    shape = picture_shape(model)
     task = _Task(
         model=two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model,
         class_names=names,
-        image_size=size,
+        image_shape=shape,
         formats=tuple(dict.fromkeys(formats)),
         asked=asked,
         trained=frozenset(converted or ()),
         targets=tuple(targets),
         target_options=target_options or {},
         calibration=calibration,
-        calibration_pixels=_calibration_pixels(calibration, formats, calibration_images, seed, size),
+        calibration_pixels=_calibration_pixels(calibration, formats, calibration_images, seed, shape),
         proof=proof,
         conversion={"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense},
         tolerance=tolerance,
@@ -156,7 +166,7 @@ def export(
     contents = _convert(task, converted or {}, on_frozen)
     files = _make_files(task, task.formats, contents)
     known = keras_probabilities() if callable(keras_probabilities) else keras_probabilities
-    expected, answers = run_files(task.model, _contents(files), proof, size, known)
+    expected, answers = run_files(task.model, _contents(files), proof, shape, known)
     results = _Results(files, contents, expected, answers)
     if repair:
         results = _repair(task, results, validation, tuple(REMEDIES) if repair is True else tuple(repair))
@@ -180,14 +190,14 @@ class _Task:
 
     model: Any  # with one output for each class
     class_names: list[str]
-    image_size: tuple[int, int]
+    image_shape: tuple[int, int, int]
     formats: tuple[str, ...]
     asked: frozenset[str]  # formats whose failure is the export's
     trained: frozenset[str]  # formats whose files come from the caller
     targets: tuple[str, ...]
     target_options: Mapping[str, Mapping[str, Any]]
     calibration: Any
-    calibration_pixels: np.ndarray | None  # uint8 [n, H, W, 3]; None where no format is calibrated
+    calibration_pixels: np.ndarray | None  # uint8 [n, H, W, channels]; None where no format is calibrated
     proof: Any
     conversion: dict[str, Any]  # options of `convert`
     tolerance: float
@@ -226,12 +236,12 @@ class _Results:
 
 
 def _calibration_pixels(
-    calibration: Any, formats: Sequence[str], count: int, seed: int, size: tuple[int, int]
+    calibration: Any, formats: Sequence[str], count: int, seed: int, shape: tuple[int, int, int]
 ) -> np.ndarray | None:
     """A stratified part of the training split; None where no format is calibrated."""
     if set(CALIBRATED).isdisjoint(formats):
         return None
-    pixels: np.ndarray = calibration.stratified(min(count, len(calibration)), seed).pixels(size)
+    pixels: np.ndarray = calibration.stratified(min(count, len(calibration)), seed).pixels(shape)
     return pixels
 
 
@@ -305,7 +315,7 @@ def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str
     changed = {file.name: file.content for file in files if before.get(file.name) != file.content}
     answers = dict(results.answers)
     if changed:
-        answers |= run_files(task.model, changed, task.proof, task.image_size, results.expected)[1]
+        answers |= run_files(task.model, changed, task.proof, task.image_shape, results.expected)[1]
     if kind != "int8":  # what failed is not to be taken for an answer
         for stale in (task.out / name, (task.out / name).with_suffix(".json")):
             stale.unlink(missing_ok=True)

@@ -4,16 +4,16 @@ A folder of golden vectors holds `cases.csv` and, for each row of it, raw files 
 
 - `NAME.rgb`: the decoded picture as it is stored, before its EXIF orientation is obeyed: `height * width * 3` bytes,
   row by row, R G B.
-- `NAME.pixels`: what must come of it, equal in every bit: `out_height * out_width * 3` bytes.
+- `NAME.pixels`: what must come of it, equal in every bit: `out_height * out_width * 3` bytes, R G B.
 - `NAME.input`, `NAME.output`: with a model, the content of its input and output tensor, in the file's own type,
-  little-endian.
+  little-endian. A model of one channel takes the luma of the pixels, `keras_transfer.data.decode.luma`.
 - `NAME.scores`: with a model, the probabilities, float32 little-endian, one a class.
 
 `cases.csv` (UTF-8, a heading line, no quotes) has the columns `name, width, height, orientation, out_height, out_width,
 top`: `width` and `height` are those of `NAME.rgb`, `orientation` is the EXIF tag (1 to 8), and `top` the number of the
 most probable class (the first of equals), or nothing without a model. With a model `model.csv` stands beside it, lines
-of `key,value`: `input_dtype, input_scale, input_zero_point, output_dtype, output_scale, output_zero_point` (scale and
-zero point are empty for floats).
+of `key,value`: `input_channels` (3 or 1), `input_dtype, input_scale, input_zero_point, output_dtype, output_scale,
+output_zero_point` (scale and zero point are empty for floats).
 
 The steps from `NAME.rgb` to `NAME.pixels` are those of `decode_image`: turn the picture upright (a copy of its pixels),
 take the centred window of the wanted shape (`CROP` of the largest, in doubles, then rounded to float32), and resize it
@@ -31,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 from keras_transfer.data import decode_image
+from keras_transfer.data.decode import luma
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_bytes, write_text
 
@@ -96,6 +97,8 @@ def golden_vectors(
         write_bytes(folder / f"{name}.pixels", pixels.tobytes())
         top: int | str = ""
         if model is not None:
+            if model.inputs[0].shape[3] == 1:
+                pixels = luma(pixels)
             prepared = model.preparation()(pixels)
             output = model.run([prepared[None]])[0]
             scores = model.predict(pixels[None])[0]
@@ -111,7 +114,7 @@ def golden_vectors(
 
 
 def _write_model(folder: Path, model: "LiteRT") -> None:
-    lines = []
+    lines = [f"input_channels,{model.inputs[0].shape[3]}"]
     for end, tensor in (("input", model.inputs[0]), ("output", model.outputs[0])):
         quantized = tensor.dtype != "float32" and tensor.scale
         lines.append(f"{end}_dtype,{tensor.dtype}")

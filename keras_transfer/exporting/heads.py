@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_transfer.models.graph import nodes
+
 
 def two_columns(model: keras.Model) -> keras.Model:
     """Returns the binary classifier with outputs `[n, 2]`, the probabilities of the first and second class.
@@ -15,18 +17,19 @@ def two_columns(model: keras.Model) -> keras.Model:
     Args:
         model: a functional or Sequential model ending in one sigmoid unit.
     """
-    output = model.outputs[0]
-    last: Any = output._keras_history.operation
-    dense, tensor = last, last.input
+    output, calls = model.outputs[0], {id(node.output): node for node in nodes(model)}
+    call = calls[id(output)]
+    last: Any = call.operation
     if isinstance(last, keras.layers.Activation) and last.activation is keras.activations.sigmoid:
-        dense = last.input._keras_history.operation
-        tensor = getattr(dense, "input", None)
+        call = calls.get(id(call.inputs[0]), call)
+    dense: Any = call.operation
+    tensor = call.inputs[0]
     sigmoid = keras.activations.sigmoid in (getattr(last, "activation", None), getattr(dense, "activation", None))
     linear_inside = dense is last or getattr(dense, "activation", None) is keras.activations.linear
     if not (isinstance(dense, keras.layers.Dense) and sigmoid and linear_inside):
         return keras.Model(model.inputs, keras.ops.concatenate([1 - output, output], axis=-1))
     kernel, *bias = dense.get_weights()
-    pair = keras.layers.Dense(2, use_bias=bool(bias), name=dense.name)
-    probabilities = keras.layers.Softmax(name="probabilities")(pair(tensor))
+    pair = keras.layers.Dense(2, use_bias=bool(bias), dtype="float32", name=dense.name)
+    probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(pair(tensor))
     pair.set_weights([np.concatenate([np.zeros_like(array), array], axis=-1) for array in (kernel, *bias)])
     return keras.Model(model.inputs, probabilities)

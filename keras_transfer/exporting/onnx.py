@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.contract import PIXELS, versions
+from keras_transfer.exporting.contract import describe_pixels, versions
 from keras_transfer.exporting.latency import timed
 from keras_transfer.extras import require
 
@@ -29,7 +29,7 @@ def require_onnx() -> None:
 def convert_onnx(model: Any, class_names: Sequence[str]) -> bytes:
     """Converts a classifier to ONNX by `model.export(format="onnx")`.
 
-    The file takes `float32 [batch, H, W, 3]` pixels in 0..255, any batch, and gives `float32 [batch, classes]`
+    The file takes `float32 [batch, H, W, channels]` pixels in 0..255, any batch, and gives `float32 [batch, classes]`
     probabilities. Its metadata (`metadata_props`) has `class_names`, a JSON list in the order of the outputs.
 
     Args:
@@ -64,7 +64,8 @@ def convert_onnx(model: Any, class_names: Sequence[str]) -> bytes:
         raise InputError(f"Keras's ONNX exporter made inputs of the model's constants: {', '.join(inputs[1:])}.")
     for entry in (*found.graph.input, *found.graph.output):
         entry.type.tensor_type.shape.dim[0].dim_param = "batch"
-    about = {"class_names": json.dumps(list(class_names), ensure_ascii=False), "input": "RGB pixels, 0..255"}
+    order = describe_pixels(model.inputs[0].shape[-1])["colour_order"]
+    about = {"class_names": json.dumps(list(class_names), ensure_ascii=False), "input": f"{order} pixels, 0..255"}
     onnx.helper.set_model_props(found, about)
     content: bytes = found.SerializeToString()
     return content
@@ -107,10 +108,10 @@ class Onnx:
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
-    def predict(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns probabilities `float32 [n, classes]` of `uint8 [n, H, W, 3]` pixels in 0..255."""
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Returns probabilities `float32 [n, classes]` of `uint8 [n, H, W, channels]` pixels in 0..255."""
         name = self.session.get_inputs()[0].name
-        [output] = self.session.run(None, {name: pixels.astype(np.float32)})
+        [output] = self.session.run(None, {name: images.astype(np.float32)})
         return np.asarray(output, np.float32)
 
 
@@ -131,7 +132,7 @@ def describe_onnx(content: bytes) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "zipped_bytes": len(zlib.compress(content)),
-        "input": {**ends[0], **PIXELS},
+        "input": {**ends[0], **describe_pixels(image.shape[-1])},
         "output": ends[1],
         "operators": dict(Counter(node.op_type for node in model.graph.node).most_common()),
         "opset": max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),

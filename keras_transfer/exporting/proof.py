@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.contract import PIXELS, versions
+from keras_transfer.exporting.contract import describe_pixels, versions
 from keras_transfer.exporting.latency import measure_latency
 from keras_transfer.exporting.onnx import Onnx
 from keras_transfer.exporting.targets import judge
@@ -19,7 +19,7 @@ _BATCH = 64
 
 
 def run_files(
-    model: Any, files: Mapping[str, bytes], split: Any, image_size: tuple[int, int], known: np.ndarray | None = None
+    model: Any, files: Mapping[str, bytes], split: Any, shape: tuple[int, int, int], known: np.ndarray | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Runs the Keras model and all files over a split in one pass over its pixels.
 
@@ -27,7 +27,7 @@ def run_files(
         model: the Keras model; not run where `known` is given.
         files: name -> LiteRT or (`.onnx`) ONNX file made by this process.
         split: the `Split` to go through; only one batch of its pixels is held at a time.
-        image_size: `(height, width)`.
+        shape: `(height, width, channels)` of the pictures.
         known: the Keras model's probabilities `[n, classes]` if the caller has them.
 
     Returns:
@@ -38,13 +38,13 @@ def run_files(
     }
     rows: dict[str, list[np.ndarray]] = {name: [] for name in files}
     keras_rows: list[np.ndarray] = []
-    batches = split.batches(image_size, _BATCH)
+    batches = split.batches(shape, _BATCH)
     count = -(-len(split) // _BATCH)
-    for pixels, _ in track(batches, f"Proving {len(files)} files on {len(split)} images", total=count):
+    for images, _ in track(batches, f"Proving {len(files)} files on {len(split)} images", total=count):
         if known is None:
-            keras_rows.append(np.asarray(model.predict_on_batch(pixels.astype(np.float32)), np.float32))
+            keras_rows.append(np.asarray(model.predict_on_batch(images.astype(np.float32)), np.float32))
         for name, file in opened.items():
-            rows[name].append(file.predict(pixels))
+            rows[name].append(file.predict(images))
     expected = np.concatenate(keras_rows) if known is None else np.asarray(known, np.float32)
     if expected.shape[1] == 1:
         expected = np.concatenate([1 - expected, expected], axis=1)
@@ -120,7 +120,7 @@ def describe(
         options: target -> what `judge` is told beside the file.
     """
     info = read_flatbuffer(content)
-    image = dict(PIXELS)
+    image = describe_pixels(info.tensors[info.inputs[0]].shape[-1])
     if info.tensors[info.inputs[0]].dtype == "int8":
         image["value_range"] = "raw bytes less 128, -128..127"
     latency = measure_latency(content)

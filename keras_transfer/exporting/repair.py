@@ -23,7 +23,7 @@ class Patient:
     model: Any
     files: dict[str, bytes]  # format -> content; "int8" and "float32" are there
     calibration: Any  # the training split
-    images: np.ndarray  # those that calibrated: uint8 [n, H, W, 3]
+    images: np.ndarray  # those that calibrated: uint8 [n, H, W, channels]
     seed: int
     options: dict[str, Any]  # what `convert` was told
 
@@ -38,7 +38,7 @@ class Remedy(NamedTuple):
 
 def _more_images(patient: Patient) -> dict[str, Any]:
     count = min(5 * len(patient.images), len(patient.calibration))
-    images = patient.calibration.stratified(count, patient.seed).pixels(patient.images.shape[1:3])
+    images = patient.calibration.stratified(count, patient.seed).pixels(patient.images.shape[1:])
     return {"calibration": images, "calibration_images": count}
 
 
@@ -129,12 +129,12 @@ def mend(
         Format and content of the first file that passes, or of the one with the least bound where none does (the int8
         file as it is may be that one); and what each remedy gave, the first entry being the file as it is.
     """
-    labels, size = np.asarray(validation.labels), patient.images.shape[1:3]
+    labels, shape = np.asarray(validation.labels), patient.images.shape[1:]
     expected: np.ndarray | None = None
 
     def step(name: str, content: bytes) -> dict[str, Any]:
         nonlocal expected
-        expected, found = run_files(patient.model, {"file": content}, validation, size, expected)
+        expected, found = run_files(patient.model, {"file": content}, validation, shape, expected)
         weights = weigh(expected, found["file"], labels, tested)
         return {"remedy": name, "bytes": len(content)} | {f"val_{key}": value for key, value in weights.items()}
 

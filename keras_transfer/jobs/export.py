@@ -76,14 +76,15 @@ def export_run(
         from keras_transfer.data.stored import StoredSplit
         from keras_transfer.evaluation import load_keras
         from keras_transfer.exporting import ExportGateError, recommend
+        from keras_transfer.models.graph import picture_shape
 
         photographs = load_data(recipe, run)
         model = load_keras(run / "model.keras")
-        test = StoredSplit(photographs.test, tuple(model.input_shape[1:3]))
+        test = StoredSplit(photographs.test, picture_shape(model))
         target = Path(out) if out is not None else run / "export"
         more: dict[str, Any] = {"input_dtype": input_dtype, "target_options": target_options}
         if repair:
-            more |= {"repair": repair, "validation": StoredSplit(photographs.val, tuple(model.input_shape[1:3]))}
+            more |= {"repair": repair, "validation": StoredSplit(photographs.val, picture_shape(model))}
         artifacts = export_files(model, recipe, photographs, test, target, **more)
         problems = " ".join(artifacts.problems)
         result |= {"recommended": artifacts.recommended, "gate": problems or None, "gate_notes": artifacts.notes}

@@ -96,8 +96,9 @@ def finish(
     from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import metrics, predict_pixels
     from keras_transfer.jobs.report import model_figures, write_report
+    from keras_transfer.models.graph import picture_shape
 
-    size = tuple(model.input_shape[1:3])
+    size = picture_shape(model)
     more: dict[str, Any] = {}
     test = StoredSplit(data.test, size)
     # The model answers, and is looked at for the report, while the files are converted in a process of their own.
@@ -125,7 +126,7 @@ def finish(
         "backbone": recipe.backbone,
         "alpha": recipe.alpha,
         "weights": recipe.weights,
-        "image_size": list(size),
+        "image_size": list(size[:2]),
         "classes": data.class_names,
         **facts,
         "images": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},

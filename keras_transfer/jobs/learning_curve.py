@@ -165,8 +165,9 @@ def _unfreezing(recipe: Recipe, data: Any, model: Any, head: _Way) -> dict[str, 
     from keras_transfer.evaluation import predict_pixels
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference
+    from keras_transfer.models.graph import picture_shape
 
-    val = StoredSplit(data.val, tuple(model.input_shape[1:3]))
+    val = StoredSplit(data.val, picture_shape(model))
     ours = decisions(val.labels, predict_pixels(model, val))
     val.close()
     count = len(data.train)

@@ -59,10 +59,11 @@ def report_run(
     with open_run(folder, told) as run:
         from keras_transfer.data.stored import StoredSplit
         from keras_transfer.evaluation import load_keras, predict_pixels
+        from keras_transfer.models.graph import picture_shape
 
         photographs = load_data(recipe, run)
         model = load_keras(run / "model.keras")
-        test = StoredSplit(photographs.test, tuple(model.input_shape[1:3]))
+        test = StoredSplit(photographs.test, picture_shape(model))
         if curve is not None:
             learning_curve(run, recipe, photographs, model, **curve)
         if corruptions:

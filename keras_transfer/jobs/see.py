@@ -59,12 +59,13 @@ def see_run(folder: str | Path, *, data: str | None = None, held_back: str | Non
     from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import predict_pixels
     from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.models.graph import picture_shape
     from keras_transfer.report import see_html
 
     folder = Path(folder)
     model, recipe, result, own = open_run_model(folder, data)
     part = own.test.stratified(_MAPPED, recipe.seed)
-    test = StoredSplit(part, tuple(model.input_shape[1:3]))
+    test = StoredSplit(part, picture_shape(model))
     answers = predict_pixels(model, test)
     right = decisions(test.labels, answers)
     found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.backbone, "images": len(test)}

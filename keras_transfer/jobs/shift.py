@@ -95,6 +95,7 @@ def shift_run(
         InputError: no finished run, no photographs, or too few to compare.
     """
     from keras_transfer.data.folds import joined
+    from keras_transfer.models.graph import picture_shape
     from keras_transfer.report import shift_html, thumbnail
 
     folder, out = Path(folder), Path(out)
@@ -119,11 +120,9 @@ def shift_run(
     found["next"] = _next(found, recipe, folder, out)
     looked = {"new": new, "own": held}
     shown = {"new": found.pop("typical"), "own": _spread(len(held))}
+    size = picture_shape(model)[:2]  # in colours, whatever the model takes
     pictures = {
-        side: [
-            thumbnail(looked[side].read(i, tuple(model.input_shape[1:3])))
-            for i in track(indices, "Drawing thumbnails", total=len(indices))
-        ]
+        side: [thumbnail(looked[side].read(i, size)) for i in track(indices, "Drawing thumbnails", total=len(indices))]
         for side, indices in shown.items()
     }
     write_json(out / "shift.json", found)
@@ -174,8 +173,9 @@ def _seen(model: Any, own: Any, held: Any, new: Any, labelled: bool, result: dic
 def _differences(model: Any, held: Any, new: Any) -> list[dict[str, Any]]:
     from keras_transfer.evaluation.shift import differences
     from keras_transfer.models.batchnorm import some
+    from keras_transfer.models.graph import picture_shape
 
-    size = tuple(model.input_shape[1:3])
+    size = picture_shape(model)[:2]
     return differences(*(_figures(some(split, _LOOKED), size) for split in (held, new)))
 
 

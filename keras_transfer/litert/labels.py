@@ -26,7 +26,7 @@ _FIELD = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
 _IMAGE = 2  # ContentProperties.ImageProperties
-_RGB = 1  # ColorSpaceType.RGB
+_COLOURS = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
 _NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
 _MOST_LABEL_BYTES = 1 << 24
 # What reading forged offsets, archives and text can raise (RuntimeError: an encrypted archive).
@@ -62,7 +62,7 @@ def write_labels(content: bytes, class_names: Sequence[str]) -> bytes:
         entry.name, entry.buffer = _FIELD, len(model.buffers)
         model.metadata.append(entry)
         model.buffers.append(schema.BufferT())
-    model.buffers[entry.buffer].data = np.frombuffer(_metadata(image.shape[1], image.shape[2]), np.uint8)
+    model.buffers[entry.buffer].data = np.frombuffer(_metadata(*image.shape[1:]), np.uint8)
     archive = io.BytesIO(pack(model))
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
@@ -102,7 +102,8 @@ def labels_text(class_names: Sequence[str]) -> str:
     return "".join(f"{name}\n" for name in class_names)
 
 
-def _metadata(height: int, width: int) -> bytes:
+def _metadata(height: int, width: int, channels: int) -> bytes:
+    colours, order = _COLOURS.get(channels, (0, f"{channels} channels"))
     builder = flatbuffers.Builder(512)
 
     def table(*fields: Any) -> int:
@@ -123,9 +124,9 @@ def _metadata(height: int, width: int) -> bytes:
 
     string = builder.CreateString
     size = table(("Uint32", width), ("Uint32", height))
-    content = table(("Uint8", _IMAGE), table(("Int8", _RGB), size))
+    content = table(("Uint8", _IMAGE), table(("Int8", colours), size))
     image = table(
-        string("image"), string("The centre of the picture, 87.5% of the shorter side; RGB, 0..255"), None, content
+        string("image"), string(f"The centre of the picture, 87.5% of the shorter side; {order}, 0..255"), None, content
     )
     labels = table(string(LABELS_FILE), string("Class names, one a line"), ("Int8", _AXIS_LABELS))
     scores = table(string("probability"), string("A probability a class"), None, None, None, None, vector(labels))

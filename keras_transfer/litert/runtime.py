@@ -116,7 +116,7 @@ class LiteRT:
         """Yields the raw outputs of each image in order, computed on all threads a bounded way ahead.
 
         Args:
-            images: `uint8 [H, W, 3]` pixels in 0..255.
+            images: `uint8 [H, W, channels]` pixels in 0..255.
 
         Yields:
             One array an output, without the batch axis.
@@ -144,7 +144,7 @@ class LiteRT:
         """Returns class probabilities.
 
         Args:
-            pixels: `uint8 [n, H, W, 3]`, or any iterable of `uint8 [H, W, 3]`, in 0..255.
+            pixels: `uint8 [n, H, W, channels]`, or any iterable of `uint8 [H, W, channels]`, in 0..255.
             description: what a progress bar says; none is shown without it.
 
         Returns:
@@ -159,7 +159,7 @@ class LiteRT:
         return as_probabilities(values, self.outputs[0])
 
     def preparation(self) -> Any:
-        """Returns the function that makes of a picture `uint8 [H, W, 3]` what the input takes, less its batch axis."""
+        """Returns the function from a picture, `uint8 [H, W, channels]`, to what the input takes of it."""
         if len(self.inputs) != 1 or len(self.inputs[0].shape) != 4 or self.inputs[0].shape[0] != 1:
             raise InputError(f"Not an image classifier: its inputs are {[list(t.shape) for t in self.inputs]}.")
         tensor = self.inputs[0]

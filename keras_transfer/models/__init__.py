@@ -23,6 +23,8 @@ _PUBLIC = {
     "suffix": "freezing",
     "prefix": "freezing",
     "load_model": "loading",
+    "as_classifier": "classifiers",
+    "picture_shape": "graph",
     "preprocessing_of": "preprocessing",
     "multiply_adds": "cost",
     "adapt_batchnorm": "batchnorm",

@@ -36,6 +36,19 @@ def input_tensor(model: keras.Model) -> Any:
     return inputs[0]
 
 
+def picture_shape(model: Any) -> tuple[int, int, int]:
+    """Height, width and channels of the pictures that a model takes: what `Split.pixels` and the like are asked for.
+
+    Args:
+        model: a classifier on pixels of one size; a `tf_keras` model too.
+
+    >>> picture_shape(keras.Sequential([keras.Input((8, 6, 1)), keras.layers.Flatten()]))
+    (8, 6, 1)
+    """
+    _, height, width, channels = model.input_shape
+    return int(height), int(width), int(channels)
+
+
 def nodes(model: keras.Model) -> list[Node]:
     """The calls that lead from the model's input to its outputs, in topological order, the input left out.
 

@@ -16,7 +16,7 @@ def thumbnail(pixels: Array, side: int = SIDE) -> str:
     """A picture as a JPEG in a `data:` address.
 
     Args:
-        pixels: `uint8 [H, W, 3]`; smaller ones than `side` keep their size.
+        pixels: `uint8 [H, W, 3]` or `[H, W, 1]`; smaller ones than `side` keep their size.
         side: longest side of the thumbnail in pixels.
 
     Returns:
@@ -25,14 +25,14 @@ def thumbnail(pixels: Array, side: int = SIDE) -> str:
     >>> thumbnail(np.zeros((300, 200, 3), np.uint8))[:23]
     'data:image/jpeg;base64,'
     """
-    return address(_small(Image.fromarray(pixels), side))
+    return address(_small(pixels, side))
 
 
 def heat_thumbnail(pixels: Array, heat: Array, side: int = SIDE) -> str:
     """The same with a map laid over it: what it leaves out is darkened, its strongest places glow.
 
     Args:
-        pixels: `uint8 [H, W, 3]`.
+        pixels: `uint8 [H, W, 3]` or `[H, W, 1]`.
         heat: float `[h, w]` in 0..1.
         side: longest side of the thumbnail in pixels.
 
@@ -42,7 +42,7 @@ def heat_thumbnail(pixels: Array, heat: Array, side: int = SIDE) -> str:
     >>> heat_thumbnail(np.zeros((30, 20, 3), np.uint8), np.ones((4, 4), np.float32))[:23]
     'data:image/jpeg;base64,'
     """
-    picture = _small(Image.fromarray(pixels), side)
+    picture = _small(pixels, side)
     drawn = Image.fromarray(np.asarray(heat, np.float32), mode=None).resize(picture.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(drawn), 0, 1)[..., None]
     base = np.asarray(picture, np.float32)
@@ -59,7 +59,8 @@ def heat_colours(strength: Array) -> Array:
     return np.concatenate([np.interp(strength, places, stops[:, channel]) for channel in range(3)], axis=-1)
 
 
-def _small(picture: Image.Image, side: int) -> Image.Image:
+def _small(pixels: Array, side: int) -> Image.Image:
+    picture = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return picture
 

@@ -16,6 +16,7 @@ from keras_transfer.data.decode import CROP
 from keras_transfer.data.parallel import ahead
 from keras_transfer.data.stored import cached_pixels
 from keras_transfer.models import boundary, suffix
+from keras_transfer.models.graph import picture_shape
 from keras_transfer.progress import track
 from keras_transfer.training.engines import SMALL_JOB, Engine, choose_engine, keras_engine
 from keras_transfer.training.taken import Taken
@@ -55,7 +56,7 @@ def compute_features(
         rows = (views * where[:, None] + np.arange(views)).ravel()
         every = compute_features(model, tensors, whole, augmenter=augmenter, views=views, seed=seed)
         return [Taken(arrays, rows) for arrays in every]
-    size = tuple(model.input_shape[1:3])
+    size = picture_shape(model)
     of_images = {
         "crop": CROP,
         "images": cache.digest(split.hashes),
@@ -79,7 +80,7 @@ def compute_features(
             drawn = _views(split, size, augmenter, views, seed, mixed)
             engine = _engine_of(prefix, cache.digest(networks[i] for i in which), len(split) * views)
             # Only now: tracing and decoding keep each other from Python's lock.
-            images = opened.enter_context(ahead(drawn, max(_BLOCK, _AHEAD // (3 * math.prod(size)))))
+            images = opened.enter_context(ahead(drawn, max(_BLOCK, _AHEAD // math.prod(size))))
             what = f"Frozen layers, {split.name}" + (f", {views} views" if views > 1 else "")
             rows_of_block: list[tuple[np.ndarray, ...]] = []
             for row in track(engine(images), what, total=len(split) * views):
@@ -108,7 +109,7 @@ def predict_cached(model: keras.Model, split: Split) -> np.ndarray:
     if keras.Model(model.input, tensor).weights:
         (arrays,), top, name = compute_features(model, [tensor], split), suffix(model, tensor), "values"
     else:
-        arrays, top, name = cached_pixels(split, tuple(model.input_shape[1:3])), model, "pixels"
+        arrays, top, name = cached_pixels(split, picture_shape(model)), model, "pixels"
     read = cache.release_often(arrays, arrays[name][:1].nbytes)
     try:
         answers = []
@@ -130,7 +131,12 @@ def _append(writers: Sequence[cache.ArrayWriter], rows: list[tuple[np.ndarray, .
 
 
 def _views(
-    split: Split, size: tuple[int, int], augmenter: Augmenter | None, views: int, seed: int, mixed: list[np.ndarray]
+    split: Split,
+    size: tuple[int, int, int],
+    augmenter: Augmenter | None,
+    views: int,
+    seed: int,
+    mixed: list[np.ndarray],
 ) -> Iterator[np.ndarray]:
     """All views of all images, an image's views side by side; labels that mixing changes go to `mixed`."""
     for block, (pixels, labels) in enumerate(split.batches(size, _BLOCK)):

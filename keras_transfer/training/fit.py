@@ -15,6 +15,7 @@ from keras_transfer.data import Augmenter, ImageData, Split
 from keras_transfer.data.stored import cached_pixels
 from keras_transfer.errors import InputError
 from keras_transfer.models import stages
+from keras_transfer.models.graph import picture_shape
 from keras_transfer.progress import say
 from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.training.features import compute_features, one_hot
@@ -245,7 +246,7 @@ def pixel_samples(
     """
     weights = _sample_weights(data, class_weights)
     with ExitStack() as opened:
-        train, val = (cached_pixels(split, _size(model)) for split in (data.train, data.val))
+        train, val = (cached_pixels(split, picture_shape(model)) for split in (data.train, data.val))
         for arrays in (train, val):
             opened.callback(arrays.close)
         yield (
@@ -301,10 +302,6 @@ def _check(model: keras.Model, data: ImageData) -> None:
         raise InputError(
             "Training needs training and validation images: give `load_images` a source with both, or val=0.15."
         )
-
-
-def _size(model: keras.Model) -> tuple[int, int]:
-    return tuple(model.input_shape[1:3])
 
 
 def _targets(model: keras.Model, split: Split) -> np.ndarray:

@@ -110,7 +110,7 @@ def test_a_teacher_is_asked_once(data):
     def refuse(images):
         raise AssertionError("asked again")
 
-    asked = Teacher(teacher.image_size, teacher.groups, 0, teacher.digest, refuse)
+    asked = Teacher(teacher.image_shape, teacher.groups, 0, teacher.digest, refuse)
     again = teach(asked, (SIZE, SIZE), data.val, augmenter=build_augmenter("none"))
     np.testing.assert_array_equal(first["scores"], again["scores"])
     other = open_teacher(network(4, seed=1), data.class_names)

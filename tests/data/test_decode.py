@@ -11,7 +11,7 @@ from made_up import FORMATS, encoded, photograph
 from PIL import Image
 
 from keras_transfer import InputError, decode_image
-from keras_transfer.data.decode import CROP, check_size, decode, sniff, to_rgb
+from keras_transfer.data.decode import CROP, check_size, decode, luma, sniff, to_rgb
 
 
 def colour(mode: str, value: object, format_: str, **options: object) -> list[int]:
@@ -240,7 +240,7 @@ def test_a_png_whose_pixels_changed_is_refused_by_its_checksum() -> None:
         decode_image(bytes(content))
 
 
-@pytest.mark.parametrize("size", [0, -3, (1, 2, 3), (10, 0), 10**6])
+@pytest.mark.parametrize("size", [0, -3, (1, 2, 4), (10, 0), 10**6])
 def test_impossible_sizes_are_refused(size: object) -> None:
     with pytest.raises(InputError, match="image_size"):
         check_size(size)  # type: ignore[arg-type]
@@ -273,3 +273,23 @@ def test_what_is_resized_keeps_its_proportions(shape: tuple[int, int], size: tup
 def test_a_picture_of_the_wanted_size_stays_as_it_is() -> None:
     image = photograph(4, (32, 48))
     assert np.array_equal(decode_image(encoded(image, "PNG"), (48, 32)), np.asarray(image))
+
+
+def test_one_channel_is_the_luma_of_the_resized_picture() -> None:
+    content = encoded(photograph(60), "PNG")
+    gray = decode_image(content, (32, 48, 1))
+    assert gray.dtype == np.uint8 and gray.shape == (32, 48, 1)
+    assert np.array_equal(gray, luma(decode_image(content, (32, 48))))
+
+
+def test_luma_is_that_of_pillow() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    assert np.array_equal(luma(rgb)[..., 0], np.asarray(Image.fromarray(rgb).convert("L")))
+    grays = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    assert np.array_equal(luma(grays)[:, 0], np.arange(256))
+
+
+@pytest.mark.parametrize("size", [(8, 8, 4), (8, 8, 2), (8,), (8, 8, 3, 1), (0, 8, 1)])
+def test_sizes_of_other_channels_are_refused(size: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="image_size"):
+        check_size(size)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import pytest
 
 from keras_transfer import InputError, load_images
 from keras_transfer.data import Split, build_augmenter, decode_image
+from keras_transfer.data.stored import StoredSplit
 
 
 @pytest.fixture
@@ -95,3 +96,22 @@ def test_a_file_that_changed_or_vanished_is_named(split: Split) -> None:
 def test_wrong_calls(split: Split, call: Callable[[Split], object]) -> None:
     with pytest.raises(InputError, match="Received"):
         call(split)
+
+
+def test_one_channel_wherever_pixels_are_read(split: Split) -> None:
+    shape = (8, 10, 1)
+    pixels = split.pixels(shape)
+    assert pixels.shape == (70, *shape)
+    assert np.array_equal(next(iter(split.batches(shape, 70)))[0], pixels)
+    assert np.array_equal(next(iter(split.dataset(shape, 70).as_numpy_iterator()))[0], pixels)
+    stored = StoredSplit(split, shape)
+    assert np.array_equal(stored.pictures(range(70)), pixels)
+    assert np.array_equal(next(iter(stored.batches((8, 10), 70)))[0], split.pixels((8, 10)))
+    stored.close()
+
+
+def test_one_channel_is_augmented_too(split: Split) -> None:
+    pixels = split.pixels((16, 16, 1))
+    augmenter = build_augmenter({"strength": "strong", "grayscale": 0.5, "blur": 0.5, "randaugment": 0.3})
+    views, _ = augmenter(pixels, split.labels, seed=1)
+    assert views.shape == pixels.shape and views.dtype == np.uint8 and not np.array_equal(views, pixels)

@@ -63,7 +63,7 @@ def test_scaling_keeps_probabilities_and_decisions(seed: int, temperature: float
 def test_calibrated_reads_the_runs_file(tmp_path) -> None:
     answer = np.array([[0.8, 0.2]], np.float32)
     file = tmp_path / "export" / "model.tflite"
-    plain = Classifier(file, (4, 4), ["a", "b"], True, False, lambda pixels: np.repeat(answer, len(pixels), axis=0))
+    plain = Classifier(file, (4, 4, 3), ["a", "b"], True, False, lambda pixels: np.repeat(answer, len(pixels), axis=0))
     with pytest.raises(InputError, match=r"calibration\.json"):
         calibrated(plain)
     (tmp_path / "calibration.json").write_text(json.dumps({"temperature": 2.0}))

@@ -281,7 +281,7 @@ def test_foreign_and_damaged_files_are_refused(files: dict[str, Path], tmp_path:
         (written("cut.tflite", files["int8"].read_bytes()[:500]), "damaged|cannot run|LiteRT"),
         (tmp_path / "other.zip", "no Keras model: it has no config.json"),
         (tmp_path / "dense.keras", "no|not"),
-        (tmp_path / "anysize.keras", "of one size"),
+        (tmp_path / "anysize.keras", "pictures of any size"),
     ]:
         with pytest.raises(InputError, match=said) as caught:
             open_classifier(path)

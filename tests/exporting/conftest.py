@@ -25,11 +25,11 @@ class MemorySplit:
         return MemorySplit(self.images[chosen], self.labels[chosen], self.class_names)
 
     def pixels(self, image_size):
-        assert self.images.shape[1:3] == tuple(image_size)
+        assert self.images.shape[1:] == tuple(image_size)
         return self.images
 
     def batches(self, image_size, batch_size):
-        assert self.images.shape[1:3] == tuple(image_size)
+        assert self.images.shape[1:] == tuple(image_size)
         for start in range(0, len(self), batch_size):
             yield self.images[start : start + batch_size], self.labels[start : start + batch_size]
 

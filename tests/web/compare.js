@@ -1,21 +1,27 @@
 // node compare.js preprocess FOLDER: names the golden cases whose pixels differ, one a line.
+// node compare.js input FOLDER: the same for what the model takes.
 // node compare.js orientation FILE...: what decode.js reads as EXIF orientation of each file, one a line.
 
 import { readFileSync } from "node:fs";
 
+import { prepared } from "../../web_demo/classifier.js";
 import { findOrientation } from "../../web_demo/decode.js";
 import { preprocess } from "../../web_demo/preprocess.js";
 
 const [what, ...paths] = process.argv.slice(2);
-if (what === "preprocess") {
+if (what === "preprocess" || what === "input") {
   const [folder] = paths;
+  const inputs = what === "input";
+  const model = inputs ? readFileSync(`${folder}/model.csv`, "utf8") : "";
+  const input = { dtype: "uint8", channels: Number(/^input_channels,(.)/m.exec(model)?.[1]) };
   const [, ...rows] = readFileSync(`${folder}/cases.csv`, "utf8").trim().split("\n");
   for (const row of rows) {
     const [name, ...numbers] = row.split(",");
     const [width, height, orientation, outHeight, outWidth] = numbers.map(Number);
     const rgb = readFileSync(`${folder}/${name}.rgb`);
-    const made = preprocess(rgb, width, height, orientation, outWidth, outHeight);
-    if (!readFileSync(`${folder}/${name}.pixels`).equals(made)) console.log(row);
+    const pixels = preprocess(rgb, width, height, orientation, outWidth, outHeight);
+    const made = inputs ? prepared(pixels, input) : pixels;
+    if (!readFileSync(`${folder}/${name}.${inputs ? "input" : "pixels"}`).equals(made)) console.log(row);
   }
   console.log(`${rows.length} cases`);
 } else {

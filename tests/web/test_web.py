@@ -17,7 +17,7 @@ from keras_transfer.exporting import judge
 from keras_transfer.exporting.demos import demo_folder
 from keras_transfer.exporting.golden import golden_vectors
 from keras_transfer.exporting.targets import Kit, web
-from keras_transfer.litert import open_litert
+from keras_transfer.litert import convert, open_litert
 
 SIZE = (48, 64)
 
@@ -44,6 +44,16 @@ def test_preprocessing_is_bit_equal(node: str, tmp_path: Path) -> None:
 def test_preprocessing_is_bit_equal_on_photographs(node: str, tmp_path: Path, shared_data: Path) -> None:
     golden_vectors(tmp_path, pictures=sorted((shared_data / "photos1000").glob("*.jpg"))[:56])
     assert compare(node, "preprocess", tmp_path) == ["56 cases"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inputs_are_bit_equal(node: str, tmp_path: Path, channels: int) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((24, 20, channels)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    golden_vectors(tmp_path, convert(model, ["float32"])["float32"], count=16)
+    assert (tmp_path / "case_001.input").stat().st_size == 24 * 20 * channels
+    assert compare(node, "input", tmp_path) == ["16 cases"]
 
 
 def test_a_differing_pixel_is_found(node: str, tmp_path: Path) -> None:
@@ -87,6 +97,7 @@ def test_what_is_written(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     about = json.loads((tmp_path / "model.json").read_text("utf-8"))
     assert about["class_names"] == NAMES
     assert about["image_size"] == list(SIZE)
+    assert about["input"]["channels"] == 3
     assert (about["input"]["dtype"], about["output"]["dtype"], about["output"]["scale"]) == ("uint8", "uint8", 1 / 256)
     assert (tmp_path / about["file"]).read_bytes() == kit.content
     assert judge(kit.content, "web")["ok"]

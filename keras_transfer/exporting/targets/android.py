@@ -71,7 +71,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     files = [write_bytes(folder / path, content) for path, content in _app()]
     files.append(write_bytes(folder / ASSETS / "model.tflite", kit.content))
     files.append(write_text(folder / ASSETS / LABELS_FILE, labels_text(kit.class_names)))
-    pictures = _pictures(kit, (image.shape[1], image.shape[2]))
+    pictures = _pictures(kit, (image.shape[1], image.shape[2], 3))
     index = golden_vectors(folder / GOLDEN, kit.content, pictures, count=len(pictures))
     files += sorted(index.parent.iterdir())
     text = _README.substitute(
@@ -98,11 +98,11 @@ def _app() -> Iterator[tuple[str, bytes]]:
                 yield path.relative_to(source).as_posix(), path.read_bytes()
 
 
-def _pictures(kit: Kit, size: tuple[int, int]) -> list[Path] | list[np.ndarray]:
-    """Pictures from all over the split: files where it has some, else pixels of the model's size."""
+def _pictures(kit: Kit, shape: tuple[int, int, int]) -> list[Path] | list[np.ndarray]:
+    """Pictures from all over the split: files where it has some, else pixels of the model's size; in colours."""
     paths = getattr(kit.split, "paths", None)
     if not paths:
-        return list(next(iter(kit.split.batches(size, min(_CASES, len(kit.split)))))[0])
+        return list(next(iter(kit.split.batches(shape, min(_CASES, len(kit.split)))))[0])
     chosen = np.linspace(0, len(paths) - 1, min(_CASES, len(paths))).round().astype(int)
     return [paths[i] for i in chosen]
 

@@ -286,7 +286,7 @@ taken, given = interpreter.get_input_details()[0], interpreter.get_output_detail
 
 # The centred window of the input's shape, {crop:.1%} of the largest, antialiased bilinear, across and then down: as in
 # training. A large JPEG is reduced while it is decoded.
-_, height, width, _ = (int(side) for side in taken["shape"])
+_, height, width, channels = (int(side) for side in taken["shape"])
 picture = Image.open(photo)
 least = int(2 * max(height, width) / {crop}) + 1
 picture.draft(None, (least, least))
@@ -298,7 +298,9 @@ if picture.size != (width, height):
     bilinear = Image.Resampling.BILINEAR
     picture = picture.resize((width, picture.height), bilinear, (left, 0, left + across, picture.height))
     picture = picture.resize((width, height), bilinear, (0, top, width, top + down))
-pixels = np.asarray(picture)[None]
+if channels == 1:
+    picture = picture.convert("L")
+pixels = np.asarray(picture).reshape(1, height, width, channels)
 if taken["dtype"] == np.int8:
     pixels = (pixels ^ 128).view(np.int8)  # the byte less 128
 interpreter.set_tensor(taken["index"], pixels)

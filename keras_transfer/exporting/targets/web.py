@@ -71,7 +71,7 @@ def describe(kit: Kit) -> dict[str, Any]:
         "image_size": [int(side) for side in image.shape[1:3]],
         "class_names": list(kit.class_names),
         "multi_label": np.ndim(kit.split.labels) == 2,
-        "input": {"dtype": image.dtype, "mean": mean.tolist(), "std": std.tolist()},
+        "input": {"dtype": image.dtype, "channels": int(image.shape[3]), "mean": mean.tolist(), "std": std.tolist()},
         "output": {
             "dtype": output.dtype,
             "scale": float(output.scale[0]) if quantized else None,

@@ -43,7 +43,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     """
     info = read_flatbuffer(kit.content)
     image = info.tensors[info.inputs[0]]
-    pixels = _test_images(kit.split, (image.shape[1], image.shape[2]))
+    pixels = _test_images(kit.split, image.shape[1:])
     inputs = (pixels ^ np.uint8(128)).view(np.int8)
     expected = _reference(kit.content, inputs)
     arena = kit.proof["targets"]["microcontroller"]["arena_bytes"]
@@ -86,11 +86,11 @@ def rounding_steps(info: FileInfo) -> int:
     return math.ceil(info.tensors[last.inputs[0]].scale[0] / 4 / info.tensors[last.outputs[0]].scale[0]) + 1
 
 
-def _test_images(split: Any, size: tuple[int, int]) -> np.ndarray:
-    """Images from all over the split, `uint8 [n, H, W, 3]`."""
+def _test_images(split: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Images from all over the split, `uint8 [n, H, W, channels]`."""
     chosen = np.linspace(0, len(split) - 1, min(_VECTORS, len(split))).round().astype(int)
     found, start = [], 0
-    for pixels, _ in split.batches(size, _BATCH):
+    for pixels, _ in split.batches(shape, _BATCH):
         inside = chosen[(chosen >= start) & (chosen < start + len(pixels))]
         found.append(np.asarray(pixels)[inside - start])
         start += len(pixels)
@@ -161,6 +161,7 @@ def _values(
         "height": image.shape[1],
         "width": image.shape[2],
         "channels": image.shape[3],
+        "order": "R, G, B" if image.shape[3] == 3 else "of gray",
         "input_scale": _float(image.scale[0]),
         "input_zero_point": image.zero_point[0],
         "output_scale": _float(scores.scale[0]),
@@ -179,6 +180,7 @@ def _values(
         "images": kit.proof["images"],
         "accuracy": f"{kit.proof['test_accuracy']:.1%}",
         "resize": resize[0].upper() + resize[1:],
+        "colours": kit.proof["input"]["colour_order"],
         "code": CODE_BYTES // KIB,
         "margin": MARGIN_BYTES // KIB,
         "tried": tried,

@@ -10,7 +10,7 @@
 #include "classifier.h"
 #include "golden.h"
 
-// Put your camera here: kInputHeight x kInputWidth pixels R, G, B through QuantizePixel(), cut and resized as README.txt
+// Put your camera here: kInputHeight x kInputWidth pixels $order through QuantizePixel(), cut and resized as README.txt
 // says. The image that stands in is a test image, so that the sketch can be tried before there is a camera.
 static void ReadImage(int8_t* input) { memcpy(input, g_golden_inputs[0], kInputBytes); }
 

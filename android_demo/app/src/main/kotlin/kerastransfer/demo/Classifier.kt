@@ -40,8 +40,8 @@ internal class Classifier(assets: AssetManager) : AutoCloseable {
 
     init {
         val shape = input.shape()
-        require(interpreter.inputTensorCount == 1 && shape.size == 4 && shape[0] == 1 && shape[3] == 3) {
-            "$MODEL takes ${shape.toList()}, not one RGB image"
+        require(interpreter.inputTensorCount == 1 && shape.size == 4 && shape[0] == 1 && shape[3] in setOf(1, 3)) {
+            "$MODEL takes ${shape.toList()}, not one image"
         }
         require(output.numElements() == names.size) {
             "$MODEL has ${output.numElements()} classes, $LABELS has ${names.size}"
@@ -51,11 +51,12 @@ internal class Classifier(assets: AssetManager) : AutoCloseable {
     /** What the model takes, in pixels. */
     val height: Int = input.shape()[1]
     val width: Int = input.shape()[2]
+    private val channels: Int = input.shape()[3]
 
     /** Classifies a picture as it is stored, with the EXIF tag of its orientation. */
     fun classify(picture: Picture, orientation: Int, count: Int): Answer {
         val start = System.nanoTime()
-        val pixels = quantize(preprocess(picture, orientation, width, height), element(input))
+        val pixels = quantize(preprocess(picture, orientation, width, height), element(input), channels)
         val raw = ByteBuffer.allocateDirect(output.numBytes()).order(ByteOrder.nativeOrder())
         interpreter.run(pixels, raw)
         val quantization = output.quantizationParams().let { Quantization(it.scale, it.zeroPoint) }

@@ -17,16 +17,20 @@ data class Quantization(val scale: Float, val zeroPoint: Int)
 data class Label(val name: String, val score: Float)
 
 /**
- * Writes the pixels of a picture as a model's input: rows of R G B.
+ * Writes the pixels of a picture as a model's input: rows of R G B, or of [luma] where it takes one channel.
  *
  * Models of keras_transfer take 0..255, whatever their backbone wants: as bytes, as bytes less 128, or as floats.
  *
+ * @param channels 3 or 1
  * @return a direct buffer in the machine's order, at its start
  */
-fun quantize(picture: Picture, element: Element): ByteBuffer {
-    val buffer = ByteBuffer.allocateDirect(picture.pixels.size * 3 * element.bytes).order(ByteOrder.nativeOrder())
+fun quantize(picture: Picture, element: Element, channels: Int): ByteBuffer {
+    require(channels == 3 || channels == 1) { "pictures have 3 channels or 1, not $channels" }
+    val size = picture.pixels.size * channels * element.bytes
+    val buffer = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder())
     for (pixel in picture.pixels) {
-        for (value in intArrayOf(red(pixel), green(pixel), blue(pixel))) {
+        val values = if (channels == 1) intArrayOf(luma(pixel)) else intArrayOf(red(pixel), green(pixel), blue(pixel))
+        for (value in values) {
             when (element) {
                 Element.UINT8 -> buffer.put(value.toByte())
                 Element.INT8 -> buffer.put((value - 128).toByte())
@@ -37,6 +41,9 @@ fun quantize(picture: Picture, element: Element): ByteBuffer {
     buffer.rewind()
     return buffer
 }
+
+/** One channel of a pixel, in Pillow's arithmetic: `luma` of keras_transfer/data/decode.py. */
+fun luma(pixel: Int): Int = (19595 * red(pixel) + 38470 * green(pixel) + 7471 * blue(pixel) + 0x8000) shr 16
 
 /** Reads a model's output, from the buffer's start, as one number a class; [quantization] is that of bytes. */
 fun dequantize(output: ByteBuffer, element: Element, quantization: Quantization): FloatArray {

@@ -80,11 +80,19 @@ class CoreTest {
     @Test
     fun pixelsBecomeTheModelsInput() {
         fun bytes(element: Element) =
-            quantize(grey, element).let { buffer -> ByteArray(buffer.remaining()).also { buffer.get(it) } }
+            quantize(grey, element, 3).let { buffer -> ByteArray(buffer.remaining()).also { buffer.get(it) } }
         assertArrayEquals(byteArrayOf(-128, -128, -128, 0, 0, 0), bytes(Element.UINT8))
         assertArrayEquals(byteArrayOf(0, 0, 0, -128, -128, -128), bytes(Element.INT8))
-        assertEquals(128f, quantize(grey, Element.FLOAT32).getFloat(), 0f)
+        assertEquals(128f, quantize(grey, Element.FLOAT32, 3).getFloat(), 0f)
         assertEquals(24, bytes(Element.FLOAT32).size)
+    }
+
+    @Test
+    fun oneChannelIsTheLuma() {
+        val colours = Picture(3, 1, intArrayOf(0xFFFF0000.toInt(), 0xFF00FF00.toInt(), 0xFF0000FF.toInt()))
+        val buffer = quantize(colours, Element.UINT8, 1)
+        assertEquals(listOf(76, 150, 29), List(buffer.remaining()) { buffer.get().toInt() and 255 })
+        assertThrows(IllegalArgumentException::class.java) { quantize(grey, Element.UINT8, 4) }
     }
 
     @Test

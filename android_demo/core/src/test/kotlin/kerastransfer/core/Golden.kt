@@ -57,6 +57,9 @@ internal class Golden(private val folder: File) {
 
     fun element(end: String) = Element.valueOf(model.getValue("${end}_dtype").uppercase())
 
+    val channels: Int
+        get() = model.getValue("input_channels").toInt()
+
     fun quantization(end: String) =
         Quantization(
             model.getValue("${end}_scale").ifEmpty { "0" }.toFloat(),

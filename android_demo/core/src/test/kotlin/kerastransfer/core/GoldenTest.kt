@@ -26,7 +26,7 @@ class GoldenTest {
         for (golden in Golden.folders().filter { it.model.isNotEmpty() }) {
             for (case in golden.cases) {
                 val pixels = preprocess(case.picture, case.orientation, case.width, case.height)
-                val buffer = quantize(pixels, golden.element("input"))
+                val buffer = quantize(pixels, golden.element("input"), golden.channels)
                 val found = ByteArray(buffer.remaining()).also { buffer.get(it) }
                 assertArrayEquals(case.name, golden.bytes(case.name, "input"), found)
             }
