@@ -68,29 +68,43 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
         print(f"Next: keras-transfer predict {run / recommended} PHOTO.jpg")
 
 
+_RECOMMENDED = {
+    "pass": "Use this: {}",
+    "warn": "Use this: {}, with care: no file that fits passed its gate without a warning",
+    "fail": "No file passed its gate. If one must be used: {}",
+}
+
+
 def print_artifacts(result: dict[str, Any]) -> None:
     """Prints the model's and each file's figures on the test split, and which file to use."""
-    test, artifacts = result["test"], result["artifacts"]
-    rows: list[list[object]] = [["model.keras", None, f"{test['accuracy']:.1%}", None, None, None, None]]
-    for a in artifacts:
-        outcome = a.get("gate", {}).get("outcome")
-        name = f"{_file_name(a['path'])}{' (use this)' if a['path'] == result.get('recommended') else ''}"
-        figures = (f"{a['test_accuracy']:.1%}", f"{a['agreement']:.1%}", f"{100 * a['accuracy_drop']:+.1f}")
-        rows.append([name, f"{a['bytes'] / 1e6:.2f} MB", *figures, f"{a['latency_ms']:.1f}", outcome])
-    columns = ["file", "size", "test accuracy", "agreement", "points lost", "ms", "gate"]
-    title = f"On all {test['images']} test images"
-    if _several(result):
-        title += ", each right where all of its labels are"
-        columns.insert(3, "single labels")
-        each = [test["label_accuracy"], *(a.get("test_label_accuracy") for a in artifacts)]
-        for row, accuracy in zip(rows, each, strict=True):
-            row.insert(3, None if accuracy is None else f"{accuracy:.1%}")
+    test, artifacts, several = result["test"], result["artifacts"], _several(result)
+    columns = ("file", "MB", "accuracy", *(("labels",) if several else ()), "agrees", "lost", "ms", "gate")
+    rows: list[tuple[object, ...]] = [
+        ("model.keras", None, f"{test['accuracy']:.1%}", *((f"{test['label_accuracy']:.1%}",) if several else ()),
+         None, None, None, None)
+    ]  # fmt: skip
+    rows += [
+        (_file_name(a["path"]), f"{a['bytes'] / 1e6:.2f}", f"{a['test_accuracy']:.1%}",
+         *((_share(a.get("test_label_accuracy")),) if several else ()), f"{a['agreement']:.1%}",
+         f"{100 * a['accuracy_drop']:+.1f}", f"{a['latency_ms']:.1f}", a.get("gate", {}).get("outcome"))
+        for a in artifacts
+    ]  # fmt: skip
+    title = f"On all {test['images']} test images (lost: points of accuracy)"
+    if several:
+        title += "; accuracy: images with all labels right, labels: single labels right"
     print_table(columns, rows, title=title)
+    best = next((a for a in artifacts if a["path"] == result.get("recommended")), None)
+    if best is not None and "gate" in best:
+        print(_RECOMMENDED[best["gate"]["outcome"]].format(_file_name(best["path"])))
 
 
 def _several(result: dict[str, Any]) -> bool:
     """Whether an image may have several labels."""
     return "label_accuracy" in result["test"]
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"
 
 
 def _file_name(path: str) -> str:

@@ -18,7 +18,7 @@ def test_demo_runs_offline_from_nothing_to_a_report(tmp_path):
     result = json.loads((out / "result.json").read_text())
     outcomes = {file["path"]: file["gate"]["outcome"] for file in result["artifacts"]}
     assert outcomes[result["recommended"]] == "pass" and f"Next: keras-transfer predict {out}" in done.stdout
-    assert f"{result['recommended'].split('/')[-1]} (use this)" in done.stdout
+    assert f"Use this: {result['recommended'].split('/')[-1]}\n" in done.stdout
     assert result["images"]["train"] == 16 and result["images"]["test"] > 200
     assert any("drawn by a program" in warning for warning in result["warnings"])
     assert any("ImageNet weights are better" in warning for warning in result["warnings"])

@@ -2,15 +2,20 @@
 
 import csv
 import json
+import re
+import shutil
 
+import keras
 import pytest
 
 from keras_transfer.cli import main
 from keras_transfer.compression import weight_figures
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation import load_keras, open_classifier
+from keras_transfer.exporting import ExportGateError, exporter
 from keras_transfer.jobs.compare import compare, pareto_front
 from keras_transfer.jobs.compress import compress
+from keras_transfer.jobs.export import export_run
 from keras_transfer.jobs.sensitivity import scan
 from keras_transfer.jobs.train import train
 from keras_transfer.recipe import Phase, make_compression, make_recipe
@@ -110,6 +115,35 @@ def test_what_lost_too_much_is_written_and_fails(base, tmp_path, monkeypatch):
     with pytest.raises(GateError, match=r"against the one it began with: .* over the tolerance of 5 beyond doubt"):
         compress(base, tmp_path / "run", make_compression(multiply_adds=0.6), tolerance=0.05)
     assert json.loads((tmp_path / "run" / "result.json").read_text())["gate"]
+
+
+def test_only_a_file_that_was_asked_for_fails_an_export(base, tmp_path, monkeypatch):
+    real = exporter.convert
+
+    def broken(model, formats, **options):
+        files = real(model, formats, **options)
+        if "dynamic" in formats:
+            constant = keras.models.clone_model(model)  # its weights are random
+            constant.layers[-2].set_weights([0 * weight for weight in constant.layers[-2].get_weights()])
+            files["dynamic"] = real(constant, ["dynamic"])["dynamic"]
+        return files
+
+    monkeypatch.setattr(exporter, "convert", broken)
+    copy = tmp_path / "run"
+    shutil.copytree(base, copy)
+    recipe = (copy / "recipe.yaml").read_text()
+    (copy / "recipe.yaml").write_text(re.sub(r"formats:\n(- .*\n)+", "formats: null\n", recipe))
+    result = export_run(copy, tolerance=0.01)
+    outcomes = {file["format"]: file["gate"]["outcome"] for file in result["artifacts"]}
+    assert outcomes["dynamic"] == "fail" and result["gate"] is None
+    assert any("model_dynamic.tflite" in note for note in result["gate_notes"])
+    recommended = next(file for file in result["artifacts"] if file["path"] == result["recommended"])
+    assert recommended["gate"]["outcome"] == "pass"
+    assert json.loads((copy / "result.json").read_text()) == result
+    with pytest.raises(ExportGateError, match="model_dynamic") as caught:
+        export_run(copy, tolerance=0.01, formats=["dynamic"])
+    assert caught.value.exit_code == 3
+    assert "model_dynamic" in json.loads((copy / "result.json").read_text())["gate"]
 
 
 @pytest.mark.parametrize(

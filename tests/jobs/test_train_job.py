@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,8 +188,6 @@ def test_the_cache_is_listed_and_cleared(run):
 
 
 def test_a_run_whose_gate_failed_exits_with_3_each_time(run, recipe, tmp_path):
-    import shutil
-
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     result = json.loads((copy / "result.json").read_text()) | {"gate": "model_int8.tflite lost too much."}
