@@ -1,5 +1,8 @@
 """What a run is told: one validated, typed record that is written to `RUN/recipe.yaml` and read back from it."""
 
+import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -118,7 +121,8 @@ def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
         **told: fields of `Recipe`; None stands for "not told".
 
     Returns:
-        The validated recipe.
+        The validated recipe. What it names of files and folders that exist is absolute: it means the same from any
+        working directory.
 
     Raises:
         InputError: the file cannot be read, or a field is unknown or out of its range.
@@ -139,7 +143,45 @@ def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
         fields = loaded
     fields |= {name: value for name, value in told.items() if value is not None}
     source = f"the recipe {base}" if base is not None else "the recipe"
-    return _validated(Recipe, fields, source, told)
+    return map_paths(_validated(Recipe, fields, source, told), lambda name: _absolute(name) if _exists(name) else name)
+
+
+# Where a recipe names files or folders: field -> what stands before the path, and the path.
+_PATHS = {
+    "data": r"(tfds:)?(.+)",
+    "backbone": r"(hub:)(.+)",
+    "weights": r"(hub:)?(?!(?:imagenet|bundled|none)$)(.+)",
+    "compare_backbones": r"(.*?=(?:hub:)?)(?!(?:imagenet|bundled)$)(.+)",
+    "base": r"()(.+)",
+}
+
+
+def map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
+    """The recipe with `change` applied to whatever in it may be the path of a file or folder.
+
+    >>> map_paths(make_recipe(data="photos", backbone="hub:module"), "old/".__add__).backbone
+    'hub:old/module'
+    """
+
+    def changed(pattern: str, text: str) -> str:
+        match = re.fullmatch(pattern, text, re.DOTALL)
+        return text if match is None else (match[1] or "") + change(match[2])
+
+    fields: dict[str, Any] = {}
+    for name, pattern in _PATHS.items():
+        value = getattr(recipe, name)
+        if value is not None:
+            several = isinstance(value, tuple)
+            fields[name] = tuple(changed(pattern, one) for one in value) if several else changed(pattern, value)
+    return recipe.model_copy(update=fields)
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(os.path.expanduser(path))  # noqa: PTH110, PTH111  (Path raises on names that cannot be)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  (also takes out `..`)
 
 
 def make_compression(**told: Any) -> Compression:
@@ -189,6 +231,7 @@ def differences(told: Recipe, earlier: Recipe) -> list[str]:
     >>> differences(make_recipe(data="a", seed=1), make_recipe(data="a", seed=2, image_size=96))
     ['seed']
     """
+    told, earlier = (map_paths(recipe, _absolute) for recipe in (told, earlier))  # whether there is such a file or not
     return [
         name
         for name in Recipe.model_fields

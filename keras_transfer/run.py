@@ -1,7 +1,10 @@
 """A run directory: opened by one process at a time, and readable by others at any moment."""
 
+import errno
 import json
+import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.recipe import Recipe, differences, make_recipe, write_recipe
+from keras_transfer.recipe import Recipe, differences, make_recipe, map_paths, write_recipe
 
 _PACKAGES = ("keras-transfer", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
 
@@ -46,7 +49,7 @@ def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
                 f"{folder} holds another run, which differs in {', '.join(f'`{name}`' for name in changed)}: "
                 "choose another --out, or repeat that run's options to go on with it."
             )
-    with _locked(folder):
+    with _locked(folder, "choose another --out"):
         if void:
             (folder / "data.csv").unlink(missing_ok=True)
         if void or not earlier.is_file():  # at once, so that whatever is killed from here on is known as this run
@@ -55,26 +58,39 @@ def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def add_to_run(folder: Path) -> Iterator[None]:
+    """Locks a finished run against other processes while files are added to it.
+
+    Raises:
+        InputError: the folder cannot be written, or another process is writing it.
+    """
+    with _locked(folder, "copy the run to where you can write, and name the copy"):
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, advice: str) -> Iterator[None]:
     import fcntl
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):  # its lock may be there already, and writable
+            raise PermissionError(errno.EACCES, "Permission denied")
         lock = (folder / ".lock").open("w")
     except OSError as error:
-        raise InputError(f"Cannot write to {folder}: {error.strerror or error}. Choose another --out.") from error
+        raise InputError(f"Cannot write to {folder} ({error.strerror or error}): {advice}.") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"Another process is writing {folder}: wait for it, or choose another --out.") from None
+            raise InputError(f"Another process is writing {folder}: wait for it, or {advice}.") from None
         yield
 
 
 def begin(folder: Path, recipe: Recipe, **more: Any) -> None:
     """Writes `recipe.yaml` again, now that what it left open has been chosen, and `environment.json`."""
     write_recipe(folder / "recipe.yaml", recipe)
-    write_json(folder / "environment.json", environment() | more)
+    write_json(folder / "environment.json", environment() | {"run": str(folder.resolve())} | more)
 
 
 def environment() -> dict[str, Any]:
@@ -97,8 +113,6 @@ def environment() -> dict[str, Any]:
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -112,6 +126,81 @@ def _git_state() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def read_run(folder: Path, **changes: Any) -> tuple[Recipe, dict[str, Any]]:
+    """Recipe and result of a finished run.
+
+    Where the run was moved, and what its recipe names moved with it, the recipe names the new places.
+
+    Args:
+        folder: a run directory.
+        **changes: fields of `Recipe` that are told now; None stands for "not told".
+
+    Raises:
+        InputError: the folder holds no finished run, or a change is out of its range.
+    """
+    result = read_result(folder)
+    if result is None:
+        begun = (folder / "recipe.yaml").is_file()
+        raise InputError(
+            f"{folder} does not exist: give the --out of a finished `keras-transfer train`."
+            if not folder.exists()
+            else f"{folder} holds a run that was stopped before its end: give the same command again to end it."
+            if begun
+            else f"{folder} holds no finished run: give the --out of a `keras-transfer train`."
+        )
+    recipe = map_paths(make_recipe(folder / "recipe.yaml"), lambda name: moved_path(folder, name))
+    return make_recipe(None, **recipe.model_dump() | {k: v for k, v in changes.items() if v is not None}), result
+
+
+def moved_path(run: Path, name: str) -> str:
+    """Where a path that a run's recipe names lies now: seen from the run as it was, where that is there, else as is."""
+    try:
+        before = json.loads((run / "environment.json").read_text())["run"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return name
+    here = str(run.resolve())
+    if not (isinstance(before, str) and Path(name).is_absolute()) or here == before:
+        return name
+    now = os.path.normpath(Path(here, os.path.relpath(name, before)))
+    return now if Path(now).exists() else name
+
+
+def data_option(run: Path, recipe: Recipe) -> tuple[str, ...]:
+    """What a command on a run must be told where its photographs are not where the run knows them."""
+    return () if read_run(run)[0].data == recipe.data else ("--data", recipe.data)
+
+
+def command_line(*words: object) -> str:
+    """A command of this package as it can be pasted into a shell.
+
+    Paths below the working directory are shown relative to it, and quoted where they must be.
+
+    >>> command_line("report", Path("my runs/-first"))
+    "keras-transfer report 'my runs/-first'"
+    >>> command_line("predict", Path("-first"), "PHOTO.jpg")
+    'keras-transfer predict ./-first PHOTO.jpg'
+    """
+    return shlex.join(["keras-transfer", *(_word(word) for word in words)])
+
+
+def _word(word: object) -> str:
+    if not isinstance(word, Path) and not (isinstance(word, str) and word.startswith(os.sep)):
+        return str(word)
+    path, here = Path(word), Path.cwd()
+    shown = str(path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path)
+    return f"./{shown}" if shown.startswith("-") else shown
+
+
+def beside(run: Path, suffix: str) -> Path:
+    """Where a run that is made from another goes: beside it, its name and a suffix.
+
+    >>> beside(Path("runs/first"), "adabn")
+    PosixPath('runs/first-adabn')
+    """
+    named = run if run.name not in ("", "..") else run.resolve()
+    return named.with_name(f"{named.name}-{suffix}")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

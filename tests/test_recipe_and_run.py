@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from keras_transfer.errors import InputError
 from keras_transfer.files import replacing, write_bytes
 from keras_transfer.recipe import Phase, Recipe, differences, make_recipe, write_recipe
-from keras_transfer.run import begin, open_run
+from keras_transfer.run import add_to_run, begin, beside, command_line, data_option, open_run, read_run
 
 
 def test_a_recipe_survives_the_file(tmp_path):
@@ -138,3 +139,69 @@ def test_from_scratch_a_recipe_keeps_neither_its_own_epochs_nor_its_phases():
 
     told = from_scratch(make_recipe(data="photos/", epochs=3, views=2, phases=[{"name": "frozen"}]), 60)
     assert (told.epochs, told.phases, told.views, told.strategy, told.weights) == (60, None, None, "scratch", "none")
+
+
+@pytest.fixture
+def finished_run(tmp_path):
+    """A run of `project/photos` in `project/runs/first`, told by relative paths, without its model."""
+    project = tmp_path / "project"
+    (project / "photos").mkdir(parents=True)
+    (project / "net.h5").touch()
+    with contextlib.chdir(project):
+        recipe = make_recipe(data="photos", weights="net.h5", compare_backbones=["mobilenet@0.25=net.h5"])
+        with open_run("runs/first", recipe) as run:
+            begin(run, recipe)
+            (run / "result.json").write_text("{}")
+    return project / "runs" / "first"
+
+
+def test_what_a_recipe_names_is_meant_from_any_folder(finished_run):
+    project = finished_run.parents[1]
+    recipe, _ = read_run(finished_run)
+    assert (recipe.data, recipe.weights) == (str(project / "photos"), str(project / "net.h5"))
+    assert recipe.compare_backbones == (f"mobilenet@0.25={project}/net.h5",)
+    for name in ("pizza", "tfds:beans", "nowhere"):
+        assert make_recipe(data=name, weights="bundled").data == name
+    with contextlib.chdir(project):
+        assert "data" not in differences(make_recipe(data="photos"), recipe)
+    assert "data" in differences(make_recipe(data="photos"), recipe)
+
+
+def test_what_moved_with_its_run_is_found_again(finished_run):
+    project = finished_run.parents[1]
+    moved = project.rename(project.with_name("moved ü"))
+    recipe, _ = read_run(moved / "runs" / "first")
+    assert (recipe.data, recipe.weights) == (str(moved / "photos"), str(moved / "net.h5"))
+    (moved / "link").symlink_to(moved / "runs" / "first")
+    assert read_run(moved / "link")[0].data == str(moved / "photos")
+    alone = (moved / "runs" / "first").rename(moved.parent / "alone")
+    assert read_run(alone)[0].data == str(project / "photos")  # where it was, for want of anything better
+    assert read_run(alone, data="elsewhere")[0].data == "elsewhere"
+    assert data_option(alone, read_run(alone, data="elsewhere")[0]) == ("--data", "elsewhere")
+    assert data_option(alone, read_run(alone)[0]) == ()
+
+
+def test_a_run_that_cannot_be_read_says_why(tmp_path):
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "recipe.yaml").touch()
+    for name, message in [("nowhere", "does not exist"), (".", "no finished run"), ("begun", "stopped before its end")]:
+        with pytest.raises(InputError, match=message):
+            read_run(tmp_path / name)
+
+
+def test_a_run_that_cannot_be_written_says_so_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anything
+    with (
+        pytest.raises(InputError, match=r"Cannot write to .* \(Permission denied\): copy the run"),
+        add_to_run(tmp_path),
+    ):
+        pass
+
+
+def test_commands_can_be_pasted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command_line("report", tmp_path / "a b", "--data", f"{tmp_path}/-photos") == (
+        "keras-transfer report 'a b' --data ./-photos"
+    )
+    assert command_line("predict", "/etc/x", "PHOTO.jpg") == "keras-transfer predict /etc/x PHOTO.jpg"
+    assert beside(Path(), "adabn") == tmp_path.with_name(f"{tmp_path.name}-adabn")

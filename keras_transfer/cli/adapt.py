@@ -31,10 +31,12 @@ def command(
     """Adapt a run to photographs of another kind without labels (--method adabn), or undo forgetting (wise-ft)."""
     from keras_transfer.cli.output import print_json
     from keras_transfer.jobs.adapt import adapt_run
+    from keras_transfer.jobs.shift import use_command
     from keras_transfer.progress import set_quiet
+    from keras_transfer.run import beside
 
     set_quiet(json)
-    place = out if out is not None else run.with_name(f"{run.name}-{method.value}")
+    place = out if out is not None else beside(run, method.value)
     result = adapt_run(run, place, method=method.value, photographs=to, data=data)
     if json:
         print_json(result)
@@ -45,4 +47,4 @@ def command(
         print(f"On {to}: {adapted['before']:.1%} right before, {adapted['after']:.1%} now.")
     print(f"On the photographs of {run}: {result['test']['accuracy']:.1%} right now.")
     if to is not None:
-        print(f"\nNext: keras-transfer predict {place} {to}")
+        print(f"\nNext: {use_command(place, Path(to) if Path(to).exists() else to)}")

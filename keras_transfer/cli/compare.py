@@ -10,7 +10,7 @@ def command(
     runs: Annotated[list[Path], typer.Argument(help="Run directories of `train` and `compress`, the dense one first.")],
     out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("comparison"),
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="Files to look at; may be repeated.  [int8]")
+        list[str] | None, typer.Option("--format", help="Files to look at; may be repeated.  [int8, or what all have]")
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long each file is timed.")] = 2.0,
     json: Annotated[bool, typer.Option("--json", help="Print comparison.json instead of a table.")] = False,
@@ -21,7 +21,7 @@ def command(
     from keras_transfer.progress import set_quiet
 
     set_quiet(json)
-    found = compare(runs, out, formats=formats or ("int8",), seconds=seconds)
+    found = compare(runs, out, formats=formats, seconds=seconds)
     if json:
         print_json(found)
         return

@@ -42,6 +42,7 @@ def command(
     from keras_transfer.cli.summary import run_and_print
     from keras_transfer.errors import InputError
     from keras_transfer.recipe import make_compression
+    from keras_transfer.run import beside
 
     for name, value, needs, there in (
         ("--alpha", alpha, "--student", student),
@@ -67,7 +68,7 @@ def command(
     if out is None:
         told = (("channels", channels and 100 * channels), ("prune", prune and 100 * prune), ("cluster", cluster))
         parts = [student or "", *(f"{word}{value:g}" for word, value in told if value), "qat" if qat else ""]
-        out = run.with_name("-".join([run.name, *filter(None, parts)]))
+        out = beside(run, "-".join(filter(None, parts)))
     changes = {
         "backbone": student,
         "alpha": alpha,

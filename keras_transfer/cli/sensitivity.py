@@ -20,6 +20,7 @@ def command(
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.sensitivity import FILE, scan
     from keras_transfer.progress import set_quiet
+    from keras_transfer.run import command_line
 
     set_quiet(json)
     rows = scan(run, data=data, kinds=kinds, images=images)
@@ -31,4 +32,5 @@ def command(
     stages = dict.fromkeys(row["stage"] for row in rows)
     table = [(stage, *(cells.get((stage, name)) for name in names)) for stage in stages]
     print_table(("stage", *names), table, title="Points of validation accuracy, with only this stage compressed so")
-    print(f"\nAll figures: {run / FILE}\nNext: keras-transfer compress {run} --prune 0.5")
+    moved = ("--data", Path(data)) if data else ()
+    print(f"\nAll figures: {run / FILE}\nNext: {command_line('compress', run, '--prune', 0.5, *moved)}")

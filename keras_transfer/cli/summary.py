@@ -41,6 +41,8 @@ def run_and_print(job: Callable[[], Any], out: Path, json: bool, profile: bool =
 
 def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> None:
     """Prints what a run did: its phases, its files with their proofs, where all lies and what to do next."""
+    from keras_transfer.run import command_line
+
     print_table(
         ("phase", "epochs", "seconds", "val accuracy" if not _several(result) else "val accuracy of single labels"),
         [(p["name"], p["epochs"], f"{p['seconds']:.1f}", f"{p['val_accuracy']:.1%}") for p in result["phases"]],
@@ -63,9 +65,9 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
     recommended = result.get("recommended")
     print(f"\nAll of it is in {run}/")
     if "base" in result:
-        print(f"Next: keras-transfer compare {result['base']} {run}")
+        print(f"Next: {command_line('compare', Path(result['base']), run)}")
     elif recommended is not None and recommended.endswith(".tflite"):  # `predict` opens no ONNX
-        print(f"Next: keras-transfer predict {run / recommended} PHOTO.jpg")
+        print(f"Next: {command_line('predict', run / recommended, 'PHOTO.jpg')}")
 
 
 _RECOMMENDED = {

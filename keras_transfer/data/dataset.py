@@ -112,6 +112,10 @@ class ImageData:
         weights = counts.sum() / (len(counts) * counts)
         return {index: float(weight) for index, weight in enumerate(weights)}
 
+    def labels_of(self, record: Record) -> str:
+        """The names of a record's classes, several separated by `|`; `""` where they are unknown."""
+        return "|".join(self.class_names[i] for i in _indices(record))
+
     def write_csv(self, path: str | Path) -> Path:
         """Writes a row for every file, used or left out. The CSV can be given to `load_images` again.
 
@@ -132,7 +136,7 @@ class ImageData:
                 if name not in heading]  # fmt: skip
         writer.writerow([*heading, *more])
         for record in self.records:
-            names = "|".join(self.class_names[i] for i in _indices(record))
+            names = self.labels_of(record)
             size = (record.width or "", record.height or "")
             row = (record.path.absolute(), names, record.split, record.sha256, record.problem, *size)
             writer.writerow([*row, record.format, record.group, *(record.columns.get(name, "") for name in more)])

@@ -6,6 +6,7 @@ from typing import Any
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.onnx import require_onnx
 from keras_transfer.exporting.repair import check_remedies
+from keras_transfer.exporting.targets import check_targets
 from keras_transfer.litert.convert import CALIBRATED
 
 ONNX = "onnx"
@@ -27,6 +28,13 @@ def check_call(
     units = model.outputs[0].shape[-1]
     if units != len(names) and not (units == 1 and len(names) == 2):
         raise InputError(f"The model has {units} outputs but {len(names)} class names were given.")
+
+
+def check_tools(formats: Sequence[str], targets: Sequence[str]) -> None:
+    """Raises `InputError` where a target is unknown, or what a format or a target needs is not installed."""
+    if ONNX in formats:
+        require_onnx()
+    check_targets(targets)
 
 
 def check_repair(

@@ -9,7 +9,7 @@ from typing import Any
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.finish import Clock, finish, save_model
-from keras_transfer.jobs.parts import build_classifier_of
+from keras_transfer.jobs.parts import build_classifier_of, check_files
 from keras_transfer.jobs.shift import open_photographs, open_run_model, unlabelled
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -117,7 +117,6 @@ def adapt_run(
         InputError: an unknown method, no finished run, no photographs where some are needed, or `out` is not empty.
         GateError: all is written, but a file fell below its tolerance.
     """
-    from keras_transfer.data.folds import joined
     from keras_transfer.evaluation import predict_pixels
 
     folder, out = Path(folder), Path(out)
@@ -129,7 +128,8 @@ def adapt_run(
     if out.is_dir() and any(file.name[0] != "." for file in out.iterdir()):
         raise InputError(f"{out} is not empty: choose another --out.")
     model, recipe, result, own = open_run_model(folder, data)
-    recipe = recipe.model_copy(update={"base": str(folder)})
+    check_files(recipe)
+    recipe = recipe.model_copy(update={"base": str(folder.absolute())})
     new: Any = None
     labelled = False
     if photographs is not None:
@@ -142,10 +142,10 @@ def adapt_run(
         clock = Clock(run)
         own.write_csv(run / "data.csv")
         begin(run, recipe)
-        adapted: dict[str, Any] = {"method": method, "what": told.what, "base": str(folder), "before": right()}
+        adapted: dict[str, Any] = {"method": method, "what": told.what, "base": recipe.base, "before": right()}
         with clock.part("adapting"):
             adapted |= told.run(Work(model, own, new, recipe, folder))
-        adapted |= {"after": right(), "photographs": photographs and str(photographs)}
+        adapted |= {"after": right(), "photographs": photographs and _place(photographs)}
         save_model(run, model, own.class_names)
         write_json(run / "adaptation.json", adapted)
         if (folder / "history.csv").is_file():
@@ -154,6 +154,16 @@ def adapt_run(
         note = f"Adapted by {method}: {told.what}. The figures are on the photographs of the first run, {recipe.data}."
         more = {}
         if new is not None:  # an int8 file must be able to hold what it will be shown, and what its proof is of
-            known = own.train.stratified(len(new), recipe.seed)
-            more["calibration"] = joined([unlabelled(known), unlabelled(new)], "both kinds")
+            more["calibration"] = both_kinds(own, new, recipe.seed)
         return finish(run, recipe, own, model, clock, facts, notes=[note], **more)
+
+
+def _place(photographs: str | Path) -> str:
+    return str(Path(photographs).absolute()) if Path(photographs).exists() else str(photographs)
+
+
+def both_kinds(own: Any, new: Any, seed: int) -> Any:
+    """New photographs and as many of the run's own training ones, which together calibrate its int8 file."""
+    from keras_transfer.data.folds import joined
+
+    return joined([unlabelled(own.train.stratified(len(new), seed)), unlabelled(new)], "both kinds")

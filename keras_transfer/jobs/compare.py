@@ -9,14 +9,15 @@ from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
-from keras_transfer.run import read_result
+from keras_transfer.run import command_line, read_run
 
 COSTS = {"bytes": "bytes", "zipped_bytes": "zipped bytes", "latency_ms": "latency"}
 """What a file costs, and how it is called."""
+_PREFERRED = ("int8", "dynamic", "float16", "float32")
 
 
 def compare(
-    runs: Sequence[str | Path], out: str | Path, *, formats: Sequence[str] = ("int8",), seconds: float = 2.0
+    runs: Sequence[str | Path], out: str | Path, *, formats: Sequence[str] | None = None, seconds: float = 2.0
 ) -> dict[str, Any]:
     """Sets the files of several runs side by side: `OUT/comparison.html`, `comparison.csv` and `comparison.json`.
 
@@ -25,13 +26,14 @@ def compare(
     Args:
         runs: directories of finished runs on the same test photographs.
         out: the folder to write to.
-        formats: the files' formats that are looked at.
+        formats: the files' formats that are looked at; unless given int8, or the next smaller one that all runs have.
         seconds: how long each file is timed.
 
     Returns:
-        `{"images", "machine", "files": [...]}`: for each file `run`, `file`, `format`, `steps`, `accuracy` (value, low,
-        high), the `COSTS`, `ratio` (of the latency to the first file's) and `front`, the costs by which no other file
-        is both cheaper and at least as accurate.
+        `{"images", "machine", "files": [...]}`: for each file `run`, `name` (of the run, with as many folders above it
+        as tell the runs apart), `file`, `format`, `steps`, `accuracy` (value, low, high), the
+        `COSTS`, `ratio` (of the latency to the first file's) and `front`, the costs by which no other file is both
+        cheaper and at least as accurate.
 
     Raises:
         InputError: a folder holds no finished run or no such file, or the runs' test photographs differ.
@@ -40,9 +42,11 @@ def compare(
     from keras_transfer.exporting import benchmark
     from keras_transfer.report import comparison_html
 
-    found: list[dict[str, Any]] = []
-    for folder in map(Path, dict.fromkeys(map(str, runs))):
-        found += _files(folder, formats)
+    results = {folder: read_run(folder)[1] for folder in map(Path, dict.fromkeys(map(str, runs)))}
+    wanted = formats or _common(list(results.values()))
+    found = [row for folder, result in results.items() for row in _files(folder, result, wanted)]
+    for row, name in zip(found, short_names([row["run"] for row in found]), strict=True):
+        row["name"] = name
     tests = {row.pop("test") for row in found}
     if len(tests) > 1:
         raise InputError("The runs were scored on different test photographs: their accuracies cannot be compared.")
@@ -77,10 +81,30 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return [i for i, one in enumerate(points) if not any(beats(other, one) for other in points)]
 
 
-def _files(folder: Path, formats: Sequence[str]) -> list[dict[str, Any]]:
-    result = read_result(folder)
-    if result is None:
-        raise InputError(f"{folder} holds no finished run: give the --out of a `train` or `compress`.")
+def short_names(folders: Sequence[str]) -> list[str]:
+    """Of each folder its name, with as many of the folders above it as it takes to tell it from the others.
+
+    >>> short_names(["a/runs/x", "b/runs/x", "b/runs/y", "b/runs/y"])
+    ['a/runs/x', 'b/runs/x', 'y', 'y']
+    """
+    parts = {folder: Path(folder).resolve().parts for folder in folders}
+
+    def name(folder: str) -> str:
+        own = parts[folder]
+        same = [other for other in parts.values() if other != own]
+        depth = next(i for i in range(1, len(own) + 1) if all(other[-i:] != own[-i:] for other in same))
+        return str(Path(*own[-depth:]))
+
+    return [name(folder) for folder in folders]
+
+
+def _common(results: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """The first of these formats that every run has a file of; int8, which is then asked for, where there is none."""
+    made = [{artifact["format"] for artifact in result["artifacts"]} for result in results]
+    return (next((kind for kind in _PREFERRED if all(kind in one for one in made)), "int8"),)
+
+
+def _files(folder: Path, result: dict[str, Any], formats: Sequence[str]) -> list[dict[str, Any]]:
     said = [step["what"] for step in result.get("steps", []) if step["name"] != "base"]
     rows = []
     for artifact in result["artifacts"]:
@@ -90,11 +114,11 @@ def _files(folder: Path, formats: Sequence[str]) -> list[dict[str, Any]]:
         try:
             proof = json.loads(path.with_suffix(".json").read_text())
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} has no proof beside it: `keras-transfer export {folder}` makes it.") from error
+            again = command_line("export", folder)
+            raise InputError(f"{path} has no proof beside it: `{again}` makes it.") from error
         rows.append(
             {
                 "run": str(folder),
-                "name": folder.name,
                 "file": artifact["path"],
                 "path": path,
                 "format": artifact["format"],
@@ -107,14 +131,19 @@ def _files(folder: Path, formats: Sequence[str]) -> list[dict[str, Any]]:
             }
         )
     if not rows:
-        raise InputError(f"{folder} has no file of format {', '.join(formats)}: `keras-transfer export` makes one.")
+        lacking = [kind for kind in formats if kind != "onnx"]
+        if not lacking:
+            raise InputError("`compare` times LiteRT files: ask for another --format than onnx.")
+        again = command_line("export", folder, *(word for kind in lacking for word in ("--format", kind)))
+        raise InputError(f"{folder} has no file of format {', '.join(lacking)}: `{again}` makes it.")
     return rows
 
 
 def _test_images(folder: Path) -> frozenset[tuple[str, str]]:
-    """Content and class of each test photograph."""
+    """Content and labels of each test photograph."""
     with (folder / "data.csv").open(newline="", encoding="utf-8") as file:
-        return frozenset((row["sha256"], row["class"]) for row in csv.DictReader(file) if row["split"] == "test")
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    return frozenset((row["sha256"], row.get("class") or row["labels"]) for row in rows)
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:

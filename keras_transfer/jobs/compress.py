@@ -12,10 +12,10 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.files import replacing, write_bytes, write_json
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_model
-from keras_transfer.jobs.parts import build_classifier_of, epoch_recorder, load_data
+from keras_transfer.jobs.parts import build_classifier_of, check_files, epoch_recorder, load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Compression, Recipe, make_recipe
-from keras_transfer.run import begin, open_run, read_result
+from keras_transfer.run import begin, open_run, read_run
 
 _NETWORK = ("backbone", "alpha", "weights", "image_size", "pooling", "hidden", "dropout", "phases")
 
@@ -157,19 +157,18 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
         GateError: all is written, but more than `tolerance` of top-1 was lost, over all steps or by a file.
     """
     base = Path(base)
-    if read_result(base) is None:
-        raise InputError(f"{base} holds no finished run: give the --out of a `keras-transfer train`.")
+    told, _ = read_run(base)
     steps = [step for step in STEPS if step.asked(compression)]
     if not steps:
         raise InputError("Nothing to do: tell at least one of --student, --channels, --prune, --cluster and --qat.")
-    recipe = _recipe_of(base, compression, changes)
+    recipe = _recipe_of(base, told, compression, changes)
     with open_run(folder, recipe) as run:
         return finished(run) or _compress(recipe, compression, base, steps, run)
 
 
-def _recipe_of(base: Path, compression: Compression, changes: dict[str, Any]) -> Recipe:
+def _recipe_of(base: Path, told: Recipe, compression: Compression, changes: dict[str, Any]) -> Recipe:
     """What `base` was told, but for what this run is told."""
-    fields = make_recipe(base / "recipe.yaml").model_dump(mode="json")
+    fields = told.model_dump(mode="json")
     if compression.distill:  # the student is a network of its own, not a variant of its teacher
         fields = {name: value for name, value in fields.items() if name not in _NETWORK}
     fields |= {"base": str(base), "compression": compression.model_dump(), "baselines": "none", "compare_backbones": ()}
@@ -179,6 +178,7 @@ def _recipe_of(base: Path, compression: Compression, changes: dict[str, Any]) ->
 def _compress(recipe: Recipe, told: Compression, base: Path, steps: Sequence[Step], run: Path) -> dict[str, Any]:
     from keras_transfer.evaluation import load_keras
 
+    check_files(recipe)
     clock = Clock(run)
     with clock.part("data"):
         if not (run / "data.csv").is_file():  # the photographs must be those of `base`: `load_data` compares
@@ -217,7 +217,7 @@ def _compress(recipe: Recipe, told: Compression, base: Path, steps: Sequence[Ste
         "strategy": "compression",
         "kept": done[-1][0].name,
         "views": 1,
-        "base": str(base),
+        "base": recipe.base,
         "phases": [phase_entry(step.name, entry["rows"], entry["val_accuracy"]) for step, entry, _ in done],
     }
     return finish(run, recipe, data, work.model, clock, facts, steps=score, converted=files)
@@ -279,7 +279,12 @@ def _score(
     from keras_transfer.exporting import judge_drop
 
     base = before = decisions(test.labels, predict_pixels(teacher, test))
-    first = {"name": "base", "what": f"as {recipe.base} left it", "difference": None, "since_base": None}
+    first = {
+        "name": "base",
+        "what": f"as {Path(recipe.base or '').name} left it",
+        "difference": None,
+        "since_base": None,
+    }
     entries: list[dict[str, Any]] = [first | {"accuracy": float(base.mean()), **_costs(teacher)}]
     for step, entry, place in done:
         last = place == done[-1][2]

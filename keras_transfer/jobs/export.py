@@ -1,14 +1,16 @@
 """Files again, from a finished run: other formats, other targets, more calibration images."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.parts import export_files, load_data
-from keras_transfer.recipe import make_recipe
-from keras_transfer.run import open_run, read_result
+from keras_transfer.progress import say
+from keras_transfer.recipe import Recipe
+from keras_transfer.run import add_to_run, moved_path, read_run
 
 
 def export_run(
@@ -51,11 +53,7 @@ def export_run(
         ExportGateError: all is written, but a file that was asked for lost more than `tolerance` beyond doubt, or a
             target takes none of the files.
     """
-    folder = Path(folder)
-    result = read_result(folder)
-    if result is None:
-        raise InputError(f"{folder} holds no finished run: give the --out of a `keras-transfer train`.")
-    told = make_recipe(folder / "recipe.yaml")
+    run = Path(folder)
     changes: dict[str, Any] = {
         "formats": formats and tuple(formats),
         "targets": targets and tuple(targets),
@@ -63,7 +61,7 @@ def export_run(
         "tolerance": tolerance,
         "data": data,
     }
-    recipe = make_recipe(folder / "recipe.yaml", **changes)
+    recipe, result = read_run(run, **changes)
     target_options = {}
     if board is not None or fit is not None:
         from keras_transfer.exporting.targets.microcontroller.boards import room_of
@@ -72,7 +70,7 @@ def export_run(
             raise InputError("`board` and `fit` are for the target microcontroller: add --target microcontroller.")
         room_of(fit, board)  # raises now what is wrong with them
         target_options = {"microcontroller": {"board": board, "fit": fit}}
-    with open_run(folder, told) as run:
+    with add_to_run(run) if out is None else nullcontext():
         from keras_transfer.data.stored import StoredSplit
         from keras_transfer.evaluation import load_keras
         from keras_transfer.exporting import ExportGateError, recommend
@@ -83,6 +81,9 @@ def export_run(
         test = StoredSplit(photographs.test, picture_shape(model))
         target = Path(out) if out is not None else run / "export"
         more: dict[str, Any] = {"input_dtype": input_dtype, "target_options": target_options}
+        more |= _as_the_run_was_made(run, recipe, result, photographs)
+        if repair or calibration_images is not None or input_dtype != "uint8":
+            more.pop("converted", None)
         if repair:
             more |= {"repair": repair, "validation": StoredSplit(photographs.val, picture_shape(model))}
         artifacts = export_files(model, recipe, photographs, test, target, **more)
@@ -100,3 +101,26 @@ def export_run(
         if problems:
             raise ExportGateError(problems, artifacts)
         return result
+
+
+def _as_the_run_was_made(run: Path, recipe: Recipe, result: dict[str, Any], data: Any) -> dict[str, Any]:
+    """Options of `export` without which an int8 file would not be the one that the run itself was given.
+
+    Quantization-aware training made the file itself; an adaptation calibrated on both kinds of photographs.
+    """
+    from keras_transfer.jobs.adapt import both_kinds
+    from keras_transfer.jobs.shift import open_photographs
+
+    options: dict[str, Any] = {}
+    trained = sorted((run / "checkpoints").glob("*-qat.tflite"))
+    wanted = recipe.formats is None or "int8" in recipe.formats
+    if recipe.compression is not None and recipe.compression.qat and trained and wanted:
+        options["converted"] = {"int8": trained[-1].read_bytes()}
+    photographs = result.get("adapted", {}).get("photographs")
+    if photographs is not None:
+        try:
+            new, _, _ = open_photographs(moved_path(run, photographs), data.class_names)
+            options["calibration"] = both_kinds(data, new, recipe.seed)
+        except InputError as error:
+            say(f"Note: int8 is calibrated on the run's own photographs, not on those that it was adapted to ({error})")
+    return options

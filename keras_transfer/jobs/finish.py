@@ -14,6 +14,7 @@ from keras_transfer.files import replacing, write_json, write_text
 from keras_transfer.jobs.parts import export_files
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
+from keras_transfer.run import command_line, read_result
 
 
 class Clock:
@@ -144,7 +145,7 @@ def finish(
     try:
         write_report(run, recipe, data, test, figures.result(), result)
     except InputError as error:  # the run is done and stands; a photograph that vanished does not undo it
-        say(f"Note: no report ({error}) `keras-transfer report {run}` tries again.")
+        say(f"Note: no report ({error}) `{command_line('report', run)}` tries again.")
     test.close()
     if problems:
         raise GateError(" ".join(problems))
@@ -157,14 +158,12 @@ def finished(run: Path) -> dict[str, Any] | None:
     Raises:
         GateError: it has ended with a gate that failed.
     """
-    from keras_transfer.run import read_result
-
     result = read_result(run)
     if result is None:
         return None
     say(f"{run} is finished already: choose another --out to start anew.")
     if not (run / "report.html").is_file():
-        say(f"It has no report: `keras-transfer report {run}` writes it.")
+        say(f"It has no report: `{command_line('report', run)}` writes it.")
     if result.get("gate"):
         raise GateError(result["gate"])
     return result

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -22,6 +23,10 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
     """The recipe's photographs, listed in `RUN/data.csv`; in a run that was begun they must be those it began with."""
     from keras_transfer.data import load_images
 
+    listing = run / "data.csv" if run is not None else None
+    begun = listing is not None and listing.is_file()
+    if begun and Path(recipe.data).is_absolute() and not Path(recipe.data).exists():
+        raise InputError(f"The photographs of {run} are no longer in {recipe.data}: say where they are with --data.")
     data = load_images(
         recipe.data,
         val=recipe.val,
@@ -31,20 +36,40 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
         allow_bad=recipe.allow_bad,
         few_shot=recipe.few_shot,
     )
-    if run is not None:
-        listing = run / "data.csv"
-        if listing.is_file() and _contents(listing) != [(record.sha256, record.split) for record in data.records]:
-            raise InputError(f"The photographs in {recipe.data} have changed since {run} began: choose another --out.")
-        if not listing.is_file():
-            data.write_csv(listing)
+    if listing is not None and begun:
+        _compare(listing, data, recipe.data, run)
+    elif listing is not None:
+        data.write_csv(listing)
     for warning in data.warnings:
         say(f"Note: {warning}")
     return data
 
 
-def _contents(listing: Path) -> list[tuple[str, str]]:
+def _compare(listing: Path, data: Any, place: str, run: Path | None) -> None:
+    """Raises `InputError` where photographs, their classes or their splits are not those that are listed."""
     with listing.open(newline="", encoding="utf-8") as file:
-        return [(row["sha256"], row["split"]) for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    column = "labels" if data.multi_label else "class"
+    began = Counter((row["sha256"], row.get(column), row["split"]) for row in rows)
+    now = Counter((record.sha256, data.labels_of(record), record.split) for record in data.records)
+    if now != began:
+        gone, new = (began - now).total(), (now - began).total()
+        raise InputError(
+            f"The photographs in {place} are not those that {run} began with ({gone} of {len(rows)} are missing, "
+            f"relabelled or on another side of the split, {new} are new): say with --data where those are, or begin "
+            "another run with another --out."
+        )
+
+
+def check_files(recipe: Recipe) -> None:
+    """Raises `InputError` where a file that a recipe asks for cannot be made here: at the start of a job, not after it.
+
+    The formats and no targets that are the default need no tool, and cost nothing to check.
+    """
+    if recipe.targets or "onnx" in (recipe.formats or ()):
+        from keras_transfer.exporting.checks import check_tools
+
+        check_tools(recipe.formats or (), recipe.targets)
 
 
 def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **more: Any) -> "Artifacts":

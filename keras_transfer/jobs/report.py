@@ -1,6 +1,5 @@
 """The verdict on a run: `report.html` for people, `report.json` for programs, `report.md` to go with the model."""
 
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.learning_curve import FILE as CURVE
 from keras_transfer.jobs.learning_curve import learning_curve
@@ -17,8 +15,8 @@ from keras_transfer.jobs.parts import load_data, read_history
 from keras_transfer.jobs.see import CKA_IMAGES, changed_stages
 from keras_transfer.jobs.segments import FILE as CORRUPTIONS
 from keras_transfer.jobs.segments import corruption_figures, read_figures, segment_figures
-from keras_transfer.recipe import Recipe, make_recipe
-from keras_transfer.run import open_run, read_result
+from keras_transfer.recipe import Recipe
+from keras_transfer.run import add_to_run, beside, command_line, data_option, read_run
 
 _PAIRS, _PER_PAIR, _SHOWN = 4, 6, 8  # pairs of classes, pictures of each, and of the mistakes and doubts
 
@@ -48,15 +46,9 @@ def report_run(
     Raises:
         InputError: the folder holds no finished run, or its photographs have changed.
     """
-    folder = Path(folder)
-    result = read_result(folder)
-    if result is None:
-        raise InputError(f"{folder} holds no finished run: give the --out of a `keras-transfer train`.")
-    told = make_recipe(folder / "recipe.yaml")
-    recipe = make_recipe(
-        folder / "recipe.yaml", data=data, baselines=baselines, compare_backbones=tuple(compare_backbones) or None
-    )
-    with open_run(folder, told) as run:
+    run = Path(folder)
+    recipe, result = read_run(run, data=data, baselines=baselines, compare_backbones=tuple(compare_backbones) or None)
+    with add_to_run(run):
         from keras_transfer.data.stored import StoredSplit
         from keras_transfer.evaluation import load_keras, predict_pixels
         from keras_transfer.models.graph import picture_shape
@@ -254,47 +246,44 @@ def _verdict(run: Path, recipe: Recipe, data: Any, report: dict[str, Any]) -> di
 
 def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> list[dict[str, str]]:
     """What to do now, the most useful first; each with its command."""
-
-    def command(*words: Any) -> str:
-        return shlex.join(["keras-transfer", *map(str, words)])
-
     steps: list[dict[str, str]] = []
+    moved = data_option(run, recipe)
     told: list[Any] = ["train", recipe.data, "--backbone", recipe.backbone]
     told += ["--alpha", recipe.alpha] if recipe.alpha is not None else []
     told += ["--image-size", recipe.image_size] if recipe.image_size else []
     made = {row["kind"] for row in report["baselines"] if row["accuracy"] is not None}
     if outcome == "negative":
         why = "Train from scratch, which is better here, or try another backbone (`keras-transfer backbones`)."
-        steps.append({"why": why, "command": command(*told, "--weights", "none", "--out", f"{run}-scratch")})
+        steps.append({"why": why, "command": command_line(*told, "--weights", "none", "--out", beside(run, "scratch"))})
     if outcome in ("helped", "unclear") and report["strategy"] == "feature-extraction":
-        told += ["--weights", recipe.weights, "--strategy", "fine-tuning", "--out", f"{run}-fine-tuning"]
+        told += ["--weights", recipe.weights, "--strategy", "fine-tuning", "--out", beside(run, "fine-tuning")]
         why = "Only the head was trained: fine-tuning the top of the backbone may add some points."
-        steps.append({"why": why, "command": command(*told)})
+        steps.append({"why": why, "command": command_line(*told)})
     if report["steps"]:
         why = "Set its files beside those of the run that it began with."
-        steps.append({"why": why, "command": command("compare", recipe.base, run)})
+        steps.append({"why": why, "command": command_line("compare", recipe.base, run)})
     elif outcome in ("helped", "unclear") and "scratch" not in made:
         steps.append(
             {
                 "why": "Compare with the same network from scratch, the strictest judge (it takes a while).",
-                "command": command("report", run, "--baselines", "scratch"),
+                "command": command_line("report", run, "--baselines", "scratch", *moved),
             }
         )
     if outcome in ("helped", "unclear") and report["learning_curve"] is None and recipe.weights != "none":
         why = "See whether more photographs or more unfreezing would help."
-        steps.append({"why": why, "command": command("learning-curve", run)})
+        steps.append({"why": why, "command": command_line("learning-curve", run, *moved)})
     if report["corruptions"] is None:
         why = "See how it bears noise, blur, compression and other light."
-        steps.append({"why": why, "command": command("report", run, "--corruptions")})
+        steps.append({"why": why, "command": command_line("report", run, "--corruptions", *moved)})
     recommended = report["recommended"]
     if recommended and recommended.endswith(".tflite"):
         why = "See what the recommended file says of a photograph."
-        steps.append({"why": why, "command": command("predict", run / recommended, "PHOTO.jpg")})
+        steps.append({"why": why, "command": command_line("predict", run / recommended, "PHOTO.jpg")})
     if report["calibration"]["temperature"] != 1:
         steps.append(
             {
                 "why": "Ask for probabilities that mean what they say.",
-                "command": command("predict", run, "PHOTO.jpg", "--calibrated"),
+                "command": command_line("predict", run, "PHOTO.jpg", "--calibrated"),
             }
         )
     return steps

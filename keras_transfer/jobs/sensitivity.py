@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
 from keras_transfer.jobs.parts import load_data
-from keras_transfer.recipe import make_recipe
-from keras_transfer.run import open_run, read_result
+from keras_transfer.run import add_to_run, read_run
 
 FILE = "sensitivity.csv"
 
@@ -32,16 +30,14 @@ def scan(
     Raises:
         InputError: the folder holds no finished run, its photographs have changed, or a kind is unknown.
     """
-    folder = Path(folder)
-    if read_result(folder) is None:
-        raise InputError(f"{folder} holds no finished run: give the --out of a `train` or `compress`.")
-    told = make_recipe(folder / "recipe.yaml")
-    with open_run(folder, told) as run:
+    run = Path(folder)
+    recipe, _ = read_run(run, data=data)
+    with add_to_run(run):
         from keras_transfer.compression import sensitivity
         from keras_transfer.compression.sensitivity import KINDS
         from keras_transfer.evaluation import load_keras
 
-        photographs = load_data(make_recipe(folder / "recipe.yaml", data=data), run)
+        photographs = load_data(recipe, run)
         found = sensitivity(load_keras(run / "model.keras"), photographs.val, kinds=kinds or KINDS, images=images)
         rows = [row._asdict() for row in found]
         text = io.StringIO()

@@ -1,6 +1,5 @@
 """Do photographs lie where a run was trained? Its verdict on new ones, labelled or not, as a page and as figures."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,8 @@ from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.progress import track
-from keras_transfer.recipe import Recipe, make_recipe, write_recipe
-from keras_transfer.run import read_result
+from keras_transfer.recipe import Recipe, write_recipe
+from keras_transfer.run import beside, command_line, data_option, read_run
 
 MATCHING: dict[tuple[str, int], dict[str, float]] = {
     ("gray", 1): {"grayscale": 0.5},
@@ -36,10 +35,7 @@ def open_run_model(folder: Path, data: str | None = None) -> tuple[Any, Recipe, 
     """
     from keras_transfer.evaluation import load_keras
 
-    result = read_result(folder)
-    if result is None:
-        raise InputError(f"{folder} holds no finished run: give the --out of a `keras-transfer train`.")
-    recipe = make_recipe(folder / "recipe.yaml", data=data)
+    recipe, result = read_run(folder, data=data)
     return load_keras(folder / "model.keras"), recipe, result, load_data(recipe, folder)
 
 
@@ -207,22 +203,19 @@ def _spread(count: int) -> list[int]:
 
 def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path) -> list[dict[str, str]]:
     """What to do now, the cheapest first; each with its command."""
-
-    def command(*words: Any) -> str:
-        return shlex.join(["keras-transfer", *map(str, words)])
-
-    photographs = found["photographs"]
+    photographs: str | Path = found["photographs"]
+    photographs = Path(photographs) if Path(photographs).exists() else photographs
     if found["verdict"]["outcome"] == "same":
         why = "Nothing stands against using the model on such photographs."
-        return [{"why": why, "command": command("predict", folder, photographs)}]
-    steps = []
+        return [{"why": why, "command": use_command(folder, photographs)}]
+    steps, moved = [], data_option(folder, recipe)
     if found["stages"]:
         why = "Adapt BatchNorm to these photographs (AdaBN): no labels, no training, some seconds; for this kind alone."
-        adapted = ("adapt", folder, "--to", photographs, "--method", "adabn", "--out", f"{folder}-adabn")
-        steps.append({"why": why, "command": command(*adapted)})
+        adapted = ("adapt", folder, "--to", photographs, "--method", "adabn", "--out", beside(folder, "adabn"), *moved)
+        steps.append({"why": why, "command": command_line(*adapted)})
     why = "Train the top to see both kinds alike (MMD): no labels, some minutes, and the old kind is kept as well."
-    aligned = ("adapt", folder, "--to", photographs, "--method", "mmd", "--out", f"{folder}-mmd")
-    steps.append({"why": why, "command": command(*aligned)})
+    aligned = ("adapt", folder, "--to", photographs, "--method", "mmd", "--out", beside(folder, "mmd"), *moved)
+    steps.append({"why": why, "command": command_line(*aligned)})
     matching: dict[str, float] = {}
     for row in found["differences"]:
         if row["words"]:
@@ -233,9 +226,18 @@ def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path) -> 
         write_recipe(out / "recipe.yaml", recipe.model_copy(update={"augmentation": {**base, **matching}}))
         names = " and ".join(matching)
         why = f"Train again on pictures that are altered in the same way ({names}), which keeps the old kind as well."
-        again = command("train", "--recipe", out / "recipe.yaml", "--out", f"{folder}-matched")
+        again = command_line("train", "--recipe", out / "recipe.yaml", "--out", beside(folder, "matched"))
         steps.append({"why": why, "command": again})
     why = "Label some fifty of these photographs, put them among the training ones, and train again: nothing does more."
-    labelled = ("train", "BOTH", "--recipe", folder / "recipe.yaml", "--out", f"{folder}-both")
-    steps.append({"why": why, "command": command(*labelled)})
+    labelled = ("train", "BOTH", "--recipe", folder / "recipe.yaml", "--out", beside(folder, "both"))
+    steps.append({"why": why, "command": command_line(*labelled)})
     return steps
+
+
+def use_command(model: Path, photographs: str | Path) -> str:
+    """The command that shows what a model says of photographs: `predict` takes files and folders, `evaluate` the rest.
+
+    >>> use_command(Path("runs/a"), "tfds:beans")
+    'keras-transfer evaluate runs/a tfds:beans'
+    """
+    return command_line("predict" if Path(photographs).is_dir() else "evaluate", model, photographs)

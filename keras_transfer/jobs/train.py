@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_model
-from keras_transfer.jobs.parts import build_classifier_of, epoch_recorder, fit_recipe, load_data, write_history
+from keras_transfer.jobs.parts import (
+    build_classifier_of,
+    check_files,
+    epoch_recorder,
+    fit_recipe,
+    load_data,
+    write_history,
+)
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run, read_result
@@ -66,6 +73,7 @@ def _help(recipe: Recipe, strategy: Any) -> dict[str, Any]:
 def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
     from keras_transfer.litert import warm_up
 
+    check_files(recipe)
     clock = Clock(run)
     warm_up()  # the converter's process starts while photographs are read
     with clock.part("data"):

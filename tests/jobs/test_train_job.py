@@ -169,7 +169,7 @@ def test_the_finder_suggests_a_rate_for_each_phase(recipe, tmp_path, photographs
         (["train", "digits", "--backbone", "mobilenet_v9"], "mobilenet_v9"),
         (["train", "digits", "--image-size", "7", "--weights", "none"], "7"),
         (["train", "digits", "--tolerance", "2"], "tolerance"),
-        (["export", "nowhere/"], "no finished run"),
+        (["export", "nowhere/"], "nowhere does not exist"),
     ],
 )
 def test_wrong_calls_are_one_sentence(arguments, message, tmp_path):
