@@ -183,6 +183,7 @@ def test_several_labels_an_image(tmp_path, weights, monkeypatch, capsys):
     assert "Use this: model_float32.tflite\n" in printed
     assert printed.count(f"{test['accuracy']:.1%}") >= 2 and printed.count(f"{test['label_accuracy']:.1%}") == 2
     page = (run / "report.html").read_text()
+    assert "Validation accuracy of single labels" in page and "Accuracy of single labels, all phases" in page
     assert "Accuracy (all labels right)" in page and "Mean average precision" in page and "Single labels" in page
 
 
