@@ -3,6 +3,7 @@
 import queue
 import socket
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,7 +104,7 @@ def _open(url: str) -> Any:
         raise _NoAnswer(f"no answer within {SILENCE} seconds") from None
     if isinstance(answer, Exception):
         getattr(answer, "close", lambda: None)()  # an error of HTTP is an open answer, too
-        raise _NoAnswer(in_one_line(answer)) from answer
+        raise _NoAnswer(_reason(answer)) from answer
     return answer
 
 
@@ -112,4 +113,12 @@ def _read(answer: Any) -> bytes:
         block: bytes = answer.read(_BLOCK)
         return block
     except Exception as error:
-        raise _NoAnswer(in_one_line(error)) from error
+        raise _NoAnswer(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """What hindered a download, in words: without the wrapping of `urllib`."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.msg}"
+    cause = getattr(error, "reason", error)
+    return getattr(cause, "strerror", None) or in_one_line(cause if isinstance(cause, Exception) else error)
