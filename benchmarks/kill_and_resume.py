@@ -86,7 +86,9 @@ def figures(run: Path) -> Any:
 
     def untimed(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: untimed(v) for k, v in value.items() if k not in ("seconds", "parts", "latency_ms")}
+            return {
+                k: untimed(v) for k, v in value.items() if k not in ("wall_seconds", "seconds", "parts", "latency_ms")
+            }
         return [untimed(v) for v in value] if isinstance(value, list) else value
 
     return untimed(json.loads((run / "result.json").read_text()))

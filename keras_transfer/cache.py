@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from keras_transfer.cache_folders import Root, cache_bound, cache_folder, next_root, roots
 from keras_transfer.errors import InputError
+from keras_transfer.process import unfinished
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +71,7 @@ class _Place:
         _remove_abandoned(root.folder)
         self.root = root
         self.folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root.folder))
+        unfinished.add(self.folder)
         self.files: dict[str, IO[bytes]] = {}
         self._lock = (self.folder / "lock").open("wb")
         fcntl.flock(self._lock, fcntl.LOCK_SH)
@@ -93,6 +95,7 @@ class _Place:
         for file in self.files.values():
             file.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        unfinished.discard(self.folder)
         self._lock.close()
 
 

@@ -1,7 +1,5 @@
 """Where the array cache lies: the user's folder, or a temporary one of this process where that cannot be written."""
 
-import atexit
-import fcntl
 import os
 import shutil
 import tempfile
@@ -13,11 +11,11 @@ from functools import cache
 from pathlib import Path
 
 from keras_transfer.errors import InputError
+from keras_transfer.files import temporary_folder
 from keras_transfer.progress import say
 
 DEFAULT_BYTES = 10 * 2**30
 MEMORY_BYTES = 2**30
-_PREFIX = "keras-transfer-cache-"
 _moving = threading.Lock()
 
 
@@ -139,20 +137,6 @@ def _name(root: Root | None) -> str:
 
 
 def _temporary_root(parent: Path, most: int) -> Root:
-    """A new folder in `parent` that takes at most half of the room there, and is locked while this process lives."""
-    for left in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError), (left / "lock").open("rb") as abandoned:  # of processes that were killed
-            fcntl.flock(abandoned, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
+    """A new folder in `parent` that takes at most half of the room there."""
     bound = min(most, shutil.disk_usage(parent).free // 2)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    owner, lock = os.getpid(), (folder / "lock").open("wb")
-    fcntl.flock(lock, fcntl.LOCK_SH)
-
-    def remove() -> None:
-        if os.getpid() == owner:
-            shutil.rmtree(folder, ignore_errors=True)
-        lock.close()
-
-    atexit.register(remove)
-    return Root(folder, lambda: bound, strict=True)
+    return Root(temporary_folder(parent, "keras-transfer-cache-"), lambda: bound, strict=True)

@@ -1,14 +1,18 @@
 """Files written so that a reader sees the old content or the new, never half of it."""
 
+import atexit
+import fcntl
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import InputError
+from keras_transfer.process import unfinished
 
 
 @contextmanager
@@ -30,8 +34,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-        os.close(handle)
         temporary = Path(name)
+        unfinished.add(temporary)
+        os.close(handle)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -47,6 +52,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+            unfinished.discard(temporary)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -74,3 +80,38 @@ def write_text(path: str | Path, content: str) -> Path:
 def write_json(path: str | Path, value: Any) -> Path:
     """Writes `value` to `path` atomically as indented JSON (NaN refused: other readers choke on it)."""
     return write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def temporary_folder(parent: str | Path, prefix: str) -> Path:
+    """A new folder in `parent` that is removed when this process ends or is stopped; also what killed ones left there.
+
+    It is locked while the process lives, by which the next one knows.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for left in Path(parent).glob(f"{prefix}*"):
+        with suppress(OSError):
+            if left.lstat().st_uid == os.getuid():
+                with (left / "lock").open("rb") as abandoned:
+                    fcntl.flock(abandoned, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    unfinished.add(folder)
+    lock, owner = (folder / "lock").open("wb"), os.getpid()
+    fcntl.flock(lock, fcntl.LOCK_SH)
+
+    def remove() -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+    atexit.register(remove)
+    return folder
+
+
+def gather_temporary_files() -> None:
+    """Has all temporary files of this process and its children made in one folder, which goes when it ends."""
+    with suppress(OSError):  # there is no place for them: whoever needs one says so
+        folder = temporary_folder(tempfile.gettempdir(), "keras-transfer-")
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)

@@ -7,8 +7,6 @@ import typer
 
 from keras_transfer.cli import options
 
-RESUMABLE = True
-
 
 def command(
     run: Annotated[Path, typer.Argument(help="The --out of a finished `train` or `compress`.")],

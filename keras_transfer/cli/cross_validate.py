@@ -7,8 +7,6 @@ import typer
 
 from keras_transfer.cli import options
 
-RESUMABLE = True
-
 
 def command(
     data: Annotated[str | None, typer.Argument(help="As for `train`. May stand in the recipes.")] = None,

@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-RESUMABLE = True
-
 
 class _Data(StrEnum):
     pizza = "pizza"

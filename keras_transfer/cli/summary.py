@@ -43,10 +43,11 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
     """Prints what a run did: its phases, its files with their proofs, where all lies and what to do next."""
     from keras_transfer.run import command_line
 
+    seconds = result.get("wall_seconds", result["seconds"])
     print_table(
         ("phase", "epochs", "seconds", "val accuracy" if not _several(result) else "val accuracy of single labels"),
         [(p["name"], p["epochs"], f"{p['seconds']:.1f}", f"{p['val_accuracy']:.1%}") for p in result["phases"]],
-        title=f"{result['backbone']} on {len(result['classes'])} classes, {result['seconds']:.0f} s",
+        title=f"{result['backbone']} on {len(result['classes'])} classes, {seconds:.0f} s",
     )
     print_steps(result)
     print_artifacts(result)

@@ -8,8 +8,6 @@ import typer
 
 from keras_transfer.cli import options
 
-RESUMABLE = True
-
 
 class _Mix(StrEnum):
     mixup = "mixup"

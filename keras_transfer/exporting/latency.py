@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert import open_litert, timing
+from keras_transfer.process import start_process
 from keras_transfer.progress import say, track
 
 _WARM_UP = 5
@@ -195,7 +196,7 @@ def _timing(path: Path, threads: int, delegate: str) -> Iterator[_Timed]:
     # By its path and with -P: neither this package nor its folder is to be imported there, memory is measured.
     call = [sys.executable, "-P", str(timing.__file__)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(call, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+    with start_process(call, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             yield _Timed(process, path, threads, delegate)
         finally:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
@@ -12,24 +12,37 @@ from typing import Any
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import replacing, write_json, write_text
 from keras_transfer.jobs.parts import export_files
+from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
-from keras_transfer.run import command_line, read_result
+from keras_transfer.run import command_line, read_result, read_run
 
 
 class Clock:
-    """Seconds of each part of a job, over all the processes that worked on it."""
+    """Seconds of a run: of each part of its job, and in all, over all the processes that worked on it.
+
+    The whole counts from the start of a command's process (from here in other programs), imports and report included;
+    of a process that was killed it counts what went before the end of its last part.
+    """
 
     def __init__(self, run: Path) -> None:
         self._file = run / "checkpoints" / "clock.json"
+        self._begun = time.perf_counter() - (seconds_since_start() or 0.0)
         try:
-            self.parts: dict[str, float] = json.loads(self._file.read_text())
-        except (OSError, ValueError):
-            self.parts = {}
+            kept = json.loads(self._file.read_text())
+            self.parts: dict[str, float] = kept["parts"]
+            self._before: float = kept["wall_seconds"]
+        except (OSError, ValueError, KeyError):
+            self.parts, self._before = {}, 0.0
+        at_stop(self._save)
 
     def total(self) -> float:
         """Seconds of all parts."""
         return sum(self.parts.values())
+
+    def wall_seconds(self) -> float:
+        """Seconds of all processes so far."""
+        return round(self._before + time.perf_counter() - self._begun, 1)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -39,7 +52,10 @@ class Clock:
             yield
         finally:
             self.parts[name] = round(self.parts.get(name, 0.0) + time.perf_counter() - started, 2)
-            write_json(self._file, self.parts)
+            self._save()
+
+    def _save(self) -> None:
+        write_json(self._file, {"parts": self.parts, "wall_seconds": self.wall_seconds()})
 
 
 def save_model(run: Path, model: Any, class_names: Sequence[str]) -> None:
@@ -131,6 +147,7 @@ def finish(
         "classes": data.class_names,
         **facts,
         "images": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        "wall_seconds": clock.wall_seconds(),
         "seconds": round(clock.total(), 1),
         "parts": clock.parts,
         "test": scores,
@@ -142,28 +159,42 @@ def finish(
         "warnings": [*data.warnings, *notes],
     }
     write_json(run / "result.json", result)
-    try:
-        write_report(run, recipe, data, test, figures.result(), result)
-    except InputError as error:  # the run is done and stands; a photograph that vanished does not undo it
-        say(f"Note: no report ({error}) `{command_line('report', run)}` tries again.")
+    _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
     test.close()
     if problems:
         raise GateError(" ".join(problems))
     return result
 
 
+def _report(run: Path, result: dict[str, Any], clock: Clock, write: Callable[[], object]) -> None:
+    """Writes the report, and how long all of it took."""
+    try:
+        write()
+    except InputError as error:  # the run is done and stands; a photograph that vanished does not undo it
+        say(f"Note: no report ({error}) `{command_line('report', run)}` tries again.")
+    result["wall_seconds"] = clock.wall_seconds()
+    write_json(run / "result.json", result)
+
+
 def finished(run: Path) -> dict[str, Any] | None:
     """What stands in `RUN/result.json` if the run has ended, said aloud; None if it is still to be done.
+
+    A run that was stopped while its report was made has it made now.
 
     Raises:
         GateError: it has ended with a gate that failed.
     """
+    from keras_transfer.jobs.report import report_again
+
     result = read_result(run)
     if result is None:
         return None
-    say(f"{run} is finished already: choose another --out to start anew.")
-    if not (run / "report.html").is_file():
-        say(f"It has no report: `{command_line('report', run)}` writes it.")
+    if (run / "report.html").is_file():
+        say(f"{run} is finished already: choose another --out to start anew.")
+    else:
+        say(f"{run} is finished but for its report.")
+        recipe, _ = read_run(run)
+        _report(run, result, Clock(run), lambda: report_again(run, recipe, result))
     if result.get("gate"):
         raise GateError(result["gate"])
     return result

@@ -49,19 +49,31 @@ def report_run(
     run = Path(folder)
     recipe, result = read_run(run, data=data, baselines=baselines, compare_backbones=tuple(compare_backbones) or None)
     with add_to_run(run):
-        from keras_transfer.data.stored import StoredSplit
-        from keras_transfer.evaluation import load_keras, predict_pixels
-        from keras_transfer.models.graph import picture_shape
+        return report_again(run, recipe, result, corruptions=corruptions, curve=curve)
 
-        photographs = load_data(recipe, run)
-        model = load_keras(run / "model.keras")
-        test = StoredSplit(photographs.test, picture_shape(model))
-        if curve is not None:
-            learning_curve(run, recipe, photographs, model, **curve)
-        if corruptions:
-            corruption_figures(run, model, test, recipe.seed)
-        figures = model_figures(recipe, result["kept"], photographs, model, test, lambda: predict_pixels(model, test))
-        return write_report(run, recipe, photographs, test, figures, result)
+
+def report_again(
+    run: Path,
+    recipe: Recipe,
+    result: dict[str, Any],
+    *,
+    corruptions: bool = False,
+    curve: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Writes the report of a finished run that is open; the arguments are those of `report_run` and `write_report`."""
+    from keras_transfer.data.stored import StoredSplit
+    from keras_transfer.evaluation import load_keras, predict_pixels
+    from keras_transfer.models.graph import picture_shape
+
+    photographs = load_data(recipe, run)
+    model = load_keras(run / "model.keras")
+    test = StoredSplit(photographs.test, picture_shape(model))
+    if curve is not None:
+        learning_curve(run, recipe, photographs, model, **curve)
+    if corruptions:
+        corruption_figures(run, model, test, recipe.seed)
+    figures = model_figures(recipe, result["kept"], photographs, model, test, lambda: predict_pixels(model, test))
+    return write_report(run, recipe, photographs, test, figures, result)
 
 
 @dataclass(frozen=True)

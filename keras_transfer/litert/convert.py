@@ -17,6 +17,7 @@ import numpy as np
 from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.litert.frozen import FrozenGraph, freeze
 from keras_transfer.litert.trust import vouch
+from keras_transfer.process import start_process
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "16x8")
 DEFAULT_FORMATS = FORMATS[:4]  # 16x8 is slow where no kernel is written for it, which is nearly everywhere
@@ -198,7 +199,7 @@ class _Worker:
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
         environment.pop("TF_USE_LEGACY_KERAS", None)
-        self.process = subprocess.Popen(
+        self.process = start_process(
             [sys.executable, "-m", "keras_transfer.litert.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 from keras_transfer.errors import InputError
+from keras_transfer.process import start_process
 
 _SECONDS = 60.0
 _MEMORY = 8 << 30  # bytes of address space on top of eight times the file: a forged shape asks for more
@@ -65,7 +66,7 @@ def probe(content: bytes, delegate: str = "") -> None:
 def _start() -> "subprocess.Popen[bytes]":
     package = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
-    return subprocess.Popen(
+    return start_process(
         [sys.executable, "-m", "keras_transfer.litert.probe"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

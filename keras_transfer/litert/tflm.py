@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.extras import require
+from keras_transfer.process import run_process
 
 ALIGNMENT = 16  # bytes: TFLM's own for tensors and the arena
 _SECONDS = 600.0
@@ -67,14 +68,8 @@ def _ask(what: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     request = io.BytesIO()
     np.savez(request, **arrays)  # type: ignore[arg-type]
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "keras_transfer.litert.tflm", what],
-            input=request.getvalue(),
-            capture_output=True,
-            timeout=_SECONDS,
-            env=environment,
-            check=False,
-        )
+        call = [sys.executable, "-m", "keras_transfer.litert.tflm", what]
+        done = run_process(call, content=request.getvalue(), timeout=_SECONDS, env=environment)
     except subprocess.TimeoutExpired as error:
         raise InputError(f"TFLM did not finish this file in {_SECONDS:.0f} s.") from error
     if done.returncode:

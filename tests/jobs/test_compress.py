@@ -8,7 +8,7 @@ import shutil
 import keras
 import pytest
 
-from keras_transfer.cli import main
+from keras_transfer.cli.app import run
 from keras_transfer.compression import weight_figures
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation import load_keras, open_classifier
@@ -165,7 +165,7 @@ def test_wrong_calls(base, tmp_path, told, said):
 def test_options_that_need_another(monkeypatch, capsys, base):
     monkeypatch.setattr("sys.argv", ["keras-transfer", "compress", str(base), "--pattern", "2:4", "--debug"])
     with pytest.raises(InputError, match="--pattern is for --prune"):
-        main()
+        run()
 
 
 def test_compare(base, small, tmp_path, audit):

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from terminal import in_terminal, press_ctrl_c
 
 import keras_transfer as kt
 from keras_transfer.jobs.train import complete
@@ -116,7 +117,14 @@ def test_another_recipe_is_refused(run, recipe):
     assert code == 2 and "`seed`" in errors and len(errors.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("moment", ["data.csv", "history.csv", "model.keras"])
+def figures(folder):
+    result = json.loads((folder / "result.json").read_text())
+    phases = [{k: v for k, v in phase.items() if k != "seconds"} for phase in result["phases"]]
+    files = [{k: v for k, v in a.items() if k != "latency_ms"} for a in result["artifacts"]]
+    return phases, files, result["test"], result["kept"]
+
+
+@pytest.mark.parametrize("moment", ["data.csv", "model.keras"])
 def test_a_killed_run_ends_as_the_undisturbed_one(run, recipe, tmp_path, moment):
     target = tmp_path / "run"
     arguments = ("train", "--recipe", recipe, "--out", target)
@@ -124,14 +132,37 @@ def test_a_killed_run_ends_as_the_undisturbed_one(run, recipe, tmp_path, moment)
     assert not (target / "result.json").exists()
     code, _, errors = keras_transfer(*arguments, cache=tmp_path / "cache")
     assert code == 0, errors
-
-    def figures(folder):
-        result = json.loads((folder / "result.json").read_text())
-        phases = [{k: v for k, v in phase.items() if k != "seconds"} for phase in result["phases"]]
-        files = [{k: v for k, v in a.items() if k != "latency_ms"} for a in result["artifacts"]]
-        return phases, files, result["test"], result["kept"]
-
     assert figures(target) == figures(run)
+
+
+@pytest.mark.parametrize("moment", ["history.csv", "export/model_float32.tflite"])
+def test_a_run_stopped_at_the_terminal_ends_as_the_undisturbed_one(run, recipe, tmp_path, moment):
+    target, cache = tmp_path / "run", tmp_path / "cache"
+    arguments = ("train", "--recipe", recipe, "--out", target)
+    words = [sys.executable, "-m", "keras_transfer.cli", *arguments]
+    environment = {"KERAS_TRANSFER_CACHE": str(cache)}
+    ended = in_terminal(words, press_ctrl_c, lambda _: (target / moment).exists(), environment)
+    assert (ended.code, ended.left) == (130, [])
+    assert ended.output.endswith("Stopped; the same command goes on from here.\r\n")
+    assert not [path for path in target.rglob("*") if ".tmp" in path.name] and not list(cache.glob(".making-*"))
+    assert not (target / "result.json").exists()
+    before = json.loads((target / "checkpoints" / "clock.json").read_text())["wall_seconds"]
+    code, _, errors = keras_transfer(*arguments, cache=cache)
+    assert code == 0, errors
+    assert figures(target) == figures(run)
+    result = json.loads((target / "result.json").read_text())
+    assert result["wall_seconds"] > before + result["parts"]["export"] > before > 0
+
+
+def test_a_run_stopped_before_its_report_gets_it(run, recipe, tmp_path):
+    target = shutil.copytree(run, tmp_path / "run")
+    (target / "report.html").unlink()
+    code, output, errors = keras_transfer("train", "--recipe", recipe, "--out", target, cache=run.parent / "cache")
+    assert code == 0 and "finished but for its report" in errors
+    assert (target / "report.html").is_file() and figures(target) == figures(run)
+    before, after = (json.loads((folder / "result.json").read_text()) for folder in (run, target))
+    assert after["wall_seconds"] > before["wall_seconds"] > before["seconds"]
+    assert f" {after['wall_seconds']:.0f} s" in output
 
 
 def test_a_gate_that_fails_exits_with_3_and_leaves_all_written(run, tmp_path):

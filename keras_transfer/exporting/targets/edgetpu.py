@@ -23,6 +23,7 @@ from keras_transfer.files import write_bytes, write_text
 from keras_transfer.litert import FileInfo
 from keras_transfer.litert.details import read_constants, read_details
 from keras_transfer.litert.labels import labels_text
+from keras_transfer.process import run_process
 from keras_transfer.progress import say
 
 COMPILER = "edgetpu_compiler"
@@ -187,10 +188,7 @@ def _compile(program: str, content: bytes, name: str) -> dict[str, Any]:
         source = Path(folder, f"{name}.tflite")
         source.write_bytes(content)
         try:
-            done = subprocess.run(
-                [program, "-s", "-o", folder, str(source)], capture_output=True, text=True, errors="replace",
-                timeout=_SECONDS, check=False,
-            )  # fmt: skip
+            done = run_process([program, "-s", "-o", folder, source], timeout=_SECONDS, text=True, errors="replace")
         except (OSError, subprocess.TimeoutExpired) as error:
             raise InputError(f"{COMPILER} did not end well ({error}). Run it yourself on the .tflite file.") from error
         log = done.stdout + done.stderr

@@ -20,6 +20,7 @@ from keras_transfer.extras import install_hint
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import labels_text
+from keras_transfer.process import run_process
 from keras_transfer.progress import track
 
 ACCELERATORS = ("U55-32", "U55-64", "U55-128", "U55-256", "U65-256", "U65-512")
@@ -99,10 +100,7 @@ def _run(program: str, content: bytes, accelerator: str) -> tuple[str, dict[str,
         source.write_bytes(content)
         command = [program, str(source), "--output-dir", folder, "--accelerator-config", f"ethos-{accelerator.lower()}"]
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False,
-                stdin=subprocess.DEVNULL, cwd=folder,
-            )  # fmt: skip
+            done = run_process(command, timeout=_SECONDS, text=True, errors="replace", cwd=folder)
         except subprocess.TimeoutExpired:
             return f"it did not end within {_SECONDS:.0f} s", {}, b""
         except OSError as error:

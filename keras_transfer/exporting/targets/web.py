@@ -22,6 +22,7 @@ from keras_transfer.exporting.targets.base import (
 from keras_transfer.files import write_bytes, write_json
 from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import read_normalization
+from keras_transfer.process import run_process
 from keras_transfer.progress import say
 
 PAGE = ("index.html", "style.css", "icon.svg", "app.js", "classifier.js", "decode.js", "preprocess.js", "README.md")
@@ -95,7 +96,7 @@ def _add_runtime(source: Path, folder: Path) -> str:
             shutil.copy(source / name, place)
         call = [npm, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0"]
         try:
-            done = subprocess.run(call, cwd=place, capture_output=True, text=True, timeout=_SECONDS)
+            done = run_process(call, timeout=_SECONDS, text=True, cwd=place)
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"npm: {error}"
         if done.returncode:

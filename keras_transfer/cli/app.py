@@ -1,0 +1,106 @@
+"""The command line. Each command is one module of `COMMANDS` with a function `command`."""
+
+import errno
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from keras_transfer import __version__
+from keras_transfer.cli import stopped
+from keras_transfer.errors import KerasTransferError
+from keras_transfer.quick_start import quicken
+
+# Modules of this folder, in the order of the help. Each defines `command`, whose signature and docstring are the
+# command's. What is heavy is imported inside `command`, so that the help and wrong calls answer at once.
+COMMANDS = (
+    "demo",
+    "inspect",
+    "train",
+    "report",
+    "learning_curve",
+    "cross_validate",
+    "see",
+    "shift",
+    "adapt",
+    "compress",
+    "compare",
+    "sensitivity",
+    "export",
+    "evaluate",
+    "predict",
+    "check",
+    "benchmark",
+    "backbones",
+    "lr_find",
+    "cache",
+)
+
+# What a disk says that takes no more.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+app = typer.Typer(
+    name="keras-transfer",
+    help="Transfer learning with Keras: from photographs in folders to a proven file on a device.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name in COMMANDS:
+    app.command(_name.replace("_", "-"))(import_module(f"keras_transfer.cli.{_name}").command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"keras-transfer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own logs.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Declares what stands before every command; `main` acts on `--debug`, wherever it stands."""
+
+
+def run() -> None:
+    """Runs the command line: results on standard output, all else on standard error.
+
+    Exit codes: 0 done, 1 a fault of ours, 2 the call or the input is wrong, 3 done but a gate failed, 130 stopped.
+    """
+    quicken()
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if not debug:
+        from keras_transfer.cli.output import hush
+
+        hush()
+    try:
+        app(arguments, prog_name="keras-transfer")
+    except SystemExit as ending:  # typer's own: done, a wrong call, or an interrupt that a library made
+        if ending.code == 130:
+            print(stopped(), file=sys.stderr)
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        code, sentence = _told(error)
+        print("Error:", " ".join(sentence.split()), file=sys.stderr)
+        sys.exit(code)
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """The exit code and the sentence of an error."""
+    if isinstance(error, KerasTransferError):
+        return error.exit_code, str(error)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        place = f" at {error.filename}" if error.filename else ""
+        return 2, f"Cannot write{place}: {error.strerror}. Free some space or choose another place."
+    return 1, f"{type(error).__name__}: {error} (--debug shows where it happened)"
