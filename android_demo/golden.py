@@ -1,11 +1,12 @@
 """Makes the golden vectors on which `verify.py` tests `:core`: golden.py FOLDER [PHOTOGRAPH...]
 
 `sizes/` has pictures of many sizes and orientations; `uint8/`, `int8/`, `float32/` what a small model with such outputs
-answers, `gray/` one of one channel; `photographs/` the same of the photographs that are given; `assets/` that model and
-its labels, for the APK; `alpha.bytes` every byte with every alpha, laid on white.
+answers, `gray/` one of one channel; `photographs/` the same of the photographs that are given; `assets/` that model,
+its labels and a geometry, for the APK; `alpha.bytes` every byte with every alpha, laid on white.
 """
 
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from PIL import Image
 
 from keras_transfer.data import decode_image
 from keras_transfer.exporting.golden import golden_vectors
+from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
 from keras_transfer.litert.ends import int8_ends
 from keras_transfer.litert.labels import labels_text, write_labels
@@ -28,7 +30,7 @@ CLASSES = ("apple pie", "crème brûlée", "sushi", "waffles")
 
 
 def main(folder: Path, photographs: Sequence[str]) -> None:
-    golden_vectors(folder / "sizes", count=112)
+    golden_vectors(folder / "sizes", count=224)
     files = small_model() | {"gray": small_model(channels=1)["uint8"]}
     if photographs:
         golden_vectors(folder / "photographs", files["uint8"], photographs, count=len(photographs))
@@ -38,6 +40,7 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
     assets.mkdir()
     (assets / "model.tflite").write_bytes(write_labels(files["uint8"], CLASSES))
     (assets / "labels.txt").write_text(labels_text(CLASSES), "utf-8")
+    (assets / "geometry.json").write_text(json.dumps(MODES["squash"].to_dict()), "utf-8")
     every = np.zeros((256, 256, 4), np.uint8)
     every[..., 2] = np.arange(256)  # the lowest byte of a packed pixel
     every[..., 3] = np.arange(256)[:, None]

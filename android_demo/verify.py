@@ -276,7 +276,8 @@ def assemble(folder: Path, linked: Path, dex: Path, jars: dict[str, Path]) -> Pa
         model = apk.getinfo("assets/model.tflite")
         if model.compress_type != zipfile.ZIP_STORED or model.file_size != model.compress_size:
             raise Failed("the model is compressed in the APK: it could not be mapped into memory")
-        missing = {"classes.dex", "resources.arsc", "AndroidManifest.xml", "assets/labels.txt"} - set(apk.namelist())
+        needed = {"classes.dex", "resources.arsc", "AndroidManifest.xml", "assets/labels.txt", "assets/geometry.json"}
+        missing = needed - set(apk.namelist())
         if missing:
             raise Failed(f"the APK lacks {sorted(missing)}")
         if not apk.read("classes.dex").startswith(b"dex\n"):

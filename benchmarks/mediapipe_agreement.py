@@ -6,9 +6,10 @@ MediaPipe (1.2.2 was measured) wants a newer absl-py than tensorflow-model-optim
 environment of its own: `python -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install mediapipe==1.2.2`. This script starts
 itself there.
 
-Each file is opened as it is: its labels and its normalization are inside. It is given, of every photograph in a folder
-a class, (1) the pixels that `decode_image` makes, (2) the photograph with our window as the region of interest, and (3)
-the photograph alone, which MediaPipe squashes to the model's size. Classes are compared by name.
+Each file is opened as it is: its labels, its normalization and its geometry are inside. It is given, of every
+photograph in a folder a class, (1) the pixels that `decode_image` makes, (2) the photograph with our window as the
+region of interest, and (3) the photograph alone, which MediaPipe squashes to the model's size. Classes are compared by
+name.
 """
 
 import argparse
@@ -39,23 +40,22 @@ def answer(task: dict[str, Any]) -> list[list[dict[str, float]]]:
             [head] = classifier.classify(image, processing).classifications
             return {category.category_name: category.score for category in head.categories}
 
-        for path, prepared in zip(task["photographs"], pixels, strict=True):
+        for path, prepared, window in zip(task["photographs"], pixels, task["regions"], strict=True):
             photograph = mp.Image.create_from_file(path)
             answers[0].append(scores(mp.Image(image_format=mp.ImageFormat.SRGB, data=prepared)))
-            answers[1].append(scores(photograph, RectF(**region(photograph.width, photograph.height, *task["size"]))))
+            answers[1].append(scores(photograph, RectF(**window)))
             answers[2].append(scores(photograph))
     return answers
 
 
-def region(width: int, height: int, out_height: int, out_width: int, share: float = 0.875) -> dict[str, float]:
-    """Our window as MediaPipe's region of interest: shares of an upright picture's width and height."""
-    across = share * min(1, height * out_width / out_height / width)
-    down = across * width * out_height / out_width / height
+def region(geometry: Any, width: int, height: int, out_height: int, out_width: int) -> dict[str, float]:
+    """What a geometry uses of an upright picture as MediaPipe's region of interest: shares of its width and height."""
+    box = geometry.window(width, height, out_width, out_height)
     return {
-        "left": (1 - across) / 2,
-        "top": (1 - down) / 2,
-        "right": (1 + across) / 2,
-        "bottom": (1 + down) / 2,
+        "left": box.left / width,
+        "top": box.top / height,
+        "right": box.right / width,
+        "bottom": box.bottom / height,
     }
 
 
@@ -65,9 +65,12 @@ def compare(model: Path, photographs: list[Path], mediapipe: str) -> list[dict[s
 
     from keras_transfer.data import decode_image
     from keras_transfer.evaluation import open_classifier
+    from keras_transfer.geometry import LEGACY
 
     classifier = open_classifier(model)
-    pixels = np.stack([decode_image(path, classifier.image_size) for path in photographs])
+    geometry = classifier.geometry or LEGACY
+    pixels = np.stack([decode_image(path, classifier.image_size, geometry) for path in photographs])
+    sizes = [decode_image(path).shape[1::-1] for path in photographs]
     ours = classifier.predict(pixels)
     names = np.array(classifier.class_names)
     truth = np.array([path.parent.name for path in photographs])
@@ -75,7 +78,7 @@ def compare(model: Path, photographs: list[Path], mediapipe: str) -> list[dict[s
         np.save(f"{place}/pixels.npy", pixels)
         task = {
             "model": str(model.resolve()),
-            "size": classifier.image_size,
+            "regions": [region(geometry, *size, *classifier.image_size) for size in sizes],
             "pixels": f"{place}/pixels.npy",
             "photographs": [str(path.resolve()) for path in photographs],
         }
@@ -89,6 +92,7 @@ def compare(model: Path, photographs: list[Path], mediapipe: str) -> list[dict[s
         rows.append(
             {
                 "file": model.name,
+                "geometry": geometry.mode,
                 "given": given,
                 "images": len(photographs),
                 "same top-1": round(float(np.mean(ours.argmax(1) == theirs.argmax(1))), 4),

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
+from keras_transfer.geometry import Geometry
 
 Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "scratch"]
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
@@ -19,6 +20,13 @@ Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx"]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
 _Rate = Annotated[float, Field(gt=0, le=10)]
+
+
+def _geometry(told: Any) -> Any:
+    """A mode's name or some fields as a `Geometry`; "auto" says the same as nothing."""
+    if told == "auto":
+        return None
+    return Geometry.of(told) if isinstance(told, str | dict) else told
 
 
 class _Strict(BaseModel):
@@ -87,6 +95,7 @@ class Recipe(_Strict):
     alpha: Annotated[float, Field(gt=0)] | None = None
     weights: str = "imagenet"
     image_size: Annotated[int, Field(ge=1)] | None = None
+    geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = None  # a mode, fields of one, or auto
     pooling: Literal["avg", "max"] = "avg"
     hidden: tuple[_Count, ...] = ()
     dropout: _Fraction = 0.2
@@ -213,6 +222,8 @@ def _validated(kind: type[_T], fields: dict[str, Any], source: str, told: dict[s
             raise InputError(f"`{place}`{where} is not a field of a recipe.{hint}") from error
         if first["type"] == "missing":
             raise InputError(f"`{place}` is missing: give it on the command line or in a recipe file.") from error
+        if first["type"] == "value_error":  # a sentence of our own, which says what was received
+            raise InputError(f"`{place}`{where} is wrong: {first['ctx']['error']}.") from error
         raise InputError(f"`{place}`{where} is wrong: {first['msg']}. Received: {first['input']!r}.") from error
 
 

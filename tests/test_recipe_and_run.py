@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import replacing, write_bytes
+from keras_transfer.geometry import LEGACY, MODES, Geometry
 from keras_transfer.recipe import Phase, Recipe, differences, make_recipe, write_recipe
 from keras_transfer.run import add_to_run, begin, beside, command_line, data_option, open_run, read_run
 
@@ -23,6 +24,23 @@ def test_a_recipe_survives_the_file(tmp_path):
         alpha=0.35,
     )
     assert make_recipe(write_recipe(tmp_path / "r.yaml", recipe)) == recipe
+
+
+def test_a_geometry_is_told_by_its_mode_or_by_some_fields(tmp_path):
+    assert make_recipe(data="a").geometry is None is make_recipe(data="a", geometry="auto").geometry
+    for told, expected in (
+        ("squash", MODES["squash"]),
+        ({"mode": "crop", "crop": 1.0}, Geometry("crop", 1.0, "mediapipe")),
+        ({"mode": "letterbox", "padding": 0}, Geometry("letterbox", 1.0, "mediapipe", 0)),
+        (LEGACY, LEGACY),
+    ):
+        recipe = make_recipe(data="a", geometry=told)
+        path = write_recipe(tmp_path / "r.yaml", recipe)
+        assert make_recipe(path).geometry == recipe.geometry == expected
+        assert differences(make_recipe(data="a"), recipe) == [] and differences(recipe, make_recipe(path)) == []
+    (tmp_path / "r.yaml").write_text("data: a\ngeometry: letterbox\n")
+    assert make_recipe(tmp_path / "r.yaml").geometry == MODES["letterbox"]
+    assert make_recipe(tmp_path / "r.yaml", geometry="auto").geometry is None
 
 
 @given(
@@ -55,6 +73,10 @@ def test_any_sound_recipe_survives_the_file(tmp_path_factory, fields):
         ("a: &a [*a]", "not a field|Cannot read|missing"),
         ("data: a\nval: .nan", "`val`"),
         ("seed: 1", "`data`"),
+        ("data: a\ngeometry: zoom", "`geometry` in .* is wrong: `mode` must be crop, squash or letterbox"),
+        ("data: a\ngeometry: {mode: crop, corp: 1}", "a geometry has mode, crop.*Received: corp"),
+        ("data: a\ngeometry: {mode: squash, crop: 0.5}", "`crop` must be 1 where mode is squash"),
+        ("data: a\ngeometry: 3", "`geometry`"),
     ],
 )
 def test_a_bad_recipe_is_one_sentence(tmp_path, text, message):

@@ -37,14 +37,15 @@ async function classify(file) {
   const started = performance.now();
   let picture;
   try {
-    picture = await decode(file, width, height);
+    picture = await decode(file, width, height, about.geometry);
   } catch {
     find("picture").hidden = true;
     find("drop").classList.remove("filled");
     say(`This browser cannot read ${file.name || "that"} as a picture. Try a JPEG, PNG or WebP.`, true);
     return;
   }
-  const pixels = preprocess(picture.rgb, picture.width, picture.height, picture.orientation, width, height);
+  const stored = [picture.rgb, picture.width, picture.height, picture.orientation];
+  const pixels = preprocess(...stored, width, height, about.geometry);
   const preparing = performance.now() - started;
   const { scores, milliseconds } = await predict(pixels);
   show(scores, pixels, { preparing, milliseconds });

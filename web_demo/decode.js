@@ -9,15 +9,16 @@ const MOST_PIXELS = 16_000_000; // canvases of iOS hold no more
  * @param {Blob} file
  * @param {number} outWidth of the pixels that the model takes: a JPEG that is much larger is decoded at a reduced size
  * @param {number} outHeight
+ * @param {import("./preprocess.js").Geometry} geometry of the model
  * @returns {Promise<{rgb: Uint8Array, width: number, height: number, orientation: number}>} as the picture is stored
  */
-export async function decode(file, outWidth, outHeight) {
+export async function decode(file, outWidth, outHeight, geometry) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const { orientation, offsets } = findOrientation(bytes);
   for (const offset of offsets) bytes[offset] = 0;
   // Neither colour profiles nor gamma: the model was trained on pixels as they are stored.
   const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
-  const reduced = await decodeReduced(bytes, outWidth, outHeight);
+  const reduced = await decodeReduced(bytes, outWidth, outHeight, geometry);
   let bitmap = await createImageBitmap(reduced ?? new Blob([bytes], { type: file.type }), options);
   reduced?.close();
   const excess = Math.sqrt((bitmap.width * bitmap.height) / MOST_PIXELS);
@@ -37,9 +38,9 @@ export async function decode(file, outWidth, outHeight) {
 }
 
 /** A JPEG at a half, a quarter or an eighth of its size, as Python decodes it; undefined where the browser cannot. */
-async function decodeReduced(bytes, outWidth, outHeight) {
+async function decodeReduced(bytes, outWidth, outHeight, geometry) {
   const size = jpegSize(bytes);
-  const by = size ? reduction(size.width, size.height, outWidth, outHeight) : 1;
+  const by = size ? reduction(size.width, size.height, outWidth, outHeight, geometry) : 1;
   if (by === 1 || typeof ImageDecoder === "undefined") return undefined;
   const [desiredWidth, desiredHeight] = [Math.ceil(size.width / by), Math.ceil(size.height / by)];
   const told = { data: bytes, type: "image/jpeg", colorSpaceConversion: "none", desiredWidth, desiredHeight };

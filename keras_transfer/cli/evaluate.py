@@ -27,6 +27,7 @@ def command(
     ] = False,
     image_size: options.OwnImageSize = None,
     pixels: options.Pixels = None,
+    geometry: options.FileGeometry = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Score a model on labelled photographs."""
@@ -37,7 +38,9 @@ def command(
     set_quiet(json)
     require_model(model)
     part = held_out(data, split, allow_bad=allow_bad)
-    scores = evaluate(model, part, image_size=image_size, pixels=pixels and pixels.value)
+    scores = evaluate(
+        model, part, image_size=image_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
+    )
     if json:
         print_json({"model": str(model), "data": data, "split": part.name, **scores})
         return

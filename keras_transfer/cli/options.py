@@ -17,6 +17,23 @@ class StrategyName(StrEnum):
     scratch = "scratch"
 
 
+class GeometryName(StrEnum):
+    """How pictures are fitted to a model; see `keras_transfer.geometry`."""
+
+    auto = "auto"
+    crop = "crop"
+    squash = "squash"
+    letterbox = "letterbox"
+
+
+class FileGeometryName(StrEnum):
+    """How pictures are fitted to a file from elsewhere."""
+
+    crop = "crop"
+    squash = "squash"
+    letterbox = "letterbox"
+
+
 class BaselinesName(StrEnum):
     """What a run is compared with; see `Recipe.baselines`."""
 
@@ -48,6 +65,17 @@ Pixels = Annotated[
         help="For a .keras whose pixels were scaled outside of it: what it takes, 0..1 say (x / 255), or what "
         "`preprocess_input` makes: -1..1, torch or caffe.  [0..255]"
     ),
+]
+Geometry = Annotated[
+    GeometryName | None,
+    typer.Option(
+        help="How pictures are fitted to the model: crop the centre, squash, or letterbox the whole; auto tries them "
+        "on validation.  [auto]"
+    ),
+]
+FileGeometry = Annotated[
+    FileGeometryName | None,
+    typer.Option(help="For a file that does not say how pictures are fitted to it: crop, squash or letterbox."),
 ]
 Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
 FewShot = Annotated[

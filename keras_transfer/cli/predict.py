@@ -35,6 +35,7 @@ def command(
     ] = "",
     image_size: options.OwnImageSize = None,
     pixels: options.Pixels = None,
+    geometry: options.FileGeometry = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print a JSON object a line, as they come.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
@@ -58,7 +59,13 @@ def command(
         sources.append((f"camera {camera}", camera_frame(camera)))
     if not sources:
         raise InputError("There is nothing to predict. Give photographs, folders, patterns, - or --camera.")
-    classifier = open_classifier(model, delegate=delegate, image_size=image_size, pixels=pixels and pixels.value)
+    classifier = open_classifier(
+        model,
+        delegate=delegate,
+        image_size=image_size,
+        pixels=pixels and pixels.value,
+        geometry=geometry and geometry.value,
+    )
     if calibrated:
         from keras_transfer.evaluation.calibration import calibrated as scaled
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.data import Augmenter, Split
-from keras_transfer.data.decode import CROP, Size, check_size, luma
+from keras_transfer.data.decode import Size, check_size, luma
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
 from keras_transfer.models import head_layers, load_model, logits_of
@@ -161,7 +161,7 @@ def teach(
     size = check_size(image_size)
     key = cache.cache_key(
         kind="taught",
-        crop=CROP,
+        geometry=split.geometry.to_dict(),
         images=cache.digest(split.hashes),
         labels=cache.digest([split.labels.tobytes().hex()]) if augmenter.mixes and views > 1 else None,
         teacher=[teacher.digest, list(teacher.image_shape), teacher.width],

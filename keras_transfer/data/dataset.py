@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.data.decode import check_geometry
 from keras_transfer.data.duplicates import SMALLEST, clusters
 from keras_transfer.data.examine import NOTES, Examined, examine
 from keras_transfer.data.listing import NO_COLUMNS, Listing
@@ -20,6 +21,7 @@ from keras_transfer.data.split import Paths, Split
 from keras_transfer.data.splits import SPLITS, assign, merge, position
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
+from keras_transfer.geometry import LEGACY, Geometry
 
 MAX_BAD = 0.05
 """More unusable files than this share of all stop the run."""
@@ -91,6 +93,18 @@ class ImageData:
         sizes = ", ".join(f"{name} {len(getattr(self, name))}" for name in SPLITS)
         return f"ImageData({len(self.class_names)} classes; {sizes})"
 
+    def fitted(self, geometry: str | Mapping[str, Any] | Geometry) -> "ImageData":
+        """The same photographs, decoded with this geometry in all splits.
+
+        Args:
+            geometry: a `Geometry`, `"crop"`, `"squash"`, `"letterbox"`, or a mapping of fields.
+
+        Raises:
+            InputError: there is no such geometry.
+        """
+        told = check_geometry(geometry)
+        return replace(self, **{name: getattr(self, name).fitted(told) for name in SPLITS})
+
     def class_counts(self) -> np.ndarray:
         """Training photographs of each class, `int64 [classes]`."""
         if self.multi_label:
@@ -155,6 +169,7 @@ def load_images(
     class_names: Sequence[str] | None = None,
     near_duplicates: bool = True,
     few_shot: int | None = None,
+    geometry: str | Mapping[str, Any] | Geometry = LEGACY,
 ) -> ImageData:
     """Finds, checks and splits labelled photographs.
 
@@ -186,6 +201,7 @@ def load_images(
             their nature, such as one machine part in one place.
         few_shot: keep at most so many photographs of each class to train on, and as many to validate; a smaller number
             keeps some of the same ones. The rest of them are not used; the test stays whole.
+        geometry: how photographs are fitted to a model's input: see `decode_image`.
 
     Returns:
         An `ImageData`.
@@ -199,7 +215,7 @@ def load_images(
     >>> load_images(images, labels=["cat", "dog"] * 10, val=0.2, test=0.2)
     ImageData(2 classes; train ..., val ..., test ...)
     """
-    shares = _check_shares(val, test)
+    shares, told = _check_shares(val, test), check_geometry(geometry)
     listing = list_source(source, labels, group_by)
     if not listing.entries:
         raise InputError(f"{listing.name} holds no photographs. Give a folder with a folder a class.")
@@ -243,7 +259,7 @@ def load_images(
     groups = [[good[i] for i in members] for members in similar if len(members) > 1]
     data = ImageData(names, listing.multi_label, records, warnings=warnings, similar=groups, **splits)
     _warn_of_classes(data, shares)
-    return data
+    return data.fitted(told)
 
 
 def _few(records: list[Record], few_shot: int, seed: int, multi_label: bool) -> list[Record]:
@@ -429,7 +445,7 @@ def _split(name: str, records: list[Record], names: list[str], listing: Listing)
             row[list(_indices(record))] = 1
     else:
         labels = np.array([record.label for record in own], np.int32)
-    return Split(name, Paths(r.file for r in own), labels, [r.sha256 for r in own], names, listing.owner)
+    return Split(name, Paths(r.file for r in own), labels, [r.sha256 for r in own], names, _owner=listing.owner)
 
 
 def _warn_of_classes(data: ImageData, shares: dict[str, float]) -> None:

@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from stat import S_ISREG
 from typing import IO, Any, NamedTuple
@@ -13,19 +13,13 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImage
 
 from keras_transfer.data.heif import brand, open_avif, open_heic
 from keras_transfer.errors import InputError
+from keras_transfer.geometry import LEGACY, Geometry
 
 MAX_PIXELS = 100_000_000
 """A picture whose header promises more pixels than this is refused before anything is allocated for it."""
 
 MAX_BYTES = 1 << 30
 """A larger file is refused before it is read."""
-
-CROP = 0.875
-"""Of a picture that is resized, this share of the largest centred window of the wanted shape is used.
-
-This is how ImageNet networks are evaluated (He et al. 2015, https://arxiv.org/abs/1512.03385: 224 of 256 pixels), and
-what they were trained to expect: objects in their own proportions, at that scale. `benchmarks/geometry.py` measures it.
-"""
 
 FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"
 EXTENSIONS = {
@@ -65,26 +59,31 @@ class Picture(NamedTuple):
     height: int
 
 
-def decode_image(source: str | Path | bytes, image_size: Size | None = None) -> np.ndarray:
+def decode_image(
+    source: str | Path | bytes,
+    image_size: Size | None = None,
+    geometry: str | Mapping[str, Any] | Geometry = LEGACY,
+) -> np.ndarray:
     """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC (its first frame or page) to RGB pixels.
 
     EXIF rotation is obeyed, in AVIF and HEIC the container's own; colour profiles are not: pixels are as they are
     stored. Grayscale, palette, CMYK and 16-bit pictures become 8-bit RGB; what is transparent shows white. With
-    `image_size` the centre of the picture, `CROP` of the largest window of that shape, is resized with Pillow's
-    antialiased bilinear filter, unless the picture has that very size; a JPEG over twice as large is first reduced by
-    2, 4 or 8 while it is decoded, which is many times faster for a camera's photographs.
+    `image_size` the picture is fitted to that size as `geometry` says, unless it has that very size; a JPEG over twice
+    as large is first reduced by 2, 4 or 8 while it is decoded, which is many times faster for a camera's photographs.
 
     Args:
         source: the path of a file, or its bytes.
         image_size: `(height, width)` or one number for a square, in pixels; `None` keeps the picture's own size.
             `(height, width, 1)` gives the picture in one channel: see `luma`.
+        geometry: that of the model: a `Geometry`, `"crop"`, `"squash"`, `"letterbox"` or a mapping of fields. Models
+            that say nothing of it have `LEGACY`, a centre crop.
 
     Returns:
         `uint8 [H, W, 3]`, RGB in 0..255; or `uint8 [H, W, 1]`.
 
     Raises:
         InputError: the file is missing, empty, truncated, damaged, no picture, over 1 GiB, or promises over 100
-            megapixels.
+            megapixels; or there is no such geometry.
 
     >>> import io
     >>> from PIL import Image
@@ -93,10 +92,11 @@ def decode_image(source: str | Path | bytes, image_size: Size | None = None) -> 
     >>> decode_image(buffer.getvalue(), image_size=2)[0, 0].tolist()
     [200, 200, 200]
     """
+    told = check_geometry(geometry)
     if isinstance(source, bytes | bytearray | memoryview):
-        return decode(bytes(source), image_size).pixels
+        return decode(bytes(source), image_size, told).pixels
     try:
-        return decode(read(source), image_size).pixels
+        return decode(read(source), image_size, told).pixels
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
 
@@ -137,6 +137,18 @@ def luma(rgb: np.ndarray) -> np.ndarray:
     return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., None]
 
 
+def check_geometry(told: str | Mapping[str, Any] | Geometry) -> Geometry:
+    """Returns a geometry that is told by its mode's name or in some other way.
+
+    >>> check_geometry("squash").mode
+    'squash'
+    """
+    try:
+        return Geometry.of(told)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`geometry` is wrong: {error}.") from error
+
+
 def read(path: str | Path) -> bytes:
     """Returns the bytes of a file, or says why they cannot be had."""
     path = Path(path)
@@ -155,11 +167,8 @@ def read(path: str | Path) -> bytes:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def decode(content: bytes, image_size: Size | None = None, whole: bool = False) -> Picture:
-    """Decodes the bytes of a picture; as `decode_image`, and tells the format and the full size as well.
-
-    With `whole` all of the picture is squashed to the size, for comparing pictures with each other.
-    """
+def decode(content: bytes, image_size: Size | None = None, geometry: Geometry = LEGACY) -> Picture:
+    """Decodes the bytes of a picture; as `decode_image`, and tells the format and the full size as well."""
     size = None if image_size is None else check_size(image_size)
     if not content:
         raise InputError("empty file")
@@ -167,7 +176,7 @@ def decode(content: bytes, image_size: Size | None = None, whole: bool = False) 
     if format_ not in _OPEN:
         raise InputError(f"not a {FORMATS} picture" + (f" but {format_}" if format_ else ""))
     try:
-        return _decode(content, format_, size, whole)
+        return _decode(content, format_, size, geometry)
     except InputError:
         raise
     except MemoryError as error:
@@ -233,13 +242,13 @@ _OPEN: dict[str, Callable[[IO[bytes]], Any]] = {
 }
 
 
-def _decode(content: bytes, format_: str, size: tuple[int, int, int] | None, whole: bool) -> Picture:
+def _decode(content: bytes, format_: str, size: tuple[int, int, int] | None, geometry: Geometry) -> Picture:
     content = _CHECKS.get(format_, bytes)(content)
     with _OPEN[format_](io.BytesIO(content)) as image:
         width, height = image.size
         check_pixels(width, height)
         if size is not None:
-            least = int(2 * max(size[:2]) / CROP) + 1  # of the window, still twice what is wanted
+            least = geometry.least_side(size[1], size[0])
             image.draft(None, (least, least))
         image.load()
         orientation = _orientation(image.info.get("exif") or b"")
@@ -248,30 +257,10 @@ def _decode(content: bytes, format_: str, size: tuple[int, int, int] | None, who
         rgb = rgb.transpose(_TRANSPOSE[orientation])
         if orientation >= 5:
             width, height = height, width
-    if size is not None and rgb.size != (size[1], size[0]):
-        rgb = _resize(rgb, size[:2], (0, 0, *rgb.size) if whole else _window(rgb.size, size[:2]))
+    if size is not None:
+        rgb = geometry.fit(rgb, size[1], size[0])
     pixels = np.asarray(rgb)
     return Picture(pixels.copy() if size is None or size[2] == 3 else luma(pixels), format_, width, height)
-
-
-def _window(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The centred window (left, top, right, bottom) of a picture `(width, height)` for a size `(height, width)`."""
-    width = CROP * min(picture[0], picture[1] * size[1] / size[0])
-    height = width * size[0] / size[1]
-    left, top = (picture[0] - width) / 2, (picture[1] - height) / 2
-    return left, top, left + width, top + height
-
-
-def _resize(picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
-    """Resizes a window of a picture to `(height, width)`.
-
-    First across, then down, rounding to bytes between: Pillow 13 has another order for tall pictures, and with it
-    other roundings. Asked for one direction at a time, every Pillow gives the same pixels, and so does the code of the
-    browser and of the phone.
-    """
-    left, top, right, bottom = box
-    across = picture.resize((size[1], picture.height), Image.Resampling.BILINEAR, (left, 0, right, picture.height))
-    return across.resize((size[1], size[0]), Image.Resampling.BILINEAR, (0, top, size[1], bottom))
 
 
 def check_pixels(width: int, height: int) -> None:

@@ -11,6 +11,7 @@ from keras_transfer.data.decode import EXTENSIONS, FORMATS, Picture, decode, rea
 from keras_transfer.data.duplicates import THUMBNAIL, thumbnail
 from keras_transfer.data.parallel import ordered
 from keras_transfer.errors import InputError
+from keras_transfer.geometry import Geometry
 from keras_transfer.progress import track
 
 DARK = 16
@@ -21,6 +22,7 @@ NOTES = {
     "the whole range",
 }
 """What is said once of files that can be used, by the key that `Examined.note` holds."""
+_WHOLE = Geometry("squash", 1.0, "bilinear")  # pictures are compared with each other as a whole
 
 
 class Examined(NamedTuple):
@@ -66,7 +68,7 @@ def examine_file(path: Path) -> Examined:
         expected, found = EXTENSIONS.get(path.suffix.lower(), path.suffix), sniff(content)
         if content and not found and path.suffix.lower() not in EXTENSIONS:
             raise InputError(f"not an image: neither name nor content is {FORMATS}")
-        picture = decode(content, THUMBNAIL, whole=True)
+        picture = decode(content, THUMBNAIL, _WHOLE)
         if path.suffix and expected != found:
             raise InputError(f"mislabelled extension: {path.suffix} holds a {found}")
         if found == "JPEG":

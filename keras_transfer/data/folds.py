@@ -22,6 +22,7 @@ def joined(splits: Sequence[Split], name: str = "all") -> Split:
         np.concatenate([split.labels for split in splits]),
         [digest for split in splits for digest in split.hashes],
         splits[0].class_names,
+        splits[0].geometry,
         tuple(split._owner for split in splits),
     )
 

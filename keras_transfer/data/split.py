@@ -12,6 +12,7 @@ import numpy as np
 from keras_transfer.data.decode import Size, check_size, decode, read
 from keras_transfer.data.parallel import ordered, without_autotune, workers
 from keras_transfer.errors import InputError
+from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.progress import say, track
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Split:
         labels: `int32 [n]` class indices, or `float32 [n, classes]` of 0 and 1 where a picture has several labels.
         hashes: SHA-256 of each file, in hexadecimal, as found when it was examined.
         class_names: the classes, in the order of their indices.
+        geometry: how photographs are fitted to the size that is asked for.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Split:
     labels: np.ndarray
     hashes: list[str]
     class_names: list[str]
+    geometry: Geometry = LEGACY
     # Keeps a temporary folder of spooled pictures alive for as long as anything may read from it.
     _owner: Any = None
     # The split that this is a part of, and where its photographs stand in it: see `part`.
@@ -132,6 +135,11 @@ class Split:
         """Whether a photograph may have several labels."""
         return self.labels.ndim == 2
 
+    def fitted(self, geometry: Geometry) -> "Split":
+        """The same photographs, decoded with this geometry."""
+        whole = self.whole and (self.whole[0].fitted(geometry), self.whole[1])
+        return replace(self, geometry=geometry, whole=whole)
+
     def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
         """The photographs at these indices, in this order."""
         where = np.asarray(indices, dtype=np.int64)
@@ -141,6 +149,7 @@ class Split:
             self.labels[where],
             [self.hashes[i] for i in where],
             self.class_names,
+            self.geometry,
             self._owner,
         )
 
@@ -172,7 +181,7 @@ class Split:
             content = read(path)
             if hashlib.sha256(content).hexdigest() != self.hashes[index]:
                 raise InputError("the file was changed while it was in use")
-            return decode(content, image_size).pixels
+            return decode(content, image_size, self.geometry).pixels
         except InputError as error:
             raise InputError(f"{path}: {error}. Put it back, or start a new run.") from error
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer import cache
-from keras_transfer.data.decode import CROP, Size, check_size
+from keras_transfer.data.decode import Size, check_size
 from keras_transfer.data.split import Split
+from keras_transfer.geometry import Geometry
 from keras_transfer.progress import track
 
 _BLOCK = 64
@@ -24,7 +25,7 @@ def cached_pixels(split: Split, image_size: Size) -> cache.Arrays:
         The open cache entry: close it when done.
     """
     shape = check_size(image_size)
-    key = cache.cache_key(crop=CROP, pixels=cache.digest(split.hashes), size=list(shape))
+    key = cache.cache_key(geometry=split.geometry.to_dict(), pixels=cache.digest(split.hashes), size=list(shape))
     found = cache.open_entry(key)
     if found is not None:
         return found
@@ -66,6 +67,15 @@ class StoredSplit:
     def class_names(self) -> Sequence[str]:
         """See `Split.class_names`."""
         return self._split.class_names
+
+    @property
+    def geometry(self) -> Geometry:
+        """See `Split.geometry`."""
+        return self._split.geometry
+
+    def fitted(self, geometry: Geometry) -> Split:
+        """The split with another geometry, of which nothing is kept."""
+        return self._split.fitted(geometry)
 
     @property
     def paths(self) -> Sequence[Path]:

@@ -1,15 +1,18 @@
 """One way to ask a saved model, whatever its format."""
 
+import json
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.data.decode import check_geometry
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
+from keras_transfer.geometry import Geometry
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +35,7 @@ class Classifier:
         class_names: one name for each column of its answer.
         named: whether the names are known; otherwise they are the columns' numbers.
         multi_label: whether each class is a yes or no of its own; `None` if the file does not tell.
+        geometry: how pictures are fitted to it; `None` if nothing tells.
     """
 
     path: Path | None
@@ -40,6 +44,7 @@ class Classifier:
     named: bool
     multi_label: bool | None
     run: Callable[[Array], Array] = field(repr=False)
+    geometry: Geometry | None = None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -75,11 +80,13 @@ def open_classifier(
     image_size: "ImageSize" = None,
     pixels: str | None = None,
     multi_label: bool = False,
+    geometry: str | Mapping[str, Any] | Geometry | None = None,
 ) -> Classifier:
     """Opens a `.keras` file, a `.tflite` file or a run directory for predicting.
 
     Class names are taken from inside a `.tflite`, else from `NAME.labels.txt` or `labels.txt` beside the file, else
-    from `export/labels.txt` of its run; without any, classes are called by their numbers.
+    from `export/labels.txt` of its run; without any, classes are called by their numbers. The geometry is taken from
+    inside the file, else from `NAME.geometry.json` or `geometry.json` beside it.
 
     Args:
         path: the file, or a run directory (its `model.keras`). A `.keras` file is loaded in safe mode.
@@ -87,23 +94,44 @@ def open_classifier(
         image_size: for a `.keras` that takes any size; see `keras_transfer.models.as_classifier`.
         pixels: for a `.keras` whose pixels were prepared outside of it, such as `"0..1"`; see there.
         multi_label: for a `.keras` that ends in logits: whether each is a yes or no of its own.
+        geometry: how pictures are fitted to it, for a file that does not say: see `decode_image`.
 
     Returns:
         The classifier.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, or no image classifier.
+        InputError: the file is missing, damaged, of another kind, or no image classifier; or it has another geometry
+            than the one told.
     """
     path = _file_of(Path(path))
     if starts_with(path, 4) != b"TFL3":
         if delegate:
             raise InputError(f"A delegate computes .tflite files. Received: {path}, delegate={delegate!r}.")
+        from keras_transfer.models import read_geometry
+
         told = {"image_size": image_size, "pixels": pixels, "multi_label": multi_label}
-        return keras_classifier(load_keras(path), path, **told)  # type: ignore[arg-type]
+        classifier = keras_classifier(load_keras(path), path, **told)  # type: ignore[arg-type]
+        return _fitted(classifier, read_geometry(path), geometry)
     for option, value in (("image_size", image_size), ("pixels", pixels)):
         if value is not None and not callable(value):
             raise InputError(f"`{option}` is for a .keras file; {path} has its own. Leave it out.")
-    return _litert_classifier(path, delegate)
+    from keras_transfer.litert import read_geometry as read_litert_geometry
+
+    return _fitted(_litert_classifier(path, delegate), read_litert_geometry(path.read_bytes()), geometry)
+
+
+def _fitted(
+    classifier: Classifier, own: Geometry | None, told: str | Mapping[str, Any] | Geometry | None
+) -> Classifier:
+    """The classifier with the geometry that its file has, or the one beside the file, or the one that is told."""
+    assert classifier.path is not None
+    own = own or _geometry_beside(classifier.path)
+    wanted = own if told is None else check_geometry(told)
+    if own is not None and wanted != own:
+        raise InputError(
+            f"{classifier.path} says how pictures are fitted to it ({own.describe()}). Leave --geometry out."
+        )
+    return replace(classifier, geometry=wanted)
 
 
 def require_model(path: str | Path) -> None:
@@ -204,6 +232,18 @@ def _names_beside(path: Path) -> list[str] | None:
             except (OSError, UnicodeDecodeError) as error:
                 raise InputError(
                     f"Cannot read the labels in {place} ({error}). Write one name a line, UTF-8."
+                ) from error
+    return None
+
+
+def _geometry_beside(path: Path) -> Geometry | None:
+    for place in (path.with_suffix(".geometry.json"), path.parent / "geometry.json"):
+        if place.is_file():
+            try:
+                return Geometry.of(json.loads(place.read_text("utf-8")))
+            except (OSError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"Cannot use the geometry in {place} ({error}). Copy it again from where the model was made."
                 ) from error
     return None
 

@@ -1,15 +1,19 @@
 """Scoring a model, in memory or in a file, on a split it has not seen."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.data.decode import check_geometry
 from keras_transfer.data.split import common_size
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier
 from keras_transfer.evaluation.scores import metrics
+from keras_transfer.geometry import Geometry
 from keras_transfer.progress import track
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ def evaluate(
     batch_size: int = 32,
     image_size: int | tuple[int, int] | None = None,
     pixels: str | None = None,
+    geometry: str | Mapping[str, Any] | Geometry | None = None,
 ) -> dict[str, Any]:
     """Scores a classifier on a split.
 
@@ -39,6 +44,7 @@ def evaluate(
         image_size: for a Keras model that takes any size; that of the pictures where all have one, unless given.
         pixels: for a Keras model whose pixels were prepared outside of it, such as `"0..1"`; see
             `keras_transfer.as_classifier`.
+        geometry: how pictures are fitted to it, for a model that does not say; that of the split unless given.
 
     Returns:
         See `keras_transfer.evaluation.metrics`. Classes are in the model's order, with the split's names where the
@@ -47,7 +53,7 @@ def evaluate(
     Raises:
         InputError: the classes do not fit, the split is empty, or the model is no image classifier.
     """
-    classifier = _classifier_of(model, split, image_size, pixels)
+    classifier = _classifier_of(model, split, image_size, pixels, geometry)
     columns = _columns(classifier, split)
     if len(split) == 0:
         raise InputError(
@@ -66,7 +72,7 @@ def evaluate(
 def predict_pixels(
     model: "keras.Model | Classifier | str | Path", split: "Split | StoredSplit", *, batch_size: int = 32
 ) -> "np.ndarray[Any, Any]":
-    """Predicts every photograph of a split.
+    """Predicts every photograph of a split, fitted as the model's file says, or else as the split has it.
 
     Args:
         model: as for `evaluate`.
@@ -80,6 +86,8 @@ def predict_pixels(
         InputError: a photograph vanished, or the model is no image classifier.
     """
     classifier = _classifier_of(model, split)
+    if classifier.geometry is not None and classifier.geometry != getattr(split, "geometry", classifier.geometry):
+        split = split.fitted(classifier.geometry)
     batches = split.batches(classifier.image_shape, batch_size)
     answers = [
         classifier.predict(np.asarray(pixels))
@@ -93,6 +101,7 @@ def _classifier_of(
     split: "Split | StoredSplit",
     image_size: int | tuple[int, int] | None = None,
     pixels: str | None = None,
+    geometry: str | Mapping[str, Any] | Geometry | None = None,
 ) -> Classifier:
     if isinstance(model, Classifier):
         return model
@@ -101,7 +110,10 @@ def _classifier_of(
         "pixels": pixels,
         "multi_label": np.ndim(split.labels) == 2,
     }
-    return open_classifier(model, **told) if isinstance(model, str | Path) else keras_classifier(model, **told)
+    if isinstance(model, str | Path):
+        return open_classifier(model, **told, geometry=geometry)
+    classifier = keras_classifier(model, **told)
+    return classifier if geometry is None else replace(classifier, geometry=check_geometry(geometry))
 
 
 def _columns(classifier: Classifier, split: "Split | StoredSplit") -> "np.ndarray[Any, Any]":

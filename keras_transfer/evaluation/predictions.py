@@ -13,6 +13,7 @@ from keras_transfer.data.parallel import ordered
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.scores import THRESHOLD
+from keras_transfer.geometry import LEGACY
 
 _BATCH = 32
 
@@ -61,7 +62,7 @@ def predict_files(
     def decode(source: str | Path | tuple[str, bytes]) -> tuple[str, np.ndarray[Any, Any] | str]:
         path, content = source if isinstance(source, tuple) else (source, source)
         try:
-            return str(path), decode_image(content, classifier.image_shape)
+            return str(path), decode_image(content, classifier.image_shape, classifier.geometry or LEGACY)
         except InputError as error:
             return str(path), str(error).removeprefix(f"{path}: ")
 

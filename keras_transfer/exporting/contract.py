@@ -2,21 +2,27 @@
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from keras_transfer.data.decode import CROP
+from keras_transfer.geometry import Geometry
 
 _VERSIONS = ("tensorflow", "keras", "ai-edge-litert", "numpy", "keras-transfer")
-RESIZE = f"the centred window of the input's shape, {CROP:.1%} of the largest, antialiased bilinear as in Pillow"
 _COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
 
 
-def describe_pixels(channels: int) -> dict[str, str]:
+def describe_pixels(channels: int, geometry: Geometry) -> dict[str, Any]:
     """What a file's proof says of the pixels it takes.
 
     Args:
         channels: 3, or 1: see `keras_transfer.data.decode.luma`.
+        geometry: how pictures are fitted to it.
     """
-    return {"colour_order": _COLOURS[channels], "value_range": "raw bytes, 0..255", "resize": RESIZE}
+    return {
+        "colour_order": _COLOURS[channels],
+        "value_range": "raw bytes, 0..255",
+        "resize": geometry.describe(),
+        "geometry": geometry.to_dict(),
+    }
 
 
 def versions(more: Sequence[str] = ()) -> dict[str, str]:

@@ -20,9 +20,10 @@ from keras_transfer.exporting.proof import compare, describe, run_files
 from keras_transfer.exporting.repair import REMEDIES, Patient, mend
 from keras_transfer.exporting.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
+from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAULT_FORMATS
-from keras_transfer.litert.labels import LABELS_FILE, labels_text, write_labels
+from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text, write_labels
 from keras_transfer.models import as_classifier
 from keras_transfer.models.graph import picture_shape
 from keras_transfer.progress import say
@@ -90,15 +91,16 @@ def export(
 ) -> Artifacts:
     """Writes a classifier as LiteRT files and proves each on the whole test split.
 
-    Each file is `NAME_FORMAT.tflite`, with the class names inside, and its proof `NAME_FORMAT.json`; `labels.txt`
-    stands beside them. A target that takes none of them as it is gets its own, `TARGET/model.tflite`, proved alike. A
-    binary head of one sigmoid unit becomes two outputs.
+    Each file is `NAME_FORMAT.tflite`, with the class names and the geometry of `proof` inside, and its proof
+    `NAME_FORMAT.json`; `labels.txt` and `geometry.json` stand beside them. A target that takes none of them as it is
+    gets its own, `TARGET/model.tflite`, proved alike. A binary head of one sigmoid unit becomes two outputs.
 
     Args:
         model: an image classifier from anywhere; see `keras_transfer.as_classifier`.
         out: the folder to write to.
         calibration: the *training* `Split`; a stratified part of it calibrates the int8 file.
-        proof: the test `Split`: `batches((height, width, channels), batch_size)`, `labels`, `class_names` and a length.
+        proof: the test `Split`: `batches((height, width, channels), batch_size)`, `labels`, `class_names`, `geometry`
+            and a length.
         formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, and `"onnx"`: `NAME.onnx`, by Keras's
             own exporter, proved by ONNX Runtime. None makes the first four, of which int8 alone counts as asked for.
         class_names: in the order of the outputs; those of `proof` unless given.
@@ -149,6 +151,7 @@ def export(
         model=two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model,
         class_names=names,
         image_shape=shape,
+        geometry=getattr(proof, "geometry", LEGACY),
         formats=tuple(dict.fromkeys(formats)),
         asked=asked,
         trained=frozenset(converted or ()),
@@ -170,6 +173,7 @@ def export(
     results = _Results(files, contents, expected, answers)
     if repair:
         results = _repair(task, results, validation, tuple(REMEDIES) if repair is True else tuple(repair))
+    write_json(task.out / GEOMETRY_FILE, task.geometry.to_dict())
     proofs = _prove_all(task, results)
     artifacts = _list(task, proofs)
     artifacts.problems = [
@@ -191,6 +195,7 @@ class _Task:
     model: Any  # with one output for each class
     class_names: list[str]
     image_shape: tuple[int, int, int]
+    geometry: Geometry
     formats: tuple[str, ...]
     asked: frozenset[str]  # formats whose failure is the export's
     trained: frozenset[str]  # formats whose files come from the caller
@@ -262,7 +267,7 @@ def _convert(task: _Task, converted: Mapping[str, bytes], on_frozen: Callable[[]
             **task.conversion,
         )
     if ONNX in task.formats:
-        contents[ONNX] = convert_onnx(task.model, task.class_names)
+        contents[ONNX] = convert_onnx(task.model, task.class_names, task.geometry)
         if task.targets and len(task.formats) == 1:
             say("Targets take LiteRT files; with onnx alone none is judged.")
     return contents
@@ -275,7 +280,7 @@ def _make_files(task: _Task, formats: Sequence[str], contents: Mapping[str, byte
         if kind == ONNX:
             files.append(_File(f"{task.name}.onnx", kind, contents[kind], task.targets))
         else:
-            content = write_labels(contents[kind], task.class_names)
+            content = write_labels(contents[kind], task.class_names, task.geometry)
             files.append(_File(f"{task.name}_{kind}.tflite", kind, content, task.targets))
     adapted = [_adapt(target, files) for target in task.targets]
     return files + [file for file in adapted if file is not None]
@@ -353,9 +358,9 @@ def _prove(
     calibrated = file.format in CALIBRATED and task.calibration_pixels is not None
     count = len(task.calibration_pixels) if calibrated else 0  # type: ignore[arg-type]
     about = (
-        describe_onnx(file.content)
+        describe_onnx(file.content, task.geometry)
         if file.format == ONNX
-        else describe(file.content, file.targets, task.target_options)
+        else describe(file.content, task.geometry, file.targets, task.target_options)
     )
     found = {"file": file.name, "format": file.format, **compared, **about, "calibration_images": count}
     if calibrated and results.repair:
@@ -437,7 +442,8 @@ def _write_kit(task: _Task, target: str, files: Sequence[_File], proofs: Sequenc
     best = recommend([found for found in proofs if found["targets"].get(target, {}).get("ok")], [target])
     if write is None or best is None:
         return []
-    kit = Kit(Path(best["file"]).stem, _contents(files)[best["file"]], task.class_names, best, task.proof)
+    content = _contents(files)[best["file"]]
+    kit = Kit(Path(best["file"]).stem, content, task.class_names, best, task.proof, task.geometry)
     try:
         write(kit, task.out / target)
     except GateError as error:

@@ -10,15 +10,15 @@ A folder of golden vectors holds `cases.csv` and, for each row of it, raw files 
 - `NAME.scores`: with a model, the probabilities, float32 little-endian, one a class.
 
 `cases.csv` (UTF-8, a heading line, no quotes) has the columns `name, width, height, orientation, out_height, out_width,
-top`: `width` and `height` are those of `NAME.rgb`, `orientation` is the EXIF tag (1 to 8), and `top` the number of the
-most probable class (the first of equals), or nothing without a model. With a model `model.csv` stands beside it, lines
-of `key,value`: `input_channels` (3 or 1), `input_dtype, input_scale, input_zero_point, output_dtype, output_scale,
-output_zero_point` (scale and zero point are empty for floats).
+top, mode, crop, interpolation, padding`: `width` and `height` are those of `NAME.rgb`, `orientation` is the EXIF tag (1
+to 8), `top` the number of the most probable class (the first of equals), or nothing without a model, and the last four
+are the fields of the geometry. With a model `model.csv` stands beside it, lines of `key,value`: `input_channels` (3 or
+1), `input_dtype, input_scale, input_zero_point, output_dtype, output_scale, output_zero_point` (scale and zero point
+are empty for floats).
 
-The steps from `NAME.rgb` to `NAME.pixels` are those of `decode_image`: turn the picture upright (a copy of its pixels),
-take the centred window of the wanted shape (`CROP` of the largest, in doubles, then rounded to float32), and resize it
-with Pillow's antialiased bilinear filter, first horizontally, then vertically, in fixed point. A picture that has the
-wanted size stays as it is. `web_demo/preprocess.js` is the reference of the twins.
+The steps from `NAME.rgb` to `NAME.pixels` are those of `decode_image`: turn the picture upright (a copy of its pixels)
+and fit it as `keras_transfer/geometry.py` says. A picture that has the wanted size stays as it is.
+`web_demo/preprocess.js` is the reference of the twins.
 """
 
 import csv
@@ -34,11 +34,14 @@ from keras_transfer.data import decode_image
 from keras_transfer.data.decode import luma
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_bytes, write_text
+from keras_transfer.geometry import LEGACY, MODES, Geometry
 
 if TYPE_CHECKING:
     from keras_transfer.litert.runtime import LiteRT
 
 COLUMNS = ("name", "width", "height", "orientation", "out_height", "out_width", "top")
+GEOMETRIES = (LEGACY, *MODES.values(), Geometry("crop", 1.0), Geometry("letterbox", 1.0, "bilinear", 0))
+"""What cases without a geometry of their own go through in turn: every mode, both interpolations."""
 # Seven sizes, so that all eight orientations meet each of them.
 _SIZES = ((96, 96), (224, 224), (160, 128), (32, 57), (128, 128), (1, 1), (299, 299))
 _PICTURES = ((1, 1), (2, 3), (300, 1), (1, 300), (97, 512), (640, 480), (1023, 767))  # (width, height)
@@ -52,6 +55,7 @@ def golden_vectors(
     pictures: Iterable[str | Path | np.ndarray] | None = None,
     count: int = 56,
     seed: int = 0,
+    geometry: Geometry | None = None,
 ) -> Path:
     """Writes golden vectors, in the form that this module's docstring describes.
 
@@ -63,6 +67,7 @@ def golden_vectors(
             pixels first, another for each, so that all sides are met. Without any, `count` pictures are made up.
         count: how many cases; with `pictures`, at most.
         seed: of the made-up pictures.
+        geometry: of all cases; without one they go through `GEOMETRIES` in turn.
 
     Returns:
         `cases.csv`.
@@ -92,7 +97,8 @@ def golden_vectors(
         size = _SIZES[i % len(_SIZES)]
         if model is not None:
             size = (model.inputs[0].shape[1], model.inputs[0].shape[2])
-        pixels = decode_image(_png(rgb, orientation), size)
+        own = geometry or GEOMETRIES[(i + i // 8) % len(GEOMETRIES)]
+        pixels = decode_image(_png(rgb, orientation), size, own)
         write_bytes(folder / f"{name}.rgb", rgb.tobytes())
         write_bytes(folder / f"{name}.pixels", pixels.tobytes())
         top: int | str = ""
@@ -105,11 +111,11 @@ def golden_vectors(
             for kind, values in (("input", prepared), ("output", output), ("scores", scores)):
                 write_bytes(folder / f"{name}.{kind}", values.astype(values.dtype.newbyteorder("<")).tobytes())
             top = int(scores.argmax())
-        rows.append((name, rgb.shape[1], rgb.shape[0], orientation, *size, top))
+        rows.append((name, rgb.shape[1], rgb.shape[0], orientation, *size, top, *own.to_dict().values()))
     if not rows:
         raise InputError("There is no picture to make golden vectors of. Give some photographs.")
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    csv.writer(text, lineterminator="\n").writerows([(*COLUMNS, *LEGACY.to_dict()), *rows])
     return write_text(folder / "cases.csv", text.getvalue())
 
 

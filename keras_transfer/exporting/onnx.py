@@ -16,6 +16,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.exporting.contract import describe_pixels, versions
 from keras_transfer.exporting.latency import timed
 from keras_transfer.extras import require
+from keras_transfer.geometry import Geometry
 
 _VERSIONS = ("onnx", "onnxruntime", "tf2onnx")
 
@@ -26,15 +27,17 @@ def require_onnx() -> None:
         require(module, "onnx", "The format onnx")
 
 
-def convert_onnx(model: Any, class_names: Sequence[str]) -> bytes:
+def convert_onnx(model: Any, class_names: Sequence[str], geometry: Geometry) -> bytes:
     """Converts a classifier to ONNX by `model.export(format="onnx")`.
 
     The file takes `float32 [batch, H, W, channels]` pixels in 0..255, any batch, and gives `float32 [batch, classes]`
-    probabilities. Its metadata (`metadata_props`) has `class_names`, a JSON list in the order of the outputs.
+    probabilities. Its metadata (`metadata_props`) has `class_names`, a JSON list in the order of the outputs, and
+    `geometry`, a JSON object.
 
     Args:
         model: a functional or Sequential `keras.Model` on pixels.
         class_names: one an output.
+        geometry: how pictures are fitted to it.
 
     Returns:
         The file's content, checked by ONNX's own checker.
@@ -64,8 +67,12 @@ def convert_onnx(model: Any, class_names: Sequence[str]) -> bytes:
         raise InputError(f"Keras's ONNX exporter made inputs of the model's constants: {', '.join(inputs[1:])}.")
     for entry in (*found.graph.input, *found.graph.output):
         entry.type.tensor_type.shape.dim[0].dim_param = "batch"
-    order = describe_pixels(model.inputs[0].shape[-1])["colour_order"]
-    about = {"class_names": json.dumps(list(class_names), ensure_ascii=False), "input": f"{order} pixels, 0..255"}
+    order = describe_pixels(model.inputs[0].shape[-1], geometry)["colour_order"]
+    about = {
+        "class_names": json.dumps(list(class_names), ensure_ascii=False),
+        "geometry": json.dumps(geometry.to_dict()),
+        "input": f"{order} pixels, 0..255",
+    }
     onnx.helper.set_model_props(found, about)
     content: bytes = found.SerializeToString()
     return content
@@ -115,7 +122,7 @@ class Onnx:
         return np.asarray(output, np.float32)
 
 
-def describe_onnx(content: bytes) -> dict[str, Any]:
+def describe_onnx(content: bytes, geometry: Geometry) -> dict[str, Any]:
     """What `describe` says of a LiteRT file, of an ONNX file; it is for no target."""
     import onnx
 
@@ -132,7 +139,7 @@ def describe_onnx(content: bytes) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "zipped_bytes": len(zlib.compress(content)),
-        "input": {**ends[0], **describe_pixels(image.shape[-1])},
+        "input": {**ends[0], **describe_pixels(image.shape[-1], geometry)},
         "output": ends[1],
         "operators": dict(Counter(node.op_type for node in model.graph.node).most_common()),
         "opset": max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),

@@ -12,6 +12,7 @@ from keras_transfer.exporting.contract import describe_pixels, versions
 from keras_transfer.exporting.latency import measure_latency
 from keras_transfer.exporting.onnx import Onnx
 from keras_transfer.exporting.targets import judge
+from keras_transfer.geometry import Geometry
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track
 
@@ -110,17 +111,21 @@ def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_
 
 
 def describe(
-    content: bytes, targets: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None = None
+    content: bytes,
+    geometry: Geometry,
+    targets: Sequence[str],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """What a file is, apart from its answers: hash, sizes, contract, operators, latency here, targets' verdicts.
 
     Args:
         content: a file made by this process.
+        geometry: how pictures are fitted to it.
         targets: names of `TARGETS`.
         options: target -> what `judge` is told beside the file.
     """
     info = read_flatbuffer(content)
-    image = describe_pixels(info.tensors[info.inputs[0]].shape[-1])
+    image = describe_pixels(info.tensors[info.inputs[0]].shape[-1], geometry)
     if info.tensors[info.inputs[0]].dtype == "int8":
         image["value_range"] = "raw bytes less 128, -128..127"
     latency = measure_latency(content)

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.jobs.finish import Clock, finish, save_model
+from keras_transfer.jobs.finish import Clock, finish, save_run_model
 from keras_transfer.jobs.parts import build_classifier_of, check_files
 from keras_transfer.jobs.shift import open_photographs, open_run_model, unlabelled
 from keras_transfer.progress import say
@@ -133,7 +133,7 @@ def adapt_run(
     new: Any = None
     labelled = False
     if photographs is not None:
-        new, labelled, _ = open_photographs(photographs, own.class_names)
+        new, labelled, _ = open_photographs(photographs, own)
 
     def right() -> float | None:
         return float((predict_pixels(model, new).argmax(axis=1) == new.labels).mean()) if labelled else None
@@ -146,7 +146,7 @@ def adapt_run(
         with clock.part("adapting"):
             adapted |= told.run(Work(model, own, new, recipe, folder))
         adapted |= {"after": right(), "photographs": photographs and _place(photographs)}
-        save_model(run, model, own.class_names)
+        save_run_model(run, model, own)
         write_json(run / "adaptation.json", adapted)
         if (folder / "history.csv").is_file():
             shutil.copyfile(folder / "history.csv", run / "history.csv")

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import replacing, write_bytes, write_json
-from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_model
+from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import build_classifier_of, check_files, epoch_recorder, load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Compression, Recipe, make_recipe
@@ -208,7 +208,7 @@ def _compress(recipe: Recipe, told: Compression, base: Path, steps: Sequence[Ste
         done.append((step, entry, place))
         if place.with_suffix(".tflite").is_file():
             files = {"int8": place.with_suffix(".tflite").read_bytes()}
-    save_model(run, work.model, data.class_names)
+    save_run_model(run, work.model, data)
 
     def score(test: Any, probabilities: np.ndarray) -> tuple[list[dict[str, Any]], list[str], list[str]]:
         return _score(done, teacher, test, probabilities, recipe, told)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import GateError, InputError
-from keras_transfer.files import replacing, write_json, write_text
-from keras_transfer.jobs.parts import export_files
+from keras_transfer.files import write_json, write_text
+from keras_transfer.jobs.parts import described, export_files
 from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -58,11 +58,12 @@ class Clock:
         write_json(self._file, {"parts": self.parts, "wall_seconds": self.wall_seconds()})
 
 
-def save_model(run: Path, model: Any, class_names: Sequence[str]) -> None:
-    """Writes `RUN/model.keras` and `RUN/labels.txt`."""
-    write_text(run / "labels.txt", "".join(f"{name}\n" for name in class_names))
-    with replacing(run / "model.keras") as temporary:
-        model.save(temporary)
+def save_run_model(run: Path, model: Any, data: Any) -> None:
+    """Writes `RUN/model.keras`, with the geometry of the data inside, and `RUN/labels.txt`."""
+    from keras_transfer.models import save_model
+
+    write_text(run / "labels.txt", "".join(f"{name}\n" for name in data.class_names))
+    save_model(model, run / "model.keras", data.train.geometry)
 
 
 def phase_entry(name: str, rows: Sequence[Mapping[str, Any]], val_accuracy: float) -> dict[str, Any]:
@@ -144,6 +145,7 @@ def finish(
         "alpha": recipe.alpha,
         "weights": recipe.weights,
         "image_size": list(size[:2]),
+        "geometry": described(data.test.geometry),
         "classes": data.class_names,
         **facts,
         "images": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},

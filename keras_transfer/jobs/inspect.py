@@ -44,6 +44,8 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
 
     out = Path(out)
     data = load_images(recipe.data, val=0, test=0, seed=recipe.seed, group_by=recipe.group_by, allow_bad=True)
+    if recipe.geometry is not None:
+        data = data.fitted(recipe.geometry)
     found = _listed(recipe, data)
     splits = [split for split in (data.train, data.val, data.test) if len(split)]
     where = {record.path: i for i, record in enumerate(data.records) if record.split}

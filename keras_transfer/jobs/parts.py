@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
+from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
@@ -20,7 +21,10 @@ _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_ac
 
 
 def load_data(recipe: Recipe, run: Path | None = None) -> Any:
-    """The recipe's photographs, listed in `RUN/data.csv`; in a run that was begun they must be those it began with."""
+    """The recipe's photographs, listed in `RUN/data.csv`; in a run that was begun they must be those it began with.
+
+    A recipe without a geometry is one of a run from before there was a choice.
+    """
     from keras_transfer.data import load_images
 
     listing = run / "data.csv" if run is not None else None
@@ -35,6 +39,7 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
         group_by=recipe.group_by,
         allow_bad=recipe.allow_bad,
         few_shot=recipe.few_shot,
+        geometry=recipe.geometry or LEGACY,
     )
     if listing is not None and begun:
         _compare(listing, data, recipe.data, run)
@@ -70,6 +75,11 @@ def check_files(recipe: Recipe) -> None:
         from keras_transfer.exporting.checks import check_tools
 
         check_tools(recipe.formats or (), recipe.targets)
+
+
+def described(geometry: Geometry) -> dict[str, Any]:
+    """A geometry as `result.json` and `report.json` have it: its fields, and in `words` what they say."""
+    return {**geometry.to_dict(), "words": geometry.describe()}
 
 
 def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **more: Any) -> "Artifacts":

@@ -11,7 +11,7 @@ import numpy as np
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.learning_curve import FILE as CURVE
 from keras_transfer.jobs.learning_curve import learning_curve
-from keras_transfer.jobs.parts import load_data, read_history
+from keras_transfer.jobs.parts import described, load_data, read_history
 from keras_transfer.jobs.see import CKA_IMAGES, changed_stages
 from keras_transfer.jobs.segments import FILE as CORRUPTIONS
 from keras_transfer.jobs.segments import corruption_figures, read_figures, segment_figures
@@ -155,6 +155,7 @@ def write_report(
         "run": str(run),
         "data": Path(recipe.data).name or recipe.data,
         **{key: result[key] for key in ("backbone", "alpha", "weights", "image_size", "classes", "strategy", "kept")},
+        "geometry": result.get("geometry") or described(data.test.geometry),
         "multi_label": data.multi_label,
         "images": result["images"],
         "seconds": {"run": result["seconds"]},

@@ -15,8 +15,8 @@ VALIDATION = 7
 """One in so many of the photographs that a training is given is left out of it, to stop early by."""
 # What a recipe says of its data and files changes nothing about a training on given splits.
 _ELSEWHERE = {
-    "data", "group_by", "val", "test", "allow_bad", "few_shot", "formats", "targets", "calibration_images", "tolerance",
-    "baselines", "compare_backbones", "base", "compression",
+    "data", "geometry", "group_by", "val", "test", "allow_bad", "few_shot", "formats", "targets", "calibration_images",
+    "tolerance", "baselines", "compare_backbones", "base", "compression",
 }  # fmt: skip
 
 
@@ -62,6 +62,7 @@ def retrained(recipe: Recipe, data: Any, test: Any) -> tuple[np.ndarray, int]:
         weights=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
         images=[cache.digest(split.hashes) for split in (data.train, data.val, test)],
         labels=[cache.digest([split.labels.tobytes().hex()]) for split in (data.train, data.val)],
+        geometry=[split.geometry.to_dict() for split in (data.train, data.val, test)],
     )
     found = cache.open_entry(key)
     if found is None:

@@ -99,7 +99,7 @@ def forgotten(recipe: Recipe, model: Any, data: Any, source: str) -> dict[str, A
     from keras_transfer.evaluation.intervals import paired_difference
     from keras_transfer.training.probe import linear_probe, pooled_features
 
-    other = load_images(source, val=0.15, test=0.4, seed=recipe.seed)
+    other = load_images(source, val=0.15, test=0.4, seed=recipe.seed, geometry=data.train.geometry)
     right = []
     for network in (model, build_classifier_of(recipe, data)):
         train, val, test = pooled_features(network, [other.train, other.val, other.test])

@@ -1,6 +1,6 @@
 """Do photographs lie where a run was trained? Its verdict on new ones, labelled or not, as a page and as figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,12 @@ def open_run_model(folder: Path, data: str | None = None) -> tuple[Any, Recipe, 
     return load_keras(folder / "model.keras"), recipe, result, load_data(recipe, folder)
 
 
-def open_photographs(source: str | Path, class_names: Sequence[str]) -> tuple[Any, bool, list[str]]:
+def open_photographs(source: str | Path, own: Any) -> tuple[Any, bool, list[str]]:
     """New photographs: with labels where the source has some that the model knows, else without.
 
     Args:
         source: a folder of any pictures, or what `load_images` takes (of which the test split is taken, if it has one).
-        class_names: the model's classes.
+        own: the photographs of the run, with its classes and its geometry.
 
     Returns:
         The photographs; whether they have labels, which then are the model's; what could not be used, a sentence each.
@@ -55,7 +55,7 @@ def open_photographs(source: str | Path, class_names: Sequence[str]) -> tuple[An
     from keras_transfer.data.unlabelled import list_photographs
     from keras_transfer.evaluation import held_out
 
-    folder = Path(source)
+    folder, class_names, geometry = Path(source), own.class_names, own.train.geometry
     labelled = folder.suffix in (".csv", ".parquet") or not folder.exists()
     if folder.is_dir():
         names = {path.name for path in folder.glob("*") if path.is_dir()}
@@ -63,8 +63,8 @@ def open_photographs(source: str | Path, class_names: Sequence[str]) -> tuple[An
         labelled = bool(names) and (names <= set(class_names) or (bool(sides) and sides <= set(class_names)))
     if not labelled:
         split, problems = list_photographs(folder)
-        return split, False, problems
-    found = held_out(str(source), allow_bad=True)
+        return split.fitted(geometry), False, problems
+    found = held_out(str(source), allow_bad=True).fitted(geometry)
     if not found.multi_label and set(found.class_names) <= set(class_names):
         columns = np.array([list(class_names).index(name) for name in found.class_names], np.int32)
         return replace(found, labels=columns[found.labels], class_names=list(class_names)), True, []
@@ -96,7 +96,7 @@ def shift_run(
 
     folder, out = Path(folder), Path(out)
     model, recipe, result, own = open_run_model(folder, data)
-    new, labelled, problems = open_photographs(photographs, own.class_names)
+    new, labelled, problems = open_photographs(photographs, own)
     # Features that were trained know their own training photographs: those held back are what new ones are like.
     held = joined([own.val, own.test], "held back")
     if min(len(new), len(held)) < 8:

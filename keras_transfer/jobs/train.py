@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_model
+from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import (
     build_classifier_of,
     check_files,
@@ -90,7 +90,7 @@ def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
     with clock.part("training"):
         history = _fit(model, data, recipe, run)
     with clock.part("model"):
-        save_model(run, model, data.class_names)
+        save_run_model(run, model, data)
         if strategy is not None:
             model = load_keras(run / "model.keras")  # on this machine alone
     facts = {
@@ -116,6 +116,7 @@ def complete(recipe: Recipe, model: Any, data: Any, images: int | None = None) -
     images, classes = images or len(data.train), len(data.class_names)
     strategy = resolve_strategy(recipe.strategy, images, classes, recipe.weights not in ("none", None))
     chosen: dict[str, Any] = {"image_size": recipe.image_size or model.input_shape[1]}
+    chosen["geometry"] = data.train.geometry
     if recipe.weights == "bundled":
         chosen["alpha"] = bundled.ALPHA
     phases = recipe.phases or make_phases(

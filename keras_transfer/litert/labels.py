@@ -1,10 +1,12 @@
-"""Class names inside a LiteRT file, where MediaPipe and the TFLite Task Library look for them.
+"""Class names inside a LiteRT file, where MediaPipe and the TFLite Task Library look for them, and the geometry.
 
 That is TFLite Metadata: a second flatbuffer in the buffer named `TFLITE_METADATA`, and the names as `labels.txt` in a
-zip archive appended to the file. Field numbers are those of `metadata_schema.fbs` (tflite-support, Apache-2.0).
+zip archive appended to the file, `geometry.json` beside them. Field numbers are those of `metadata_schema.fbs`
+(tflite-support, Apache-2.0).
 """
 
 import io
+import json
 import struct
 import zipfile
 import zlib
@@ -17,32 +19,37 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.table import Table
 
 from keras_transfer.errors import InputError
+from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.litert.flatbuffer import FileInfo, read_flatbuffer
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.trust import is_ours, vouch
 
 LABELS_FILE = "labels.txt"
+GEOMETRY_FILE = "geometry.json"
 _FIELD = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
+_DESCRIPTIONS = 1  # AssociatedFileType.DESCRIPTIONS
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
 _IMAGE = 2  # ContentProperties.ImageProperties
 _COLOURS = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
 _NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
 _MOST_LABEL_BYTES = 1 << 24
+_MOST_GEOMETRY_BYTES = 1 << 16
 # What reading forged offsets, archives and text can raise (RuntimeError: an encrypted archive).
 _DAMAGE: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, OverflowError, RuntimeError, OSError)
-_DAMAGE += (EOFError, struct.error, zlib.error, zipfile.BadZipFile)
+_DAMAGE += (EOFError, RecursionError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
-def write_labels(content: bytes, class_names: Sequence[str]) -> bytes:
-    """Returns the file with its class names inside.
+def write_labels(content: bytes, class_names: Sequence[str], geometry: Geometry = LEGACY) -> bytes:
+    """Returns the file with its class names inside, and how pictures are fitted to it.
 
     Args:
         content: an image classifier with one input and one output of `len(class_names)` values.
         class_names: the names in the order of the output.
+        geometry: that of the photographs the model was trained on.
 
     Returns:
-        The file anew: same graph and constants, with metadata and `labels.txt`.
+        The file anew: same graph and constants, with metadata, `labels.txt` and `geometry.json`.
 
     Raises:
         InputError: a name is empty or holds a line break, or names and outputs differ in number.
@@ -62,11 +69,14 @@ def write_labels(content: bytes, class_names: Sequence[str]) -> bytes:
         entry.name, entry.buffer = _FIELD, len(model.buffers)
         model.metadata.append(entry)
         model.buffers.append(schema.BufferT())
-    model.buffers[entry.buffer].data = np.frombuffer(_metadata(*image.shape[1:]), np.uint8)
+    model.buffers[entry.buffer].data = np.frombuffer(
+        _metadata(image.shape[1], image.shape[2], image.shape[3], geometry), np.uint8
+    )
     archive = io.BytesIO(pack(model))
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
-        files.writestr(zipfile.ZipInfo(LABELS_FILE, (1980, 1, 1, 0, 0, 0)), text)
+        for name, inside in ((LABELS_FILE, text), (GEOMETRY_FILE, json.dumps(geometry.to_dict()))):
+            files.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), inside)
     labelled = archive.getvalue()
     return vouch(labelled) if is_ours(content) else labelled
 
@@ -82,6 +92,28 @@ def read_labels(content: bytes) -> list[str] | None:
     """
     metadata = read_flatbuffer(content).metadata.get(_FIELD, b"")
     return _guarded(lambda: _read_labels(content, metadata))
+
+
+def read_geometry(content: bytes) -> Geometry | None:
+    """Returns how pictures are fitted to a LiteRT file, or None where it does not say.
+
+    Args:
+        content: a LiteRT file from anywhere.
+
+    Raises:
+        InputError: what it says is no geometry.
+    """
+
+    def read() -> Any:
+        with zipfile.ZipFile(io.BytesIO(content)) as files:
+            member = files.getinfo(GEOMETRY_FILE)
+            return json.loads(files.read(member)) if member.file_size <= _MOST_GEOMETRY_BYTES else None
+
+    told = _guarded(read)
+    try:
+        return None if told is None else Geometry.of(told)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The file has a geometry that cannot be used: {error}. Export it again.") from error
 
 
 def read_normalization(info: FileInfo) -> tuple[np.ndarray, np.ndarray] | None:
@@ -102,7 +134,7 @@ def labels_text(class_names: Sequence[str]) -> str:
     return "".join(f"{name}\n" for name in class_names)
 
 
-def _metadata(height: int, width: int, channels: int) -> bytes:
+def _metadata(height: int, width: int, channels: int, geometry: Geometry) -> bytes:
     colours, order = _COLOURS.get(channels, (0, f"{channels} channels"))
     builder = flatbuffers.Builder(512)
 
@@ -125,9 +157,9 @@ def _metadata(height: int, width: int, channels: int) -> bytes:
     string = builder.CreateString
     size = table(("Uint32", width), ("Uint32", height))
     content = table(("Uint8", _IMAGE), table(("Int8", colours), size))
-    image = table(
-        string("image"), string(f"The centre of the picture, 87.5% of the shorter side; {order}, 0..255"), None, content
-    )
+    fitted = table(string(GEOMETRY_FILE), string("How pictures are fitted to the input"), ("Int8", _DESCRIPTIONS))
+    what = string(f"{order}, 0..255: {geometry.describe()}")
+    image = table(string("image"), what, None, content, None, None, vector(fitted))
     labels = table(string(LABELS_FILE), string("Class names, one a line"), ("Int8", _AXIS_LABELS))
     scores = table(string("probability"), string("A probability a class"), None, None, None, None, vector(labels))
     graph = table(None, None, vector(image), vector(scores))

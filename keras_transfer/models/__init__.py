@@ -25,6 +25,8 @@ _PUBLIC = {
     "load_model": "loading",
     "as_classifier": "classifiers",
     "picture_shape": "graph",
+    "save_model": "loading",
+    "read_geometry": "loading",
     "preprocessing_of": "preprocessing",
     "multiply_adds": "cost",
     "adapt_batchnorm": "batchnorm",

@@ -1,11 +1,22 @@
-"""Opening a `.keras` file from anywhere: in safe mode, and with one sentence where it cannot be."""
+"""`.keras` files: opened from anywhere in safe mode, and written with the geometry of the pictures they take."""
 
+import json
+import shutil
+import tempfile
 import warnings
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_transfer.errors import InputError, in_one_line
+from keras_transfer.files import replacing
+from keras_transfer.geometry import Geometry
+
+_METADATA = "metadata.json"  # of Keras, which writes its version there and does not read it
+_ENTRY = "keras_transfer"
+_MOST_METADATA = 1 << 20  # bytes
 
 
 def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # noqa: A002  (Keras's own word)
@@ -35,3 +46,55 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # no
             return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
         raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {in_one_line(error)}") from error
+
+
+def save_model(model: keras.Model, path: str | Path, geometry: Geometry) -> Path:
+    """Saves a model as `.keras`, and in its `metadata.json` how pictures are fitted to it.
+
+    Keras itself loads the file as it loads any other.
+
+    Args:
+        model: the model.
+        path: where to; replaced atomically.
+        geometry: that of the photographs it was trained on.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        plain = Path(folder) / "model.keras"
+        model.save(plain)
+        with zipfile.ZipFile(plain) as source, zipfile.ZipFile(temporary, "w") as target:
+            for member in source.infolist():
+                copied = zipfile.ZipInfo(member.filename, member.date_time)
+                if member.filename == _METADATA:
+                    about = json.loads(source.read(member)) | {_ENTRY: {"geometry": geometry.to_dict()}}
+                    target.writestr(copied, json.dumps(about))
+                    continue
+                with source.open(member) as content, target.open(copied, "w", force_zip64=True) as copy:
+                    shutil.copyfileobj(content, copy, 1 << 20)
+    return path
+
+
+def read_geometry(path: str | Path) -> Geometry | None:
+    """How pictures are fitted to a `.keras` file, or None where it does not say.
+
+    Raises:
+        InputError: what it says is no geometry.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_METADATA).file_size > _MOST_METADATA:
+                return None
+            about: Any = json.loads(archive.read(_METADATA))
+    except (OSError, ValueError, KeyError, RecursionError, NotImplementedError, RuntimeError, zipfile.BadZipFile):
+        return None
+    entry = about.get(_ENTRY) if isinstance(about, dict) else None
+    if not isinstance(entry, dict) or "geometry" not in entry:
+        return None
+    try:
+        return Geometry.of(entry["geometry"])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} has a geometry that cannot be used: {error}. Get the file again.") from error

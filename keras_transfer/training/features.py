@@ -12,7 +12,6 @@ import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.data import Augmenter, Split
-from keras_transfer.data.decode import CROP
 from keras_transfer.data.parallel import ahead
 from keras_transfer.data.stored import cached_pixels
 from keras_transfer.models import boundary, suffix
@@ -58,7 +57,7 @@ def compute_features(
         return [Taken(arrays, rows) for arrays in every]
     size = picture_shape(model)
     of_images = {
-        "crop": CROP,
+        "geometry": split.geometry.to_dict(),
         "images": cache.digest(split.hashes),
         "labels": cache.digest([split.labels.tobytes().hex()]) if augmenter is not None and augmenter.mixes else None,
         "size": size,

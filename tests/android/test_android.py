@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from PIL import Image
 from keras_transfer.data import decode_image, load_images
 from keras_transfer.exporting.targets import android
 from keras_transfer.exporting.targets.base import Kit
+from keras_transfer.geometry import LEGACY, MODES
 from keras_transfer.litert import convert, open_litert, read_labels
 from keras_transfer.litert.labels import write_labels
 
@@ -46,7 +48,9 @@ def content() -> bytes:
 
 
 def kit_of(content: bytes, split) -> Kit:
-    return Kit("model_float32", content, NAMES, {"test_accuracy": 0.75, "images": len(split)}, split)
+    return Kit(
+        "model_float32", content, NAMES, {"test_accuracy": 0.75, "images": len(split)}, split, MODES["letterbox"]
+    )
 
 
 def photographs(folder: Path, count: int) -> None:
@@ -73,8 +77,10 @@ def test_the_folder_is_the_app_with_the_model_labels_and_golden_vectors(tmp_path
     model = (out / android.ASSETS / "model.tflite").read_bytes()
     assert model == content and read_labels(model) == NAMES
     assert (out / android.ASSETS / "labels.txt").read_text("utf-8") == "crème brûlée\nsushi\n"
+    assert json.loads((out / android.ASSETS / "geometry.json").read_text("utf-8")) == MODES["letterbox"].to_dict()
     with (out / android.GOLDEN / "cases.csv").open() as rows:
         cases = list(csv.DictReader(rows))
+    assert {(case["mode"], case["interpolation"]) for case in cases} == {("letterbox", "mediapipe")}
     assert len(cases) == 8 and {case["orientation"] for case in cases} == set("12345678")
     scores = open_litert(content).predict(
         np.frombuffer((out / android.GOLDEN / "case_003.pixels").read_bytes(), np.uint8).reshape(1, 24, 20, 3)
@@ -126,8 +132,15 @@ def test_a_jar_of_another_content_is_refused_and_removed(verify, tmp_path):
 
 def test_the_decoders_reduction_is_pillows():
     """`reduction` in Picture.kt, whose figures CoreTest.kt holds, follows what `decode_image` asks of Pillow."""
-    for width, height, expected in ((4000, 3000, 8), (4000, 1500, 4), (740, 740, 2), (730, 730, 1)):
-        least = int(2 * 160 / 0.875) + 1
+    crop, squash = LEGACY, MODES["squash"]
+    for width, height, expected, geometry in (
+        (4000, 3000, 8, crop),
+        (4000, 1500, 4, crop),
+        (740, 740, 2, crop),
+        (730, 730, 1, crop),
+        (650, 650, 2, squash),
+    ):
+        least = geometry.least_side(160, 160)
         image = Image.new("RGB", (width, height))
         buffer = io.BytesIO()
         image.save(buffer, "JPEG")

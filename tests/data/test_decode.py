@@ -11,7 +11,8 @@ from made_up import FORMATS, encoded, photograph
 from PIL import Image
 
 from keras_transfer import InputError, decode_image
-from keras_transfer.data.decode import CROP, check_size, decode, luma, sniff, to_rgb
+from keras_transfer.data.decode import check_size, decode, luma, sniff, to_rgb
+from keras_transfer.geometry import MODES
 
 
 def colour(mode: str, value: object, format_: str, **options: object) -> list[int]:
@@ -265,14 +266,28 @@ def test_what_is_resized_keeps_its_proportions(shape: tuple[int, int], size: tup
     y, x = np.mgrid[: shape[1], : shape[0]] + 0.5
     disc = (np.hypot(x - shape[0] / 2, y - shape[1] / 2) < 18) * np.uint8(255)
     pixels = decode_image(encoded(Image.fromarray(disc), "PNG"), size)[..., 0] / 255
-    scale = size[1] / (CROP * min(shape[0], shape[1] * size[1] / size[0]))
+    scale = size[1] / (0.875 * min(shape[0], shape[1] * size[1] / size[0]))
     assert pixels.sum() == pytest.approx(np.pi * (18 * scale) ** 2, rel=0.03)
     assert np.allclose(pixels, pixels[::-1], atol=0.02) and np.allclose(pixels, pixels[:, ::-1], atol=0.02)
 
 
-def test_a_picture_of_the_wanted_size_stays_as_it_is() -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_picture_of_the_wanted_size_stays_as_it_is(mode: str) -> None:
     image = photograph(4, (32, 48))
-    assert np.array_equal(decode_image(encoded(image, "PNG"), (48, 32)), np.asarray(image))
+    assert np.array_equal(decode_image(encoded(image, "PNG"), (48, 32), mode), np.asarray(image))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_jpeg_that_is_reduced_while_it_is_decoded_shows_the_same(mode: str) -> None:
+    image = photograph(5, (1300, 900)).resize((1300, 900))
+    whole, reduced = encoded(image, "PNG"), encoded(image, "JPEG", quality=98)
+    found = [decode_image(content, 60, mode).astype(int) for content in (whole, reduced)]
+    assert np.abs(found[0] - found[1]).mean() < 4
+
+
+def test_a_geometry_that_there_is_none_of_is_refused() -> None:
+    with pytest.raises(InputError, match=r"`mode` must be crop, squash or letterbox.*mode='zoom'"):
+        decode_image(encoded(Image.new("RGB", (4, 4)), "PNG"), 2, "zoom")
 
 
 def test_one_channel_is_the_luma_of_the_resized_picture() -> None:

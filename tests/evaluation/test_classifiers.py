@@ -2,8 +2,11 @@
 
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +16,13 @@ from PIL import Image
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 
-from keras_transfer.data import load_images
+from keras_transfer.data import decode_image, load_images
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import evaluate, held_out, open_classifier, predict_files
+from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
+from keras_transfer.models import read_geometry, save_model
 
 NAMES = ["red", "green", "blue"]
 SIZE = 16
@@ -91,6 +96,92 @@ def test_files_are_predicted_in_order_with_problems_in_place(files: dict[str, Pa
             assert prediction.top[0] == (prediction.label, prediction.confidence)
             assert len(prediction.top) == 2
             assert prediction.labels == (prediction.label,)
+
+
+@pytest.mark.parametrize("told", ["crop", "squash", "letterbox"])
+def test_pictures_are_fitted_as_the_file_says(files: dict[str, Path], told: str, tmp_path: Path) -> None:
+    """A green frame around red: the whole picture is more green than red, its centre is red."""
+    geometry = replace(MODES[told], crop=0.5) if told == "crop" else MODES[told]
+    save_model(keras.models.load_model(files["keras"]), tmp_path / "model.keras", geometry)
+    (tmp_path / "labels.txt").write_text("\n".join(NAMES))
+    (tmp_path / "model.tflite").write_bytes(write_labels(files["float32"].read_bytes(), NAMES, geometry))
+    bare = tmp_path / "bare" / "model.tflite"
+    bare.parent.mkdir()
+    bare.write_bytes(convert(keras.models.load_model(files["keras"]), ["float32"])["float32"])
+    (bare.parent / "geometry.json").write_text(json.dumps(geometry.to_dict()))
+    (bare.parent / "labels.txt").write_text("\n".join(NAMES))
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[..., 1] = 255
+    pixels[8:32, 8:32] = (255, 0, 0)
+    for name in NAMES[:2]:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "data" / name / f"{name}.png")
+        pixels[0, 0, 2] = 1  # byte for byte another picture
+    data = load_images(tmp_path / "data", val=0, test=1, near_duplicates=False, class_names=NAMES).test
+    expected = "red" if told == "crop" else "green"
+    for path in (tmp_path / "model.keras", tmp_path / "model.tflite", bare):
+        classifier = open_classifier(path)
+        assert classifier.geometry == geometry
+        assert {found.label for found in predict_files(classifier, data.paths)} == {expected}
+        assert evaluate(classifier, data)["per_class"][expected]["recall"] == 1
+
+
+def test_a_file_that_says_nothing_is_fitted_as_it_always_was(files: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("keras", "float32"):
+        bare = tmp_path / files[name].name
+        bare.write_bytes(files["keras"].read_bytes() if name == "keras" else _bare(files["float32"]))
+        assert open_classifier(bare).geometry is None
+        assert open_classifier(bare, geometry="squash").geometry == MODES["squash"]
+        (path,) = list(files["pictures"].rglob("0.png"))[:1]
+        (found,) = predict_files(open_classifier(bare), [path], top_k=3)
+        expected = open_classifier(bare).predict(decode_image(path, SIZE)[None])[0]
+        assert found.confidence == expected.max()
+    with pytest.raises(InputError, match="Leave --geometry out"):
+        open_classifier(files["float32"], geometry="squash")
+    (tmp_path / "geometry.json").write_text('{"mode": "zoom"}')
+    with pytest.raises(InputError, match=r"geometry\.json.*mode='zoom'"):
+        open_classifier(tmp_path / "model.keras")
+
+
+def _bare(path: Path) -> bytes:
+    from keras_transfer.litert.ends import without_metadata
+
+    return without_metadata(path.read_bytes())
+
+
+def test_the_geometry_is_one_more_entry_of_keras_own_metadata(files: dict[str, Path], tmp_path: Path) -> None:
+    """Keras loads the file without this package, and its answers are the same."""
+    path = save_model(keras.models.load_model(files["keras"]), tmp_path / "model.keras", MODES["letterbox"])
+    with zipfile.ZipFile(path) as archive:
+        assert sorted(archive.namelist()) == ["config.json", "metadata.json", "model.weights.h5"]
+        about = json.loads(archive.read("metadata.json"))
+    assert about["keras_version"] == keras.__version__
+    assert about["keras_transfer"] == {"geometry": MODES["letterbox"].to_dict()}
+    assert read_geometry(path) == MODES["letterbox"] and read_geometry(files["keras"]) is None
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.keras"]
+    code = (
+        "import sys, keras, numpy as np; model = keras.saving.load_model(sys.argv[1]);"
+        f"print(model(np.full((1, {SIZE}, {SIZE}, 3), 99.0)).numpy().tobytes().hex(), 'keras_transfer' in sys.modules)"
+    )
+    call = [sys.executable, "-c", code]
+    found = [subprocess.run([*call, str(name)], capture_output=True, text=True, check=True).stdout.split()
+             for name in (path, files["keras"])]  # fmt: skip
+    assert found[0] == found[1] and found[0][1] == "False"
+
+
+def test_a_geometry_in_a_keras_file_that_is_none_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    for entry, refused in (({"mode": "zoom"}, True), ([1], True), (None, True), ({"mode": "squash"}, False)):
+        with zipfile.ZipFile(files["keras"]) as source, zipfile.ZipFile(tmp_path / "a.keras", "w") as target:
+            for name in source.namelist():
+                content = source.read(name)
+                if name == "metadata.json":
+                    content = json.dumps({"keras_transfer": {"geometry": entry}}).encode()
+                target.writestr(name, content)
+        if refused:
+            with pytest.raises(InputError, match="geometry that cannot be used"):
+                open_classifier(tmp_path / "a.keras")
+        else:
+            assert open_classifier(tmp_path / "a.keras").geometry == MODES["squash"]
 
 
 def test_a_run_directory_stands_for_its_model(files: dict[str, Path]) -> None:

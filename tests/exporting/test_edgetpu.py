@@ -18,6 +18,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.exporting import judge
 from keras_transfer.exporting.targets import TARGETS, Kit, edgetpu
 from keras_transfer.exporting.targets.edgetpu_rules import RULES
+from keras_transfer.geometry import LEGACY, MODES
 from keras_transfer.litert import read_flatbuffer
 
 IMAGE = (1, 8, 8, 4)
@@ -698,7 +699,7 @@ def kit(content: bytes) -> Kit:
 def test_the_folder_without_a_compiler(tmp_path):
     content = four_convolutions()
     written = TARGETS["edgetpu"].write(kit(content), tmp_path)
-    names = {"model_int8.tflite", "labels.txt", "classify.py", "README.txt"}
+    names = {"model_int8.tflite", "labels.txt", "geometry.json", "geometry.py", "classify.py", "README.txt"}
     assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()} == names
     assert (tmp_path / "model_int8.tflite").read_bytes() == content
     readme = (tmp_path / "README.txt").read_text()
@@ -720,8 +721,10 @@ def test_no_compiler_is_one_sentence():
         edgetpu.compile_file(b"")
 
 
-@pytest.mark.parametrize("input_dtype", ["uint8", "int8"])
-def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_dtype):
+@pytest.mark.parametrize(
+    ("input_dtype", "geometry"), [("uint8", LEGACY), ("int8", MODES["squash"]), ("uint8", MODES["letterbox"])]
+)
+def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_dtype, geometry):
     from PIL import Image
 
     from keras_transfer.data import decode_image
@@ -730,7 +733,7 @@ def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_
     content = convert(classifier, ["int8"], calibration=train_split.images, input_dtype=input_dtype)["int8"]
     names = ["red one", "grün", "blue"]
     (tmp_path / "out").mkdir()
-    TARGETS["edgetpu"].write(Kit("m", content, names, kit(content).proof, None), tmp_path / "out")
+    TARGETS["edgetpu"].write(Kit("m", content, names, kit(content).proof, None, geometry), tmp_path / "out")
     random = np.random.default_rng(0)
     for size in ((40, 90), (24, 24), (300, 200)):
         pixels = random.integers(0, 256, (size[1] // 4 or 1, size[0] // 4 or 1, 3), dtype=np.uint8)
@@ -738,7 +741,7 @@ def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_
         command = [sys.executable, "classify.py", "m.tflite", "labels.txt", str(tmp_path / "p.jpg"), "--cpu"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "out", timeout=120)
         assert done.returncode == 0, done.stderr
-        answers = open_litert(content, threads=1).predict(decode_image(tmp_path / "p.jpg", 24)[None])[0]
+        answers = open_litert(content, threads=1).predict(decode_image(tmp_path / "p.jpg", 24, geometry)[None])[0]
         rows = dict(reversed(line.split("  ")) for line in done.stdout.splitlines())
         assert {name: float(value) for name, value in rows.items()} == pytest.approx(
             dict(zip(names, answers.tolist(), strict=True)), abs=6e-4

@@ -13,6 +13,7 @@ from keras_transfer.exporting import ExportGateError, diagnose, export, judge
 from keras_transfer.exporting import exporter as exporting
 from keras_transfer.exporting.heads import two_columns
 from keras_transfer.exporting.proof import compare
+from keras_transfer.geometry import LEGACY
 from keras_transfer.litert import convert, open_litert, read_labels
 
 
@@ -29,7 +30,8 @@ def test_what_is_written(exported, test_split):
     out, artifacts = exported
     formats = ["float32", "float16", "dynamic", "int8"]
     assert [artifact["format"] for artifact in artifacts] == formats
-    expected = {f"model_{name}.{kind}" for name in formats for kind in ("tflite", "json")} | {"labels.txt"}
+    expected = {f"model_{name}.{kind}" for name in formats for kind in ("tflite", "json")}
+    expected |= {"labels.txt", "geometry.json"}
     assert {path.name for path in out.iterdir() if path.is_file()} == expected
     assert json.loads((out / "web" / "model.json").read_text("utf-8"))["class_names"] == test_split.class_names
     assert (out / "labels.txt").read_text("utf-8") == "red one\ngrün\nblue\n"
@@ -55,6 +57,7 @@ def test_proof_says_what_running_the_file_shows(exported, classifier, test_split
     assert proof["mean_abs_difference"] == pytest.approx(np.abs(actual - expected).mean(), rel=0.02, abs=1e-7)
     assert proof["input"]["shape"] == [1, 24, 24, 3]
     assert (proof["input"]["dtype"], proof["input"]["colour_order"]) == ("uint8", "RGB")
+    assert proof["input"]["geometry"] == LEGACY.to_dict() and proof["input"]["resize"] == LEGACY.describe()
     assert proof["output"]["dtype"] == ("uint8" if name == "int8" else "float32")
     assert proof["operators"]["CONV_2D"] == 1
     assert 0 < proof["latency"]["median_ms"] <= proof["latency"]["p95_ms"]

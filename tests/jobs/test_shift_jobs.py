@@ -1,6 +1,7 @@
 """New photographs against a run's own, remedies on a run, and what its network sees."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from keras_transfer.data import load_images
 from keras_transfer.data.pizza import draw_pizzas
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
+from keras_transfer.geometry import MODES
 from keras_transfer.jobs import adapt, see
 from keras_transfer.jobs.adapt import METHODS, adapt_run
-from keras_transfer.jobs.finish import Clock, finish, phase_entry, save_model
+from keras_transfer.jobs.finish import Clock, finish, phase_entry, save_run_model
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.see import see_run
 from keras_transfer.jobs.shift import open_photographs, shift_run
@@ -57,7 +59,7 @@ def run(tmp_path_factory, own_cache):
     with open_run(tmp_path_factory.mktemp("run") / "run", recipe) as folder:
         data, model = load_data(recipe, folder), pretrained()
         history = fit(model, data, phases=phases, augmentation="none", checkpoints=folder / "checkpoints")
-        save_model(folder, model, data.class_names)
+        save_run_model(folder, model, data)
         rows = [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases]
         facts = {"strategy": "fine-tuning", "kept": history.kept, "views": 1, "phases": rows}
         finish(folder, recipe, data, model, Clock(folder), facts)
@@ -76,6 +78,11 @@ def write(folder, images, labels=None):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
     return folder
+
+
+def known(names):
+    """A run's photographs, as far as new ones ask of them."""
+    return SimpleNamespace(class_names=names, train=SimpleNamespace(geometry=MODES["squash"]))
 
 
 def dull(images):
@@ -114,7 +121,7 @@ def test_adabn_on_a_run_gives_a_run_whose_files_are_as_good(run, new, tmp_path):
     assert adapted["after"] > adapted["before"] + 0.1 and adapted["images"] == len(images)
     assert result["test"]["images"] == json.loads((run / "result.json").read_text())["test"]["images"]
     assert (tmp_path / "adapted" / "report.html").is_file()
-    split, labelled, _ = open_photographs(new, result["classes"])
+    split, labelled, _ = open_photographs(new, known(result["classes"]))
     file = open_classifier(tmp_path / "adapted" / "export" / "model_float32.tflite")
     right = (file.predict(split.pixels(32)).argmax(axis=1) == split.labels).mean()
     assert labelled and right == pytest.approx(adapted["after"], abs=0.03)
@@ -151,12 +158,13 @@ def test_wrong_calls_are_told(run, new, tmp_path):
 def test_labels_are_taken_where_the_model_knows_them(new, tmp_path):
     images, labels = new
     names = sorted(set(labels))
-    split, labelled, _ = open_photographs(write(tmp_path / "known", images, labels), names)
+    split, labelled, _ = open_photographs(write(tmp_path / "known", images, labels), known(names))
+    assert split.geometry == MODES["squash"]
     assert labelled and [names[i] for i in split.labels] == [path.parent.name for path in split.paths]
     other = write(tmp_path / "unknown", images[:8], ["somewhere"] * 8)
     (other / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    split, labelled, problems = open_photographs(other, names)
-    assert len(split) == 8 and not labelled and len(problems) == 1
+    split, labelled, problems = open_photographs(other, known(names))
+    assert len(split) == 8 and not labelled and len(problems) == 1 and split.geometry == MODES["squash"]
 
 
 def test_the_page_of_what_a_network_sees(run, audit):

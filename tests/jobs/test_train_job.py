@@ -9,10 +9,16 @@ import subprocess
 import sys
 import time
 
+import keras
 import pytest
+import yaml
 from terminal import in_terminal, press_ctrl_c
 
 import keras_transfer as kt
+from keras_transfer.evaluation import predict_files
+from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.jobs.export import export_run
+from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.train import complete
 from keras_transfer.recipe import Phase, make_recipe, write_recipe
 
@@ -49,6 +55,7 @@ def recipe(photographs, tmp_path_factory):
     told = make_recipe(
         data=str(photographs), backbone="mobilenet", alpha=0.25, image_size=32, weights="none", strategy="fine-tuning",
         phases=PHASES, views=2, formats=["float32", "int8"], tolerance=0.9, baselines="none",
+        geometry={"mode": "letterbox", "padding": 7},
     )  # fmt: skip
     return write_recipe(tmp_path_factory.mktemp("recipe") / "recipe.yaml", told)
 
@@ -94,6 +101,41 @@ def test_the_run_directory_keeps_its_contract(run, photographs):
     assert broken["problem"] and not broken["split"]
     assert make_recipe(run / "recipe.yaml").phases == tuple(PHASES)
     assert json.loads((run / "environment.json").read_text())["packages"]["keras"]
+
+
+def test_the_geometry_stands_wherever_the_model_goes(run):
+    geometry = Geometry("letterbox", 1.0, "mediapipe", 7)
+    assert make_recipe(run / "recipe.yaml").geometry == geometry
+    places = [json.loads((run / name).read_text()) for name in ("result.json", "report.json", "export/model_int8.json")]
+    assert places[0]["geometry"]["mode"] == places[1]["geometry"]["mode"] == "letterbox"
+    for told in (places[0]["geometry"], places[2]["input"]["geometry"]):
+        assert geometry.to_dict().items() <= told.items()
+    for name in ("model.keras", "export/model_float32.tflite", "export/model_int8.tflite"):
+        assert kt.open_classifier(run / name).geometry == geometry
+    assert "bars of gray 7" in (run / "report.html").read_text()
+    # What is proved and reported was decoded so.
+    test = load_data(make_recipe(run / "recipe.yaml"), run).test
+    assert test.geometry == geometry and (test.read(0, 32)[:4] == 7).all()
+    assert kt.evaluate(run, test)["accuracy"] == places[0]["test"]["accuracy"]
+    assert kt.evaluate(run, test.fitted(LEGACY))["accuracy"] == places[0]["test"]["accuracy"]  # the model's own counts
+
+
+def test_a_run_from_before_there_was_a_choice_is_cropped_as_it_was(run, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    keras.models.load_model(run / "model.keras", compile=False).save(old / "model.keras")
+    told = yaml.safe_load((run / "recipe.yaml").read_text())
+    del told["geometry"]
+    (old / "recipe.yaml").write_text(yaml.safe_dump(told))
+    recipe = make_recipe(old / "recipe.yaml")
+    photographs = load_data(recipe, old)
+    assert photographs.test.geometry == LEGACY and kt.open_classifier(old).geometry is None
+    (found,) = predict_files(kt.open_classifier(old), [photographs.test.paths[0]], top_k=3)
+    pixels = kt.decode_image(photographs.test.paths[0], 32)
+    assert found.confidence == kt.open_classifier(old).predict(pixels[None]).max()
+    result = export_run(old, formats=["float32"])
+    assert kt.open_classifier(old / "export" / "model_float32.tflite").geometry == LEGACY
+    assert result["test"] == json.loads((run / "result.json").read_text())["test"]
 
 
 def test_what_the_recipe_leaves_open_is_chosen_and_can_be_told_again(photographs):

@@ -1,4 +1,6 @@
+import json
 import zipfile
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -7,8 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
-from keras_transfer.litert import open_litert, read_flatbuffer, read_labels, write_labels
+from keras_transfer.exporting.golden import GEOMETRIES
+from keras_transfer.geometry import LEGACY
+from keras_transfer.litert import open_litert, read_flatbuffer, read_geometry, read_labels, write_labels
 
+LEGACY_JSON = json.dumps(LEGACY.to_dict()).encode()
+FORGED = LEGACY_JSON.replace(b"0.875", b"9.875")
 NAMES = ["crème brûlée", "naïve 猫", "a b, c"]
 
 
@@ -30,9 +36,26 @@ def test_again_replaces(files):
 
 def test_archive_as_task_libraries_want_it(files):
     with zipfile.ZipFile(BytesIO(write_labels(files["int8"], NAMES))) as archive:
-        [entry] = archive.infolist()
-        assert (entry.filename, entry.compress_type) == ("labels.txt", zipfile.ZIP_STORED)
-        assert archive.read(entry).decode() == "".join(f"{name}\n" for name in NAMES)
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert archive.namelist() == ["labels.txt", "geometry.json"]
+        assert archive.read("labels.txt").decode() == "".join(f"{name}\n" for name in NAMES)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_the_geometry_comes_back(files, geometry):
+    content = write_labels(files["int8"], NAMES, geometry)
+    assert read_geometry(content) == geometry and read_labels(content) == NAMES
+    assert geometry.describe().encode() in read_flatbuffer(content).metadata["TFLITE_METADATA"]
+    assert read_geometry(files["int8"]) is None
+
+
+def test_a_geometry_of_another_kind_is_refused(files):
+    content = write_labels(files["int8"], NAMES).replace(b'"crop": 0.875', b'"crop": 9.875')
+    content = content.replace(zlib.crc32(LEGACY_JSON).to_bytes(4, "little"), zlib.crc32(FORGED).to_bytes(4, "little"))
+    with pytest.raises(InputError, match=r"geometry that cannot be used.*crop=9\.875"):
+        read_geometry(content)
+    damaged = write_labels(files["int8"], NAMES).replace(b'"crop": 0.875', b'"crop": 9.875')  # its checksum is wrong
+    assert read_geometry(damaged) is None
 
 
 def test_constants_stay_aligned(files):

@@ -14,12 +14,15 @@ if (what === "preprocess" || what === "input") {
   const inputs = what === "input";
   const model = inputs ? readFileSync(`${folder}/model.csv`, "utf8") : "";
   const input = { dtype: "uint8", channels: Number(/^input_channels,(.)/m.exec(model)?.[1]) };
-  const [, ...rows] = readFileSync(`${folder}/cases.csv`, "utf8").trim().split("\n");
+  const [heading, ...rows] = readFileSync(`${folder}/cases.csv`, "utf8").trim().split("\n");
   for (const row of rows) {
-    const [name, ...numbers] = row.split(",");
-    const [width, height, orientation, outHeight, outWidth] = numbers.map(Number);
+    const cells = row.split(",");
+    const value = (column) => cells[heading.split(",").indexOf(column)];
+    const [name, mode, interpolation] = ["name", "mode", "interpolation"].map(value);
+    const [crop, padding] = ["crop", "padding"].map(value).map(Number);
+    const stored = ["width", "height", "orientation", "out_width", "out_height"].map(value).map(Number);
     const rgb = readFileSync(`${folder}/${name}.rgb`);
-    const pixels = preprocess(rgb, width, height, orientation, outWidth, outHeight);
+    const pixels = preprocess(rgb, ...stored, { mode, crop, interpolation, padding });
     const made = inputs ? prepared(pixels, input) : pixels;
     if (!readFileSync(`${folder}/${name}.${inputs ? "input" : "pixels"}`).equals(made)) console.log(row);
   }

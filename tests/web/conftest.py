@@ -9,6 +9,7 @@ import pytest
 from serving import HERE, NAMES, serve
 
 from keras_transfer.exporting.targets import Kit, web
+from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
 
@@ -33,7 +34,7 @@ def model() -> bytes:
 @pytest.fixture(scope="session")
 def kit(model: bytes) -> Kit:
     proof = {"test_accuracy": 0.75, "images": 400}
-    return Kit("model_int8", model, NAMES, proof, SimpleNamespace(labels=np.zeros(4, np.int32)))
+    return Kit("model_int8", model, NAMES, proof, SimpleNamespace(labels=np.zeros(4, np.int32)), MODES["squash"])
 
 
 @pytest.fixture(scope="session")

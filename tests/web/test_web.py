@@ -17,6 +17,7 @@ from keras_transfer.exporting import judge
 from keras_transfer.exporting.demos import demo_folder
 from keras_transfer.exporting.golden import golden_vectors
 from keras_transfer.exporting.targets import Kit, web
+from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert, open_litert
 
 SIZE = (48, 64)
@@ -36,8 +37,8 @@ def picture(seed: int, width: int, height: int, mode: str = "RGB") -> Image.Imag
 
 
 def test_preprocessing_is_bit_equal(node: str, tmp_path: Path) -> None:
-    golden_vectors(tmp_path, count=112)
-    assert compare(node, "preprocess", tmp_path) == ["112 cases"]
+    golden_vectors(tmp_path, count=336)
+    assert compare(node, "preprocess", tmp_path) == ["336 cases"]
 
 
 @pytest.mark.photos
@@ -98,6 +99,7 @@ def test_what_is_written(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert about["class_names"] == NAMES
     assert about["image_size"] == list(SIZE)
     assert about["input"]["channels"] == 3
+    assert about["geometry"] == MODES["squash"].to_dict()
     assert (about["input"]["dtype"], about["output"]["dtype"], about["output"]["scale"]) == ("uint8", "uint8", 1 / 256)
     assert (tmp_path / about["file"]).read_bytes() == kit.content
     assert judge(kit.content, "web")["ok"]
@@ -161,7 +163,7 @@ def test_scores_are_bit_equal_in_chromium(node: str, chromium: str, site: str, m
     found = browse(node, chromium, site, files)
     file = open_litert(model, threads=1)
     for path, result in zip(files, found["results"], strict=True):
-        pixels = decode_image(path, SIZE)
+        pixels = decode_image(path, SIZE, "squash")
         scores = file.predict(pixels[None])[0]
         assert result["file"] == path.name
         assert bytes.fromhex(result["pixels"]) == pixels.tobytes(), path.name
@@ -183,7 +185,7 @@ def test_jpegs_and_what_is_no_picture(node: str, chromium: str, site: str, tmp_p
     assert bad["error"] and "cannot read b.png" in bad["said"]
     for path, result in ((files[0], first), (files[2], last)):
         pixels = np.frombuffer(bytes.fromhex(result["pixels"]), np.uint8).reshape(*SIZE, 3)
-        assert np.abs(pixels.astype(int) - decode_image(path, SIZE)).mean() < 2
+        assert np.abs(pixels.astype(int) - decode_image(path, SIZE, "squash")).mean() < 2
 
 
 def test_large_jpegs_are_decoded_at_pythons_size(node: str, chromium: str, site: str, tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_large_jpegs_are_decoded_at_pythons_size(node: str, chromium: str, site:
             files.append(tmp_path / f"{width} {mode}.jpg")
             picture(30 + number, width, height, mode).save(files[-1], **options)
     for path, result in zip(files, browse(node, chromium, site, files)["results"], strict=True):
-        assert bytes.fromhex(result["pixels"]) == decode_image(path, SIZE).tobytes(), path.name
+        assert bytes.fromhex(result["pixels"]) == decode_image(path, SIZE, "squash").tobytes(), path.name
 
 
 def test_missing_files_are_named(node: str, chromium: str, kit: Kit, tmp_path: Path) -> None:

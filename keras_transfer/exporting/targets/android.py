@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_transfer.exporting.demos import demo_folder
 from keras_transfer.exporting.targets.base import Kit, Target, Verdict, custom_operators, dynamic, not_built_in, verdict
-from keras_transfer.files import write_bytes, write_text
+from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo, read_flatbuffer
-from keras_transfer.litert.labels import LABELS_FILE, labels_text
+from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text
 
 APP = (
     "README.md",
@@ -37,13 +37,15 @@ $assets/model.tflite
     the model: $size bytes, $input in, $output out, $accuracy of $images test images right
 $assets/labels.txt
     its $classes class names, in the order of its outputs
+$assets/geometry.json
+    how pictures are fitted to it: $geometry
 $golden/
     $cases of the test images: the picture as it is stored (.rgb), what must become of its pixels (.pixels), and
     what the model takes and answers (.input, .output, .scores). The unit tests of :core compare themselves with them:
     gradlew :core:test
 
 All lies where android_demo/ of keras_transfer has it. To give another copy of the app this model, copy these three
-there; to use it in an app of your own, copy the two assets and :core, whose preprocessing is that of the training.
+there; to use it in an app of your own, copy the three assets and :core, whose preprocessing is that of the training.
 """)
 
 
@@ -71,8 +73,9 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     files = [write_bytes(folder / path, content) for path, content in _app()]
     files.append(write_bytes(folder / ASSETS / "model.tflite", kit.content))
     files.append(write_text(folder / ASSETS / LABELS_FILE, labels_text(kit.class_names)))
+    files.append(write_json(folder / ASSETS / GEOMETRY_FILE, kit.geometry.to_dict()))
     pictures = _pictures(kit, (image.shape[1], image.shape[2], 3))
-    index = golden_vectors(folder / GOLDEN, kit.content, pictures, count=len(pictures))
+    index = golden_vectors(folder / GOLDEN, kit.content, pictures, count=len(pictures), geometry=kit.geometry)
     files += sorted(index.parent.iterdir())
     text = _README.substitute(
         name=kit.name,
@@ -83,6 +86,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
         output=f"{output.dtype} {list(output.shape)}",
         accuracy=f"{kit.proof['test_accuracy']:.1%}",
         images=kit.proof["images"],
+        geometry=kit.geometry.describe(),
         classes=len(kit.class_names),
         cases=len(pictures),
     )

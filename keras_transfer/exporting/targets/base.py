@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.litert import FileInfo
 
 Verdict = dict[str, Any]
@@ -20,6 +21,7 @@ class Kit:
         class_names: in the order of its outputs.
         proof: the file's proof, as it stands in the JSON file beside it.
         split: the test `Split` that proved it: `paths`, `labels`, `pixels(size)`, `take(indices)`.
+        geometry: how pictures are fitted to the file.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Kit:
     class_names: Sequence[str]
     proof: Mapping[str, Any]
     split: Any
+    geometry: Geometry = LEGACY
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.data.decode import CROP
+from keras_transfer import geometry
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.targets.base import Kit, Target, Verdict, mostly_mapped
 from keras_transfer.exporting.targets.edgetpu_rules import CACHE_BYTES, COMPILED, Operator, fatal, reason
-from keras_transfer.files import write_bytes, write_text
+from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo
 from keras_transfer.litert.details import read_constants, read_details
-from keras_transfer.litert.labels import labels_text
+from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text
 from keras_transfer.process import run_process
 from keras_transfer.progress import say
 
@@ -264,9 +264,12 @@ Without the device, classify.py {name}.tflite labels.txt PHOTO.jpg --cpu gives t
 _CLASSIFY = '''\
 """Classifies a photograph: python classify.py MODEL.tflite labels.txt PHOTO [--cpu]"""
 
+import json
 import sys
+from pathlib import Path
 
 import numpy as np
+from geometry import Geometry  # the file beside this one
 from PIL import Image, ImageOps
 
 try:
@@ -274,7 +277,7 @@ try:
 except ImportError:
     from tflite_runtime.interpreter import Interpreter, load_delegate
 
-LIBRARY = {{"linux": "libedgetpu.so.1", "darwin": "libedgetpu.1.dylib", "win32": "edgetpu.dll"}}[sys.platform]
+LIBRARY = {"linux": "libedgetpu.so.1", "darwin": "libedgetpu.1.dylib", "win32": "edgetpu.dll"}[sys.platform]
 
 model, labels, photo = [word for word in sys.argv[1:] if word != "--cpu"]
 delegates = [] if "--cpu" in sys.argv else [load_delegate(LIBRARY)]
@@ -282,20 +285,13 @@ interpreter = Interpreter(model, experimental_delegates=delegates)
 interpreter.allocate_tensors()
 taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
-# The centred window of the input's shape, {crop:.1%} of the largest, antialiased bilinear, across and then down: as in
-# training. A large JPEG is reduced while it is decoded.
+# The picture is fitted to the model as in training. A large JPEG is reduced while it is decoded.
+geometry = Geometry.of(json.loads(Path(__file__).with_name("geometry.json").read_text("utf-8")))
 _, height, width, channels = (int(side) for side in taken["shape"])
 picture = Image.open(photo)
-least = int(2 * max(height, width) / {crop}) + 1
+least = geometry.least_side(width, height)
 picture.draft(None, (least, least))
-picture = ImageOps.exif_transpose(picture).convert("RGB")
-if picture.size != (width, height):
-    across = {crop} * min(picture.width, picture.height * width / height)
-    down = across * height / width
-    left, top = (picture.width - across) / 2, (picture.height - down) / 2
-    bilinear = Image.Resampling.BILINEAR
-    picture = picture.resize((width, picture.height), bilinear, (left, 0, left + across, picture.height))
-    picture = picture.resize((width, height), bilinear, (0, top, width, top + down))
+picture = geometry.fit(ImageOps.exif_transpose(picture).convert("RGB"), width, height)
 if channels == 1:
     picture = picture.convert("L")
 pixels = np.asarray(picture).reshape(1, height, width, channels)
@@ -310,13 +306,13 @@ if scores.size == 1:  # one sigmoid unit: the probability of the second class
 with open(labels, encoding="utf-8") as file:
     names = file.read().splitlines()
 for index in np.argsort(-scores)[:3]:
-    print(f"{{scores[index]:.3f}}  {{names[index]}}")
+    print(f"{scores[index]:.3f}  {names[index]}")
 '''
 
 
 def _write(kit: Kit, folder: Path) -> list[Path]:
     """The file, labels, a script for the device, and the compiled file where there is a compiler."""
-    names = [f"{kit.name}.tflite", "labels.txt", "classify.py", "README.txt"]
+    names = [f"{kit.name}.tflite", LABELS_FILE, GEOMETRY_FILE, "geometry.py", "classify.py", "README.txt"]
     command = f"{COMPILER} -s {kit.name}.tflite"
     made: dict[str, Any] = {}
     if shutil.which(COMPILER):
@@ -339,8 +335,10 @@ def _write(kit: Kit, folder: Path) -> list[Path]:
             f"    {command}"
         )
     write_bytes(folder / f"{kit.name}.tflite", kit.content)
-    write_text(folder / "labels.txt", labels_text(kit.class_names))
-    write_text(folder / "classify.py", _CLASSIFY.format(crop=CROP))
+    write_text(folder / LABELS_FILE, labels_text(kit.class_names))
+    write_json(folder / GEOMETRY_FILE, kit.geometry.to_dict())
+    write_bytes(folder / "geometry.py", Path(geometry.__file__).read_bytes())
+    write_text(folder / "classify.py", _CLASSIFY)
     line = "=" * len(f"{kit.name} for Coral's Edge TPU")
     write_text(
         folder / "README.txt",

@@ -70,6 +70,7 @@ def describe(kit: Kit) -> dict[str, Any]:
         "file": f"{kit.name}.tflite",
         "bytes": len(kit.content),
         "image_size": [int(side) for side in image.shape[1:3]],
+        "geometry": kit.geometry.to_dict(),
         "class_names": list(kit.class_names),
         "multi_label": np.ndim(kit.split.labels) == 2,
         "input": {"dtype": image.dtype, "channels": int(image.shape[3]), "mean": mean.tolist(), "std": std.tolist()},

@@ -17,7 +17,7 @@ from keras_transfer.exporting.targets.microcontroller.boards import CODE_BYTES, 
 from keras_transfer.exporting.targets.microcontroller.operators import methods
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo, read_flatbuffer
-from keras_transfer.litert.labels import LABELS_FILE, labels_text
+from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text
 from keras_transfer.litert.tflm import ALIGNMENT, run_tflm
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -59,6 +59,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     sketch = folder / "arduino" / "classifier"  # Arduino wants all in one folder, .cpp, and the folder's name
     files += [write_text(sketch / name.replace(".cc", ".cpp"), fill(name)) for name in (*_SOURCES, "classifier.ino")]
     files.append(write_text(folder / LABELS_FILE, labels_text(kit.class_names)))
+    files.append(write_json(folder / GEOMETRY_FILE, kit.geometry.to_dict()))
     for name, array in (("golden_inputs.npy", inputs), ("golden_outputs.npy", outputs)):
         content = io.BytesIO()
         np.save(content, array)
@@ -139,7 +140,7 @@ def _values(
     """What the templates ask for."""
     image, scores = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
     calls = [f"resolver.{method}() == kTfLiteOk" for method in methods(o.name for o in info.operators)]
-    resize, arena = kit.proof["input"]["resize"], found["arena_bytes"]
+    resize, arena = kit.geometry.describe(), found["arena_bytes"]
     if arena is not None:
         why = f"the least with which TFLM (tflite-micro {found['tflite_micro']}) runs the model, measured."
         tried = (

@@ -8,6 +8,7 @@ import java.nio.ByteOrder
 import java.nio.MappedByteBuffer
 import java.nio.channels.FileChannel
 import kerastransfer.core.Element
+import kerastransfer.core.Geometry
 import kerastransfer.core.Label
 import kerastransfer.core.Picture
 import kerastransfer.core.Quantization
@@ -21,19 +22,20 @@ import org.tensorflow.lite.Tensor
 
 private const val MODEL = "model.tflite"
 private const val LABELS = "labels.txt"
+private const val GEOMETRY = "geometry.json"
 private const val MOST_THREADS = 4
 
 /** What the model says of a picture, the most probable class first, and how long it took. */
 internal class Answer(val labels: List<Label>, val milliseconds: Double)
 
 /**
- * The model and the class names of the assets; used by one thread at a time.
+ * The model, its class names and its geometry, all of the assets; used by one thread at a time.
  *
  * @throws IOException there is no such asset, or it was compressed
  * @throws IllegalArgumentException it is no image classifier, or has another number of classes than names
  */
 internal class Classifier(assets: AssetManager) : AutoCloseable {
-    private val names = readLabels(assets.open(LABELS).use { it.readBytes().toString(Charsets.UTF_8) })
+    private val names = readLabels(read(assets, LABELS))
     private val interpreter = Interpreter(map(assets), Interpreter.Options().setNumThreads(threads()))
     private val input: Tensor = interpreter.getInputTensor(0)
     private val output: Tensor = interpreter.getOutputTensor(0)
@@ -52,13 +54,15 @@ internal class Classifier(assets: AssetManager) : AutoCloseable {
     val height: Int = input.shape()[1]
     val width: Int = input.shape()[2]
     private val channels: Int = input.shape()[3]
+    val geometry: Geometry = Geometry.read(read(assets, GEOMETRY))
 
     /** Classifies a picture as it is stored, with the EXIF tag of its orientation. */
     fun classify(picture: Picture, orientation: Int, count: Int): Answer {
         val start = System.nanoTime()
-        val pixels = quantize(preprocess(picture, orientation, width, height), element(input), channels)
+        val pixels = preprocess(picture, orientation, width, height, geometry)
+        val bytes = quantize(pixels, element(input), channels)
         val raw = ByteBuffer.allocateDirect(output.numBytes()).order(ByteOrder.nativeOrder())
-        interpreter.run(pixels, raw)
+        interpreter.run(bytes, raw)
         val quantization = output.quantizationParams().let { Quantization(it.scale, it.zeroPoint) }
         val scores = dequantize(raw, element(output), quantization)
         return Answer(topK(scores, names, count), (System.nanoTime() - start) / 1e6)
@@ -66,6 +70,9 @@ internal class Classifier(assets: AssetManager) : AutoCloseable {
 
     override fun close() = interpreter.close()
 }
+
+private fun read(assets: AssetManager, name: String) =
+    assets.open(name).use { it.readBytes().toString(Charsets.UTF_8) }
 
 private fun element(tensor: Tensor) = Element.valueOf(tensor.dataType().name)
 

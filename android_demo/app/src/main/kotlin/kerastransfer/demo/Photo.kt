@@ -7,6 +7,7 @@ import android.media.ExifInterface
 import android.net.Uri
 import java.io.ByteArrayOutputStream
 import java.io.IOException
+import kerastransfer.core.Geometry
 import kerastransfer.core.Picture
 import kerastransfer.core.reduction
 import kerastransfer.core.upright
@@ -40,9 +41,9 @@ internal class Photo(resolver: ContentResolver, uri: Uri) {
     }
 
     /** Decodes it as it is stored, a large JPEG reduced as the Python package reduces it. */
-    fun forModel(outWidth: Int, outHeight: Int): Picture {
+    fun forModel(outWidth: Int, outHeight: Int, geometry: Geometry): Picture {
         // Where no size is decoded directly, leaving out pixels would show as jagged edges: only very large ones are.
-        var reduced = if (jpeg) reduction(width, height, outWidth, outHeight) else 1
+        var reduced = if (jpeg) reduction(width, height, outWidth, outHeight, geometry) else 1
         while (width.toLong() * height / (reduced * reduced) > MOST_PIXELS) reduced *= 2
         return decode(reduced)
     }

@@ -68,7 +68,8 @@ internal class Session(private val context: Context) {
         try {
             val model = classifier ?: Classifier(context.assets).also { classifier = it }
             val photo = Photo(context.contentResolver, uri)
-            val answer = model.classify(photo.forModel(model.width, model.height), photo.orientation, SHOWN_LABELS)
+            val picture = photo.forModel(model.width, model.height, model.geometry)
+            val answer = model.classify(picture, photo.orientation, SHOWN_LABELS)
             Screen.Result(photo.forScreen(), answer)
         } catch (error: Exception) {
             // Whatever app the picture comes from, and whatever file stands in the assets, may be at fault.

@@ -10,12 +10,17 @@ import org.junit.Assume.assumeTrue
 import org.junit.Test
 
 class CoreTest {
+    private val crop = Geometry(Mode.CROP, 0.875, Interpolation.BILINEAR, 127)
+    private val squash = Geometry(Mode.SQUASH, 1.0, Interpolation.MEDIAPIPE, 127)
+    private val letterbox = squash.copy(mode = Mode.LETTERBOX)
     private val grey = Picture(2, 1, intArrayOf(0xFF808080.toInt(), 0xFF000000.toInt()))
 
     @Test
     fun aPictureOfTheWantedSizeStaysAsItIs() {
-        assertSame(grey, preprocess(grey, 1, 2, 1))
-        assertSame(grey, preprocess(grey, 0, 2, 1)) // no tag
+        for (geometry in listOf(crop, squash, letterbox)) {
+            assertSame(grey, preprocess(grey, 1, 2, 1, geometry))
+            assertSame(grey, preprocess(grey, 0, 2, 1, geometry)) // no tag
+        }
     }
 
     @Test
@@ -41,17 +46,36 @@ class CoreTest {
 
     @Test
     fun theWindowIsCentredAndOfTheWantedShape() {
-        assertEquals(Window(80f, 10f, 220f, 150f), centredWindow(300, 160, 96, 96))
-        assertEquals(Window(6.25f, 56.25f, 93.75f, 143.75f), centredWindow(100, 200, 7, 7))
+        assertEquals(Window(80.0, 10.0, 220.0, 150.0), crop.window(300, 160, 96, 96))
+        assertEquals(Window(6.25, 56.25, 93.75, 143.75), crop.window(100, 200, 7, 7))
+        assertEquals(Window(0.0, 0.0, 300.0, 160.0), squash.window(300, 160, 96, 96))
+    }
+
+    @Test
+    fun aLetterboxedPictureHasBars() {
+        assertEquals(Place(0, 28, 224, 168), letterbox.place(640, 480, 224, 224))
+        assertEquals(Place(0, 0, 224, 224), squash.place(640, 480, 224, 224))
+        val found = preprocess(grey, 1, 2, 3, letterbox.copy(padding = 9)).pixels.map { red(it) }
+        assertEquals(listOf(9, 9, 128, 0, 9, 9), found)
+    }
+
+    @Test
+    fun theGeometryIsRead() {
+        val json = """{ "mode": "letterbox", "crop": 1.0, "interpolation": "mediapipe", "padding": 127 }"""
+        assertEquals(letterbox, Geometry.read(json))
+        assertThrows(IllegalArgumentException::class.java) { Geometry.read("{}") }
+        assertThrows(IllegalArgumentException::class.java) { Geometry.read(json.replace("letterbox", "zoom")) }
+        assertThrows(IllegalArgumentException::class.java) { Geometry.read(json.replace("1.0", "2.0")) }
     }
 
     @Test
     fun largeJpegsAreReducedButNeverBelowTwiceTheModelsSize() {
-        assertEquals(8, reduction(4000, 3000, 160, 160))
-        assertEquals(4, reduction(4000, 1500, 160, 160)) // 1500 / 366
-        assertEquals(2, reduction(740, 740, 160, 160))
-        assertEquals(1, reduction(730, 730, 160, 160))
-        assertEquals(1, reduction(10, 10, 160, 160))
+        assertEquals(8, reduction(4000, 3000, 160, 160, crop))
+        assertEquals(4, reduction(4000, 1500, 160, 160, crop)) // 1500 / 366
+        assertEquals(2, reduction(740, 740, 160, 160, crop))
+        assertEquals(1, reduction(730, 730, 160, 160, crop))
+        assertEquals(2, reduction(650, 650, 160, 160, squash)) // 650 / 321
+        assertEquals(1, reduction(10, 10, 160, 160, crop))
     }
 
     @Test

@@ -21,6 +21,7 @@ internal class Golden(private val folder: File) {
         val width: Int,
         val height: Int,
         val top: Int?,
+        val geometry: Geometry,
     )
 
     /** Of the model that answered, or empty. */
@@ -44,6 +45,12 @@ internal class Golden(private val folder: File) {
                 number("out_width"),
                 number("out_height"),
                 text("top").toIntOrNull(),
+                Geometry(
+                    Mode.valueOf(text("mode").uppercase()),
+                    text("crop").toDouble(),
+                    Interpolation.valueOf(text("interpolation").uppercase()),
+                    number("padding"),
+                ),
             )
         }
     }

@@ -14,7 +14,7 @@ class GoldenTest {
         for (golden in Golden.folders()) {
             assertTrue(golden.cases.isNotEmpty())
             for (case in golden.cases) {
-                val found = preprocess(case.picture, case.orientation, case.width, case.height)
+                val found = preprocess(case.picture, case.orientation, case.width, case.height, case.geometry)
                 val expected = Golden.packed(golden.bytes(case.name, "pixels"))
                 assertArrayEquals("${case.name}, orientation ${case.orientation}", expected, found.pixels)
             }
@@ -25,7 +25,7 @@ class GoldenTest {
     fun inputsAreThoseOfPython() {
         for (golden in Golden.folders().filter { it.model.isNotEmpty() }) {
             for (case in golden.cases) {
-                val pixels = preprocess(case.picture, case.orientation, case.width, case.height)
+                val pixels = preprocess(case.picture, case.orientation, case.width, case.height, case.geometry)
                 val buffer = quantize(pixels, golden.element("input"), golden.channels)
                 val found = ByteArray(buffer.remaining()).also { buffer.get(it) }
                 assertArrayEquals(case.name, golden.bytes(case.name, "input"), found)
