@@ -2,20 +2,26 @@
 
     python benchmarks/damaged_files.py photos/ --damaged 300 --csv out.csv
 
-Takes a folder a class. For each kind of damage: how many files there were, how many the listing names with a reason,
-how many still decode (bits flipped inside JPEG data often do), and how many the listing lacks (there must be none).
+Takes class folders of JPEG files, which are written as TIFF, AVIF and HEIC as well. For each format and kind of damage:
+how many files there were, how many the listing names with a reason, how many still decode (bits flipped inside the data
+often do), and how many the listing lacks (there must be none).
 """
 
 import argparse
+import io
 import random
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pillow_heif
+from PIL import Image
 from table import write_rows
 
 import keras_transfer as kt
+
+FORMATS = ("JPEG", "TIFF", "AVIF", "HEIC")
+TIFFS = (None, "tiff_lzw", "tiff_adobe_deflate", "jpeg")
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -44,44 +50,54 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
+def original(file: Path, format_: str, number: int) -> tuple[str, bytes]:
+    """A photograph's ending and content: as it is, or written as another format."""
+    if format_ == "JPEG":
+        return file.suffix, file.read_bytes()
+    buffer = io.BytesIO()
+    method = {"compression": TIFFS[number % len(TIFFS)]} if format_ == "TIFF" else {}
+    Image.fromarray(kt.data.decode_image(file)).save(buffer, "HEIF" if format_ == "HEIC" else format_, **method)
+    return f".{format_.lower()}", buffer.getvalue()
+
+
+def measure(files: list[Path], format_: str, count: int) -> list[dict[str, object]]:
+    """Rows of one format: `count` of the files damaged, each way in turn, among the others."""
+    chance = random.Random(0)
+    chosen = dict(zip(chance.sample(files, count), [*DAMAGES] * count, strict=False))
+    with tempfile.TemporaryDirectory() as name:
+        kinds = {}
+        for number, file in enumerate(files):
+            suffix, content = original(file, format_, number)
+            copy = (Path(name) / file.parent.name / file.name).with_suffix(suffix)
+            copy.parent.mkdir(exist_ok=True)
+            if file in chosen:
+                content = DAMAGES[chosen[file]](content, chance)
+                kinds[copy.resolve()] = chosen[file]
+            copy.write_bytes(content)
+        data = kt.load_images(name, allow_bad=True)
+        problems = {record.path.resolve(): record.problem for record in data.records}
+    good = [problem for path, problem in problems.items() if path not in kinds]
+    print(f"{format_}: good files: {len(good)}, named: {sum(bool(p) and 'duplicate' not in p for p in good)}")
+    rows: list[dict[str, object]] = []
+    for kind in DAMAGES:
+        found = [problems.get(path) for path, damage in kinds.items() if damage == kind]
+        named = sum(bool(problem) for problem in found)
+        counts = {"named": named, "decode": found.count(""), "lacking": found.count(None)}
+        rows.append({"format": format_, "damage": kind, "files": len(found), **counts})
+        print(rows[-1])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--damaged", type=int, default=300)
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
-    chance = random.Random(0)
+    pillow_heif.register_heif_opener()  # the writer comes with it
     files = sorted(file for file in options.photos.glob("*/*") if file.is_file())
-    chosen = dict(zip(chance.sample(files, options.damaged), [*DAMAGES] * options.damaged, strict=False))
-    with tempfile.TemporaryDirectory() as name:
-        kinds = {}
-        for file in files:
-            copy = Path(name) / file.parent.name / file.name
-            copy.parent.mkdir(exist_ok=True)
-            if file in chosen:
-                copy.write_bytes(DAMAGES[chosen[file]](file.read_bytes(), chance))
-                kinds[copy.resolve()] = chosen[file]
-            else:
-                shutil.copyfile(file, copy)
-        data = kt.load_images(name, allow_bad=True)
-        problems = {record.path.resolve(): record.problem for record in data.records}
-    rows = []
-    for kind in DAMAGES:
-        found = [problems.get(path) for path, damage in kinds.items() if damage == kind]
-        named = sum(bool(problem) for problem in found)
-        rows.append(
-            {
-                "damage": kind,
-                "files": len(found),
-                "named": named,
-                "decode": found.count(""),
-                "lacking": found.count(None),
-            }
-        )
-        print(rows[-1])
-    good = [problem for path, problem in problems.items() if path not in kinds]
-    print(f"good files: {len(good)}, named: {sum(bool(p) and 'duplicate' not in p for p in good)}")
-    write_rows(options.csv, rows)
+    write_rows(options.csv, [row for format_ in options.formats for row in measure(files, format_, options.damaged)])
 
 
 if __name__ == "__main__":

@@ -85,7 +85,11 @@ class Recipe(_Strict):
     """Everything a run is told. None means: chosen by the run, which writes its choice to `RUN/recipe.yaml`."""
 
     data: str
-    group_by: str | None = None
+    group_by: str | None = None  # these five: see `data.listing.Layout`
+    root: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    classes_at_depth: _Count | None = None
     val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     allow_bad: bool = False
@@ -121,6 +125,12 @@ class Recipe(_Strict):
     base: str | None = None  # the run directory that `compress` begins with
     compression: Compression | None = None
 
+    @property
+    def layout(self) -> dict[str, Any]:
+        """How `data` is to be read: arguments of `load_images`, and the fields of a `Layout`."""
+        names = ("group_by", "root", "path_column", "label_column", "classes_at_depth")
+        return {name: getattr(self, name) for name in names}
+
 
 def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
     """A recipe from a YAML file and the values told beside it, which win.
@@ -150,7 +160,7 @@ def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
                 f"The recipe {base} must be a YAML mapping of names to values. Received: {type(loaded).__name__}."
             )
         fields = loaded
-    fields |= {name: value for name, value in told.items() if value is not None}
+    fields |= moved_root(fields, told) | {name: value for name, value in told.items() if value is not None}
     source = f"the recipe {base}" if base is not None else "the recipe"
     return map_paths(_validated(Recipe, fields, source, told), lambda name: _absolute(name) if _exists(name) else name)
 
@@ -158,6 +168,7 @@ def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
 # Where a recipe names files or folders: field -> what stands before the path, and the path.
 _PATHS = {
     "data": r"(tfds:)?(.+)",
+    "root": r"()(.+)",
     "backbone": r"(hub:)(.+)",
     "weights": r"(hub:)?(?!(?:imagenet|bundled|none)$)(.+)",
     "compare_backbones": r"(.*?=(?:hub:)?)(?!(?:imagenet|bundled)$)(.+)",
@@ -191,6 +202,19 @@ def _exists(path: str) -> bool:
 
 def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  (also takes out `..`)
+
+
+def moved_root(fields: dict[str, Any], told: dict[str, Any]) -> dict[str, str]:
+    """The `root` of a table that is told to lie elsewhere: seen from it as from the old place, if it is there.
+
+    >>> moved_root({"data": "old/table.csv", "root": "old/photos"}, {"data": "new/table.csv"})  # no such folder
+    {}
+    """
+    old, root, data = fields.get("data"), fields.get("root"), told.get("data")
+    if told.get("root") is not None or not (isinstance(old, str) and isinstance(root, str) and isinstance(data, str)):
+        return {}
+    moved = Path(data).parent / os.path.relpath(root, Path(old).parent)
+    return {"root": str(moved)} if moved.is_dir() else {}
 
 
 def make_compression(**told: Any) -> Compression:

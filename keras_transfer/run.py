@@ -15,7 +15,7 @@ from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.recipe import Recipe, differences, make_recipe, map_paths, write_recipe
+from keras_transfer.recipe import Recipe, differences, make_recipe, map_paths, moved_root, write_recipe
 
 _PACKAGES = ("keras-transfer", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
 
@@ -151,7 +151,9 @@ def read_run(folder: Path, **changes: Any) -> tuple[Recipe, dict[str, Any]]:
             else f"{folder} holds no finished run: give the --out of a `keras-transfer train`."
         )
     recipe = map_paths(make_recipe(folder / "recipe.yaml"), lambda name: moved_path(folder, name))
-    return make_recipe(None, **recipe.model_dump() | {k: v for k, v in changes.items() if v is not None}), result
+    fields = recipe.model_dump()
+    fields |= moved_root(fields, changes) | {k: v for k, v in changes.items() if v is not None}
+    return make_recipe(None, **fields), result
 
 
 def moved_path(run: Path, name: str) -> str:

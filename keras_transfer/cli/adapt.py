@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 
 class _Method(StrEnum):
     adabn = "adabn"
@@ -26,10 +28,15 @@ def command(
     ] = _Method.adabn,
     data: Annotated[str | None, typer.Option(help="Where the run's own photographs are now, if they moved.")] = None,
     out: Annotated[Path | None, typer.Option(help="The new run directory.  [RUN-METHOD]")] = None,
+    root: options.Root = None,
+    path_column: options.PathColumn = None,
+    label_column: options.LabelColumn = None,
+    classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
 ) -> None:
     """Adapt a run to photographs of another kind without labels (--method adabn), or undo forgetting (wise-ft)."""
     from keras_transfer.cli.output import print_json
+    from keras_transfer.data.listing import Layout
     from keras_transfer.jobs.adapt import adapt_run
     from keras_transfer.jobs.shift import use_command
     from keras_transfer.progress import set_quiet
@@ -37,7 +44,8 @@ def command(
 
     set_quiet(json)
     place = out if out is not None else beside(run, method.value)
-    result = adapt_run(run, place, method=method.value, photographs=to, data=data)
+    layout = Layout(None, root, path_column, label_column, classes_at_depth)
+    result = adapt_run(run, place, method=method.value, photographs=to, data=data, layout=layout)
     if json:
         print_json(result)
         return

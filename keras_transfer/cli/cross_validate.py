@@ -26,6 +26,10 @@ def command(
     strategy: options.Strategy = None,
     seed: options.Seed = None,
     group_by: Annotated[str | None, typer.Option(help="As for `train`.")] = None,
+    root: options.Root = None,
+    path_column: options.PathColumn = None,
+    label_column: options.LabelColumn = None,
+    classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Cross-validate a recipe, or compare several on the same folds; like pictures stand in one fold."""
@@ -37,7 +41,8 @@ def command(
     set_quiet(json)
     told = {
         "data": data, "backbone": backbone, "alpha": alpha, "weights": weights, "image_size": image_size,
-        "strategy": strategy and strategy.value, "seed": seed, "group_by": group_by,
+        "strategy": strategy and strategy.value, "seed": seed, "group_by": group_by, "root": root,
+        "path_column": path_column, "label_column": label_column, "classes_at_depth": classes_at_depth,
     }  # fmt: skip
     files: list[Path | None] = [*(recipe or [])] or [None]
     names = [file.stem if file is not None else "this recipe" for file in files]

@@ -18,7 +18,7 @@ class _Split(StrEnum):
 
 def command(
     model: Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")],
-    data: Annotated[str, typer.Argument(help="A folder with a folder a class, a .csv or .parquet, or tfds:NAME.")],
+    data: Annotated[str, typer.Argument(help="Class folders, a .csv or .parquet, or tfds:NAME.")],
     split: Annotated[
         _Split | None, typer.Option(help="Default: the test split; all photographs where there are no splits.")
     ] = None,
@@ -28,16 +28,22 @@ def command(
     image_size: options.OwnImageSize = None,
     pixels: options.Pixels = None,
     geometry: options.FileGeometry = None,
+    root: options.Root = None,
+    path_column: options.PathColumn = None,
+    label_column: options.LabelColumn = None,
+    classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Score a model on labelled photographs."""
     from keras_transfer.cli.output import print_json, print_table
+    from keras_transfer.data.listing import Layout
     from keras_transfer.evaluation import evaluate, held_out, require_model
     from keras_transfer.progress import set_quiet
 
     set_quiet(json)
     require_model(model)
-    part = held_out(data, split, allow_bad=allow_bad)
+    layout = Layout(None, root, path_column, label_column, classes_at_depth)
+    part = held_out(data, split, allow_bad=allow_bad, layout=layout)
     scores = evaluate(
         model, part, image_size=image_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
     )

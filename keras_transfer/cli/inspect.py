@@ -15,6 +15,10 @@ def command(
     weights: options.Weights = None,
     image_size: options.ImageSize = None,
     group_by: Annotated[str | None, typer.Option(help="As for `train`.")] = None,
+    root: options.Root = None,
+    path_column: options.PathColumn = None,
+    label_column: options.LabelColumn = None,
+    classes_at_depth: options.ClassesAtDepth = None,
     seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Where the pages go.  [inspections/DATA]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print inspection.json instead of a table.")] = False,
@@ -27,8 +31,9 @@ def command(
 
     set_quiet(json)
     told = make_recipe(
-        data=data, backbone=backbone, alpha=alpha, weights=weights, image_size=image_size, group_by=group_by, seed=seed
-    )
+        data=data, backbone=backbone, alpha=alpha, weights=weights, image_size=image_size, group_by=group_by, seed=seed,
+        root=root, path_column=path_column, label_column=label_column, classes_at_depth=classes_at_depth,
+    )  # fmt: skip
     place = out if out is not None else Path("inspections") / (Path(data).stem.replace(":", "-") or "data")
     found = inspect_data(told, place)
     if json:
@@ -43,4 +48,6 @@ def command(
         ("far from all others", len(found["outliers"])),
     ]
     print_table(("what", "count"), rows, title=f"{data}: {sum(found['images'].values())} files")
+    for warning in found["warnings"]:
+        print(f"Note: {warning}")
     print(f"\nPictures: {place / 'inspection.html'}\nNext: look at {place / 'corrected.csv'}, then train on it.")

@@ -16,6 +16,10 @@ def command(
     strategy: options.Strategy = None,
     seed: options.Seed = None,
     recipe: options.RecipeFile = None,
+    root: options.Root = None,
+    path_column: options.PathColumn = None,
+    label_column: options.LabelColumn = None,
+    classes_at_depth: options.ClassesAtDepth = None,
     steps: Annotated[int, typer.Option(min=10, help="Training steps of each sweep.")] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print the sweeps as JSON instead of a table.")] = False,
 ) -> None:
@@ -35,6 +39,10 @@ def command(
         image_size=image_size,
         strategy=strategy,
         seed=seed,
+        root=root,
+        path_column=path_column,
+        label_column=label_column,
+        classes_at_depth=classes_at_depth,
     )
     found = find_rates(told, steps)
     if json:

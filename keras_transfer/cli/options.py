@@ -78,6 +78,19 @@ FileGeometry = Annotated[
     typer.Option(help="For a file that does not say how pictures are fitted to it: crop, squash or letterbox."),
 ]
 Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
+Root = Annotated[
+    str | None, typer.Option(help="The folder in which relative paths of a table begin.  [the table's own]")
+]
+PathColumn = Annotated[
+    str | None, typer.Option(help="A table's column of paths.  [path, file, filename, filepath or image]")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="A table's column of labels.  [label, class, category, target or labels]")
+]
+ClassesAtDepth = Annotated[
+    int | None,
+    typer.Option(min=1, help="Levels from DATA, or its train/ val/ test/, down to the class folders.  [1]"),
+]
 FewShot = Annotated[
     int | None, typer.Option(help="At most so many photographs of each class to train on, and to validate.  [all]")
 ]

@@ -140,6 +140,7 @@ def _expand(files: Iterable[str]) -> Iterator[Path | tuple[str, bytes]]:
     A name that is none of these stays as it is.
     """
     from keras_transfer.data.decode import EXTENSIONS
+    from keras_transfer.data.folders import files_below
     from keras_transfer.errors import InputError
 
     for name in files:
@@ -147,7 +148,7 @@ def _expand(files: Iterable[str]) -> Iterator[Path | tuple[str, bytes]]:
         if name == "-":
             yield from _standard_input()
         elif path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+            below = sorted(p for p in files_below(path) if p.suffix.lower() in EXTENSIONS and p.is_file())
             if not below:
                 raise InputError(f"{name} holds no photographs ({', '.join(sorted(EXTENSIONS))}). Give another folder.")
             yield from below

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="The --out of a finished `train`.")],
@@ -13,16 +15,22 @@ def command(
     ],
     data: Annotated[str | None, typer.Option(help="Where the run's own photographs are now, if they moved.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the page goes.  [shifts/PHOTOS]")] = None,
+    root: options.Root = None,
+    path_column: options.PathColumn = None,
+    label_column: options.LabelColumn = None,
+    classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print shift.json instead of the verdict.")] = False,
 ) -> None:
     """Compare new photographs with those of a run: how far they lie from them, in what, and what helps."""
     from keras_transfer.cli.output import print_json, print_table
+    from keras_transfer.data.listing import Layout
     from keras_transfer.jobs.shift import shift_run
     from keras_transfer.progress import set_quiet
 
     set_quiet(json)
     place = out if out is not None else Path("shifts") / (Path(photos).stem.replace(":", "-") or "photos")
-    found = shift_run(run, photos, place, data=data)
+    layout = Layout(None, root, path_column, label_column, classes_at_depth)
+    found = shift_run(run, photos, place, data=data, layout=layout)
     if json:
         print_json(found)
         return

@@ -39,6 +39,10 @@ def command(
     group_by: Annotated[
         str | None, typer.Option(help="Keep together in one split: a CSV column, 'folder', or a regular expression.")
     ] = None,
+    root: options.Root = None,
+    path_column: options.PathColumn = None,
+    label_column: options.LabelColumn = None,
+    classes_at_depth: options.ClassesAtDepth = None,
     few_shot: options.FewShot = None,
     gradual: Annotated[
         bool | None, typer.Option("--gradual", help="Unfreeze one stage after another, from the top down.")
@@ -77,6 +81,10 @@ def command(
         seed=seed,
         allow_bad=allow_bad,
         group_by=group_by,
+        root=root,
+        path_column=path_column,
+        label_column=label_column,
+        classes_at_depth=classes_at_depth,
         few_shot=few_shot,
         gradual=gradual,
         epochs=epochs,

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.data.decode import check_geometry
+from keras_transfer.data.decode import MISSING, check_geometry
 from keras_transfer.data.duplicates import SMALLEST, clusters
 from keras_transfer.data.examine import NOTES, Examined, examine
-from keras_transfer.data.listing import NO_COLUMNS, Listing
-from keras_transfer.data.sources import WRITTEN, list_source, natural
+from keras_transfer.data.listing import NO_COLUMNS, WRITTEN, Layout, Listing, natural
+from keras_transfer.data.sources import list_source
 from keras_transfer.data.split import Paths, Split
 from keras_transfer.data.splits import SPLITS, assign, merge, position
 from keras_transfer.errors import InputError
@@ -165,6 +165,10 @@ def load_images(
     test: float = 0.15,
     seed: int = 0,
     group_by: str | None = None,
+    root: str | Path | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    classes_at_depth: int | None = None,
     allow_bad: bool = False,
     class_names: Sequence[str] | None = None,
     near_duplicates: bool = True,
@@ -183,18 +187,23 @@ def load_images(
     its training side in the shares asked for. Where its sides share a picture, the training side's copy is left out.
 
     Args:
-        source: a folder with a folder a class, or with `train/` `val/` `test/` of such; a `.csv` or `.parquet` with
-            columns `path` (relative to the file's folder) and `label` or `class` (or `labels`, separated by `|`), and
-            maybe `split`; `"digits"`, scikit-learn's
-            handwritten digits; `"tfds:NAME"`, `"tfds:NAME:CONFIG"` or `"tfds:FOLDER"`; images as an array
-            `[n, H, W, 3]`, `[n, H, W, 1]` or `[n, H, W]` in 0..255 with `labels=`, or the pair `(images, labels)`; a
-            `tf.data.Dataset` of (image, label), batched or not.
+        source: a folder with a folder for each class, or with `train/` `val/` `test/` of such; a `.csv` or `.parquet`
+            with a column of paths (`path`, `file`, `filename`, `filepath` or `image`) and one of labels (`label`,
+            `class`, `category` or `target`; or `labels`, separated by `|`), maybe one called `split`, in any case;
+            `"digits"`, scikit-learn's handwritten digits; `"tfds:NAME"`, `"tfds:NAME:CONFIG"` or `"tfds:FOLDER"`;
+            images as an array `[n, H, W, 3]`, `[n, H, W, 1]` or `[n, H, W]` in 0..255 with `labels=`, or the pair
+            `(images, labels)`; a `tf.data.Dataset` of (image, label), batched or not.
         labels: for arrays only: class indices or names `[n]`, or one-hot or multi-hot `[n, classes]`.
         val: share of photographs for validation, 0..1.
         test: share of photographs for the test, 0..1. With `val=0, test=1` all are for the test.
         seed: another seed, another split.
         group_by: a column of the CSV or Parquet whose equal values stay on one side; `"folder"`: the folder of a file;
             or a regular expression on the path, whose first group (or whole match) is what stays together.
+        root: the folder in which relative paths of a table begin; by default the table's own.
+        path_column: the table's column of paths, where its name is another or two could be it.
+        label_column: the table's column of labels, likewise.
+        classes_at_depth: how many levels below the folder, or below its `train/` `val/` `test/`, the class folders are,
+            1 or more; folders of one name are one class. By default 1.
         allow_bad: go on though more than 5% of the files cannot be used.
         class_names: the classes in order, where the source's own names or order will not do.
         near_duplicates: `False` keeps together only what is byte for byte the same: for pictures that look alike by
@@ -215,12 +224,43 @@ def load_images(
     >>> load_images(images, labels=["cat", "dog"] * 10, val=0.2, test=0.2)
     ImageData(2 classes; train ..., val ..., test ...)
     """
-    shares, told = _check_shares(val, test), check_geometry(geometry)
-    listing = list_source(source, labels, group_by)
+    where = os.fspath(root) if root is not None else None
+    layout = Layout(group_by, where, path_column, label_column, classes_at_depth)
+    told = check_geometry(geometry)
+    data = load_listing(
+        list_source(source, labels, layout),
+        val=val,
+        test=test,
+        seed=seed,
+        allow_bad=allow_bad,
+        class_names=class_names,
+        near_duplicates=near_duplicates,
+        few_shot=few_shot,
+    )
+    return data.fitted(told)
+
+
+def load_listing(
+    listing: Listing,
+    *,
+    val: float,
+    test: float,
+    seed: int = 0,
+    allow_bad: bool = False,
+    class_names: Sequence[str] | None = None,
+    near_duplicates: bool = True,
+    few_shot: int | None = None,
+) -> ImageData:
+    """As `load_images`, of a source that is listed already."""
+    shares = _check_shares(val, test)
     if not listing.entries:
-        raise InputError(f"{listing.name} holds no photographs. Give a folder with a folder a class.")
+        raise InputError(f"{listing.name} holds no photographs. Give a folder with a folder for each class.")
     names = _class_names(listing, class_names)
-    examined, thumbnails = examine([entry.path for entry in listing.entries])
+    looked, thumbnails = examine(Paths(entry.file for entry in listing.entries))
+    examined = [
+        found._replace(problem=entry.problem) if entry.problem and not found.problem else found
+        for entry, found in zip(listing.entries, looked, strict=True)
+    ]
     warnings = list(listing.warnings)
     _check_bad(listing, examined, allow_bad, warnings)
     _warn_of_notes(listing, examined, warnings)
@@ -228,10 +268,12 @@ def load_images(
     index = {name: i for i, name in enumerate(names)}
     records = [
         Record(
-            file=os.fspath(entry.path),
+            file=entry.file,
             label=tuple(sorted(index[name] for name in entry.labels))
             if listing.multi_label
-            else index[entry.labels[0]],
+            else index[entry.labels[0]]
+            if entry.labels
+            else None,
             split=entry.split,
             sha256=found.sha256,
             problem=found.problem,
@@ -244,7 +286,7 @@ def load_images(
         for entry, found in zip(listing.entries, examined, strict=True)
     ]
     good = [i for i, record in enumerate(records) if not record.problem]
-    _check_classes(listing, names, [records[i] for i in good], shares, warnings)
+    _check_classes(listing, names, records, shares, warnings)
     large = np.array([near_duplicates and min(records[i].width, records[i].height) >= SMALLEST for i in good])
     similar = clusters(thumbnails[good], [records[i].sha256 for i in good], large)
     _warn_of_likeness(similar, [records[i] for i in good], warnings)
@@ -259,7 +301,7 @@ def load_images(
     groups = [[good[i] for i in members] for members in similar if len(members) > 1]
     data = ImageData(names, listing.multi_label, records, warnings=warnings, similar=groups, **splits)
     _warn_of_classes(data, shares)
-    return data.fitted(told)
+    return data
 
 
 def _few(records: list[Record], few_shot: int, seed: int, multi_label: bool) -> list[Record]:
@@ -311,16 +353,22 @@ def _class_names(listing: Listing, given: Sequence[str] | None) -> list[str]:
 
 
 def _check_bad(listing: Listing, examined: list[Examined], allow_bad: bool, warnings: list[str]) -> None:
-    bad = [(entry.path, found.problem) for entry, found in zip(listing.entries, examined, strict=True) if found.problem]
+    bad = [
+        (entry.path.name, found.problem)
+        for entry, found in zip(listing.entries, examined, strict=True)
+        if found.problem
+    ]
     if not bad:
         return
-    first = "; ".join(f"{path.name}: {problem}" for path, problem in bad[:3]) + ("; ..." if len(bad) > 3 else "")
+    first = "; ".join(f"{name}: {problem}" for name, problem in bad[:3]) + ("; ..." if len(bad) > 3 else "")
+    missing = any(problem == MISSING for _, problem in bad)
+    hint = f" {listing.missing_hint}" if missing and listing.missing_hint else ""
     if len(bad) == len(examined):
-        raise InputError(f"None of the {len(bad)} files of {listing.name} can be used ({first}).")
+        raise InputError(f"None of the {len(bad)} files of {listing.name} can be used ({first}).{hint}")
     if len(bad) > MAX_BAD * len(examined) and not allow_bad:
         raise InputError(
             f"{len(bad)} of {len(examined)} files of {listing.name} cannot be used, over {MAX_BAD:.0%} ({first}). Mend "
-            "or remove them, or leave them out with `allow_bad=True` (--allow-bad)."
+            f"or remove them, or leave them out with `allow_bad=True` (--allow-bad).{hint}"
         )
     warnings.append(f"{len(bad)} of {len(examined)} files cannot be used and are left out ({first}).")
 
@@ -333,20 +381,24 @@ def _warn_of_notes(listing: Listing, examined: list[Examined], warnings: list[st
 
 
 def _check_classes(
-    listing: Listing, names: list[str], good: list[Record], shares: dict[str, float], warnings: list[str]
+    listing: Listing, names: list[str], records: list[Record], shares: dict[str, float], warnings: list[str]
 ) -> None:
-    held = Counter(i for record in good for i in _indices(record))
+    held = Counter(i for record in records for i in _indices(record) if not record.problem)
     empty = [name for i, name in enumerate(names) if not held[i]]
     if shares["train"] == 0 or not (listing.splits in (set(), {""}) or "train" in listing.splits):
         if empty:
             warnings.append(f"No photographs of {', '.join(empty)}.")
         return
     if empty:
+        damaged = [record for record in records if names.index(empty[0]) in _indices(record)]
+        why = f" ({damaged[0].path.name}: {damaged[0].problem})" if damaged else ""
         raise InputError(
-            f"Class '{empty[0]}' of {listing.name} is empty: it holds no usable photograph. Add some, or remove it."
+            f"Class '{empty[0]}' of {listing.name} is empty: none of its {len(damaged)} files is a usable "
+            f"photograph{why}. Add some, or remove it."
         )
     if len(names) < 2 and not listing.multi_label:
-        raise InputError(f"{listing.name} has one class only, '{names[0]}'. A classifier needs at least two.")
+        more = listing.one_class_hint or "A classifier needs at least two."
+        raise InputError(f"{listing.name} has one class only, '{names[0]}'. {more}")
 
 
 def _place(
@@ -427,7 +479,7 @@ def _warn_of_labels(records: list[Record], names: list[str], warnings: list[str]
     clashes = []
     for record in records:
         first = seen.setdefault(record.sha256, record)
-        if first.label != record.label:
+        if first.label != record.label and first.file != record.file:  # of one file in two rows the listing speaks
             clashes.append((first, record))
     if clashes:
         first, second = clashes[0]

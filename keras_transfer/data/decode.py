@@ -18,6 +18,9 @@ from keras_transfer.geometry import LEGACY, Geometry
 MAX_PIXELS = 100_000_000
 """A picture whose header promises more pixels than this is refused before anything is allocated for it."""
 
+MISSING = "no such file"
+"""The problem of a path at which there is nothing."""
+
 MAX_BYTES = 1 << 30
 """A larger file is refused before it is read."""
 
@@ -160,7 +163,7 @@ def read(path: str | Path) -> bytes:
             raise InputError(f"a file of {about.st_size / MAX_BYTES:.1f} GiB, over the limit of 1 GiB")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError("no such file") from error
+        raise InputError(MISSING) from error
     except InputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte

@@ -1,7 +1,8 @@
 """What a source of photographs holds: files with their class names, before any is looked at."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,77 @@ SPLIT_NAMES = {
 }
 
 
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A sorting key that puts `class10` after `class2`.
+
+    >>> sorted(["b", "class10", "class2", "10", "9"], key=natural)
+    ['9', '10', 'b', 'class2', 'class10']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(part), part) if part[0] in "0123456789" else (1, 0, part) for part in parts]
+
+
+WRITTEN = ("sha256", "problem", "width", "height", "format", "group")
+"""Columns that `ImageData.write_csv` adds of its own."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a source is arranged, where its user says so.
+
+    Attributes:
+        group_by: what stays on one side of a split: a table's column; of a folder `"folder"` or a regular expression.
+        root: the folder in which a table's relative paths begin, in place of the table's own.
+        path_column: the table's column of paths, in place of one of the names in `tables.PATHS`.
+        label_column: the table's column of labels, in place of one of the names in `tables.LABELS`.
+        classes_at_depth: how many levels below the folder, or below its train/ val/ test/, the class folders are.
+    """
+
+    group_by: str | None = None
+    root: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    classes_at_depth: int | None = None
+
+    def said(self) -> dict[str, str | int]:
+        """What is said, by name.
+
+        >>> Layout(root="photos").said()
+        {'root': 'photos'}
+        """
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def words(self) -> list[str | int]:
+        """What is said, as options of the command line.
+
+        >>> Layout(classes_at_depth=2).words()
+        ['--classes-at-depth', 2]
+        """
+        return [word for name, value in self.said().items() for word in (f"--{name.replace('_', '-')}", value)]
+
+
 # One for all: there may be a hundred thousand files, and few sources say more of them.
 NO_COLUMNS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file, not yet looked at: its class names (one, or any number where there are several labels)."""
+    """One file, not yet looked at: its class names (one, or any number where there are several labels).
 
-    path: Path
+    One with a `problem` is listed and left out, whatever the file is like.
+    """
+
+    file: str
     labels: tuple[str, ...]
     split: str = ""
     group: str = ""
     columns: Mapping[str, str] = field(default_factory=lambda: NO_COLUMNS, hash=False)
+    problem: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies, made when asked for: there may be a hundred thousand entries."""
+        return Path(self.file)
 
 
 @dataclass
@@ -43,6 +102,8 @@ class Listing:
         numbered: the classes are only numbers, which `class_names=` may name.
         owner: keeps a temporary folder alive.
         warnings: a sentence each.
+        missing_hint: a sentence for where files are missing.
+        one_class_hint: a sentence for where there is one class only.
     """
 
     name: str
@@ -52,6 +113,8 @@ class Listing:
     numbered: bool = False
     owner: Any = None
     warnings: list[str] = field(default_factory=list)
+    missing_hint: str = ""
+    one_class_hint: str = ""
 
     @property
     def splits(self) -> set[str]:

@@ -147,7 +147,7 @@ class _Spool:
             class_names = [str(i) for i in range(count)]
         elif class_names is not None:
             named = [tuple(class_names[int(n)] for n in own) for own in named]
-        entries = [Entry(p, own, split) for p, own, split in zip(self.paths, named, self.splits, strict=True)]
+        entries = [Entry(str(p), own, split) for p, own, split in zip(self.paths, named, self.splits, strict=True)]
         return Listing(name, entries, multi_label, class_names, numbered, self.folder)
 
 

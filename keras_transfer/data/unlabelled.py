@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_transfer.data.decode import EXTENSIONS
 from keras_transfer.data.examine import examine
-from keras_transfer.data.sources import files_below
+from keras_transfer.data.folders import files_below
 from keras_transfer.data.split import Paths, Split
 from keras_transfer.errors import InputError
 

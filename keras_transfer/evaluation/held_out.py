@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.data import Split, load_images
+from keras_transfer.data import Split
+from keras_transfer.data.dataset import load_listing
+from keras_transfer.data.listing import Layout
 from keras_transfer.data.sources import list_source
 from keras_transfer.data.split import Paths
 from keras_transfer.data.splits import SPLITS
@@ -14,7 +16,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.progress import say
 
 
-def held_out(source: Any, split: str | None = None, *, allow_bad: bool = False) -> Split:
+def held_out(source: Any, split: str | None = None, *, allow_bad: bool = False, layout: Layout | None = None) -> Split:
     """The part of a data set to evaluate on.
 
     Args:
@@ -22,6 +24,7 @@ def held_out(source: Any, split: str | None = None, *, allow_bad: bool = False) 
         split: `"train"`, `"val"` or `"test"` of a source that has splits of its own, or `"all"`. By default its test
             split, and all photographs of a source without splits.
         allow_bad: go on though more than 5% of the files cannot be used.
+        layout: how a folder or a table is arranged, where that is said.
 
     Returns:
         The split; its `name` says which it is.
@@ -31,11 +34,11 @@ def held_out(source: Any, split: str | None = None, *, allow_bad: bool = False) 
     """
     if split not in (None, "all", *SPLITS):
         raise InputError(f"`split` must be 'train', 'val', 'test' or 'all'. Received: split={split!r}.")
-    # Listing a TensorFlow data set writes its pictures out; it always has splits of its own.
-    own = set(SPLITS) if str(source).startswith("tfds:") else list_source(source).splits
+    listing = list_source(source, layout=layout)
+    own = set(SPLITS) if str(source).startswith("tfds:") else listing.splits
     if not own and split not in (None, "all"):
         raise InputError(f"{source} has no splits of its own, so there is no {split} split. Use the split 'all'.")
-    data = load_images(source, val=0, test=0 if own else 1, allow_bad=allow_bad)
+    data = load_listing(listing, val=0, test=0 if own else 1, allow_bad=allow_bad)
     for warning in data.warnings:
         say(f"Warning: {warning}")
     parts = {name: getattr(data, name) for name in SPLITS if len(getattr(data, name))}

@@ -2,10 +2,11 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.data.listing import Layout
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.finish import Clock, finish, save_run_model
@@ -98,7 +99,13 @@ def before_fine_tuning(work: Work) -> list[Any]:
 
 
 def adapt_run(
-    folder: str | Path, out: str | Path, *, method: str, photographs: str | Path | None = None, data: str | None = None
+    folder: str | Path,
+    out: str | Path,
+    *,
+    method: str,
+    photographs: str | Path | None = None,
+    data: str | None = None,
+    layout: Layout | None = None,
 ) -> dict[str, Any]:
     """Applies one of `METHODS` to a finished run and writes another, with its files, proofs and report.
 
@@ -108,6 +115,7 @@ def adapt_run(
         method: a key of `METHODS`.
         photographs: new photographs, see `open_photographs`; their labels, if any, only tell what was gained.
         data: where the run's own photographs are now, if they have moved.
+        layout: how `photographs` are arranged, where that is said.
 
     Returns:
         What stands in `OUT/result.json`; its `adapted` has `method`, `what`, `base`, `photographs`, and `before` and
@@ -133,7 +141,7 @@ def adapt_run(
     new: Any = None
     labelled = False
     if photographs is not None:
-        new, labelled, _ = open_photographs(photographs, own)
+        new, labelled, _ = open_photographs(photographs, own, layout)
 
     def right() -> float | None:
         return float((predict_pixels(model, new).argmax(axis=1) == new.labels).mean()) if labelled else None
@@ -146,6 +154,8 @@ def adapt_run(
         with clock.part("adapting"):
             adapted |= told.run(Work(model, own, new, recipe, folder))
         adapted |= {"after": right(), "photographs": photographs and _place(photographs)}
+        if layout is not None and layout.said():
+            adapted["layout"] = replace(layout, root=layout.root and _place(layout.root)).said()
         save_run_model(run, model, own)
         write_json(run / "adaptation.json", adapted)
         if (folder / "history.csv").is_file():

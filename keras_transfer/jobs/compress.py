@@ -157,7 +157,7 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
         GateError: all is written, but more than `tolerance` of top-1 was lost, over all steps or by a file.
     """
     base = Path(base)
-    told, _ = read_run(base)
+    told, _ = read_run(base, data=changes.get("data"))
     steps = [step for step in STEPS if step.asked(compression)]
     if not steps:
         raise InputError("Nothing to do: tell at least one of --student, --channels, --prune, --cluster and --qat.")

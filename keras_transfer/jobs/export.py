@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ def _as_the_run_was_made(run: Path, recipe: Recipe, result: dict[str, Any], data
 
     Quantization-aware training made the file itself; an adaptation calibrated on both kinds of photographs.
     """
+    from keras_transfer.data.listing import Layout
     from keras_transfer.jobs.adapt import both_kinds
     from keras_transfer.jobs.shift import open_photographs
 
@@ -119,7 +121,9 @@ def _as_the_run_was_made(run: Path, recipe: Recipe, result: dict[str, Any], data
     photographs = result.get("adapted", {}).get("photographs")
     if photographs is not None:
         try:
-            new, _, _ = open_photographs(moved_path(run, photographs), data.class_names)
+            layout = Layout(**result["adapted"].get("layout", {}))
+            layout = replace(layout, root=layout.root and moved_path(run, layout.root))
+            new, _, _ = open_photographs(moved_path(run, photographs), data, layout)
             options["calibration"] = both_kinds(data, new, recipe.seed)
         except InputError as error:
             say(f"Note: int8 is calibrated on the run's own photographs, not on those that it was adapted to ({error})")

@@ -27,7 +27,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     can be given to `train` as it is, or after a person has looked at it.
 
     Args:
-        recipe: `data`, `group_by`, `backbone`, `alpha`, `weights`, `image_size` and `seed` are read.
+        recipe: `data`, its layout, `backbone`, `alpha`, `weights`, `image_size` and `seed` are read.
         out: the folder to write to.
 
     Returns:
@@ -43,7 +43,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     from keras_transfer.report.page import GROUPS, IN_GROUP
 
     out = Path(out)
-    data = load_images(recipe.data, val=0, test=0, seed=recipe.seed, group_by=recipe.group_by, allow_bad=True)
+    data = load_images(recipe.data, val=0, test=0, seed=recipe.seed, allow_bad=True, **recipe.layout)
     if recipe.geometry is not None:
         data = data.fitted(recipe.geometry)
     found = _listed(recipe, data)

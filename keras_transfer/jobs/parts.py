@@ -36,10 +36,10 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
         val=recipe.val,
         test=recipe.test,
         seed=recipe.seed,
-        group_by=recipe.group_by,
         allow_bad=recipe.allow_bad,
         few_shot=recipe.few_shot,
         geometry=recipe.geometry or LEGACY,
+        **recipe.layout,
     )
     if listing is not None and begun:
         _compare(listing, data, recipe.data, run)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.data.listing import Layout
+from keras_transfer.data.tables import TABLES
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.parts import load_data
@@ -39,12 +41,13 @@ def open_run_model(folder: Path, data: str | None = None) -> tuple[Any, Recipe, 
     return load_keras(folder / "model.keras"), recipe, result, load_data(recipe, folder)
 
 
-def open_photographs(source: str | Path, own: Any) -> tuple[Any, bool, list[str]]:
+def open_photographs(source: str | Path, own: Any, layout: Layout | None = None) -> tuple[Any, bool, list[str]]:
     """New photographs: with labels where the source has some that the model knows, else without.
 
     Args:
         source: a folder of any pictures, or what `load_images` takes (of which the test split is taken, if it has one).
         own: the photographs of the run, with its classes and its geometry.
+        layout: how the new ones are arranged, where that is said: then they have labels.
 
     Returns:
         The photographs; whether they have labels, which then are the model's; what could not be used, a sentence each.
@@ -56,15 +59,16 @@ def open_photographs(source: str | Path, own: Any) -> tuple[Any, bool, list[str]
     from keras_transfer.evaluation import held_out
 
     folder, class_names, geometry = Path(source), own.class_names, own.train.geometry
-    labelled = folder.suffix in (".csv", ".parquet") or not folder.exists()
-    if folder.is_dir():
+    said = layout is not None and bool(layout.said())
+    labelled = said or folder.suffix.lower() in TABLES or not folder.exists()
+    if folder.is_dir() and not said:
         names = {path.name for path in folder.glob("*") if path.is_dir()}
         sides = {path.name for side in ("test", "testing") for path in folder.glob(f"{side}/*") if path.is_dir()}
         labelled = bool(names) and (names <= set(class_names) or (bool(sides) and sides <= set(class_names)))
     if not labelled:
         split, problems = list_photographs(folder)
         return split.fitted(geometry), False, problems
-    found = held_out(str(source), allow_bad=True).fitted(geometry)
+    found = held_out(str(source), allow_bad=True, layout=layout).fitted(geometry)
     if not found.multi_label and set(found.class_names) <= set(class_names):
         columns = np.array([list(class_names).index(name) for name in found.class_names], np.int32)
         return replace(found, labels=columns[found.labels], class_names=list(class_names)), True, []
@@ -72,7 +76,12 @@ def open_photographs(source: str | Path, own: Any) -> tuple[Any, bool, list[str]
 
 
 def shift_run(
-    folder: str | Path, photographs: str | Path, out: str | Path, *, data: str | None = None
+    folder: str | Path,
+    photographs: str | Path,
+    out: str | Path,
+    *,
+    data: str | None = None,
+    layout: Layout | None = None,
 ) -> dict[str, Any]:
     """Compares new photographs with those a run was made from, and writes `shift.html` and `shift.json`.
 
@@ -83,6 +92,7 @@ def shift_run(
         photographs: see `open_photographs`.
         out: the folder to write to.
         data: where the run's own photographs are now, if they have moved.
+        layout: how `photographs` are arranged, where that is said.
 
     Returns:
         What stands in `shift.json`.
@@ -96,7 +106,7 @@ def shift_run(
 
     folder, out = Path(folder), Path(out)
     model, recipe, result, own = open_run_model(folder, data)
-    new, labelled, problems = open_photographs(photographs, own)
+    new, labelled, problems = open_photographs(photographs, own, layout)
     # Features that were trained know their own training photographs: those held back are what new ones are like.
     held = joined([own.val, own.test], "held back")
     if min(len(new), len(held)) < 8:
@@ -113,7 +123,7 @@ def shift_run(
         "differences": _differences(model, held, new),
     }
     found |= _verdict(found, result)
-    found["next"] = _next(found, recipe, folder, out)
+    found["next"] = _next(found, recipe, folder, out, layout or Layout())
     looked = {"new": new, "own": held}
     shown = {"new": found.pop("typical"), "own": _spread(len(held))}
     size = picture_shape(model)[:2]  # in colours, whatever the model takes
@@ -201,14 +211,14 @@ def _spread(count: int) -> list[int]:
     return np.linspace(0, count - 1, min(count, _SHOWN)).astype(int).tolist()
 
 
-def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path) -> list[dict[str, str]]:
+def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path, layout: Layout) -> list[dict[str, str]]:
     """What to do now, the cheapest first; each with its command."""
     photographs: str | Path = found["photographs"]
     photographs = Path(photographs) if Path(photographs).exists() else photographs
     if found["verdict"]["outcome"] == "same":
         why = "Nothing stands against using the model on such photographs."
         return [{"why": why, "command": use_command(folder, photographs)}]
-    steps, moved = [], data_option(folder, recipe)
+    steps, moved = [], (*layout.words(), *data_option(folder, recipe))
     if found["stages"]:
         why = "Adapt BatchNorm to these photographs (AdaBN): no labels, no training, some seconds; for this kind alone."
         adapted = ("adapt", folder, "--to", photographs, "--method", "adabn", "--out", beside(folder, "adabn"), *moved)
