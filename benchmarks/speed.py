@@ -19,6 +19,8 @@ from typing import Any
 from measured import Measured, run_measured
 from table import write_rows
 
+from keras_transfer.run import processor
+
 GUIDE = Path(__file__).with_name("keras_guide.py")
 
 
@@ -46,7 +48,8 @@ def main() -> None:
         rows = []
         for seed in options.seeds:
             for row in measure(options, seed):
-                rows.append({"backbone": options.backbone, "size": options.size, "seed": seed, **row})
+                told = {"processor": processor(), "backbone": options.backbone, "size": options.size, "seed": seed}
+                rows.append(told | row)
                 print(rows[-1], flush=True)
                 write_rows(options.csv, rows)
     write_rows(options.csv.with_stem(options.csv.stem + "_ratios"), ratios(rows))
@@ -123,7 +126,8 @@ def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     table = []
     for way in dict.fromkeys(row["way"] for row in rows):
         own = [row for row in rows if row["way"] == way]
-        row = {"backbone": own[0]["backbone"], "size": own[0]["size"], "way": way, "runs": len(own)}
+        told = {name: own[0][name] for name in ("processor", "backbone", "size")}
+        row = told | {"way": way, "runs": len(own)}
         for name in ("seconds", "frozen_s", "peak_mb", "all_processes_mb"):
             values = [found[name] for found in own if found[name] is not None]
             row[f"median_{name}"] = statistics.median(values) if values else None

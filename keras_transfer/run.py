@@ -19,6 +19,8 @@ from keras_transfer.recipe import Recipe, differences, make_recipe, map_paths, m
 
 _PACKAGES = ("keras-transfer", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
 
+_UNITS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
 
 @contextmanager
 def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
@@ -105,11 +107,22 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": packages,
         "system": platform.platform(),
-        "processor": platform.machine(),
+        "processor": processor(),
         "cores": _cores(),
         "git": _git_state(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def processor() -> str:
+    """The processor's name and what speeds training on it up, such as `AMD EPYC (avx2, avx512f, avx512_bf16)`."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    units = [unit for unit in _UNITS if unit in facts.get("flags", "").split()]
+    return f"{facts.get('model name', platform.machine())} ({', '.join(units) or platform.machine()})"
 
 
 def _cores() -> int:

@@ -1,5 +1,6 @@
 """How alike two networks see the same pictures: linear CKA, stage by stage."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -34,13 +35,17 @@ def linear_cka(first: Array, second: Array) -> float:
     return _alignment(_gram(np.asarray(first)), _gram(np.asarray(second)))
 
 
-def cka_by_stage(model: keras.Model, other: keras.Model, pixels: Array) -> list[dict[str, Any]]:
+def cka_by_stage(
+    model: keras.Model, other: keras.Model, pixels: Array, known: Callable[[Any], Array] | None = None
+) -> list[dict[str, Any]]:
     """Linear CKA of two networks of one architecture at the end of every stage.
 
     Args:
         model: a functional classifier on pixels in 0..255, such as a fine-tuned one.
         other: the same network with other weights, such as the pretrained ones; its head may differ.
         pixels: `uint8 [n, H, W, 3]`; some 100 pictures do, and more are worth their time only where n is far below.
+        known: gives the values of a KerasTensor of `model` for these pictures, where somebody keeps them; asked once,
+            for the last tensor that both networks have alike.
 
     Returns:
         One row a stage, from the input up: `stage` and `cka`.
@@ -58,7 +63,8 @@ def cka_by_stage(model: keras.Model, other: keras.Model, pixels: Array) -> list[
         return [{"stage": stage.name, "cka": 1.0} for stage in ours]
     start, values = [input_tensor(model), input_tensor(other)], pixels
     if same:
-        values = _answers(keras.Model(start[0], ours[same - 1].output), pixels)[0]
+        shared = ours[same - 1].output
+        values = known(shared) if known is not None else _answers(keras.Model(start[0], shared), pixels)[0]
         start = [side[same - 1].output for side in (ours, theirs)]
     rests = [
         keras.Model(begin, [_pooled(stage.output) for stage in side[same:]])

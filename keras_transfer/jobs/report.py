@@ -12,7 +12,7 @@ from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.learning_curve import FILE as CURVE
 from keras_transfer.jobs.learning_curve import learning_curve
 from keras_transfer.jobs.parts import described, load_data, read_history
-from keras_transfer.jobs.see import CKA_IMAGES, changed_stages
+from keras_transfer.jobs.see import changed_stages
 from keras_transfer.jobs.segments import FILE as CORRUPTIONS
 from keras_transfer.jobs.segments import corruption_figures, read_figures, segment_figures
 from keras_transfer.recipe import Recipe
@@ -108,7 +108,7 @@ def model_figures(
     from keras_transfer.evaluation.intervals import score_intervals
 
     # First what is mostly tracing, on one core, and needs no answers.
-    changed = changed_stages(recipe, kept, model, data, test.pictures(_spread(len(test), CKA_IMAGES)))
+    changed = changed_stages(recipe, kept, model, data)
     probabilities = np.asarray(answers(), np.float32)
     names, labels, several = data.class_names, np.asarray(test.labels), data.multi_label
     report: dict[str, Any] = score_intervals(labels, probabilities, names, seed=recipe.seed)
@@ -180,10 +180,6 @@ def write_report(
     write_text(run / "report.md", report_markdown(report))
     write_text(run / "report.html", report_html(report, figures.pictures))
     return report
-
-
-def _spread(count: int, most: int) -> np.ndarray:
-    return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
 def _example(index: int, test: Any, probabilities: np.ndarray) -> dict[str, Any]:

@@ -14,29 +14,40 @@ from keras_transfer.recipe import Recipe
 
 CKA_IMAGES = 96
 """Pictures that fine-tuned and pretrained features are compared on: CKA changes by about 0.01 with more."""
+_LEAST_CKA_IMAGES = 4
 _MAPPED, _THUMBNAILS, _FOLLOWED = 400, 48, 2  # pictures on the map, those shown there, and those followed upwards
 
 
-def changed_stages(recipe: Recipe, kept: str, model: Any, data: Any, pixels: np.ndarray) -> list[dict[str, Any]]:
-    """Linear CKA of a run's backbone with the pretrained one, stage by stage; cheap.
+def changed_stages(recipe: Recipe, kept: str, model: Any, data: Any) -> list[dict[str, Any]]:
+    """Linear CKA of a run's backbone with the pretrained one, stage by stage, on validation photographs; cheap.
 
     Args:
         recipe: of the run, complete.
         kept: the phase that it kept.
         model: its model.
-        data: its photographs.
-        pixels: `uint8 [n, H, W, 3]`, some `CKA_IMAGES` of its photographs.
+        data: its photographs; what training has cached of those for validation is used again.
 
     Returns:
         See `cka_by_stage`; empty where the backbone was never trained, began at random, or cannot be built again.
     """
     from keras_transfer.evaluation.similarity import cka_by_stage
+    from keras_transfer.training.features import compute_features
 
     frozen = {phase.name for phase in recipe.phases or () if phase.frozen}
-    if recipe.weights == "none" or kept in frozen or len(pixels) < 4:
+    if recipe.weights == "none" or kept in frozen or len(data.val) < _LEAST_CKA_IMAGES:
         return []
+    some = np.linspace(0, len(data.val) - 1, min(len(data.val), CKA_IMAGES)).astype(int)
+
+    def cached(tensor: Any) -> np.ndarray:
+        (arrays,) = compute_features(model, [tensor], data.val.part(some))
+        try:
+            return np.asarray(arrays["values"], np.float32)
+        finally:
+            arrays.close()
+
     try:
-        return cka_by_stage(model, build_classifier_of(recipe, data), pixels)
+        pixels = data.val.take(some).pixels(tuple(model.input_shape[1:3]))
+        return cka_by_stage(model, build_classifier_of(recipe, data), pixels, cached)
     except InputError as error:
         say(f"Note: not compared with the pretrained backbone ({error})")
         return []
@@ -70,8 +81,7 @@ def see_run(folder: str | Path, *, data: str | None = None, held_back: str | Non
     right = decisions(test.labels, answers)
     found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.backbone, "images": len(test)}
     pictures = _filters(model) | _followed(model, test, answers, right, found) | _map(model, part, test, right, found)
-    some = test.pictures(np.arange(min(CKA_IMAGES, len(test))))
-    found["cka"] = changed_stages(recipe, result["kept"], model, own, some)
+    found["cka"] = changed_stages(recipe, result["kept"], model, own)
     found["held_back"] = forgotten(recipe, model, own, held_back) if held_back is not None else None
     test.close()
     write_json(folder / "see.json", found)

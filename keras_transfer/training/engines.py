@@ -2,7 +2,6 @@
 
 import os
 import time
-import timeit
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import count, islice
@@ -15,6 +14,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.litert import convert_frozen, open_litert
 from keras_transfer.litert.frozen import FrozenGraph, freeze_batches
 from keras_transfer.models import multiply_adds
+from keras_transfer.training.kernels import matrix_speed
 
 # Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
 Engine = Callable[[Iterable[np.ndarray]], Iterator[tuple[np.ndarray, ...]]]
@@ -25,6 +25,7 @@ SMALL_JOB = 256
 ENGINE_TOLERANCE = 1e-3
 _BATCH = 16  # larger ones are hardly faster on a CPU, and hold memory that the process then never gives back
 _FIRST, _LAST = 1, 5  # the batches on which TensorFlow and both are timed: fixed, so that a run can be repeated
+_DEPTHWISE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 _ENOUGH = 0.5  # of a matrix multiplication's speed
 
 
@@ -32,8 +33,9 @@ def choose_engine(prefix: keras.Model, images: int) -> Engine:
     """Keras's own graph on a GPU and for small jobs; elsewhere TensorFlow or LiteRT, whichever computes faster.
 
     LiteRT is several times as fast where convolutions are depthwise, TensorFlow faster where they are not. The first
-    images are TensorFlow's. Where it computes them at half the speed of a matrix multiplication and more, nothing would
-    be much faster, and it goes on; else LiteRT's file is made meanwhile, and then both are timed on one batch.
+    images are TensorFlow's. Where no convolution is depthwise and it reaches half the speed of a matrix multiplication,
+    nothing would be much faster, and it goes on; else LiteRT's file is made meanwhile, and then both are timed on one
+    batch.
 
     Args:
         prefix: a model from pixels to one or more tensors.
@@ -50,13 +52,10 @@ def choose_engine(prefix: keras.Model, images: int) -> Engine:
         or os.environ.get("KERAS_TRANSFER_ENGINE") == "keras"
     ):
         return keras_engine(prefix)
-    return _faster(freeze_batches(prefix), multiply_adds(prefix) / _matrix_speed())
-
-
-def _matrix_speed(side: int = 1024) -> float:
-    """Multiply-adds a second of a matrix multiplication."""
-    matrix = np.ones((side, side), np.float32)
-    return side**3 / min(timeit.repeat(lambda: matrix @ matrix, number=1, repeat=4))
+    # Where convolutions are depthwise LiteRT's file is always worth making: half a matrix multiplication's speed is
+    # what TensorFlow reaches there at best, and LiteRT reaches nine tenths of it.
+    depthwise = any(isinstance(layer, _DEPTHWISE) for layer in prefix._flatten_layers())
+    return _faster(freeze_batches(prefix), 0.0 if depthwise else multiply_adds(prefix) / matrix_speed())
 
 
 def _faster(graph: FrozenGraph, least: float) -> Engine:

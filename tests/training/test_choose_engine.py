@@ -12,7 +12,7 @@ from keras_transfer.training import engines
 @pytest.mark.parametrize("at_once", [7, 16, 130])
 def test_answers_are_keras_ones(way, at_once, monkeypatch):
     monkeypatch.setattr(engines, "SMALL_JOB", 100)
-    monkeypatch.setattr(engines, "_matrix_speed", lambda: 1.0 if way == "fast enough" else 1e30)
+    monkeypatch.setattr(engines, "matrix_speed", lambda: 1.0 if way == "fast enough" else 1e30)
     real, asked = engines._timed, []
 
     def timed(converting, sample, answers, seconds):
@@ -33,7 +33,7 @@ def test_answers_are_keras_ones(way, at_once, monkeypatch):
 
 def test_a_network_that_litert_lacks_stays_in_tensorflow(monkeypatch):
     monkeypatch.setattr(engines, "SMALL_JOB", 100)
-    monkeypatch.setattr(engines, "_matrix_speed", lambda: 1e30)
+    monkeypatch.setattr(engines, "matrix_speed", lambda: 1e30)
     inputs = keras.Input((8, 8, 3))
     outputs = keras.layers.Lambda(lambda x: keras.ops.erfinv(x / 256.0))(inputs)
     images = list(np.random.default_rng(0).integers(0, 256, (120, 8, 8, 3), np.uint8))
