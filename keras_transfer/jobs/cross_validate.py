@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError
+from keras_transfer.geometry import MODES
 from keras_transfer.jobs.parts import build_classifier_of, load_data
 from keras_transfer.jobs.retrain import VALIDATION, given, retrained
 from keras_transfer.jobs.train import complete
@@ -22,8 +23,9 @@ def cross_validate(
     """Trains each recipe on all but one part of the photographs, for each part, and scores it on that part.
 
     Near-duplicates, and what `group_by` keeps together, stand in one part. What a recipe leaves frozen is computed once
-    for all folds, and finished folds are in the cache. The photographs that `train` would hold out for the test are not
-    touched, so that they can still judge the recipe that is chosen here.
+    for all folds, and finished folds are in the cache. A recipe without a geometry shows the whole picture. The
+    photographs that `train` would hold out for the test are not touched, so that they can still judge the recipe that
+    is chosen here.
 
     Args:
         *recipes: one or more, from `make_recipe`, of the same data. All see the same folds; the first one's seed draws
@@ -68,11 +70,13 @@ def cross_validate(
     for number, recipe in enumerate(recipes):
         name = names[number] if names else str(number + 1)
         told, started, scores = prepared(recipe, data, len(whole) - size), time.perf_counter(), []
+        seen = whole.fitted(recipe.geometry or MODES["squash"])  # choosing by labels would tell of the parts
         for fold, (rest, part) in enumerate(cuts):
-            answers, _ = retrained(told, given(data, whole, rest, groups, recipe.seed), whole.part(part))
+            answers, _ = retrained(told, given(data, seen, rest, groups, recipe.seed), seen.part(part))
             scores.append(metrics(whole.labels[part], answers, data.class_names))
             say(f"{name}, fold {fold + 1} of {len(cuts)}: accuracy {scores[-1]['accuracy']:.3f}")
         row: dict[str, Any] = {"name": name, "strategy": told.strategy, "backbone": told.backbone}
+        row["geometry"] = seen.geometry.mode
         for figure in ("accuracy", "macro_f1"):
             row[figure] = _bounded(resampled_mean([score[figure] for score in scores], len(whole) - size, size))
         row["by_fold"] = [score["accuracy"] for score in scores]

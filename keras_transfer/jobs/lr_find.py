@@ -21,12 +21,13 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[dict[str, Any]]:
         InputError: the input is wrong, or no rate makes the loss fall.
     """
     from keras_transfer.jobs.parts import load_data
-    from keras_transfer.jobs.train import build_model
+    from keras_transfer.jobs.train import build_model, settle_geometry
     from keras_transfer.training import sweep_phases
 
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
         data = load_data(recipe, Path(folder))
         model, recipe = build_model(recipe, data)
+        data, _ = settle_geometry(recipe, data, model)
         sweeps = sweep_phases(
             model, data, recipe.phases or (), augmentation=recipe.augmentation, views=recipe.views, seed=recipe.seed,
             label_smoothing=recipe.label_smoothing, steps=steps,

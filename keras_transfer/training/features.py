@@ -32,6 +32,7 @@ def compute_features(
     augmenter: Augmenter | None = None,
     views: int = 1,
     seed: int = 0,
+    expected: int = 0,
 ) -> list[cache.Arrays]:
     """The values of each tensor for every image of `split`: from the cache, or those that lack in one pass.
 
@@ -45,6 +46,8 @@ def compute_features(
         augmenter: draws views 1, 2, ...; needed when `views` is above 1.
         views: views an image.
         seed: of the views.
+        expected: images that the same network is to compute, these among them, where that is known: what is fastest for
+            many takes a while to prepare.
 
     Returns:
         For each tensor an open cache entry: `values` `[images * views, ...]`, the views of an image side by side, in
@@ -77,7 +80,7 @@ def compute_features(
             writers = [opened.enter_context(cache.new_entry(key, about)) for key in lacking]
             mixed: list[np.ndarray] = []
             drawn = _views(split, size, augmenter, views, seed, mixed)
-            engine = _engine_of(prefix, cache.digest(networks[i] for i in which), len(split) * views)
+            engine = _engine_of(prefix, cache.digest(networks[i] for i in which), max(expected, len(split) * views))
             # Only now: tracing and decoding keep each other from Python's lock.
             images = opened.enter_context(ahead(drawn, max(_BLOCK, _AHEAD // math.prod(size))))
             what = f"Frozen layers, {split.name}" + (f", {views} views" if views > 1 else "")
