@@ -13,6 +13,7 @@ import json
 import shutil
 import statistics
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument(
         "--take", type=int, nargs=2, metavar=("TRAIN", "TEST"), help="only the first so many photographs of each class"
     )
+    parser.add_argument("--earlier", type=Path, help="a checkout of earlier code, whose whole job is measured as well")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -71,6 +73,9 @@ def measure(options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
     rows = [guide(options, seed)]
     with tempfile.TemporaryDirectory() as temporary:
         if options.only != "frozen":
+            if options.earlier:
+                told = Path(temporary) / "earlier", "earlier cache", {"PYTHONPATH": str(options.earlier.resolve())}
+                rows.append(ours(options, seed, "whole, earlier", "fine-tuning", *told))
             rows.append(ours(options, seed, "whole", "fine-tuning", Path(temporary) / "whole", "cache"))
         if options.only != "whole":
             rows.append(ours(options, seed, "frozen", "feature-extraction", Path(temporary) / "cold", "other cache"))
@@ -92,12 +97,20 @@ def guide(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     return row_of("guide", measured, frozen, found["accuracy"], found["int8_accuracy"])
 
 
-def ours(options: argparse.Namespace, seed: int, way: str, strategy: str, folder: Path, cache: str) -> dict[str, Any]:
+def ours(
+    options: argparse.Namespace,
+    seed: int,
+    way: str,
+    strategy: str,
+    folder: Path,
+    cache: str,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """`keras-transfer train`, without the baselines and the files that the guide does not make."""
     told = ["--backbone", options.backbone, "--image-size", options.size, "--seed", seed, "--strategy", strategy]
     told += ["--weights", options.weights or "none", "--baselines", "none", "--format", "int8", "--tolerance", "0.9"]
     command = ["-m", "keras_transfer.cli", "train", options.data, *told, "--out", folder]
-    place = {"KERAS_TRANSFER_CACHE": str(folder.with_name(cache))}
+    place = {"KERAS_TRANSFER_CACHE": str(folder.with_name(cache)), **(environment or {})}
     measured = run_measured(list(map(str, command)), place)
     result = json.loads((folder / "result.json").read_text())
     accuracy, seconds = result["test"]["accuracy"], result["parts"]["training"]
