@@ -3,10 +3,23 @@
 import os
 import pty
 import select
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+# Runs what follows in the foreground of the terminal that is its standard input, if it is one. Tests may themselves run
+# in the background, where SIGINT is ignored, and that is inherited.
+AT_A_PROMPT = (
+    sys.executable,
+    "-c",
+    "import fcntl, os, signal, sys, termios\n"
+    "if os.isatty(0): fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    "os.execvp(sys.argv[1], sys.argv[1:])",
+)
 
 
 class Ended(NamedTuple):
@@ -31,9 +44,22 @@ def in_terminal(
         when: says, from what was written so far, whether the moment has come.
         environment: changes to this process's.
     """
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execvpe(str(words[0]), list(map(str, words)), {**os.environ, **(environment or {})})
+    terminal, end = pty.openpty()
+    words = [*AT_A_PROMPT, *map(str, words)]
+    with subprocess.Popen(
+        words, stdin=end, stdout=end, stderr=end, start_new_session=True, env={**os.environ, **(environment or {})}
+    ) as child:
+        os.close(end)
+        try:
+            return _watched(child, terminal, stop, when)
+        finally:
+            child.kill()
+            os.close(terminal)
+
+
+def _watched(
+    child: "subprocess.Popen[bytes]", terminal: int, stop: Callable[[int], object], when: Callable[[str], bool]
+) -> Ended:
     output, stopped, deadline = b"", False, time.monotonic() + 300
     while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.01)[0]:
@@ -46,14 +72,13 @@ def in_terminal(
             output += block
         if not stopped and when(output.decode(errors="replace")):
             stopped = True
-            os.write(terminal, b"\x03") if stop is press_ctrl_c else stop(process)
-    _, status = os.waitpid(process, 0)
+            os.write(terminal, b"\x03") if stop is press_ctrl_c else stop(child.pid)
+    code = child.wait(10)
     dying = time.monotonic() + 2  # what has been killed takes a moment
-    while (left := _session(process)) and time.monotonic() < dying:
+    while (left := _session(child.pid)) and time.monotonic() < dying:
         time.sleep(0.01)
-    os.close(terminal)
     assert stopped, output.decode(errors="replace")
-    return Ended(os.waitstatus_to_exitcode(status), output.decode(errors="replace"), left)
+    return Ended(code, output.decode(errors="replace"), left)
 
 
 def press_ctrl_c(process: int) -> None:

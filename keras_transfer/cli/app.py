@@ -101,6 +101,9 @@ def _told(error: Exception) -> tuple[int, str]:
     if isinstance(error, KerasTransferError):
         return error.exit_code, str(error)
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        place = f" at {error.filename}" if error.filename else ""
-        return 2, f"Cannot write{place}: {error.strerror}. Free some space or choose another place."
+        place = error.filename or "a file"
+        return 2, (
+            f"Cannot write {place}: {error.strerror}. Free some space there and in the folder for temporary files "
+            "(TMPDIR), or choose other places."
+        )
     return 1, f"{type(error).__name__}: {error} (--debug shows where it happened)"

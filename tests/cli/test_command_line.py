@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from terminal import AT_A_PROMPT
 
 from keras_transfer import __version__
 from keras_transfer.models import BACKBONES
@@ -28,12 +29,9 @@ keras_transfer.cli.main()
 """
 
 
-# A shell starts what it puts in the background with SIGINT ignored, and that is inherited: these tests may run there.
-INTERRUPTED = "signal.signal(signal.SIGINT, signal.default_int_handler); os.kill(os.getpid(), signal.SIGINT)"
-
-
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=300)
+    words = [*AT_A_PROMPT, sys.executable, *arguments]
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -71,9 +69,20 @@ def test_a_wrong_call_ends_with_2(arguments: tuple[str, ...]) -> None:
     [
         ("raise InputError('Wrong\\n  input.')", 2, "Error: Wrong input.\n"),
         ("raise GateError('Too low.')", 3, "Error: Too low.\n"),
+        (
+            "raise OSError(28, 'No space left on device', '/a/b')",
+            2,
+            "Error: Cannot write /a/b: No space left on device. Free some space there and in the folder for temporary "
+            "files (TMPDIR), or choose other places.\n",
+        ),
+        (
+            "raise OSError(5, 'Input/output error')",
+            1,
+            "Error: OSError: [Errno 5] Input/output error (--debug shows where it happened)\n",
+        ),
         ("1 / 0", 1, "Error: ZeroDivisionError: division by zero (--debug shows where it happened)\n"),
         ("raise KeyboardInterrupt", 130, "Stopped.\n"),
-        (INTERRUPTED, 130, "Stopped.\n"),
+        ("os.kill(os.getpid(), signal.SIGINT); 1 / 0", 130, "Stopped.\n"),
     ],
 )
 def test_an_error_is_one_sentence_and_a_code(body: str, code: int, said: str) -> None:
