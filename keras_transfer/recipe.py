@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from keras_transfer.errors import InputError
+from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.files import write_text
 from keras_transfer.geometry import Geometry
 
@@ -154,7 +154,8 @@ def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
         try:
             loaded = yaml.safe_load(Path(base).read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-            raise InputError(f"Cannot read the recipe {base}: {' '.join(str(error).split())}.") from error
+            reason = getattr(error, "strerror", None) or in_one_line(error)
+            raise InputError(f"Cannot read the recipe {base}: {reason}.") from error
         if not isinstance(loaded, dict):
             raise InputError(
                 f"The recipe {base} must be a YAML mapping of names to values. Received: {type(loaded).__name__}."
@@ -234,9 +235,9 @@ def _validated(kind: type[_T], fields: dict[str, Any], source: str, told: dict[s
         return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
         from_file = first["loc"] and first["loc"][0] not in told
-        where = f" in {source if from_file else 'the recipe'}" if source else ""
+        where = f" in {source}" if source and from_file else ""
         if first["type"] == "extra_forbidden":
             from difflib import get_close_matches
 
@@ -248,7 +249,8 @@ def _validated(kind: type[_T], fields: dict[str, Any], source: str, told: dict[s
             raise InputError(f"`{place}` is missing: give it on the command line or in a recipe file.") from error
         if first["type"] == "value_error":  # a sentence of our own, which says what was received
             raise InputError(f"`{place}`{where} is wrong: {first['ctx']['error']}.") from error
-        raise InputError(f"`{place}`{where} is wrong: {first['msg']}. Received: {first['input']!r}.") from error
+        wanted = first["msg"].replace("Input should be", "it should be", 1)
+        raise InputError(f"`{place}`{where} is wrong: {wanted}. Received: {first['input']!r}.") from error
 
 
 def write_recipe(path: str | Path, recipe: Recipe) -> Path:

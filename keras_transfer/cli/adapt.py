@@ -34,7 +34,10 @@ def command(
     classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
 ) -> None:
-    """Adapt a run to photographs of another kind without labels (--method adabn), or undo forgetting (wise-ft)."""
+    """Adapt a run to new photographs without labels.
+
+    Or undo some of what fine-tuning forgot (--method wise-ft).
+    """
     from keras_transfer.cli.output import print_json
     from keras_transfer.data.listing import Layout
     from keras_transfer.jobs.adapt import adapt_run

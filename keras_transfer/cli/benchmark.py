@@ -19,9 +19,9 @@ def command(
     operators: Annotated[bool, typer.Option("--operators", help="Show which operators take the time.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
 ) -> None:
-    """Time LiteRT files side by side on this machine: latency, peak memory, operators.
+    """Time LiteRT files side by side on this machine.
 
-    They take turns, so that their ratio holds on a busy machine too.
+    Latency, peak memory, operators. The files take turns, so that their ratio holds on a busy machine too.
     """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.exporting import benchmark

@@ -16,7 +16,10 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", help="Clear without asking.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List the cached features and pictures, or clear them; they are made again when needed."""
+    """List or clear what is kept of earlier computations.
+
+    Features and decoded pictures; they are made again when needed.
+    """
     import time
 
     from keras_transfer import cache

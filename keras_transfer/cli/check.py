@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_transfer.cli import options
+
 # What a target can be told beside the file: option -> the target that takes it.
 _OPTIONS = {"board": "microcontroller", "fit": "microcontroller", "accelerator": "ethos-u"}
 _MOST_REASONS = 8  # shown of a target in the table; the JSON has all
@@ -13,7 +15,8 @@ _MOST_REASONS = 8  # shown of a target in the table; the JSON has all
 def command(
     file: Annotated[Path, typer.Argument(help="A .tflite file, of this package or any other.")],
     target: Annotated[
-        list[str] | None, typer.Option("--target", help="A device to judge it for; may be repeated.  [all]")
+        list[str] | None,
+        typer.Option("--target", help=f"{options.TARGETS}; may be repeated.  [all]"),
     ] = None,
     board: Annotated[str | None, typer.Option(help="For microcontroller: a board's name, such as rp2040.")] = None,
     fit: Annotated[str | None, typer.Option(help="For microcontroller: memory, such as flash=1MB,ram=256KB.")] = None,
@@ -22,7 +25,7 @@ def command(
         bool, typer.Option("--json", help="Print one JSON object, or a list for several targets, instead of a table.")
     ] = False,
 ) -> None:
-    """Judge a LiteRT file for devices.
+    """Say which devices take a LiteRT file, and why not.
 
     Says for each how many operators its own hardware or runtime takes, and why it leaves the others. Ends with 3 where
     a device named by --target refuses the file.

@@ -15,7 +15,10 @@ def command(
     seconds: Annotated[float, typer.Option(help="How long each file is timed.")] = 2.0,
     json: Annotated[bool, typer.Option("--json", help="Print comparison.json instead of a table.")] = False,
 ) -> None:
-    """Draw accuracy against bytes, zipped bytes and latency of several runs' files, and mark the Pareto front."""
+    """Compare runs: accuracy against size and latency.
+
+    Writes a page with the size of the files, as they are and zipped, their latency, and the Pareto front.
+    """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.compare import COSTS, compare
     from keras_transfer.progress import set_quiet

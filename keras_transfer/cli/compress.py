@@ -17,9 +17,12 @@ def command(
     weights: options.Weights = None,
     image_size: options.ImageSize = None,
     channels: Annotated[
-        float | None, typer.Option(help="Remove channels until this share of the multiply-adds is left, such as 0.6.")
+        float | None,
+        typer.Option(min=0, max=1, help="Remove channels until this share of the multiply-adds is left, such as 0.6."),
     ] = None,
-    prune: Annotated[float | None, typer.Option(help="Set this share of the weights to zero, such as 0.5.")] = None,
+    prune: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Set this share of the weights to zero, such as 0.5.")
+    ] = None,
     pattern: Annotated[str | None, typer.Option(help="With --prune: of the zeros, 2:4 or a block such as 1x4.")] = None,
     cluster: Annotated[int | None, typer.Option(help="Leave each layer so many different weights, such as 16.")] = None,
     qat: Annotated[bool, typer.Option("--qat", help="Quantization-aware training: the int8 file is trained.")] = False,
@@ -27,7 +30,7 @@ def command(
     per_tensor: Annotated[
         bool, typer.Option("--per-tensor", help="With --qat: one scale a tensor, for old runtimes.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Of each step.  [its own number]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each step.  [the step's own]")] = None,
     out: Annotated[Path | None, typer.Option(help="The new run directory.  [RUN-STEPS]")] = None,
     data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
     formats: options.Formats = None,
@@ -36,7 +39,11 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
 ) -> None:
-    """Make a finished run smaller: distill, remove channels, prune, cluster, quantize, in this order; all proved."""
+    """Make the model of a finished run smaller.
+
+    The steps that are asked for come in this order: distill, remove channels, prune, cluster, quantize. The result of
+    each is measured, and each file proved.
+    """
     from keras_transfer.cli.summary import run_and_print
     from keras_transfer.errors import InputError
     from keras_transfer.recipe import make_compression

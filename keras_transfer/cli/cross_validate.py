@@ -9,7 +9,7 @@ from keras_transfer.cli import options
 
 
 def command(
-    data: Annotated[str | None, typer.Argument(help="As for `train`. May stand in the recipes.")] = None,
+    data: options.RecipeData = None,
     recipe: Annotated[
         list[Path] | None,
         typer.Option(help="A recipe file; may be repeated, and each is compared with the first. Options win over it."),
@@ -25,14 +25,17 @@ def command(
     image_size: options.ImageSize = None,
     strategy: options.Strategy = None,
     seed: options.Seed = None,
-    group_by: Annotated[str | None, typer.Option(help="As for `train`.")] = None,
+    group_by: options.GroupBy = None,
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
     classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Cross-validate a recipe, or compare several on the same folds; like pictures stand in one fold."""
+    """Measure a recipe on several splits, or compare recipes.
+
+    Each recipe is measured on the same folds; like pictures stand in one fold.
+    """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.cross_validate import cross_validate
     from keras_transfer.progress import set_quiet

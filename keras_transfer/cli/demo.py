@@ -26,7 +26,10 @@ def command(
     out: Annotated[Path | None, typer.Option(help="The run directory.  [runs/demo-DATA]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
 ) -> None:
-    """Show transfer learning on embedded pictures, from training to a proven int8 file, in two minutes, offline."""
+    """See a first run on embedded pictures, without a network.
+
+    It trains, exports and proves an int8 file, in about two minutes.
+    """
     from keras_transfer.cli.summary import train_and_print
     from keras_transfer.recipe import make_recipe
 

@@ -31,7 +31,10 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the files' entries as JSON instead of a table.")] = False,
 ) -> None:
-    """Export a finished run's model again, and prove each file on the run's test split."""
+    """Export the model of a finished run again.
+
+    Each file is proved on the run's test split.
+    """
     from keras_transfer.cli.output import print_json
     from keras_transfer.cli.summary import print_artifacts
     from keras_transfer.errors import GateError

@@ -9,12 +9,12 @@ from keras_transfer.cli import options
 
 
 def command(
-    data: Annotated[str, typer.Argument(help="As for `train`.")],
+    data: options.Data,
     backbone: options.Backbone = None,
     alpha: options.Alpha = None,
     weights: options.Weights = None,
     image_size: options.ImageSize = None,
-    group_by: Annotated[str | None, typer.Option(help="As for `train`.")] = None,
+    group_by: options.GroupBy = None,
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
@@ -23,7 +23,10 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Where the pages go.  [inspections/DATA]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print inspection.json instead of a table.")] = False,
 ) -> None:
-    """Look for broken files, near-duplicates, leaks, wrong labels and outliers; nothing of DATA is changed."""
+    """Look for broken files, copies, leaks and wrong labels.
+
+    Also for pictures that are far from all others. Nothing of DATA is changed.
+    """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.inspect import inspect_data
     from keras_transfer.progress import set_quiet

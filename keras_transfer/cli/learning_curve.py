@@ -18,7 +18,10 @@ def command(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print learning_curve.json instead of a table.")] = False,
 ) -> None:
-    """Draw accuracy against the number of photographs into RUN's report; the test split is not touched."""
+    """Show whether more photographs would help.
+
+    Draws accuracy against the number of photographs into RUN's report. The test split is not touched.
+    """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.report import report_run
     from keras_transfer.progress import set_quiet

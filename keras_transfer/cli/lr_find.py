@@ -8,7 +8,7 @@ from keras_transfer.cli import options
 
 
 def command(
-    data: Annotated[str, typer.Argument(help="As for `train`.")],
+    data: options.Data,
     backbone: options.Backbone = None,
     alpha: options.Alpha = None,
     weights: options.Weights = None,
@@ -23,7 +23,10 @@ def command(
     steps: Annotated[int, typer.Option(min=10, help="Training steps of each sweep.")] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print the sweeps as JSON instead of a table.")] = False,
 ) -> None:
-    """Sweep the learning rate of each training phase and suggest a peak (nothing is trained or written)."""
+    """Suggest a learning rate for each training phase.
+
+    Sweeps the learning rate of each; nothing is kept of the training.
+    """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.lr_find import find_rates
     from keras_transfer.progress import set_quiet

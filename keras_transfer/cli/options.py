@@ -52,6 +52,13 @@ class PixelsName(StrEnum):
     caffe = "caffe"
 
 
+TARGETS = "android, edgetpu, ethos-u, microcontroller or web"
+_DATA = "A folder of class folders, a CSV or Parquet file, tfds:NAME, pizza or digits."
+Data = Annotated[str, typer.Argument(help=_DATA)]
+RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may name it instead.")]
+GroupBy = Annotated[
+    str | None, typer.Option(help="Keep together in one split: a CSV column, 'folder', or a regular expression.")
+]
 Backbone = Annotated[str | None, typer.Option(help="See `keras-transfer backbones`.  [mobilenet_v2]")]
 Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
 Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
@@ -94,19 +101,28 @@ ClassesAtDepth = Annotated[
 FewShot = Annotated[
     int | None, typer.Option(help="At most so many photographs of each class to train on, and to validate.  [all]")
 ]
-Seed = Annotated[int | None, typer.Option(help="Of splits, views, orders and dropout.  [0]")]
+Seed = Annotated[int | None, typer.Option(help="Seed of splits, augmentation, order and dropout.  [0]")]
 RecipeFile = Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")]
 Formats = Annotated[
     list[str] | None,
     typer.Option("--format", help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four]"),
 ]
 Targets = Annotated[
-    list[str] | None, typer.Option("--target", help="A device to judge the files for; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--target",
+        help=f"A device to judge the files for: {TARGETS}; may be repeated.",
+    ),
 ]
-Tolerance = Annotated[float | None, typer.Option(help="Top-1 that a file may lose to the Keras model.  [0.01]")]
+Tolerance = Annotated[
+    float | None, typer.Option(help="What a file may lose of the Keras model's accuracy; 0.01 is one point.  [0.01]")
+]
 Baselines = Annotated[
     BaselinesName | None,
-    typer.Option(help="What to compare with: auto (what is cheap), none, or scratch as well, however long.  [auto]"),
+    typer.Option(
+        help="What to compare with: auto (what takes little time), none, or scratch (this network from scratch as "
+        "well).  [auto]"
+    ),
 ]
 CompareBackbones = Annotated[
     list[str] | None,

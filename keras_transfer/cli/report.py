@@ -18,7 +18,10 @@ def command(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print report.json instead of the verdict.")] = False,
 ) -> None:
-    """Write RUN/report.html, report.json and report.md again, with other baselines if asked."""
+    """Write the report of a finished run again.
+
+    That is RUN/report.html, report.json and report.md; with other baselines if asked.
+    """
     from keras_transfer.cli.output import print_json
     from keras_transfer.cli.summary import print_verdict
     from keras_transfer.jobs.report import report_run

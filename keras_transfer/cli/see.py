@@ -15,7 +15,10 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print see.json instead of a table.")] = False,
 ) -> None:
-    """Write RUN/see.html: first filters, activations, a map of the test photographs, and what was forgotten."""
+    """Show what the network sees, and what it forgot.
+
+    Writes RUN/see.html: first filters, activations, and a map of the test photographs.
+    """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.see import see_run
     from keras_transfer.progress import set_quiet

@@ -16,7 +16,10 @@ def command(
     data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
 ) -> None:
-    """Compress one stage at a time, without training, and say what it costs on the validation photographs."""
+    """Say which stage bears how much compression.
+
+    Compresses one stage at a time, without training, and measures it on the validation photographs.
+    """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.sensitivity import FILE, scan
     from keras_transfer.progress import set_quiet

@@ -21,7 +21,10 @@ def command(
     classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print shift.json instead of the verdict.")] = False,
 ) -> None:
-    """Compare new photographs with those of a run: how far they lie from them, in what, and what helps."""
+    """Say how new photographs differ from those of a run.
+
+    How far they lie from them, in what, and what helps.
+    """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.data.listing import Layout
     from keras_transfer.jobs.shift import shift_run

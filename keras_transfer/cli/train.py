@@ -18,12 +18,7 @@ _MIX = {"mixup": 0.2, "cutmix": 1.0}  # the usual parameter of either's Beta dis
 
 
 def command(
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            help="A folder of photographs, a CSV or Parquet file, tfds:NAME, pizza or digits. May stand in the recipe."
-        ),
-    ] = None,
+    data: options.RecipeData = None,
     backbone: options.Backbone = None,
     alpha: options.Alpha = None,
     weights: options.Weights = None,
@@ -36,9 +31,7 @@ def command(
     allow_bad: Annotated[
         bool | None, typer.Option("--allow-bad", help="Go on though over 5% of the files are unusable.")
     ] = None,
-    group_by: Annotated[
-        str | None, typer.Option(help="Keep together in one split: a CSV column, 'folder', or a regular expression.")
-    ] = None,
+    group_by: options.GroupBy = None,
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
@@ -49,13 +42,15 @@ def command(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="At most, of fine-tuning; of the head with --strategy feature-extraction.  [5; 40]"),
+        typer.Option(help="Most epochs of fine-tuning; of the head with --strategy feature-extraction.  [5; 40]"),
     ] = None,
-    augmentation: Annotated[str | None, typer.Option(help="auto, none, light, medium or strong.  [auto]")] = None,
+    augmentation: Annotated[
+        str | None, typer.Option(help="How strong: auto, none, light, medium or strong.  [auto]")
+    ] = None,
     mix: Annotated[_Mix | None, typer.Option(help="Mix photographs and labels as well.")] = None,
     views: Annotated[int | None, typer.Option(help="Augmented views computed of each image.  [chosen]")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="In 0..1.  [0]")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Before the last layer, in 0..1.  [0.2]")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="Label smoothing, 0 to 1.  [0]")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Dropout before the last layer, 0 to 1.  [0.2]")] = None,
     hidden: Annotated[list[int] | None, typer.Option(help="Units of a hidden dense layer; may be repeated.")] = None,
     formats: options.Formats = None,
     targets: options.Targets = None,
@@ -65,7 +60,10 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
 ) -> None:
-    """Train a classifier on photographs and export proven files; run again with the same --out, it resumes."""
+    """Train a classifier on photographs; export proven files.
+
+    Stopped, the same command with the same --out goes on from there.
+    """
     from keras_transfer.cli.summary import train_and_print
     from keras_transfer.recipe import make_recipe
 

@@ -135,7 +135,7 @@ def _columns(classifier: Classifier, split: "Split | StoredSplit") -> "np.ndarra
     unknown = sorted(set(theirs) - set(ours))
     if unknown:
         raise InputError(
-            f"The model does not know the data's {_some(unknown)}; its classes are {_some(ours)}. "
+            f"The data has classes that the model does not know ({_some(unknown)}); the model's are {_some(ours)}. "
             "Rename the folders or labels so that both agree."
         )
     return np.array([ours.index(name) for name in theirs])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from crafted import Graph
 
+from keras_transfer.cli import options
 from keras_transfer.cli.check import _reasons, judge_file
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.targets import TARGETS, judge
@@ -64,6 +65,10 @@ def test_several_targets_are_a_list_and_a_refusal_ends_with_3(float32: Path) -> 
     assert done.stderr.count("\n") == 1
     assert "is refused for edgetpu: leaves" in done.stderr
     assert "web" not in done.stderr
+
+
+def test_the_help_names_all_targets() -> None:
+    assert options.TARGETS.replace(" or ", ", ").split(", ") == list(TARGETS)
 
 
 def test_without_a_target_it_only_informs(float32: Path) -> None:

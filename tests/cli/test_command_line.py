@@ -53,6 +53,7 @@ def test_help_and_version() -> None:
     assert done.returncode == 0
     for name in ("evaluate", "predict", "backbones"):
         assert f"\n  {name} " in done.stdout
+    assert "..." not in done.stdout.partition("Commands:")[2]  # each command's sentence is there in full
     assert command("--version").stdout == f"keras-transfer {__version__}\n"
 
 

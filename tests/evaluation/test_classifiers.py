@@ -245,7 +245,7 @@ def test_photographs_of_some_classes_are_enough(files: dict[str, Path], tmp_path
 def test_unknown_classes_are_named(files: dict[str, Path], tmp_path: Path) -> None:
     draw(tmp_path, NAMES)
     (tmp_path / "red").rename(tmp_path / "crimson")
-    with pytest.raises(InputError, match=r"does not know the data's crimson; its classes are red, green, blue"):
+    with pytest.raises(InputError, match=r"does not know \(crimson\); the model's are red, green, blue"):
         evaluate(files["keras"], held_out(tmp_path))
     with pytest.raises(InputError, match="has 3 classes and the data have 2"):
         evaluate(colour_model(), held_out(draw(tmp_path / "two", NAMES[:2])))
