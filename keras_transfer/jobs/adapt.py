@@ -10,7 +10,7 @@ from keras_transfer.data.listing import Layout
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.finish import Clock, finish, save_run_model
-from keras_transfer.jobs.parts import build_classifier_of, check_files
+from keras_transfer.jobs.parts import build_classifier_of, check_files, check_weights
 from keras_transfer.jobs.shift import open_photographs, open_run_model, unlabelled
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -88,6 +88,7 @@ def before_fine_tuning(work: Work) -> list[Any]:
             f"{work.folder} was not fine-tuned after a head on the frozen backbone, or checkpoints/0.npz is gone: "
             "there is nothing to go back towards."
         )
+    check_weights(work.folder, work.recipe)
     model = build_classifier_of(work.recipe, work.data)
     freeze_backbone(model)
     head = suffix(model, boundary(model), output=logits_of(model))

@@ -10,7 +10,7 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.baselines import SCRATCH_BUDGET
-from keras_transfer.jobs.parts import build_classifier_of, from_scratch, frozen_features
+from keras_transfer.jobs.parts import build_classifier_of, check_weights, from_scratch, frozen_features
 from keras_transfer.jobs.retrain import given, retrained
 from keras_transfer.progress import track
 from keras_transfer.recipe import Recipe
@@ -55,6 +55,7 @@ def learning_curve(
     """
     if recipe.weights == "none":
         raise InputError(f"{run} began from random weights: there is no transfer whose curve could be drawn.")
+    check_weights(run, recipe)
     if draws < 1:
         raise InputError(f"`draws` must be 1 or more. Received: draws={draws}.")
 

@@ -124,6 +124,14 @@ def build_classifier_of(recipe: Recipe, data: Any, strategy: Any = None) -> Any:
         )
 
 
+def check_weights(run: Path, recipe: Recipe) -> None:
+    """Raises `InputError` where the weights that a finished run began with lay in a file that is gone."""
+    if Path(recipe.weights).is_absolute() and not Path(recipe.weights).exists():
+        raise InputError(
+            f"{run} began with the weights in {recipe.weights}, which is gone, and this needs them: put the file back."
+        )
+
+
 def _devices() -> AbstractContextManager[Any]:
     """Where a model is built so that it trains on every GPU."""
     import tensorflow as tf

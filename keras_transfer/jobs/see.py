@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
-from keras_transfer.jobs.parts import build_classifier_of
+from keras_transfer.jobs.parts import build_classifier_of, check_weights
 from keras_transfer.jobs.shift import open_run_model
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -75,6 +75,8 @@ def see_run(folder: str | Path, *, data: str | None = None, held_back: str | Non
 
     folder = Path(folder)
     model, recipe, result, own = open_run_model(folder, data)
+    if held_back is not None:
+        check_weights(folder, recipe)
     part = own.test.stratified(_MAPPED, recipe.seed)
     test = StoredSplit(part, picture_shape(model))
     answers = predict_pixels(model, test)

@@ -1,0 +1,44 @@
+"""`python in_turn.py REQUEST ANSWERS`: commands in turn in this one new process, as `keras-transfer` runs them.
+
+The request is a JSON object: `commands`, lists of words; `missing`, modules that cannot be imported here, as in an
+installation without the extras that bring them. The answers are a list of `[exit code, standard output, error]`.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+
+def hide(modules):
+    find, which = PathFinder.find_spec, shutil.which
+
+    def find_spec(name, path=None, target=None):
+        return None if name.partition(".")[0] in modules else find(name, path, target)
+
+    PathFinder.find_spec = find_spec
+    if "ethosu" in modules:  # whose compiler is a program
+        shutil.which = lambda name, *more, **options: None if name == "vela" else which(name, *more, **options)
+
+
+def answer(words):
+
+    from keras_transfer.cli.app import run
+
+    output, error, code = io.StringIO(), io.StringIO(), 0
+    sys.argv = ["keras-transfer", *words]
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
+        try:
+            run()
+        except SystemExit as ending:
+            code = ending.code or 0
+    return [code, output.getvalue(), error.getvalue()]
+
+
+if __name__ == "__main__":
+    request = json.loads(Path(sys.argv[1]).read_text())
+    hide(set(request["missing"]))
+    Path(sys.argv[2]).write_text(json.dumps([answer(words) for words in request["commands"]]))
