@@ -17,7 +17,16 @@ from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.recipe import Recipe, differences, make_recipe, map_paths, moved_root, write_recipe
 
-_PACKAGES = ("keras-transfer", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
+_PACKAGES = (
+    "keras-transfer",
+    "tensorflow",
+    "keras",
+    "ai-edge-litert",
+    "numpy",
+    "pillow",
+    "pillow-heif",
+    "scikit-learn",
+)
 
 _UNITS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 

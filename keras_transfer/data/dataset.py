@@ -354,7 +354,7 @@ def _class_names(listing: Listing, given: Sequence[str] | None) -> list[str]:
 
 def _check_bad(listing: Listing, examined: list[Examined], allow_bad: bool, warnings: list[str]) -> None:
     bad = [
-        (entry.path.name, found.problem)
+        (entry.path.name[-80:], found.problem)
         for entry, found in zip(listing.entries, examined, strict=True)
         if found.problem
     ]

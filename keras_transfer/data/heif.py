@@ -9,6 +9,7 @@ from typing import IO
 
 from PIL import Image
 
+from keras_transfer.data.isobmff import check_av1, check_hevc, coded_items
 from keras_transfer.errors import InputError
 
 _HEVC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
@@ -34,10 +35,16 @@ def open_avif(file: IO[bytes]) -> Image.Image:
     """Opens an AVIF without decoding it; `info["exif"]` holds how to turn it."""
     from PIL import AvifImagePlugin
 
+    from keras_transfer.data.decode import check_pixels
+
     if not AvifImagePlugin.SUPPORTED:
         raise InputError("this build of Pillow reads no AVIF: pip install --upgrade pillow")
+    content = file.read()
+    for data in coded_items(content, b"av01"):
+        for width, height in check_av1(data):  # libavif decodes what is there, whatever the header promised
+            check_pixels(width, height)
     # Its EXIF is hidden: Pillow would parse it, and warn where it is damaged.
-    return AvifImagePlugin.AvifImageFile(io.BytesIO(_EXIF_ITEM.sub(rb"\1free", file.read())))
+    return AvifImagePlugin.AvifImageFile(io.BytesIO(_EXIF_ITEM.sub(rb"\1free", content)))
 
 
 def open_heic(file: IO[bytes]) -> Image.Image:
@@ -46,6 +53,9 @@ def open_heic(file: IO[bytes]) -> Image.Image:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError as error:
         raise InputError("HEIC needs `pillow-heif`, which is not installed: pip install pillow-heif") from error
-    image = HeifImageFile(file)
+    content = file.read()
+    for data in coded_items(content, b"hvc1"):
+        check_hevc(data)
+    image = HeifImageFile(io.BytesIO(content))
     image.info["thumbnails"] = []  # else `draft` would decode one of them in the picture's place
     return image

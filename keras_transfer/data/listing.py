@@ -17,14 +17,17 @@ SPLIT_NAMES = {
 }
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
+def natural(name: str) -> list[tuple[int, int, str, str]]:
     """A sorting key that puts `class10` after `class2`.
 
     >>> sorted(["b", "class10", "class2", "10", "9"], key=natural)
     ['9', '10', 'b', 'class2', 'class10']
     """
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    return [(0, int(part), part) if part[0] in "0123456789" else (1, 0, part) for part in parts]
+    key = []
+    for part in re.findall(r"[0-9]+|[^0-9]+", name):
+        digits = part.lstrip("0")  # not `int`: it refuses thousands of digits
+        key.append((0, len(digits), digits, part) if part[0] in "0123456789" else (1, 0, part, ""))
+    return key
 
 
 WRITTEN = ("sha256", "problem", "width", "height", "format", "group")

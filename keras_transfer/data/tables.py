@@ -23,8 +23,8 @@ PATHS = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefil
 LABELS = ("label", "class", "category", "target", "labels", "classname")
 """Names of columns, whatever their case, without spaces, `_` and `-`. `labels` holds any number of labels."""
 
-MAX_LINE, MAX_COLUMNS, MAX_ROWS, MAX_PARQUET = 1_000_000, 1000, 10_000_000, 4 << 30
-"""Characters, columns, rows; bytes of a Parquet file's columns when unpacked. A file with more is refused."""
+MAX_LINE, MAX_LABEL, MAX_COLUMNS, MAX_ROWS, MAX_PARQUET = 1_000_000, 1000, 1000, 10_000_000, 4 << 30
+"""Characters of a line and a label, columns, rows; bytes of a Parquet file unpacked. A table with more is refused."""
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
           (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
@@ -186,6 +186,8 @@ def _entry(path: Path, number: int, cells: Sequence[str], roles: _Roles, root: s
     label, said = cells[roles.label], cells[roles.split].lower() if roles.split is not None else ""
     if not cells[roles.path]:
         raise InputError(f"{path}, row {number}: there is no path.")
+    if len(label) > MAX_LABEL:
+        raise InputError(f"{path}, row {number}: a label of over {MAX_LABEL} characters ({label[:40]}...).")
     if said and said not in SPLIT_NAMES:
         raise InputError(f"{path}, row {number}: `split` must be train, val or test. Received: {said[:40]}")
     if roles.multi_label:

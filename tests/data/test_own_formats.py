@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_up import encoded, photograph
 from PIL import Image, ImageCms
 
 from keras_transfer import InputError, decode_image, load_images
 from keras_transfer.data.decode import decode, sniff
 from keras_transfer.data.examine import examine_file
+from keras_transfer.data.isobmff import GAP, check_av1, check_hevc, coded_items
 from keras_transfer.data.tiff import MAX_PARTS, first_page
 
 COLOUR = (10, 200, 30)
@@ -113,13 +116,13 @@ def test_modes_of_heic(mode: str, value: object, expected: int) -> None:
 
 
 def test_heic_in_tiles_with_a_thumbnail_is_the_whole_picture() -> None:
-    image = photograph(7, (1200, 900))
+    image = photograph(7, (400, 300))
     assert np.abs(
-        decode_image(encoded(image, "HEIC", tile_size=256, quality=90, thumbnails=[640]), 64).astype(int)
-        - decode_image(encoded(image, "PNG"), 64)
+        decode_image(encoded(image, "HEIC", tile_size=128, quality=90, thumbnails=[200]), 32).astype(int)
+        - decode_image(encoded(image, "PNG"), 32)
     ).mean() < 4  # fmt: skip
-    with_thumbnail = encoded(image, "HEIC", quality=90, thumbnails=[640])
-    assert np.array_equal(decode_image(with_thumbnail, 64), decode_image(encoded(image, "HEIC", quality=90), 64))
+    with_thumbnail = encoded(image, "HEIC", quality=90, thumbnails=[200])
+    assert np.array_equal(decode_image(with_thumbnail, 32), decode_image(encoded(image, "HEIC", quality=90), 32))
 
 
 @pytest.mark.parametrize("format_", ["AVIF", "HEIC"])
@@ -175,11 +178,76 @@ def test_bombs_are_refused_by_their_header(format_: str) -> None:
         decode_image(content)
 
 
-def test_a_heic_of_more_pixels_than_its_header_promises_is_refused() -> None:
-    content = encoded(Image.new("RGB", (512, 512)), "HEIC")
+def holed(content: bytes, length: int) -> bytes:
+    """With a stretch of zeros in the middle of its data, as a failed copy leaves."""
+    middle = len(content) // 2
+    return content[:middle] + bytes(length) + content[middle + length :]
+
+
+@pytest.mark.parametrize(("format_", "length"), [("AVIF", GAP), ("HEIC", 3), ("HEIC", 500)])
+def test_a_hole_in_data_without_checksums_is_found(format_: str, length: int) -> None:
+    content = encoded(photograph(3, (300, 200)), format_, quality=90)
+    assert decode_image(content).shape == (200, 300, 3)
+    with pytest.raises(InputError, match=f"damaged {format_}: a stretch of zeros"):
+        decode_image(holed(content, length))
+
+
+ITEMS: dict[str, tuple[str, dict[str, object], int]] = {
+    "one AVIF": ("AVIF", {}, 1),
+    "AVIF with alpha": ("AVIF", {"alpha": True}, 2),
+    "one HEIC": ("HEIC", {}, 1),
+    "HEIC with a thumbnail": ("HEIC", {"thumbnails": [64]}, 2),
+    "HEIC in tiles": ("HEIC", {"tile_size": 64}, 12),
+}
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_every_coded_item_is_found(kind: str) -> None:
+    format_, options, count = ITEMS[kind]
+    image = photograph(4, (200, 150))
+    if "alpha" in options:
+        image.putalpha(photograph(5, (200, 150)).convert("L"))
+    content = encoded(image, format_, **{name: value for name, value in options.items() if name != "alpha"})
+    items = list(coded_items(content, b"av01" if format_ == "AVIF" else b"hvc1"))
+    assert len(items) == count and all(item in content for item in items)
+    for item in items:
+        assert check_av1(item) == [(200, 150)] if format_ == "AVIF" else check_hevc(item) is None
+
+
+def test_sizes_of_an_animation_that_has_a_full_sequence_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [photograph(i, (200, 150)) for i in range(3)]
+    content = encoded(frames[0], "AVIF", save_all=True, append_images=frames[1:])
+    assert [check_av1(item) for item in coded_items(content, b"av01")] == [[(200, 150)]]
+    # 3.2 of the specification's header, written bit by bit: with timing, a decoder model and two operating points.
+    bits = "000001" + f"{1:032b}{30:032b}1001011" + f"{7:05b}{9:032b}{3:05b}{3:05b}100001"
+    point = f"{1:012b}{9:05b}11" + "0" * 17 + "10000"
+    size = f"{9:04b}{9:04b}{639:010b}{479:010b}"
+    text = bits + 2 * point + size
+    header = int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+    assert check_av1(bytes([0x0A, len(header)]) + header) == [(640, 480)]
+
+
+@pytest.mark.parametrize("format_", ["AVIF", "HEIC"])
+def test_data_of_more_pixels_than_promised_is_not_decoded(format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(Image.new("RGB", (512, 512)), format_)
     small = content.replace(struct.pack(">II", 512, 512), struct.pack(">II", 64, 64))
-    with pytest.raises(InputError, match="exceeds"):
+    monkeypatch.setattr("keras_transfer.data.decode.MAX_PIXELS", 100_000)
+    with pytest.raises(InputError, match=r"512 ?x ?512.*(over the limit|exceeds)"):
         decode_image(small)
+
+
+@given(st.binary(max_size=300), st.integers(0, 2000), st.sampled_from(["AVIF", "HEIC"]))
+def test_no_container_crashes_the_checks(piece: bytes, at: int, format_: str) -> None:
+    content = CONTAINERS[format_]
+    content = content[: at % len(content)] + piece + content[at % len(content) + len(piece) :]
+    try:
+        for item in coded_items(content, b"av01" if format_ == "AVIF" else b"hvc1"):
+            check_av1(item) if format_ == "AVIF" else check_hevc(item)
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+CONTAINERS = {format_: encoded(photograph(9, (64, 64)), format_) for format_ in ("AVIF", "HEIC")}
 
 
 TILE: Tags = {256: 4, 257: 4, 258: 8, 262: 1, 322: 16, 323: 16, 324: 8, 325: 16}

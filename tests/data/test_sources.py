@@ -148,6 +148,10 @@ def test_any_names_survive_a_csv(tmp_path_factory: pytest.TempPathFactory, names
     ]
 
 
+def test_natural_order_of_thousands_of_digits() -> None:
+    assert sorted(["1" * 6000, "2", "0" * 6000 + "3"], key=natural) == ["2", "0" * 6000 + "3", "1" * 6000]
+
+
 @given(st.permutations(["b", "B", "c10", "c9", "c09", "10", "9", "ä", "", "x1y2", "x1y10"]))
 def test_natural_order_does_not_depend_on_the_order_before(names: list[str]) -> None:
     expected = ["", "9", "10", "B", "b", "c09", "c9", "c10", "x1y2", "x1y10", "ä"]

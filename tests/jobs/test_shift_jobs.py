@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 from small_task import small_classifier, textures
 
 from keras_transfer.data import load_images
+from keras_transfer.data.listing import Layout
 from keras_transfer.data.pizza import draw_pizzas
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
@@ -196,3 +197,15 @@ def test_blur_and_grayscale_are_named():
         assert any(name in words for words in said.values()), (name, said)
         assert name == "without colour" or said["gray"] == ""
     assert not any(row["words"] for row in differences(tables[""], tables[""]))
+
+
+def test_new_photographs_in_folders_further_down_have_labels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (8, 40, 40, 3), np.uint8)
+    for number, image in enumerate(images):
+        place = tmp_path / "new" / str(2023 + number // 4) / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place)
+    own = load_images(tmp_path / "new" / "2023", val=0, test=0)
+    assert open_photographs(tmp_path / "new", own)[1] is False
+    split, labelled, _ = open_photographs(tmp_path / "new", own, Layout(classes_at_depth=2))
+    assert labelled and len(split) == 8 and split.labels.tolist() == [0, 0, 1, 1] * 2
