@@ -21,8 +21,8 @@ from keras_transfer.training.phases import phase_tensors
 Array = np.ndarray[Any, Any]
 DEFAULT = MODES["squash"]
 """What is taken where nothing speaks for another: the whole picture as MediaPipe, phones and browsers stretch it."""
-SURE = 1.645
-"""Standard errors by which another must be better: beyond doubt one-sided, at 95%."""
+SURE = 1.0
+"""Standard errors by which another must be better: the one-standard-error rule (Breiman et al. 1984, chapter 3.4.3)."""
 _LEAST, _MOST, _SHARE = 300, 1500, 4  # photographs that are looked at: one in so many of all
 _TOO_FEW = 40
 _FOLDS = 5
@@ -85,7 +85,7 @@ class Chosen:
         default, *others = self.candidates
         compared = "; ".join(_compared(row, default) for row in others)
         if self.geometry == default.geometry:
-            compared += ": no other is better beyond doubt, and the whole picture is what other tools feed"
+            compared += ": no other is better by over one standard error, and other tools feed the whole picture"
         return f"{what}, by a linear probe on {default.images} training and validation photographs: {compared}."
 
 

@@ -60,7 +60,7 @@ def test_what_stands_at_the_border_is_shown():
     chosen = choose_geometry(small_classifier(), framed(), PHASES)
     assert chosen.geometry == DEFAULT and [row.geometry.mode for row in chosen.candidates] == ["squash", "crop"]
     assert chosen.candidates[1].better < -SURE and chosen.candidates[0].accuracy > 0.9
-    assert "no other is better beyond doubt" in chosen.sentence()
+    assert "no other is better by over one standard error" in chosen.sentence()
     told = chosen.to_dict()
     assert told["mode"] == "squash" and told["chosen_by"] == "validation" and len(told["candidates"]) == 2
 
