@@ -77,7 +77,7 @@ Geometry = Annotated[
     GeometryName | None,
     typer.Option(
         help="How pictures are fitted to the model: crop the centre, squash, or letterbox the whole; auto tries them "
-        "on validation.  [auto]"
+        "on validation.  [crop, by Pillow's filter]"
     ),
 ]
 FileGeometry = Annotated[

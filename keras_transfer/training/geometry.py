@@ -57,7 +57,7 @@ class Chosen:
 
     Attributes:
         geometry: it.
-        chosen_by: `"recipe"`: it was told. `"before"`: the run is older than the choice. `"size"`: all pictures have
+        chosen_by: `"recipe"`: it stands there. `"before"`: the run is older than the choice. `"size"`: all pictures have
             the input's size. `"default"`: there are too few photographs, or no pretrained features to judge by.
             `"validation"`: by the candidates.
         candidates: those that were judged, `DEFAULT` first.
@@ -77,7 +77,7 @@ class Chosen:
         """What was chosen and by how much.
 
         >>> Chosen(MODES["crop"], "recipe").sentence()
-        "Pictures: crop (the centred window of the input's shape, 87.5% of the largest), as told."
+        "Pictures: crop (the centred window of the input's shape, 87.5% of the largest), as the recipe has it."
         """
         what = f"Pictures: {self.geometry.mode} ({self.geometry.describe().partition(';')[0]})"
         if self.chosen_by != "validation":
@@ -90,7 +90,7 @@ class Chosen:
 
 
 _WHY = {
-    "recipe": "as told",
+    "recipe": "as the recipe has it",
     "before": "as this run was begun before there was a choice",
     "size": "as all have the size of the input already",
     "default": "which other tools feed as well: there was nothing to judge by",
