@@ -11,6 +11,7 @@ from keras_transfer.jobs.parts import build_classifier_of, check_weights
 from keras_transfer.jobs.shift import open_run_model
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
+from keras_transfer.run import add_to_run, read_run
 
 CKA_IMAGES = 96
 """Pictures that fine-tuned and pretrained features are compared on: CKA changes by about 0.01 with more."""
@@ -67,13 +68,19 @@ def see_run(folder: str | Path, *, data: str | None = None, held_back: str | Non
     Raises:
         InputError: no finished run, its photographs have changed, or `held_back` holds no labelled photographs.
     """
+    folder = Path(folder)
+    read_run(folder)  # before a folder that is none is locked
+    with add_to_run(folder):
+        return _see(folder, data, held_back)
+
+
+def _see(folder: Path, data: str | None, held_back: str | None) -> dict[str, Any]:
     from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import predict_pixels
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.models.graph import picture_shape
     from keras_transfer.report import see_html
 
-    folder = Path(folder)
     model, recipe, result, own = open_run_model(folder, data)
     if held_back is not None:
         check_weights(folder, recipe)
