@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.cli.check import judge_file
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import evaluate, open_classifier
+from keras_transfer.jobs.check import judge_file
 
 Damage = Callable[[bytes, random.Random, bytes], bytes]
 

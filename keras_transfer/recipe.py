@@ -17,6 +17,7 @@ Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "scratch
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx"]
+Pixels = Literal["0..255", "0..1", "-1..1", "torch", "caffe"]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
 _Rate = Annotated[float, Field(gt=0, le=10)]
@@ -94,6 +95,11 @@ class Recipe(_Strict):
     test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     allow_bad: bool = False
     few_shot: _Count | None = None
+    class_names: tuple[str, ...] | None = None  # in order, where the data's own order will not do
+
+    model: str | None = None  # a `.keras` file of the user's own, in place of a backbone
+    model_sha256: str | None = None  # of that file
+    pixels: Pixels | None = None  # what that model takes; see `keras_transfer.models.as_classifier`
 
     backbone: str = "mobilenet_v2"
     alpha: Annotated[float, Field(gt=0)] | None = None
@@ -174,6 +180,7 @@ _PATHS = {
     "weights": r"(hub:)?(?!(?:imagenet|bundled|none)$)(.+)",
     "compare_backbones": r"(.*?=(?:hub:)?)(?!(?:imagenet|bundled)$)(.+)",
     "base": r"()(.+)",
+    "model": r"()(.+)",
 }
 
 

@@ -166,7 +166,9 @@ def read_run(folder: Path, **changes: Any) -> tuple[Recipe, dict[str, Any]]:
     if result is None:
         begun = (folder / "recipe.yaml").is_file()
         raise InputError(
-            f"{folder} does not exist: give the --out of a finished `keras-transfer train`."
+            f"{folder} is a model, not a run: `{command_line('export', folder)} --data PHOTOS` makes a run of it."
+            if folder.is_file()
+            else f"{folder} does not exist: give the --out of a finished `keras-transfer train`."
             if not folder.exists()
             else f"{folder} holds a run that was stopped before its end: give the same command again to end it."
             if begun

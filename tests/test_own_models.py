@@ -4,6 +4,7 @@ All of them name a picture dark or bright, by weights that are set here: so what
 model is given, or with a file that is made of it, shows as a wrong answer.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,9 +16,15 @@ import numpy as np
 import pytest
 from keras import layers
 from PIL import Image
+from typer.testing import CliRunner
 
 import keras_transfer as kt
-from keras_transfer.evaluation import keras_classifier, load_keras, open_classifier, predict_files
+from keras_transfer.cli.app import app
+from keras_transfer.evaluation import load_keras, open_classifier, predict_files
+from keras_transfer.exporting.targets.android import GOLDEN
+from keras_transfer.jobs.adopt import adopt
+from keras_transfer.recipe import make_recipe
+from keras_transfer.run import read_result
 
 SIZE = 24
 NAMES = ["bright", "dark"]
@@ -41,6 +48,25 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(photos: Path) -> Any:
     return kt.load_images(photos)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of its own, in which runs are made."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*words: object) -> Any:
+    """What a command prints with `--json`."""
+    done = CliRunner().invoke(app, [*map(str, words), "--json"])
+    if done.exception is not None:
+        raise done.exception
+    return json.loads(done.stdout)
+
+
+def words_of(told: dict[str, Any]) -> list[str]:
+    return [f"--{option.replace('_', '-')}={value}" for option, value in told.items()]
 
 
 # The kinds
@@ -145,12 +171,6 @@ def prepared_outside(low: float, high: float, channels: int = 3) -> Callable[[],
     return make
 
 
-def prepared_as_caffe() -> keras.Model:
-    """On pixels less ImageNet's means."""
-    inputs = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(inputs, head(trunk(layers.Rescaling(1 / 255, offset=0.43)(inputs), 0, 1)))
-
-
 class Subclassed(keras.Model):
     """A model whose graph is Python code."""
 
@@ -183,7 +203,7 @@ KINDS = {
     "one channel": Kind(lambda: functional((SIZE, SIZE, 1))),
     "no channel axis": Kind(without_channel_axis),
     "any size": Kind(lambda: functional((None, None, 3)), {"image_size": SIZE}),
-    "any size, one channel": Kind(lambda: functional((None, None, 1)), {"image_size": (SIZE, SIZE + 2)}),
+    "any size, one channel": Kind(lambda: functional((None, None, 1)), {"image_size": SIZE}),
     "mixed_float16": Kind(lambda: under_policy("mixed_float16", functional)),
     "mixed_bfloat16": Kind(lambda: under_policy("mixed_bfloat16", guide)),
     "float64": Kind(lambda: under_policy("float64", functional)),
@@ -201,7 +221,7 @@ KINDS = {
     "0..1 outside": Kind(prepared_outside(0, 1), {"pixels": "0..1"}),
     "0..1 outside, one channel": Kind(prepared_outside(0, 1, 1), {"pixels": "0..1"}),
     "-1..1 outside": Kind(prepared_outside(-1, 1), {"pixels": "-1..1"}),
-    "caffe outside": Kind(prepared_as_caffe, {"pixels": "caffe"}),
+    "caffe outside": Kind(prepared_outside(-114.8, 140.2), {"pixels": "caffe"}),
     "subclassed": Kind(subclassed, only_python=True),
     "subclassed, mixed_float16": Kind(lambda: under_policy("mixed_float16", subclassed), only_python=True),
 }
@@ -277,8 +297,18 @@ def file_of(model_of: Callable[[str], keras.Model], tmp_path_factory: pytest.Tem
 
 # What must work
 
+FROM_PYTHON = [
+    "functional",
+    "one channel",
+    "any size",
+    "mixed_float16",
+    "nested base and a logit",
+    "two nested models alike",
+]
+FILES = [name for name, kind in KINDS.items() if not kind.only_python]
 
-@pytest.mark.parametrize("name", KINDS)
+
+@pytest.mark.parametrize("name", [*FROM_PYTHON, *(name for name in KINDS if name not in FILES)])
 def test_evaluated_and_exported_from_python(name: str, model_of: Any, data: Any, tmp_path: Path) -> None:
     model, told = model_of(name), KINDS[name].told
     before = [weight.copy() for weight in model.get_weights()]
@@ -292,12 +322,79 @@ def test_evaluated_and_exported_from_python(name: str, model_of: Any, data: Any,
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if not kind.only_python])
-def test_files_answer_as_the_model(name: str, model_of: Any, file_of: Any, data: Any) -> None:
-    told = KINDS[name].told
-    loaded, own = open_classifier(file_of(name), **told), keras_classifier(model_of(name), **told)
-    pixels = data.test.pixels(own.image_shape)
-    np.testing.assert_allclose(loaded.predict(pixels), own.predict(pixels), atol=1e-5)
+@pytest.mark.parametrize("name", FILES)
+def test_files_on_the_command_line(name: str, file_of: Any, photos: Path, here: Path) -> None:
+    file, told = file_of(name), words_of(KINDS[name].told)
+    assert command("evaluate", file, photos, *told)["accuracy"] == 1
+    pictures = [photos / "test" / label / "0.png" for label in NAMES]
+    found = command("predict", file, *pictures, *told)
+    assert [(row["label"], row["confidence"] > 0.9) for row in found] == [("0", True), ("1", True)]
+    assert command("check", file, "--target", "edgetpu", *told)["ok"] is True
+    [artifact] = command("export", file, "--data", photos, "--format", "int8", *told)
+    assert (artifact["test_accuracy"], artifact["agreement"], artifact["gate"]["outcome"]) == (1, 1, "pass")
+    [run] = Path("runs").iterdir()
+    assert command("predict", run / artifact["path"], *pictures)[0]["label"] == "bright"
+    assert command("evaluate", run, photos)["accuracy"] == 1
+
+
+@pytest.mark.parametrize("name", ["0..1 outside", "0..1 outside, one channel", "-1..1 outside", "caffe outside"])
+def test_training_photographs_show_how_pixels_were_prepared(name: str, file_of: Any, photos: Path, here: Path) -> None:
+    run = adopt(file_of(name), str(photos), here / "run")
+    assert make_recipe(run / "recipe.yaml").pixels == KINDS[name].told["pixels"]
+    assert (read_result(run) or {})["test"]["accuracy"] == 1
+
+
+def test_a_microcontrollers_folder_for_one_channel(file_of: Any, photos: Path, here: Path) -> None:
+    command("export", file_of("one channel"), "--data", photos, "--target", "microcontroller", "--target", "android")
+    [run] = Path("runs").iterdir()
+    folder = run / "export" / "microcontroller"
+    assert np.load(folder / "golden_inputs.npy").shape == (2 * SPLITS["test"], SIZE, SIZE, 1)
+    assert "constexpr int kInputChannels = 1;" in (folder / "model.h").read_text()
+    assert "Colours: gray: (19595 R + 38470 G + 7471 B" in (folder / "README.txt").read_text()
+    assert "pixels gray through QuantizePixel()" in (folder / "main.cc").read_text()
+    assert json.loads((folder / "tflm.json").read_text())["different"] == 0
+    golden = run / "export" / "android" / GOLDEN
+    assert "input_channels,1" in (golden / "model.csv").read_text()
+    assert (golden / "case_000.input").stat().st_size == SIZE * SIZE
+
+
+@pytest.fixture(scope="module")
+def trained(data: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of one channel that was trained, as the guide builds it, with room to compress."""
+    keras.utils.set_random_seed(0)
+    inner = x = keras.Input((None, None, 1))
+    for filters in (16, 32, 32):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.5)(x))
+    base = keras.Model(inner, x, name="base")
+    inputs = keras.Input((SIZE, SIZE, 1))
+    x = keras.Sequential([layers.RandomFlip("horizontal")])(inputs)
+    x = layers.GlobalAveragePooling2D()(base(layers.Rescaling(1 / 255)(x)))
+    model = keras.Model(inputs, layers.Dense(1)(layers.Dropout(0.2)(x)))
+    model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+    model.fit(data.train.dataset((SIZE, SIZE, 1), 8), epochs=15, shuffle=False, verbose=0)
+    path = tmp_path_factory.mktemp("trained") / "person.keras"
+    model.save(path)
+    return path
+
+
+def test_compressed(trained: Path, photos: Path, here: Path) -> None:
+    """The steps that train, of which the last makes the int8 file, on one channel and on a nested base."""
+    options = ("--data", photos, "--prune", "0.5", "--qat", "--epochs", "1", "--tolerance", "0.4", "--format", "int8")
+    result = command("compress", trained, *options)
+    assert [step["name"] for step in result["steps"]] == ["base", "prune", "qat"]
+    assert result["steps"][0]["accuracy"] == 1 and result["steps"][1]["zeros"] > 0.45
+    [base, run] = sorted(Path("runs").iterdir())
+    assert run.name == f"{base.name}-prune50-qat" and (run / "report.html").is_file()
+    assert open_classifier(run / "export" / "model_int8.tflite").image_shape == (SIZE, SIZE, 1)
+
+
+def test_distilled_into_a_backbone(trained: Path, photos: Path, here: Path) -> None:
+    """The teacher sees the luma of what its student sees in colours."""
+    student = ("--student", "mobilenet", "--alpha", "0.25", "--weights", "none", "--image-size", "32")
+    options = ("--data", photos, "--epochs", "1", "--tolerance", "0.9", "--format", "float32")
+    result = command("compress", trained, *student, *options)
+    assert result["backbone"] == "mobilenet" and result["steps"][0]["accuracy"] == 1
 
 
 def test_what_is_built_here_is_taken_as_it_is() -> None:
@@ -427,3 +524,70 @@ def test_other_formats_name_the_way_to_a_keras_file(model_of: Any, tmp_path: Pat
     ):
         with pytest.raises(kt.InputError, match=said):
             open_classifier(tmp_path / name)
+
+
+# A model as a run
+
+
+def test_a_model_becomes_a_run_once(file_of: Any, model_of: Any, photos: Path, here: Path, capsys: Any) -> None:
+    file = file_of("functional")
+    first = command("export", file, "--data", photos, "--format", "float32", "--out", "files")
+    assert sorted(path.name for path in Path("files").iterdir()) == [
+        "geometry.json", "labels.txt", "model_float32.json", "model_float32.tflite",
+    ]  # fmt: skip
+    [run] = Path("runs").iterdir()
+    assert run.name.startswith(f"{photos.name}-functional-") and not (run / "export").exists()
+    written = (run / "model.keras").stat().st_mtime_ns
+    command("export", file, "--data", photos, "--format", "int8")
+    assert [run] == list(Path("runs").iterdir()) and (run / "model.keras").stat().st_mtime_ns == written
+    assert [row["format"] for row in command("export", run, "--format", "int8")] == ["int8"]
+    assert first[0]["format"] == "float32"
+    with pytest.raises(kt.InputError, match=r"--pixels is for a \.keras of your own"):
+        command("export", run, "--pixels", "0..1")
+    with pytest.raises(kt.InputError, match="differs in `pixels`"):
+        command("export", file, "--data", photos, "--pixels", "0..1")
+
+
+def test_a_report_of_it_claims_no_transfer(file_of: Any, photos: Path, here: Path) -> None:
+    run = adopt(file_of("one channel"), str(photos), here / "run")
+    report = command("report", run, "--corruptions")
+    assert report["verdict"]["outcome"] == "unknown" and "whether transfer helped was not asked" in str(
+        report["verdict"]
+    )
+    assert report["corruptions"]["clean"]["value"] == 1
+
+
+def test_what_is_said_of_a_model_without_data_and_of_other_photographs(
+    file_of: Any, photos: Path, here: Path, capsys: Any
+) -> None:
+    file = shutil.copy(file_of("functional"), here / "own.keras")
+    with pytest.raises(kt.InputError, match=r"own\.keras is a model of your own: say with --data"):
+        command("export", file)
+    with pytest.raises(kt.InputError, match=r"own\.keras is a model, not a run: .*export .*own.keras --data PHOTOS"):
+        command("report", file)
+    shutil.copytree(photos / "train", here / "all")
+    shutil.copytree(photos / "test", here / "all", dirs_exist_ok=True)
+    result = read_result(adopt(file, str(here / "all"), here / "drawn"))
+    assert result is not None and "all has no test/ of its own" in result["warnings"][-1]
+    shutil.copytree(here / "all" / "dark", here / "all" / "darker")
+    with pytest.raises(
+        kt.InputError, match=r"own.keras gives 2 scores, and .*all has 3 classes \(bright, dark, darker"
+    ):
+        adopt(file, str(here / "all"), here / "three")
+
+
+def test_the_order_of_classes_is_that_of_keras_or_of_labels_beside_the_file(
+    file_of: Any, photos: Path, here: Path, capsys: Any
+) -> None:
+    """Keras's loaders sort names as text, where `10` comes before `9`."""
+    for split in SPLITS:
+        shutil.copytree(photos / split / "bright", here / "photos" / split / "10")
+        shutil.copytree(photos / split / "dark", here / "photos" / split / "9")
+    file = shutil.copy(file_of("functional"), here / "own.keras")
+    assert command("evaluate", file, here / "photos")["accuracy"] == 1
+    run = adopt(file, str(here / "photos"), here / "run")
+    assert (run / "labels.txt").read_text() == "10\n9\n" and (read_result(run) or {})["test"]["accuracy"] == 1
+    (here / "labels.txt").write_text("9\n10\n")
+    assert command("evaluate", file, here / "photos")["accuracy"] == 0
+    result = read_result(adopt(file, str(here / "photos"), here / "other"))
+    assert result is not None and "does no better than chance" in result["warnings"][-1]

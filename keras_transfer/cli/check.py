@@ -7,13 +7,11 @@ import typer
 
 from keras_transfer.cli import options
 
-# What a target can be told beside the file: option -> the target that takes it.
-_OPTIONS = {"board": "microcontroller", "fit": "microcontroller", "accelerator": "ethos-u"}
 _MOST_REASONS = 8  # shown of a target in the table; the JSON has all
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A .tflite file, of this package or any other.")],
+    file: Annotated[Path, typer.Argument(help="A .tflite file from anywhere; or a .keras, which is converted.")],
     target: Annotated[
         list[str] | None,
         typer.Option("--target", help=f"{options.TARGETS}; may be repeated.  [all]"),
@@ -21,22 +19,31 @@ def command(
     board: Annotated[str | None, typer.Option(help="For microcontroller: a board's name, such as rp2040.")] = None,
     fit: Annotated[str | None, typer.Option(help="For microcontroller: memory, such as flash=1MB,ram=256KB.")] = None,
     accelerator: Annotated[str | None, typer.Option(help="For ethos-u: U55-32 to U65-512.  [U55-128]")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="For a .keras: photographs, whose training part calibrates.  [made-up pictures]")
+    ] = None,
+    image_size: options.OwnImageSize = None,
+    pixels: options.Pixels = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, or a list for several targets, instead of a table.")
     ] = False,
 ) -> None:
-    """Say which devices take a LiteRT file, and why not.
+    """Say which devices take a model file, and why not.
+
+    A .keras is judged as the int8 file that `export` would make of it.
 
     Says for each how many operators its own hardware or runtime takes, and why it leaves the others. Ends with 3 where
     a device named by --target refuses the file.
     """
     from keras_transfer.cli.output import print_json
     from keras_transfer.errors import GateError
+    from keras_transfer.jobs.check import judge_file
     from keras_transfer.progress import set_quiet
 
     set_quiet(json)
     given = {name: value for name, value in (("board", board), ("fit", fit), ("accelerator", accelerator)) if value}
-    verdicts = judge_file(file, target, given)
+    told = pixels and pixels.value
+    verdicts = judge_file(file, target, given, data=data, image_size=image_size, pixels=told)
     if json:
         print_json(verdicts[0] if target is not None and len(target) == 1 else verdicts)
     else:
@@ -44,58 +51,6 @@ def command(
     refused = [f"{verdict['target']}: {verdict['why']}" for verdict in verdicts if verdict["ok"] is False]
     if refused and target is not None:
         raise GateError(f"{file} is refused for {'; '.join(refused)}.")
-
-
-def judge_file(file: Path, targets: list[str] | None, options: dict[str, str]) -> list[dict[str, Any]]:
-    """Judges a file for some targets, or all of them.
-
-    Args:
-        file: a LiteRT file from anywhere.
-        targets: names of `TARGETS`; None for all, of which one whose tool is missing is left open (`ok` None).
-        options: what the command line says beside the file, by the names of `_OPTIONS`.
-
-    Returns:
-        One verdict a target (see `keras_transfer.exporting.judge`), with `file` and `sha256` of the file.
-
-    Raises:
-        InputError: the file cannot be read, is no sound LiteRT file, or an option is wrong.
-    """
-    import hashlib
-
-    from keras_transfer.errors import InputError
-    from keras_transfer.exporting.targets import TARGETS, check_targets, judge
-    from keras_transfer.litert import read_flatbuffer
-    from keras_transfer.litert.probe import probe
-
-    wanted = list(dict.fromkeys(targets or TARGETS))
-    if targets is not None:
-        check_targets(wanted)
-    for name in options:
-        if _OPTIONS[name] not in wanted:
-            raise InputError(f"--{name} is for --target {_OPTIONS[name]}. Received: --target {', '.join(wanted)}.")
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"Cannot read {file}: {error.strerror or error}. Check the path.") from error
-    try:
-        info = read_flatbuffer(content)
-        if not any(operator.custom for operator in info.operators):  # those need libraries that are not here
-            probe(content)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
-    identity = {"file": str(file), "sha256": hashlib.sha256(content).hexdigest()}
-    verdicts = []
-    for name in wanted:
-        told = {option: value for option, value in options.items() if _OPTIONS[option] == name}
-        try:
-            if targets is None and not told:
-                check_targets([name])
-        except InputError as error:
-            unknown: dict[str, Any] = {"operators": len(info.operators), "mapped": None, "cpu": [], "why": str(error)}
-            verdicts.append({**identity, "target": name, "ok": None, **unknown})
-        else:
-            verdicts.append({**identity, **judge(content, name, **told)})
-    return verdicts
 
 
 def _print(file: Path, verdicts: list[dict[str, Any]]) -> None:

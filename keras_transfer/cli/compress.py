@@ -9,7 +9,10 @@ from keras_transfer.cli import options
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The --out of a finished `train` or `compress`.")],
+    run: Annotated[
+        Path,
+        typer.Argument(help="The --out of a finished `train` or `compress`; or a .keras of your own, with --data."),
+    ],
     student: Annotated[
         str | None, typer.Option(help="Distill into this backbone (with --alpha, --weights, --image-size).")
     ] = None,
@@ -32,7 +35,9 @@ def command(
     ] = False,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each step.  [the step's own]")] = None,
     out: Annotated[Path | None, typer.Option(help="The new run directory.  [RUN-STEPS]")] = None,
-    data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
+    data: options.RunData = None,
+    pixels: options.Pixels = None,
+    geometry: options.FileGeometry = None,
     formats: options.Formats = None,
     targets: options.Targets = None,
     tolerance: options.Tolerance = None,
@@ -46,13 +51,15 @@ def command(
     """
     from keras_transfer.cli.summary import run_and_print
     from keras_transfer.errors import InputError
+    from keras_transfer.jobs.adopt import is_model, run_of
+    from keras_transfer.progress import set_quiet
     from keras_transfer.recipe import make_compression
     from keras_transfer.run import beside
 
     for name, value, needs, there in (
         ("--alpha", alpha, "--student", student),
         ("--weights", weights, "--student", student),
-        ("--image-size", image_size, "--student", student),
+        ("--image-size", image_size, "--student, or a .keras of any size", student or is_model(run)),
         ("--pattern", pattern, "--prune", prune),
         ("--qat-stages", qat_stages, "--qat", qat),
         ("--per-tensor", per_tensor, "--qat", qat),
@@ -70,6 +77,11 @@ def command(
         per_tensor=per_tensor,
         epochs=epochs,
     )
+    set_quiet(json)
+    own_size = image_size if student is None else None
+    run, data = run_of(
+        run, data, image_size=own_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
+    )
     if out is None:
         told = (("channels", channels and 100 * channels), ("prune", prune and 100 * prune), ("cluster", cluster))
         parts = [student or "", *(f"{word}{value:g}" for word, value in told if value), "qat" if qat else ""]
@@ -78,7 +90,7 @@ def command(
         "backbone": student,
         "alpha": alpha,
         "weights": weights,
-        "image_size": image_size,
+        "image_size": image_size if student is not None else None,
         "data": data,
         "formats": formats or None,
         "targets": targets or None,

@@ -37,16 +37,19 @@ def command(
     """Score a model on labelled photographs."""
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.data.listing import Layout
-    from keras_transfer.evaluation import evaluate, held_out, require_model
-    from keras_transfer.progress import set_quiet
+    from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, held_out, in_text_order, require_model
+    from keras_transfer.progress import say, set_quiet
 
     set_quiet(json)
     require_model(model)
     layout = Layout(None, root, path_column, label_column, classes_at_depth)
     part = held_out(data, split, allow_bad=allow_bad, layout=layout)
-    scores = evaluate(
-        model, part, image_size=image_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
-    )
+    classifier = classifier_of(model, part, image_size, pixels and pixels.value, geometry and geometry.value)
+    if not classifier.named and not data.startswith("tfds:"):  # whose classes have an order of their own
+        part = in_text_order(part)
+    scores = evaluate(classifier, part)
+    if hint := chance_hint(classifier, scores):
+        say(f"Note: {hint}")
     if json:
         print_json({"model": str(model), "data": data, "split": part.name, **scores})
         return

@@ -9,8 +9,13 @@ from keras_transfer.cli import options
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The run directory of a finished `train`.")],
-    data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
+    run: Annotated[
+        Path, typer.Argument(help="The run directory of a finished `train`; or a .keras of your own, with --data.")
+    ],
+    data: options.RunData = None,
+    image_size: options.OwnImageSize = None,
+    pixels: options.Pixels = None,
+    geometry: options.FileGeometry = None,
     out: Annotated[Path | None, typer.Option(help="Where the files go.  [RUN/export]")] = None,
     formats: options.Formats = None,
     targets: options.Targets = None,
@@ -39,11 +44,15 @@ def command(
     from keras_transfer.cli.summary import print_artifacts
     from keras_transfer.errors import GateError
     from keras_transfer.exporting import ExportGateError
+    from keras_transfer.jobs.adopt import run_of
     from keras_transfer.jobs.export import export_run
     from keras_transfer.progress import set_quiet
     from keras_transfer.run import read_result
 
     set_quiet(json)
+    run, data = run_of(
+        run, data, image_size=image_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
+    )
     gate: GateError | None = None
     try:
         result = export_run(

@@ -63,6 +63,10 @@ Backbone = Annotated[str | None, typer.Option(help="See `keras-transfer backbone
 Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
 Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")]
+RunData = Annotated[
+    str | None,
+    typer.Option(help="Where the run's photographs are now, if they have moved; for a .keras, photographs for it."),
+]
 OwnImageSize = Annotated[
     int | None, typer.Option("--image-size", help="For a .keras that takes any size: side of its pictures in pixels.")
 ]

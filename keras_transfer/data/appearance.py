@@ -52,7 +52,7 @@ def appearance(pixels: Array) -> dict[str, float]:
     """The figures of one picture.
 
     Args:
-        pixels: `uint8 [H, W, 3]`; compare pictures of one size, since sharpness depends on it.
+        pixels: `uint8 [H, W, 3]` or `[H, W, 1]`; compare pictures of one size, since sharpness depends on it.
 
     Returns:
         A figure for each of `PROPERTIES`, and `gray`, 1.0 for a picture without colour.
@@ -61,7 +61,7 @@ def appearance(pixels: Array) -> dict[str, float]:
     >>> round(found["brightness"], 6), found["contrast"] < 1e-6, found["gray"]
     (0.2, True, 1.0)
     """
-    values = np.asarray(pixels, np.float32)
+    values = np.broadcast_to(np.asarray(pixels, np.float32), (*pixels.shape[:2], 3))
     found = {name: row.measure(values) for name, row in PROPERTIES.items()}
     red, green, blue = (values[..., i] for i in range(3))  # NumPy is ten times as fast on whole planes as on triples
     span = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)

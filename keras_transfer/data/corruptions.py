@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from keras_transfer.data.decode import luma
 from keras_transfer.errors import InputError
 
 Array = np.ndarray[Any, Any]
@@ -62,13 +63,13 @@ def corrupt(pixels: Array, name: str, strength: int, seed: int = 0) -> Array:
     """Makes photographs worse.
 
     Args:
-        pixels: `uint8 [n, H, W, 3]`.
+        pixels: `uint8 [n, H, W, channels]`, of 3 channels or one.
         name: one of `CORRUPTIONS`.
         strength: 1 to 5.
         seed: of the noise; a photograph's depends on its place among `pixels` too.
 
     Returns:
-        `uint8 [n, H, W, 3]`.
+        The same, worse.
 
     Raises:
         InputError: there is no such corruption, or `strength` is none of the five.
@@ -81,6 +82,8 @@ def corrupt(pixels: Array, name: str, strength: int, seed: int = 0) -> Array:
     row = CORRUPTIONS[name]
     if strength not in range(1, len(row.strengths) + 1):
         raise InputError(f"`strength` must be 1 to {len(row.strengths)}. Received: strength={strength}.")
+    if pixels.shape[-1] == 1:
+        return luma(corrupt(np.repeat(pixels, 3, axis=-1), name, strength, seed))
     random = np.random.default_rng(seed)
     worse = [row.apply(picture, row.strengths[strength - 1], random) for picture in pixels]
     return np.stack([np.clip(np.rint(picture), 0, 255).astype(np.uint8) for picture in worse])

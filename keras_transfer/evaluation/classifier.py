@@ -111,27 +111,29 @@ def open_classifier(
 
         told = {"image_size": image_size, "pixels": pixels, "multi_label": multi_label}
         classifier = keras_classifier(load_keras(path), path, **told)  # type: ignore[arg-type]
-        return _fitted(classifier, read_geometry(path), geometry)
+        return replace(classifier, geometry=geometry_of_file(path, read_geometry(path), geometry))
     for option, value in (("image_size", image_size), ("pixels", pixels)):
         if value is not None and not callable(value):
             raise InputError(f"`{option}` is for a .keras file; {path} has its own. Leave it out.")
     from keras_transfer.litert import read_geometry as read_litert_geometry
 
-    return _fitted(_litert_classifier(path, delegate), read_litert_geometry(path.read_bytes()), geometry)
+    own = read_litert_geometry(path.read_bytes())
+    return replace(_litert_classifier(path, delegate), geometry=geometry_of_file(path, own, geometry))
 
 
-def _fitted(
-    classifier: Classifier, own: Geometry | None, told: str | Mapping[str, Any] | Geometry | None
-) -> Classifier:
-    """The classifier with the geometry that its file has, or the one beside the file, or the one that is told."""
-    assert classifier.path is not None
-    own = own or _geometry_beside(classifier.path)
+def geometry_of_file(
+    path: Path, own: Geometry | None, told: str | Mapping[str, Any] | Geometry | None
+) -> Geometry | None:
+    """The geometry that a file has inside, or the one beside it, or the one that is told; None where nothing tells.
+
+    Raises:
+        InputError: another is told than the file's own.
+    """
+    own = own or _geometry_beside(path)
     wanted = own if told is None else check_geometry(told)
     if own is not None and wanted != own:
-        raise InputError(
-            f"{classifier.path} says how pictures are fitted to it ({own.describe()}). Leave --geometry out."
-        )
-    return replace(classifier, geometry=wanted)
+        raise InputError(f"{path} says how pictures are fitted to it ({own.describe()}). Leave --geometry out.")
+    return wanted
 
 
 def require_model(path: str | Path) -> None:
@@ -214,7 +216,7 @@ def _classifier(
     class_names: list[str] | None,
 ) -> Classifier:
     classes = max(2, units)
-    names = class_names or (_names_beside(path) if path else None)
+    names = class_names or (names_beside(path) if path else None)
     if names is not None and len(names) != classes:
         raise InputError(
             f"{_where(path)} has {classes} classes but {len(names)} labels ({', '.join(names[:5])}...). "
@@ -223,7 +225,8 @@ def _classifier(
     return Classifier(path, image_shape, names or [str(i) for i in range(classes)], bool(names), multi_label, run)
 
 
-def _names_beside(path: Path) -> list[str] | None:
+def names_beside(path: Path) -> list[str] | None:
+    """The class names in the `labels.txt` of a model's file, or None where it has none."""
     folder = path.parent
     for place in (path.with_suffix(".labels.txt"), folder / "labels.txt", folder / "export" / "labels.txt"):
         if place.is_file():

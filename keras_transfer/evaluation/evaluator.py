@@ -53,7 +53,7 @@ def evaluate(
     Raises:
         InputError: the classes do not fit, the split is empty, or the model is no image classifier.
     """
-    classifier = _classifier_of(model, split, image_size, pixels, geometry)
+    classifier = classifier_of(model, split, image_size, pixels, geometry)
     columns = _columns(classifier, split)
     if len(split) == 0:
         raise InputError(
@@ -85,7 +85,7 @@ def predict_pixels(
     Raises:
         InputError: a photograph vanished, or the model is no image classifier.
     """
-    classifier = _classifier_of(model, split)
+    classifier = classifier_of(model, split)
     if classifier.geometry is not None and classifier.geometry != getattr(split, "geometry", classifier.geometry):
         split = split.fitted(classifier.geometry)
     batches = split.batches(classifier.image_shape, batch_size)
@@ -96,13 +96,22 @@ def predict_pixels(
     return np.concatenate(answers) if answers else np.zeros((0, len(classifier.class_names)), np.float32)
 
 
-def _classifier_of(
+def classifier_of(
     model: "keras.Model | Classifier | str | Path",
     split: "Split | StoredSplit",
     image_size: int | tuple[int, int] | None = None,
     pixels: str | None = None,
     geometry: str | Mapping[str, Any] | Geometry | None = None,
 ) -> Classifier:
+    """What `evaluate` scores on a split: a classifier that is open is taken as it is, others are opened for the split.
+
+    Args:
+        model: as for `evaluate`.
+        split: says of a model that takes any size which it gets, and of logits whether they are several labels.
+        image_size: as for `evaluate`.
+        pixels: as for `evaluate`.
+        geometry: as for `evaluate`.
+    """
     if isinstance(model, Classifier):
         return model
     told: dict[str, Any] = {

@@ -27,9 +27,9 @@ def two_columns(model: keras.Model) -> keras.Model:
     sigmoid = keras.activations.sigmoid in (getattr(last, "activation", None), getattr(dense, "activation", None))
     linear_inside = dense is last or getattr(dense, "activation", None) is keras.activations.linear
     if not (isinstance(dense, keras.layers.Dense) and sigmoid and linear_inside):
-        return keras.Model(model.inputs, keras.ops.concatenate([1 - output, output], axis=-1))
+        return keras.Model(model.inputs[0], keras.ops.concatenate([1 - output, output], axis=-1))
     kernel, *bias = dense.get_weights()
     pair = keras.layers.Dense(2, use_bias=bool(bias), dtype="float32", name=dense.name)
     probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(pair(tensor))
     pair.set_weights([np.concatenate([np.zeros_like(array), array], axis=-1) for array in (kernel, *bias)])
-    return keras.Model(model.inputs, probabilities)
+    return keras.Model(model.inputs[0], probabilities)

@@ -17,7 +17,10 @@ from keras_transfer.progress import say
 from keras_transfer.recipe import Compression, Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_run
 
-_NETWORK = ("backbone", "alpha", "weights", "image_size", "pooling", "hidden", "dropout", "phases")
+_NETWORK = (
+    "model", "model_sha256", "pixels", "backbone", "alpha", "weights", "image_size", "pooling", "hidden", "dropout",
+    "phases",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

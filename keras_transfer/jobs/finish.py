@@ -140,11 +140,36 @@ def finish(
                 problems += lost
                 gate_notes += doubtful
             wait([figures])
-    result = {
+    result = result_of(recipe, data, size, clock, facts, scores, notes) | {
+        **more,
+        "artifacts": artifacts,
+        "recommended": artifacts.recommended,
+        "gate": " ".join(problems) or None,
+        "gate_notes": gate_notes,
+    }
+    write_json(run / "result.json", result)
+    _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
+    test.close()
+    if problems:
+        raise GateError(" ".join(problems))
+    return result
+
+
+def result_of(
+    recipe: Recipe,
+    data: Any,
+    shape: tuple[int, int, int],
+    clock: Clock,
+    facts: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """What `result.json` says of a run that has a model and no files yet."""
+    return {
         "backbone": recipe.backbone,
         "alpha": recipe.alpha,
         "weights": recipe.weights,
-        "image_size": list(size[:2]),
+        "image_size": list(shape[:2]),
         "geometry": described(data.test.geometry),
         "classes": data.class_names,
         **facts,
@@ -153,19 +178,12 @@ def finish(
         "seconds": round(clock.total(), 1),
         "parts": clock.parts,
         "test": scores,
-        **more,
-        "artifacts": artifacts,
-        "recommended": artifacts.recommended,
-        "gate": " ".join(problems) or None,
-        "gate_notes": gate_notes,
+        "artifacts": [],
+        "recommended": None,
+        "gate": None,
+        "gate_notes": [],
         "warnings": [*data.warnings, *notes],
     }
-    write_json(run / "result.json", result)
-    _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
-    test.close()
-    if problems:
-        raise GateError(" ".join(problems))
-    return result
 
 
 def _report(run: Path, result: dict[str, Any], clock: Clock, write: Callable[[], object]) -> None:

@@ -40,6 +40,7 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
         few_shot=recipe.few_shot,
         geometry=recipe.geometry or LEGACY,
         **recipe.layout,
+        class_names=recipe.class_names,
     )
     if listing is not None and begun:
         _compare(listing, data, recipe.data, run)
@@ -105,6 +106,10 @@ def build_classifier_of(recipe: Recipe, data: Any, strategy: Any = None) -> Any:
 
     It trains under `strategy`, or else on every GPU of this machine.
     """
+    if recipe.model is not None:
+        raise InputError(
+            f"This run began with a model of your own, {recipe.model}: there is no backbone to build and train again."
+        )
     import keras
 
     from keras_transfer.models import build_classifier

@@ -249,7 +249,9 @@ def _verdict(run: Path, recipe: Recipe, data: Any, report: dict[str, Any]) -> di
     if report["steps"]:
         said = compression_verdict(accuracy, images, report["steps"])
     else:
-        said = verdict(accuracy, images, report["baselines"], transfers=recipe.weights != "none")
+        said = verdict(
+            accuracy, images, report["baselines"], transfers=recipe.weights != "none" or recipe.model is not None
+        )
     return {"verdict": said, "next": _next(run, recipe, said["outcome"], report)}
 
 

@@ -367,7 +367,7 @@ def _with_probabilities(model: keras.Model, multi_label: bool, name: str) -> ker
     kind = "sigmoid" if multi_label or model.output_shape[1] == 1 else "softmax"
     say(f"Note: {name} ends in logits; a {kind} makes probabilities of them.")
     layer = keras.layers.Activation(kind, dtype="float32", name=_unused("probabilities", model))
-    return keras.Model(model.inputs, layer(model.outputs[0]), name=model.name)
+    return keras.Model(model.inputs[0], layer(model.outputs[0]), name=model.name)
 
 
 def _gives_probabilities(model: keras.Model) -> bool:

@@ -100,3 +100,18 @@ def preprocessing_of(model: keras.Model) -> tuple[keras.layers.Layer, float, flo
     if np.ndim(layer.scale) or np.ndim(layer.offset):
         return None
     return layer, float(layer.scale), float(layer.offset)
+
+
+def scales_itself(model: keras.Model) -> bool:
+    """Whether the first thing a model does with pixels is to scale them: by a layer, or by operations on numbers.
+
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> pooled = keras.layers.GlobalAveragePooling2D()
+    >>> scales_itself(keras.Model(inputs, pooled(inputs / 255))), scales_itself(keras.Model(inputs, pooled(inputs)))
+    (True, False)
+    """
+    start = input_tensor(model)
+    scaling = (keras.layers.Rescaling, keras.layers.Normalization)
+    arithmetic = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide")
+    readers = [node for node in nodes(model) if any(tensor is start for tensor in node.inputs)]
+    return any(isinstance(node.operation, scaling) or type(node.operation).__name__ in arithmetic for node in readers)

@@ -12,9 +12,10 @@ import pytest
 from crafted import Graph
 
 from keras_transfer.cli import options
-from keras_transfer.cli.check import _reasons, judge_file
+from keras_transfer.cli.check import _reasons
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.targets import TARGETS, judge
+from keras_transfer.jobs.check import judge_file
 
 LIGHT = ["android", "edgetpu", "web"]  # that run no compiler
 

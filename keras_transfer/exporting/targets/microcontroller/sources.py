@@ -162,7 +162,7 @@ def _values(
         "height": image.shape[1],
         "width": image.shape[2],
         "channels": image.shape[3],
-        "order": "R, G, B" if image.shape[3] == 3 else "of gray",
+        "order": "R, G, B" if image.shape[3] == 3 else "gray",
         "input_scale": _float(image.scale[0]),
         "input_zero_point": image.zero_point[0],
         "output_scale": _float(scores.scale[0]),

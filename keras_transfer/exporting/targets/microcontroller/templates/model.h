@@ -9,7 +9,7 @@
 extern const unsigned char g_model[];
 extern const unsigned int g_model_len;
 
-// Input: $height x $width pixels of $channels channels (R, G, B), row by row. Each is the byte 0..255 less 128.
+// Input: $height x $width pixels of $channels channels ($order), row by row. Each is the byte 0..255 less 128.
 // That stands for (byte - 128 - kInputZeroPoint) * kInputScale, but no arithmetic is needed.
 constexpr int kInputHeight = $height;
 constexpr int kInputWidth = $width;

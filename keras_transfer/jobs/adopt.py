@@ -1,0 +1,248 @@
+"""A model of the user's own as a finished run, so that whatever a run can be asked, it can be asked too."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json
+from keras_transfer.geometry import LEGACY
+from keras_transfer.jobs.finish import Clock, result_of, save_run_model
+from keras_transfer.jobs.parts import load_data
+from keras_transfer.progress import say
+from keras_transfer.recipe import Recipe, make_recipe
+from keras_transfer.run import begin, open_run, read_result
+
+OWN = "own model"
+"""What `result.json` calls the strategy and the phase of a model that was not trained here."""
+_LOOKED_AT = 100  # training photographs that show how a model's pixels were prepared
+_SURE = 5e-3  # p-value at which another way than 0..255 is taken; `drop_above` gives 1e-3 at least
+
+
+def run_of(
+    given: Path,
+    data: str | None,
+    *,
+    image_size: int | None = None,
+    pixels: str | None = None,
+    geometry: str | None = None,
+) -> tuple[Path, str | None]:
+    """The run that a command is given, and what it is told of the run's photographs.
+
+    Args:
+        given: a run directory; or a model of the user's own, which is adopted, and keeps `data` from then on.
+        data: of a run, where its photographs are now; of a model, photographs for it.
+        image_size: as for `adopt`.
+        pixels: as for `adopt`.
+        geometry: as for `adopt`.
+
+    Raises:
+        InputError: as `adopt`; or what is for models was told of a run.
+    """
+    if is_model(given):
+        return adopt(given, data, image_size=image_size, pixels=pixels, geometry=geometry), None
+    for option, value in (("image-size", image_size), ("pixels", pixels), ("geometry", geometry)):
+        if value is not None:
+            raise InputError(f"--{option} is for a .keras of your own; the run {given} has its own: leave it out.")
+    return given, data
+
+
+def is_model(path: str | Path) -> bool:
+    """Whether a command is given a model of the user's own and not a run directory."""
+    path = Path(path)
+    return path.is_file() or (path / "saved_model.pb").is_file()
+
+
+def adopt(
+    model: str | Path,
+    data: str | None,
+    folder: str | Path | None = None,
+    *,
+    image_size: int | None = None,
+    pixels: str | None = None,
+    geometry: str | None = None,
+    allow_bad: bool = False,
+) -> Path:
+    """Makes a run directory of a `.keras` file: the model as one of ours, its photographs, its scores on the test part.
+
+    Nothing is trained. The class names are those of a `labels.txt` beside the file, else the data's, in the plain text
+    order in which Keras's own loaders count them. Where the model begins with no scaling of its own and nothing is
+    told, the training photographs show what it takes: if it does better beyond doubt on pixels in 0..1, say, a layer
+    that makes them is put before it.
+
+    Args:
+        model: the file.
+        data: labelled photographs, as for `load_images`: its training part calibrates, its test part proves.
+        folder: the run directory; `runs/DATA-MODEL-HASH` unless given. One that was made of this file already is taken
+            as it is.
+        image_size: for a model that takes any size; that of the pictures where all have one, unless given.
+        pixels: for a model whose pixels were prepared outside of it; see `keras_transfer.as_classifier`.
+        geometry: how pictures are fitted to it, where the file does not say: the centre is cropped unless given.
+        allow_bad: go on though more than 5% of the photographs cannot be used.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        InputError: the file is no image classifier, there are no photographs, or their classes are not the model's.
+    """
+    from keras_transfer.evaluation.classifier import geometry_of_file
+    from keras_transfer.evaluation.keras_file import check_keras
+    from keras_transfer.models import read_geometry
+
+    path = Path(model)
+    check_keras(path)
+    if data is None:
+        raise InputError(
+            f"{path} is a model of your own: say with --data where labelled photographs for it are. Their training "
+            "part calibrates int8, their test part proves every file."
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    source = Path(data).stem.replace(":", "-") or "data"
+    run = Path(folder) if folder is not None else Path("runs") / f"{source}-{path.stem}-{digest[:6]}"
+    recipe = make_recipe(
+        data=data,
+        model=str(path),
+        model_sha256=digest,
+        backbone=path.stem,
+        weights="none",
+        image_size=image_size,
+        pixels=pixels,
+        geometry=geometry_of_file(path, read_geometry(path), geometry),
+        allow_bad=allow_bad or None,
+        class_names=_class_names(path, data),
+        baselines="none",
+    )
+    with open_run(run, recipe):
+        if read_result(run) is None:
+            _adopt(recipe, run)
+    return run
+
+
+def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
+    """The classes in the order of the model's outputs; None where the data's own order is all that is known."""
+    from keras_transfer.data.sources import list_source
+    from keras_transfer.evaluation.classifier import names_beside
+
+    named = names_beside(model)
+    if named is not None:
+        return tuple(named)
+    if not Path(data).exists():  # a data set by name, which has an order of its own
+        return None
+    listing = list_source(data)
+    return None if listing.numbered else tuple(sorted({name for entry in listing.entries for name in entry.labels}))
+
+
+def _adopt(recipe: Recipe, run: Path) -> None:
+    from keras_transfer.data.split import common_size
+    from keras_transfer.data.stored import StoredSplit
+    from keras_transfer.evaluation import load_keras, metrics, predict_pixels
+    from keras_transfer.evaluation.hints import beats_chance
+    from keras_transfer.exporting.heads import two_columns
+    from keras_transfer.models import as_classifier
+    from keras_transfer.models.graph import picture_shape
+
+    name = recipe.model or ""
+    clock, notes = Clock(run), []
+    with clock.part("model"):
+        loaded = load_keras(name)
+        if recipe.geometry is None:
+            recipe = recipe.model_copy(update={"geometry": LEGACY})
+            notes.append(
+                f"{name} does not say how pictures are fitted to it: {LEGACY.describe()}. Keras's own loaders squash "
+                "the whole picture: if they fed it, add --geometry squash."
+            )
+    with clock.part("data"):
+        data = load_data(recipe, run)
+        notes += _test_notes(recipe)
+    with clock.part("model"):
+        size = recipe.image_size or partial(common_size, data.train)
+        told: dict[str, Any] = {"image_size": size, "multi_label": data.multi_label, "name": name}
+        make = partial(as_classifier, loaded, **told)
+        model = make(pixels=recipe.pixels)
+        _check_classes(model, data, recipe)
+        pixels = recipe.pixels or choose_pixels(model, make, data.train, name)
+        model = model if pixels in (recipe.pixels, "0..255") else make(pixels=pixels)
+        recipe = recipe.model_copy(update={"pixels": pixels})
+        begin(run, recipe)
+        save_run_model(run, two_columns(model) if model.output_shape[1] == 1 else model, data)
+        model = load_keras(run / "model.keras")  # as every later command finds it
+    with clock.part("evaluation"):
+        test = StoredSplit(data.test, picture_shape(model))
+        scores = metrics(test.labels, predict_pixels(model, test), data.class_names)
+        test.close()
+    if not beats_chance(scores):
+        notes.append(
+            f"{name} does no better than chance on the test photographs ({scores['accuracy']:.1%} right). Is "
+            f"{', '.join(data.class_names[:5])} the order of its classes? A labels.txt beside it says another."
+        )
+    for note in notes:
+        say(f"Note: {note}")
+    facts = {"strategy": OWN, "kept": OWN, "views": 1, "phases": []}
+    write_json(run / "result.json", result_of(recipe, data, picture_shape(model), clock, facts, scores, notes))
+    say(f"{name} is the run {run} from here on, which every command takes.")
+
+
+def _test_notes(recipe: Recipe) -> list[str]:
+    """What to know where the test photographs were drawn here, perhaps from those that the model was trained on."""
+    from keras_transfer.data.sources import list_source
+
+    if not Path(recipe.data).exists() or list_source(recipe.data).splits & {"test"}:
+        return []
+    return [
+        f"{recipe.data} has no test/ of its own: a part is drawn from it. If the model was trained on these "
+        "photographs, its accuracy here flatters it; what a file loses against it is right all the same."
+    ]
+
+
+def _check_classes(model: Any, data: Any, recipe: Recipe) -> None:
+    if not (len(data.train) and len(data.val) and len(data.test)):
+        raise InputError(f"{recipe.data} must have photographs to train, validate and test on: add some, or a test/.")
+    units, names = model.output_shape[1], data.class_names
+    if units != len(names) and not (units == 1 and len(names) == 2):
+        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise InputError(
+            f"{recipe.model} gives {units} scores, and {recipe.data} has {len(names)} classes ({shown}). Give "
+            "photographs of the classes that it was trained on."
+        )
+
+
+def choose_pixels(model: Any, make: Callable[..., Any], train: Any, name: str) -> str:
+    """What a model takes pixels as, by how often it is right on training photographs that are prepared so.
+
+    Args:
+        model: from `as_classifier`, on pixels in 0..255.
+        make: makes the same with another `pixels`.
+        train: the training split.
+        name: what sentences call the model.
+
+    Returns:
+        A name of `PIXELS`: `"0..255"` where the model scales pixels itself, or where no other is better beyond doubt.
+    """
+    from keras_transfer.evaluation import keras_classifier
+    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.exporting.paired import drop_above
+    from keras_transfer.models.graph import picture_shape
+    from keras_transfer.models.preprocessing import PIXELS, scales_itself
+
+    if scales_itself(model):
+        return "0..255"
+    part, shape = train.stratified(min(_LOOKED_AT, len(train))), picture_shape(model)
+    images = part.pixels(shape)
+    ways = [way for way in PIXELS if shape[2] == 3 or way not in ("torch", "caffe")]
+    right = {way: decisions(part.labels, keras_classifier(make(pixels=way)).predict(images)) for way in ways}
+    plain = right["0..255"]
+    best = max(ways, key=lambda way: int(right[way].sum()))  # of equals the first, which is the most usual
+    gained, lost = int((right[best] & ~plain).sum()), int((plain & ~right[best]).sum())
+    if best == "0..255" or drop_above(gained, lost, len(plain), 0.0) > _SURE:
+        return "0..255"
+    say(
+        f"Note: {name} takes pixels as {best} ({PIXELS[best]}): so it is right on {np.mean(right[best]):.0%} of "
+        f"{len(plain)} training photographs, on {np.mean(plain):.0%} as they are. A layer that does it is put before "
+        "the model; --pixels 0..255 leaves it out."
+    )
+    return best
