@@ -22,6 +22,7 @@ import keras_transfer as kt
 from keras_transfer.cli.app import app
 from keras_transfer.evaluation import load_keras, open_classifier, predict_files
 from keras_transfer.exporting.targets.android import GOLDEN
+from keras_transfer.geometry import LEGACY, MODES
 from keras_transfer.jobs.adopt import adopt
 from keras_transfer.recipe import make_recipe
 from keras_transfer.run import read_result
@@ -567,6 +568,12 @@ def test_what_is_said_of_a_model_without_data_and_of_other_photographs(
         command("report", file)
     shutil.copytree(photos / "train", here / "all")
     shutil.copytree(photos / "test", here / "all", dirs_exist_ok=True)
+    fitted = adopt(file, str(photos), here / "squashed", geometry="squash")
+    assert make_recipe(fitted / "recipe.yaml").geometry == MODES["squash"]
+    assert (read_result(fitted) or {})["warnings"] == []
+    plain = adopt(file, str(photos), here / "plain")
+    assert make_recipe(plain / "recipe.yaml").geometry == LEGACY
+    assert "does not say how pictures are fitted to it" in (read_result(plain) or {})["warnings"][0]
     result = read_result(adopt(file, str(here / "all"), here / "drawn"))
     assert result is not None and "all has no test/ of its own" in result["warnings"][-1]
     shutil.copytree(here / "all" / "dark", here / "all" / "darker")

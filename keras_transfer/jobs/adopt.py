@@ -104,6 +104,7 @@ def adopt(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     source = Path(data).stem.replace(":", "-") or "data"
     run = Path(folder) if folder is not None else Path("runs") / f"{source}-{path.stem}-{digest[:6]}"
+    fitted = geometry_of_file(path, read_geometry(path), geometry)
     recipe = make_recipe(
         data=data,
         model=str(path),
@@ -112,15 +113,22 @@ def adopt(
         weights="none",
         image_size=image_size,
         pixels=pixels,
-        geometry=geometry_of_file(path, read_geometry(path), geometry),
+        geometry=fitted or LEGACY,
         allow_bad=allow_bad or None,
         class_names=_class_names(path, data),
         baselines="none",
     )
     with open_run(run, recipe):
         if read_result(run) is None:
-            _adopt(recipe, run)
+            _adopt(recipe, run, [] if fitted is not None else [_fitted_note(path)])
     return run
+
+
+def _fitted_note(model: Path) -> str:
+    return (
+        f"{model} does not say how pictures are fitted to it: {LEGACY.describe()}. Keras's own loaders squash the "
+        "whole picture: if they fed it, add --geometry squash."
+    )
 
 
 def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
@@ -137,7 +145,7 @@ def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
     return None if listing.numbered else tuple(sorted({name for entry in listing.entries for name in entry.labels}))
 
 
-def _adopt(recipe: Recipe, run: Path) -> None:
+def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
     from keras_transfer.data.split import common_size
     from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import load_keras, metrics, predict_pixels
@@ -147,15 +155,9 @@ def _adopt(recipe: Recipe, run: Path) -> None:
     from keras_transfer.models.graph import picture_shape
 
     name = recipe.model or ""
-    clock, notes = Clock(run), []
+    clock = Clock(run)
     with clock.part("model"):
         loaded = load_keras(name)
-        if recipe.geometry is None:
-            recipe = recipe.model_copy(update={"geometry": LEGACY})
-            notes.append(
-                f"{name} does not say how pictures are fitted to it: {LEGACY.describe()}. Keras's own loaders squash "
-                "the whole picture: if they fed it, add --geometry squash."
-            )
     with clock.part("data"):
         data = load_data(recipe, run)
         notes += _test_notes(recipe)
