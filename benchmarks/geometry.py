@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.geometry import LEGACY, MODES
+from keras_transfer.geometry import MODES, Geometry
 
-GEOMETRIES = {"squash": MODES["squash"], "crop": MODES["crop"], "letterbox": MODES["letterbox"], "today": LEGACY}
+GEOMETRIES = {**MODES, "crop-mediapipe": Geometry("crop", 0.875, "mediapipe")}
 
 
 def features(model: Any, photos: Path, geometry: Any) -> tuple[np.ndarray, np.ndarray]:

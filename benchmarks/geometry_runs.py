@@ -2,7 +2,7 @@
 
     python benchmarks/geometry_runs.py food10/ flowers5/ --weights WEIGHTS --out runs/ --csv out.csv --means means.csv
 
-`today` is the crop of before there was a choice. Runs that `--out` holds already are read, not repeated; each has a
+`crop-mediapipe` is the crop by MediaPipe's filter. Runs that `--out` holds already are read, not repeated; each has a
 cache of its own, so that `seconds` (of the job's parts) can be compared.
 """
 
@@ -19,9 +19,8 @@ from typing import Any
 from table import write_rows
 
 from keras_transfer.files import write_text
-from keras_transfer.geometry import LEGACY
 
-TODAY = "geometry: " + json.dumps(LEGACY.to_dict())
+BY_MEDIAPIPE = "geometry: " + json.dumps({"mode": "crop", "interpolation": "mediapipe"})
 
 
 def one(data: str, geometry: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -29,8 +28,8 @@ def one(data: str, geometry: str, seed: int, options: argparse.Namespace) -> dic
     run = options.out / f"{Path(data).name}-{geometry}-{seed}"
     if not (run / "result.json").is_file():
         told = ["--geometry", geometry]
-        if geometry == "today":
-            told = ["--recipe", str(write_text(options.out / "today.yaml", TODAY))]
+        if geometry == "crop-mediapipe":
+            told = ["--recipe", str(write_text(options.out / "crop-mediapipe.yaml", BY_MEDIAPIPE))]
         words = ["train", data, "--weights", options.weights, "--seed", str(seed), "--baselines", "none", *told]
         with tempfile.TemporaryDirectory() as cache:
             environment = os.environ | {"KERAS_TRANSFER_CACHE": cache}

@@ -237,10 +237,10 @@ def _between(
 _RESIZE = {"bilinear": _bilinear, "mediapipe": _mediapipe}
 
 LEGACY = Geometry()
-"""How pictures were fitted before the geometry was a choice: models that say nothing of it were trained so."""
+"""How pictures were fitted before the geometry was a choice, and are unless another is asked for."""
 
 MODES: dict[str, Geometry] = {
-    "crop": Geometry("crop", 0.875, "mediapipe"),
+    "crop": LEGACY,
     "squash": Geometry("squash", 1.0, "mediapipe"),
     "letterbox": Geometry("letterbox", 1.0, "mediapipe"),
 }

@@ -30,17 +30,15 @@ def test_a_geometry_is_told_by_its_mode_or_by_some_fields(tmp_path):
     assert make_recipe(data="a").geometry == LEGACY and make_recipe(data="a", geometry="auto").geometry is None
     for told, expected in (
         ("squash", MODES["squash"]),
-        ({"mode": "crop", "crop": 1.0}, Geometry("crop", 1.0, "mediapipe")),
+        ({"mode": "crop", "crop": 1.0}, Geometry("crop", 1.0)),
         ({"mode": "letterbox", "padding": 0}, Geometry("letterbox", 1.0, "mediapipe", 0)),
-        (LEGACY, LEGACY),
+        ("crop", LEGACY),
     ):
         recipe = make_recipe(data="a", geometry=told)
         path = write_recipe(tmp_path / "r.yaml", recipe)
         assert make_recipe(path).geometry == recipe.geometry == expected
-        assert (
-            differences(make_recipe(data="a", geometry="auto"), recipe) == []
-            and differences(recipe, make_recipe(path)) == []
-        )
+        assert differences(make_recipe(data="a", geometry="auto"), recipe) == []
+        assert differences(recipe, make_recipe(path)) == []
     (tmp_path / "r.yaml").write_text("data: a\ngeometry: letterbox\n")
     assert make_recipe(tmp_path / "r.yaml").geometry == MODES["letterbox"]
     assert make_recipe(tmp_path / "r.yaml", geometry="auto").geometry is None

@@ -40,7 +40,12 @@ if TYPE_CHECKING:
     from keras_transfer.litert.runtime import LiteRT
 
 COLUMNS = ("name", "width", "height", "orientation", "out_height", "out_width", "top")
-GEOMETRIES = (LEGACY, *MODES.values(), Geometry("crop", 1.0), Geometry("letterbox", 1.0, "bilinear", 0))
+GEOMETRIES = (
+    *MODES.values(),
+    Geometry("crop", 0.875, "mediapipe"),
+    Geometry("crop", 1.0),
+    Geometry("letterbox", 1.0, "bilinear", 0),
+)
 """What cases without a geometry of their own go through in turn: every mode, both interpolations."""
 # Seven sizes, so that all eight orientations meet each of them.
 _SIZES = ((96, 96), (224, 224), (160, 128), (32, 57), (128, 128), (1, 1), (299, 299))

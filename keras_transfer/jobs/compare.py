@@ -13,7 +13,6 @@ from keras_transfer.run import command_line, read_run
 
 COSTS = {"bytes": "bytes", "zipped_bytes": "zipped bytes", "latency_ms": "latency"}
 """What a file costs, and how it is called."""
-_PREFERRED = ("int8", "dynamic", "float16", "float32")
 
 
 def compare(
@@ -99,9 +98,11 @@ def short_names(folders: Sequence[str]) -> list[str]:
 
 
 def _common(results: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """The first of these formats that every run has a file of; int8, which is then asked for, where there is none."""
+    """The first of `PREFERRED` that every run has a file of; int8, which is then asked for, where there is none."""
+    from keras_transfer.exporting.gate import PREFERRED
+
     made = [{artifact["format"] for artifact in result["artifacts"]} for result in results]
-    return (next((kind for kind in _PREFERRED if all(kind in one for one in made)), "int8"),)
+    return (next((kind for kind in PREFERRED if kind != "onnx" and all(kind in one for one in made)), "int8"),)
 
 
 def _files(folder: Path, result: dict[str, Any], formats: Sequence[str]) -> list[dict[str, Any]]:

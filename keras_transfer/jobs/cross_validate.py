@@ -23,9 +23,9 @@ def cross_validate(
     """Trains each recipe on all but one part of the photographs, for each part, and scores it on that part.
 
     Near-duplicates, and what `group_by` keeps together, stand in one part. What a recipe leaves frozen is computed once
-    for all folds, and finished folds are in the cache. A recipe without a geometry shows the whole picture. The
-    photographs that `train` would hold out for the test are not touched, so that they can still judge the recipe that
-    is chosen here.
+    for all folds, and finished folds are in the cache. A recipe that leaves the geometry to `auto` shows the whole
+    picture. The photographs that `train` would hold out for the test are not touched, so that they can still judge the
+    recipe that is chosen here.
 
     Args:
         *recipes: one or more, from `make_recipe`, of the same data. All see the same folds; the first one's seed draws

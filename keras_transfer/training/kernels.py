@@ -53,7 +53,9 @@ def quick_kernels(model: keras.Model) -> Iterator[None]:
         for optimizer in getattr(model.optimizer, "optimizers", [model.optimizer]):
             if isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad:
                 replace(optimizer, "update_step", _update_by_kernel)
-        pairs = normalized_convolutions(model) if multiplies_bfloat16() else []
+        pairs = normalized_convolutions(model)
+        if pairs and not multiplies_bfloat16():
+            pairs = []
         for convolution, norm in pairs:
             change(norm, "input_spec", None)  # what it reads has the channels of the convolution's input
             replace(norm, "call", partial(_convolve_and_normalize, convolution=convolution, plain=convolution.call))
@@ -68,7 +70,7 @@ def quick_kernels(model: keras.Model) -> Iterator[None]:
 
 
 @cache
-def matrix_speed(dtype: str = "float32", side: int = 1024) -> float:
+def matrix_speed(dtype: str = "float32", side: int = 512) -> float:
     """Multiply-adds a second of a matrix multiplication in TensorFlow on this machine's processor.
 
     Args:

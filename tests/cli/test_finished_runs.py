@@ -99,7 +99,7 @@ ROWS = [
     Row("predict {run}/export/model_int8.tflite {new} --csv", data=False, says="probability_1"),
     Row("predict {run}/export/model_float32.tflite {new}/red --jsonl", data=False, says='"label"'),
     Row("predict {run} --camera 63", data=False, extra="camera", code=2, says="Camera 63 gives no picture"),
-    Row("lr-find {photos} --recipe {run}/recipe.yaml --weights {weights} --steps 10", data=False),
+    Row("lr-find {photos} --recipe {run}/recipe.yaml --weights {weights} --steps 30", data=False),
     Row("cross-validate {photos} --recipe {run}/recipe.yaml --weights {weights} --folds 2 --repeats 1", data=False),
     Row("inspect {photos} --backbone mobilenet --alpha 0.25 --image-size 32 --weights {weights} --out {out}/look",
         "{out}/look/corrected.csv", data=False),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_transfer.geometry import LEGACY, MODES
+from keras_transfer.geometry import LEGACY, MODES, Geometry
 from keras_transfer.litert import convert, write_labels
 
 
@@ -54,14 +54,14 @@ def test_same_answers_by_name(agreement, mediapipe, kind, classifier, train_spli
 
 
 @pytest.mark.parametrize("kind", ["int8", "float32"])
-@pytest.mark.parametrize("mode", ["crop", "squash"])
-def test_pictures_are_seen_alike_to_the_bit(agreement, mediapipe, mode, kind, classifier, train_split, tmp_path):
+@pytest.mark.parametrize("geometry", [Geometry("crop", 0.875, "mediapipe"), MODES["squash"]])
+def test_pictures_are_seen_alike_to_the_bit(agreement, mediapipe, geometry, kind, classifier, train_split, tmp_path):
     """MediaPipe's own resize is ours: of whole pictures as they are, of a window given as the region of interest.
 
     That is so under four times the size of the input; beyond, `predict` averages first.
     """
     content = convert(classifier, [kind], calibration=train_split.images)[kind]
-    (tmp_path / "model.tflite").write_bytes(write_labels(content, train_split.class_names, MODES[mode]))
+    (tmp_path / "model.tflite").write_bytes(write_labels(content, train_split.class_names, geometry))
     random = np.random.default_rng(0)
     paths = []
     for i, size in enumerate([(64, 48), (33, 61), (95, 80), (48, 48), (20, 31), (24, 90)]):
@@ -70,10 +70,11 @@ def test_pictures_are_seen_alike_to_the_bit(agreement, mediapipe, mode, kind, cl
         Image.fromarray(random.integers(0, 256, (*size, 3), np.uint8)).save(path)
         paths.append(path)
     rows = agreement.compare(tmp_path / "model.tflite", paths, mediapipe)
-    seen = rows[1 if mode == "crop" else 2]
-    assert seen["geometry"] == mode and seen["same top-1"] == 1
+    cropped = geometry.mode == "crop"
+    seen = rows[1 if cropped else 2]
+    assert seen["geometry"] == geometry.mode and seen["same top-1"] == 1
     # A region of interest comes to MediaPipe in 32-bit floats: a position may fall to the next of 32 steps.
-    assert seen["mean score difference"] < (0.01 if mode == "crop" else 1e-6)
+    assert seen["mean score difference"] < (0.01 if cropped else 1e-6)
 
 
 def test_the_region_is_what_is_used(agreement):
