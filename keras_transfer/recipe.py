@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.files import write_text
-from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.geometry import Geometry
 
 Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "scratch"]
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
@@ -24,7 +24,7 @@ _Rate = Annotated[float, Field(gt=0, le=10)]
 
 
 def _geometry(told: Any) -> Any:
-    """A mode's name or some fields as a `Geometry`; "auto" is None: the run chooses."""
+    """A mode's name or some fields as a `Geometry`; "auto" is None, the default: the run chooses."""
     if told == "auto":
         return None
     return Geometry.of(told) if isinstance(told, str | dict) else told
@@ -105,7 +105,7 @@ class Recipe(_Strict):
     alpha: Annotated[float, Field(gt=0)] | None = None
     weights: str = "imagenet"
     image_size: Annotated[int, Field(ge=1)] | None = None
-    geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = LEGACY  # a mode, fields of one; None: auto
+    geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = None  # a mode, fields of one, or auto
     pooling: Literal["avg", "max"] = "avg"
     hidden: tuple[_Count, ...] = ()
     dropout: _Fraction = 0.2

@@ -81,7 +81,7 @@ Geometry = Annotated[
     GeometryName | None,
     typer.Option(
         help="How pictures are fitted to the model: crop the centre, squash, or letterbox the whole; auto tries them "
-        "on validation.  [crop]"
+        "on validation.  [auto]"
     ),
 ]
 FileGeometry = Annotated[

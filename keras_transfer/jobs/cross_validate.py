@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.geometry import MODES
+from keras_transfer.geometry import LEGACY
 from keras_transfer.jobs.parts import build_classifier_of, load_data
 from keras_transfer.jobs.retrain import VALIDATION, given, retrained
 from keras_transfer.jobs.train import complete
@@ -70,7 +70,7 @@ def cross_validate(
     for number, recipe in enumerate(recipes):
         name = names[number] if names else str(number + 1)
         told, started, scores = prepared(recipe, data, len(whole) - size), time.perf_counter(), []
-        seen = whole.fitted(recipe.geometry or MODES["squash"])  # choosing by labels would tell of the parts
+        seen = whole.fitted(recipe.geometry or LEGACY)  # choosing by labels would tell of the parts
         for fold, (rest, part) in enumerate(cuts):
             answers, _ = retrained(told, given(data, seen, rest, groups, recipe.seed), seen.part(part))
             scores.append(metrics(whole.labels[part], answers, data.class_names))

@@ -50,17 +50,17 @@ def test_a_subject_in_the_middle_of_others_is_cropped():
     chosen = choose_geometry(small_classifier(), among_others(), PHASES)
     by_mode = {row.geometry.mode: row for row in chosen.candidates}
     assert chosen.geometry == MODES["crop"] and chosen.chosen_by == "validation"
-    assert next(iter(by_mode)) == "squash" and set(by_mode) == {"crop", "squash", "letterbox"}
-    assert by_mode["crop"].better > SURE and by_mode["crop"].accuracy > by_mode["squash"].accuracy
-    assert by_mode["squash"].better == 0
-    assert "crop reads" in chosen.sentence() and "letterbox reads" in chosen.sentence()
+    assert next(iter(by_mode)) == "crop" and set(by_mode) == {"crop", "squash", "letterbox"}
+    assert by_mode["squash"].better < -SURE and by_mode["crop"].accuracy > by_mode["squash"].accuracy
+    assert by_mode["crop"].better == 0
+    assert "squash reads" in chosen.sentence() and "no other is better by over 1.645 stand" in chosen.sentence()
 
 
 def test_what_stands_at_the_border_is_shown():
     chosen = choose_geometry(small_classifier(), framed(), PHASES)
-    assert chosen.geometry == DEFAULT and [row.geometry.mode for row in chosen.candidates] == ["squash", "crop"]
-    assert chosen.candidates[1].better < -SURE and chosen.candidates[0].accuracy > 0.9
-    assert "no other is better by over one standard error" in chosen.sentence()
+    assert chosen.geometry == MODES["squash"] and [row.geometry.mode for row in chosen.candidates] == ["crop", "squash"]
+    assert chosen.candidates[1].better > SURE and chosen.candidates[1].accuracy > 0.9
+    assert "squash reads" in chosen.sentence() and "no other" not in chosen.sentence()
     told = chosen.to_dict()
     assert told["mode"] == "squash" and told["chosen_by"] == "validation" and len(told["candidates"]) == 2
 
@@ -85,7 +85,7 @@ def test_the_test_split_is_not_looked_at_and_validation_serves_the_training(monk
 
 
 @pytest.mark.parametrize("why", ["size", "few", "random", "no frozen layers"])
-def test_where_there_is_nothing_to_choose_by_the_whole_picture_is_shown(why, monkeypatch):
+def test_where_there_is_nothing_to_choose_by_it_is_the_crop_unless_none_was_cropped(why, monkeypatch):
     monkeypatch.setattr(module, "compute_features", None)
     model, phases = small_classifier(), PHASES
     if why == "size":
@@ -98,8 +98,8 @@ def test_where_there_is_nothing_to_choose_by_the_whole_picture_is_shown(why, mon
     if why == "no frozen layers":
         phases = [Phase(name="scratch", stages="all", batchnorm=True)]
     chosen = choose_geometry(model, data, phases, pretrained=why != "random")
-    assert chosen == Chosen(DEFAULT, "size" if why == "size" else "default")
-    assert chosen.sentence().startswith("Pictures: squash (the whole picture, stretched to the shape of the input), ")
+    assert chosen == (Chosen(MODES["squash"], "size") if why == "size" else Chosen(DEFAULT, "default"))
+    assert chosen.sentence().startswith(f"Pictures: {chosen.geometry.mode} (")
 
 
 def test_of_many_photographs_some_are_looked_at():
@@ -136,8 +136,8 @@ def test_maps_are_averaged():
     np.testing.assert_allclose(rows, expected, rtol=2e-3, atol=0.1)
 
 
-def test_ties_go_to_the_whole_picture():
-    found = {"squash": Candidate(DEFAULT, 300, 0.7, 1.0), "crop": Candidate(MODES["crop"], 300, 0.72, 0.97, SURE)}
+def test_ties_go_to_the_crop():
+    found = {"crop": Candidate(DEFAULT, 300, 0.7, 1.0), "squash": Candidate(MODES["squash"], 300, 0.72, 0.97, SURE)}
     assert module._decide(found).geometry == DEFAULT
-    found["crop"] = Candidate(MODES["crop"], 300, 0.72, 0.97, SURE + 0.01)
-    assert module._decide(found).geometry == MODES["crop"]
+    found["squash"] = Candidate(MODES["squash"], 300, 0.72, 0.97, SURE + 0.01)
+    assert module._decide(found).geometry == MODES["squash"]
