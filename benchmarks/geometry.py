@@ -2,10 +2,10 @@
 
     python benchmarks/geometry.py photos/ MORE/ --weights backbone.weights.h5 --sizes 96 160 224 --csv out.csv
 
-A logistic regression on pooled features is cross-validated (5 folds, twice) on folders with a folder a class. `today`
-is the crop of models that say nothing of their geometry. `points` is the accuracy against `squash` on the same
-photographs, `error` its standard error, `loss` the log loss, `better` by how many standard errors that is below
-`squash`'s. `benchmarks/geometry_runs.py` compares whole jobs.
+The probe is that of `--geometry auto`, on folders with a folder a class. `points` is the accuracy against `crop` on the
+same photographs, `error` its standard error, `loss` the log loss, `better` by how many standard errors that is below
+`crop`'s. `taken` is the share of random parts, each of as many photographs as `auto` looks at, on which the geometry is
+better by enough to be taken. `benchmarks/geometry_runs.py` compares whole jobs.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.geometry import MODES, Geometry
+from keras_transfer.geometry import MODES
 
-GEOMETRIES = {**MODES, "crop-mediapipe": Geometry("crop", 0.875, "mediapipe")}
+PARTS = 40
 
 
 def features(model: Any, photos: Path, geometry: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -29,38 +29,38 @@ def features(model: Any, photos: Path, geometry: Any) -> tuple[np.ndarray, np.nd
     return pooled_features(model, [data.train])[0], data.train.labels
 
 
-def out_of_fold(rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each photograph how often it was right, and its log loss, when the regression was fitted on others."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import RepeatedStratifiedKFold
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+def probed(rows: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Of each photograph the log loss, and whether it was right, when the probe was fitted on others."""
+    from keras_transfer.data.folds import stratified_folds
+    from keras_transfer.training.geometry import probe_losses
 
-    repeats = 2
-    rows, right, loss = StandardScaler().fit_transform(rows), np.zeros(len(rows)), np.zeros(len(rows))
-    with threadpool_limits(1, user_api="blas"):
-        for rest, part in RepeatedStratifiedKFold(n_splits=5, n_repeats=repeats, random_state=0).split(rows, labels):
-            model = LogisticRegression(C=0.01, max_iter=200, tol=1e-3).fit(rows[rest], labels[rest])
-            answers = model.predict_proba(rows[part])
-            right[part] += (answers.argmax(axis=1) == labels[part]) / repeats
-            loss[part] -= np.log(answers[np.arange(len(part)), labels[part]]) / repeats
-    return right, loss
+    return probe_losses(rows.astype(np.float64), labels, stratified_folds(labels, np.arange(len(labels)), 5, seed))
+
+
+def better(gains: np.ndarray) -> float:
+    """How many standard errors the mean is above 0."""
+    error = gains.std(ddof=1) / len(gains) ** 0.5
+    return float(gains.mean() / error) if error else 0.0
 
 
 def compare(photos: Path, size: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row a geometry, the default first."""
+    """One row a geometry, the crop first."""
     import keras_transfer as kt
+    from keras_transfer.training.geometry import SURE
 
     classes = [path.name for path in sorted(photos.iterdir()) if path.is_dir()]
     model = kt.build_classifier(options.backbone, classes, image_size=size, weights=options.weights)
-    rows: list[dict[str, Any]] = []
-    first: tuple[np.ndarray, np.ndarray] | None = None
-    for name, geometry in GEOMETRIES.items():
-        right, loss = out_of_fold(*features(model, photos, geometry))
-        first = first or (right, loss)
-        points, gains = 100 * (right - first[0]), first[1] - loss
-        spread = gains.std(ddof=1) / len(gains) ** 0.5
-        rows.append(
+    found = {name: features(model, photos, geometry) for name, geometry in MODES.items()}
+    labels = found["crop"][1]
+    count = int(np.clip(len(labels) // 4, 300, 1500))
+    parts = [np.random.default_rng(seed).permutation(len(labels))[:count] for seed in range(PARTS)]
+    judged = {name: probed(rows, labels) for name, (rows, _) in found.items()}
+    losses = {name: [probed(rows[part], labels[part])[0] for part in parts] for name, (rows, _) in found.items()}
+    table = []
+    for name, (loss, right) in judged.items():
+        points = 100 * (right.astype(float) - judged["crop"][1])
+        taken = [better(crop - own) > SURE for crop, own in zip(losses["crop"], losses[name], strict=True)]
+        table.append(
             {
                 "data": photos.name if photos.name != "train" else photos.parent.name,
                 "size": size,
@@ -70,11 +70,12 @@ def compare(photos: Path, size: int, options: argparse.Namespace) -> list[dict[s
                 "points": round(float(points.mean()), 2),
                 "error": round(float(points.std(ddof=1) / len(points) ** 0.5), 2),
                 "loss": round(float(loss.mean()), 4),
-                "better": round(float(gains.mean() / spread), 2) if spread else 0.0,
+                "better": round(better(judged["crop"][0] - loss), 2),
+                "taken": round(float(np.mean(taken)), 3),
             }
         )
-        print(rows[-1], flush=True)
-    return rows
+        print(table[-1], flush=True)
+    return table
 
 
 def main() -> None:
