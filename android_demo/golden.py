@@ -19,12 +19,12 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_transfer.data import decode_image
-from keras_transfer.exporting.golden import golden_vectors
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
 from keras_transfer.litert.ends import int8_ends
 from keras_transfer.litert.labels import labels_text, write_labels
+from keras_transfer.modalities.image import decode_image
+from keras_transfer.modalities.image.golden import golden_vectors
 
 CLASSES = ("apple pie", "crème brûlée", "sushi", "waffles")
 

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from table import write_rows
 
-from keras_transfer.exporting.golden import golden_vectors
 from keras_transfer.litert import open_litert
+from keras_transfer.modalities.image.golden import golden_vectors
 
 EMULATOR = "qemu-aarch64-static"
 DEBS = (

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests" / "web"))
 
 def as_png(photograph: Path, folder: Path) -> Path:
     """The pixels that Python decodes."""
-    from keras_transfer.data import decode_image
+    from keras_transfer.modalities.image import decode_image
 
     path = folder / f"{photograph.parent.name} {photograph.stem}.png"
     Image.fromarray(decode_image(photograph)).save(path)
@@ -45,7 +45,7 @@ def enlarged(photograph: Path, folder: Path) -> Path:
 
 def compare(given: str, files: list[Path], classifier: Any, url: str) -> dict[str, Any]:
     """One row of the table."""
-    from keras_transfer.data import decode_image
+    from keras_transfer.modalities.image import decode_image
 
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     call = ["node", str(ROOT / "tests" / "web" / "browse.js"), url, chromium]

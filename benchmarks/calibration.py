@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.data import load_images
 from keras_transfer.data.folds import joined, kin, stratified_folds
 from keras_transfer.evaluation.calibration import apply_temperature, fit_temperature, reliability
 from keras_transfer.jobs.retrain import retrained
+from keras_transfer.modalities.image import load_images
 from keras_transfer.recipe import make_recipe
 
 PARTS = 5  # one in so many is for the test, and one in so many of the rest for validation

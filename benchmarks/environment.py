@@ -107,7 +107,7 @@ def main() -> None:
 def _draw_photos(folder: Path) -> None:
     from PIL import Image
 
-    from keras_transfer.data.pizza import draw_pizzas
+    from keras_transfer.modalities.image.pizza import draw_pizzas
 
     images, labels = draw_pizzas(per_class=20)
     for i in range(len(images)):

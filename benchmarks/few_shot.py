@@ -13,7 +13,7 @@ from typing import Any
 from table import write_rows
 
 import keras_transfer as kt
-from keras_transfer.data.embedded import is_embedded, load_embedded
+from keras_transfer.modalities.image.embedded import is_embedded, load_embedded
 
 WAYS = {"transfer": ("bundled", "auto"), "scratch": ("none", "scratch")}
 

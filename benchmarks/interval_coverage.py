@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.evaluation import held_out, keras_classifier, metrics, open_classifier, predict_pixels
+from keras_transfer.evaluation import keras_classifier, metrics, open_classifier, predict_pixels
 from keras_transfer.evaluation.intervals import score_intervals, share_interval
+from keras_transfer.modalities.image.held_out import held_out
 from keras_transfer.models import build_imagenet_classifier
 
 SAMPLES, SIZES = 200, (60, 200, 500)
@@ -77,7 +78,7 @@ def main() -> None:
 
 def answered(classifier: Any, files: list[Path]) -> np.ndarray:
     """Whether the n-th file is of the n-th class, by the classifier."""
-    from keras_transfer.data import decode_image
+    from keras_transfer.modalities.image import decode_image
 
     found = []
     for start in range(0, len(files), 50):

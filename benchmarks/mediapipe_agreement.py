@@ -63,9 +63,9 @@ def compare(model: Path, photographs: list[Path], mediapipe: str) -> list[dict[s
     """One row for each way of giving the photographs."""
     import numpy as np
 
-    from keras_transfer.data import decode_image
     from keras_transfer.evaluation import open_classifier
     from keras_transfer.geometry import LEGACY
+    from keras_transfer.modalities.image import decode_image
 
     classifier = open_classifier(model)
     geometry = classifier.geometry or LEGACY

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from table import write_rows
 
-from keras_transfer.data.decode import decode, decode_image
-from keras_transfer.data.duplicates import THUMBNAIL, near_pairs, similarity, thumbnail
+from keras_transfer.modalities.image.decode import decode, decode_image
+from keras_transfer.modalities.image.duplicates import THUMBNAIL, near_pairs, similarity, thumbnail
 
 
 def _jpeg(image: Image.Image, quality: int = 90) -> bytes:

@@ -20,11 +20,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 from table import write_rows
 
-from keras_transfer.data.embedded import load_embedded
-from keras_transfer.data.unlabelled import list_photographs
 from keras_transfer.evaluation import load_keras, predict_pixels
 from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, mmd
 from keras_transfer.jobs.parts import build_classifier_of, load_data
+from keras_transfer.modalities.image.embedded import load_embedded
+from keras_transfer.modalities.image.unlabelled import list_photographs
 from keras_transfer.models import adapt_batchnorm, batchnorm_shift
 from keras_transfer.recipe import make_recipe
 from keras_transfer.training import fit

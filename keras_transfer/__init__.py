@@ -12,9 +12,9 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "InputError": "errors",
     "GateError": "errors",
-    "load_images": "data",
-    "decode_image": "data",
-    "build_augmenter": "data",
+    "load_images": "modalities.image",
+    "decode_image": "modalities.image",
+    "build_augmenter": "modalities.image",
     "BACKBONES": "models",
     "build_classifier": "models",
     "as_classifier": "models",

@@ -9,10 +9,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.process import unfinished
+
+MISSING = "no such file"
+"""The problem of a path at which there is nothing."""
+
+MAX_BYTES = 1 << 30
+"""A larger file is refused before it is read."""
 
 
 @contextmanager
@@ -115,3 +122,25 @@ def gather_temporary_files() -> None:
     with suppress(OSError):  # there is no place for them: whoever needs one says so
         folder = temporary_folder(tempfile.gettempdir(), "keras-transfer-")
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a user's file.
+
+    Raises:
+        InputError: there is no such file, it is no regular one, over 1 GiB, or cannot be read.
+    """
+    path = Path(path)
+    try:
+        about = path.stat()
+        if not S_ISREG(about.st_mode):  # opening a pipe would wait for ever
+            raise InputError("not a regular file")
+        if about.st_size > MAX_BYTES:
+            raise InputError(f"a file of {about.st_size / MAX_BYTES:.1f} GiB, over the limit of 1 GiB")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(MISSING) from error
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error

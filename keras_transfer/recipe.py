@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,6 +28,18 @@ def _geometry(told: Any) -> Any:
     if told == "auto":
         return None
     return Geometry.of(told) if isinstance(told, str | dict) else told
+
+
+def check_geometry(given: str | Mapping[str, Any] | Geometry) -> Geometry:
+    """Returns a geometry that is given by its mode's name or in some other way.
+
+    >>> check_geometry("squash").mode
+    'squash'
+    """
+    try:
+        return Geometry.of(given)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`geometry` is wrong: {error}.") from error
 
 
 class _Strict(BaseModel):

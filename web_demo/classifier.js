@@ -34,7 +34,7 @@ export function prepared(rgb, input) {
   return Float32Array.from(pixels, (byte, i) => Math.fround(byte - mean[i % mean.length]) / std[i % std.length]);
 }
 
-/** One channel of rows of R G B, in Pillow's arithmetic: `luma` of keras_transfer/data/decode.py. */
+/** One channel of rows of R G B, in Pillow's arithmetic: `luma` of keras_transfer/modalities/image/decode.py. */
 export function luma(rgb) {
   return Uint8Array.from({ length: rgb.length / 3 }, (_, i) => {
     const [red, green, blue] = rgb.subarray(3 * i, 3 * i + 3);

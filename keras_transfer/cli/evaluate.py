@@ -37,7 +37,8 @@ def command(
     """Score a model on labelled photographs."""
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.data.listing import Layout
-    from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, held_out, in_text_order, require_model
+    from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, in_text_order, require_model
+    from keras_transfer.modalities.image.held_out import held_out
     from keras_transfer.progress import say, set_quiet
 
     set_quiet(json)

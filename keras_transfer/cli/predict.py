@@ -54,7 +54,7 @@ def command(
     set_quiet(bool(wanted))
     sources = list(_expand(files or ()))
     if camera is not None:
-        from keras_transfer.data.camera import camera_frame
+        from keras_transfer.modalities.image.camera import camera_frame
 
         sources.append((f"camera {camera}", camera_frame(camera)))
     if not sources:
@@ -139,9 +139,9 @@ def _expand(files: Iterable[str]) -> Iterator[Path | tuple[str, bytes]]:
 
     A name that is none of these stays as it is.
     """
-    from keras_transfer.data.decode import EXTENSIONS
     from keras_transfer.data.folders import files_below
     from keras_transfer.errors import InputError
+    from keras_transfer.modalities.image.decode import EXTENSIONS
 
     for name in files:
         path = Path(name)
@@ -167,8 +167,8 @@ def _standard_input() -> Iterator[Path | tuple[str, bytes]]:
     import os
     import sys
 
-    from keras_transfer.data.decode import sniff
     from keras_transfer.errors import InputError
+    from keras_transfer.modalities.image.decode import sniff
 
     content = sys.stdin.buffer.read()
     if sniff(content):

@@ -10,7 +10,7 @@ from keras_transfer.compression.cut import copy_model, cut_below, restore_flags
 from keras_transfer.compression.retrain import retrain
 from keras_transfer.compression.sparsity import kernel_layers, spared_layers
 from keras_transfer.compression.tfmot import load_tfmot
-from keras_transfer.data import ImageData
+from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
 from keras_transfer.models.twin import copy_weights, make_twin
 
@@ -21,7 +21,7 @@ _SPARSE = 0.1  # share of zeros from which a layer counts as pruned
 
 def cluster(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     clusters: int = 16,
     *,
     coverage: float = 0.95,
@@ -53,7 +53,7 @@ def cluster(
         epochs: passes over the training images.
         learning_rate: Adam's highest.
         batch_size: images a step.
-        augmentation: see `build_augmenter`.
+        augmentation: see `keras_transfer.build_augmenter`.
         seed: of orders, augmentation and dropout.
         on_epoch: called with each epoch's figures.
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.data import ImageData, build_augmenter
+from keras_transfer.data import Dataset
 from keras_transfer.models import boundary, prefix, suffix
 from keras_transfer.training import feature_samples, pixel_samples
 from keras_transfer.training.feed import Samples
@@ -60,7 +60,7 @@ def restore_flags(model: keras.Model, copy: keras.Model) -> None:
 def taught_samples(
     below: keras.Model | None,
     top: keras.Model,
-    data: ImageData,
+    data: Dataset,
     *,
     alpha: float,
     temperature: float = 2.0,
@@ -76,10 +76,10 @@ def taught_samples(
         alpha: weight, from 0 to 1, of what `top` says of the same view against the labels (Hinton et al. 2015,
             https://arxiv.org/abs/1503.02531). Pixels are augmented anew in every epoch: there it says nothing.
         temperature: by which its scores are divided.
-        augmentation: see `build_augmenter`.
+        augmentation: see `keras_transfer.build_augmenter`.
         seed: of the views.
     """
-    augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
+    augmenter = data.train.augmenter(augmentation)
     if below is None:
         with pixel_samples(top, data, augmenter) as pair:
             yield pair

@@ -12,9 +12,10 @@ import numpy as np
 
 from keras_transfer.compression.retrain import EVALUATION_BATCH, cosine_adam, fit_epochs
 from keras_transfer.compression.teacher import Teacher, label_table, open_teacher, pooled_features, score_table, teach
-from keras_transfer.data import Augmenter, ImageData, build_augmenter
+from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
-from keras_transfer.models.graph import picture_shape
+from keras_transfer.inputs import Augmenter
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.training.feed import Samples, as_dataset
 
 MIXED = {"strength": "auto", "mixup": 1.0}
@@ -24,7 +25,7 @@ _VIEW_BYTES = 2 * 2**30  # the most that the views of all training images may ta
 def distill(
     student: keras.Model,
     teacher: keras.Model | str | Path,
-    data: ImageData,
+    data: Dataset,
     *,
     temperature: float = 2.0,
     alpha: float = 0.9,
@@ -66,7 +67,8 @@ def distill(
         learning_rate: Adam's highest; it climbs over `warmup` and falls by a cosine to zero.
         batch_size: images a step.
         warmup: share of the steps over which the rate climbs.
-        augmentation: see `build_augmenter`; the strength that fits the number of images, and MixUp, unless told.
+        augmentation: see `keras_transfer.build_augmenter`; the strength that fits the number of images, and
+            MixUp, unless another is given.
         views: views an image that are computed; None chooses: one an epoch, up to 16, as far as 2 GiB of disk allow.
         batchnorm: whether BatchNormalization layers train too and move their statistics.
         seed: of views and orders.
@@ -79,8 +81,7 @@ def distill(
         InputError: an argument is out of range, teacher and student answer differently, or the loss is not a number.
     """
     _check(temperature, alpha, features)
-    classes = len(data.class_names)
-    augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
+    augmenter = data.train.augmenter(augmentation)
     taught = open_teacher(teacher, data.class_names, bool(features))
     for layer in student._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -177,10 +178,10 @@ def _scores(answer: Any, groups: tuple[int, int]) -> Any:
 
 @contextmanager
 def _samples(
-    student: keras.Model, teacher: Teacher, data: ImageData, augmenter: Augmenter, views: int, seed: int
+    student: keras.Model, teacher: Teacher, data: Dataset, augmenter: Augmenter, views: int, seed: int
 ) -> Iterator[tuple[Samples, Samples]]:
     """Pixels as inputs; the labels, the teacher's scores and its hints side by side as labels."""
-    size = picture_shape(student)
+    size = model_inputs(student)
     train = teach(teacher, size, data.train, augmenter=augmenter, views=views, seed=seed)
     val = teach(teacher, size, data.val, augmenter=augmenter)
     found = []

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from keras_transfer.compression.channel_graph import ChannelGraph
-from keras_transfer.data import Split, build_augmenter
-from keras_transfer.models.graph import picture_shape
+from keras_transfer.data import Split
+from keras_transfer.inputs import only
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import track
 from keras_transfer.training.features import one_hot
 
@@ -61,7 +62,7 @@ def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, se
     kernels = [part.layer.weights[part.weight].value for part in readers]
     single = model.output_shape[-1] == 1
     loss = keras.losses.BinaryCrossentropy() if split.multi_label or single else keras.losses.CategoricalCrossentropy()
-    augmenter = build_augmenter("auto", len(split) / classes, classes)
+    augmenter = split.augmenter("auto")
 
     @tf.function(reduce_retracing=True, jit_compile=False)
     def gates(images: Any, labels: Any) -> list[Any]:
@@ -74,9 +75,9 @@ def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, se
         ]
 
     total = np.zeros(graph.count)
-    batches = split.batches(picture_shape(model), _BATCH)
+    batches = split.batches(model_inputs(model), _BATCH)
     for step, (pixels, labels) in enumerate(track(batches, "Importance of channels", total=-(-len(split) // _BATCH))):
-        images, _ = augmenter(pixels, labels, seed=seed + step)
+        images, _ = augmenter(only(pixels), labels, seed=seed + step)
         targets = labels.astype(np.float32)[:, None] if single else one_hot(labels, classes)
         change = np.zeros(graph.count)
         for part, gate in zip(readers, gates(images, targets), strict=True):

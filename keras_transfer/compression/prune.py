@@ -10,7 +10,7 @@ from keras_transfer.compression.plan_sparsity import Pattern, plan_sparsity, rea
 from keras_transfer.compression.retrain import retrain
 from keras_transfer.compression.sparsity import kernel_layers
 from keras_transfer.compression.tfmot import load_tfmot
-from keras_transfer.data import ImageData
+from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
 from keras_transfer.models.twin import copy_weights, make_twin
 
@@ -22,7 +22,7 @@ _UPDATES = 20  # times that they are made more
 
 def prune(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     sparsity: float = 0.5,
     *,
     schedule: Schedule = "polynomial",
@@ -65,7 +65,7 @@ def prune(
         alpha: weight, from 0 to 1, of what the dense model says of the same view against the labels (Hinton et al.
             2015, https://arxiv.org/abs/1503.02531). Without effect where the whole network trains on pixels.
         temperature: by which the dense model's scores are divided for that.
-        augmentation: see `build_augmenter`.
+        augmentation: see `keras_transfer.build_augmenter`.
         seed: of orders, augmentation and dropout.
         on_epoch: called with each epoch's figures.
 

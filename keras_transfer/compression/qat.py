@@ -20,9 +20,10 @@ from keras_transfer.compression.fake_quantization import (
 )
 from keras_transfer.compression.retrain import retrain
 from keras_transfer.compression.teacher import label_table, open_teacher, teach
-from keras_transfer.data import ImageData, build_augmenter
+from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
-from keras_transfer.models.graph import picture_shape
+from keras_transfer.inputs import only
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.models.stage import can_train, require_stages
 from keras_transfer.models.stage import stages as find_stages
 from keras_transfer.models.twin import copy_weights, make_twin
@@ -86,7 +87,7 @@ class QuantizationAware:
 
 def quantize_aware(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     *,
     epochs: int = 8,
     learning_rate: float = 5e-4,
@@ -124,7 +125,7 @@ def quantize_aware(
             https://arxiv.org/abs/1503.02531) against the labels. With 1, and a tenth of the rate, it learns to answer
             in integers as in float and no better; labels teach it more.
         batch_size: images a step.
-        augmentation: see `build_augmenter`.
+        augmentation: see `keras_transfer.build_augmenter`.
         seed: of orders, augmentation and dropout.
         on_epoch: called with each epoch's figures.
 
@@ -148,7 +149,8 @@ def quantize_aware(
     for step, layer in network.quantized_kernels():
         assert step.kernel is not None
         layer.trainable = step.kernel.layer.name in trained
-    images = data.train.stratified(min(_CALIBRATION_IMAGES, len(data.train)), seed).pixels(picture_shape(model))
+    calibration = data.train.stratified(min(_CALIBRATION_IMAGES, len(data.train)), seed)
+    images = only(calibration.arrays(model_inputs(model)))
     observe = observer(network, images)
     correct_biases(network, observe())
     rows = retrain(
@@ -174,11 +176,11 @@ def quantize_aware(
 
 @contextmanager
 def _taught(
-    model: keras.Model, data: ImageData, alpha: float, augmentation: str | dict[str, Any], epochs: int, seed: int
+    model: keras.Model, data: Dataset, alpha: float, augmentation: str | dict[str, Any], epochs: int, seed: int
 ) -> Iterator[tuple[Samples, Samples]]:
     """Training images whose labels are in part what the model says of the same view; validation images as they are."""
-    classes, size = len(data.class_names), picture_shape(model)
-    augmenter = build_augmenter(augmentation, len(data.train) / classes, classes)
+    size = model_inputs(model)
+    augmenter = data.train.augmenter(augmentation)
     views = choose_views(augmenter, epochs, len(data.train) * int(np.prod(model.input_shape[1:])))
     teacher = open_teacher(model, data.class_names)
     with ExitStack() as opened:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.data import ImageData, build_augmenter
+from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
 from keras_transfer.progress import track
 from keras_transfer.training import feature_samples, pixel_samples
@@ -21,7 +21,7 @@ _FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 def retrain(
     model: Any,
-    data: ImageData,
+    data: Dataset,
     *,
     below: keras.Model | None = None,
     samples: AbstractContextManager[tuple[Samples, Samples]] | None = None,
@@ -54,7 +54,7 @@ def retrain(
         learning_rate: Adam's highest.
         batch_size: images a step.
         warmup: share of the steps over which the rate climbs.
-        augmentation: see `build_augmenter`.
+        augmentation: see `keras_transfer.build_augmenter`.
         seed: of orders and augmentation.
         settled: epochs at the start that cannot be the best: sparsity is still growing in them, say.
         callbacks: the technique's own.
@@ -71,7 +71,7 @@ def retrain(
     Raises:
         InputError: the loss is not a number.
     """
-    augmenter = build_augmenter(augmentation, len(data.train) / len(data.class_names), len(data.class_names))
+    augmenter = data.train.augmenter(augmentation)
     network = model.student if _is_distiller(model) else model
     if samples is None and below is None:
         samples = pixel_samples(network, data, augmenter)
@@ -174,7 +174,7 @@ def _is_distiller(model: Any) -> bool:
     return isinstance(model, keras.distillation.Distiller)
 
 
-def _loss_name(model: Any, data: ImageData) -> str:
+def _loss_name(model: Any, data: Dataset) -> str:
     return "binary_crossentropy" if data.multi_label or model.output_shape[-1] == 1 else "categorical_crossentropy"
 
 

@@ -14,8 +14,9 @@ from keras_transfer.compression.importance import gate_importance
 from keras_transfer.data import Split
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import keras_classifier
+from keras_transfer.inputs import only
 from keras_transfer.models import Stage, stages
-from keras_transfer.models.graph import nodes, picture_shape
+from keras_transfer.models.graph import model_inputs, nodes
 from keras_transfer.progress import track
 
 _BATCH = 32
@@ -71,7 +72,7 @@ def sensitivity(
     if len(split) == 0:
         raise InputError(f"The {split.name or 'given'} split holds no images: a scan needs some.")
     chosen = split.stratified(images, seed)
-    pixels = chosen.pixels(picture_shape(model))
+    pixels = only(chosen.arrays(model_inputs(model)))
     ask = keras_classifier(model)
     whole = ask.predict(pixels)
     dense = _accuracy(whole, chosen)

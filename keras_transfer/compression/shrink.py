@@ -10,8 +10,9 @@ import numpy as np
 from keras_transfer.compression.channels import remove_channels
 from keras_transfer.compression.distill import distill
 from keras_transfer.compression.retrain import retrain
-from keras_transfer.data import Augmenter, ImageData, Split, build_augmenter
-from keras_transfer.models.graph import picture_shape
+from keras_transfer.data import Dataset, Split
+from keras_transfer.inputs import Augmenter, only
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import track
 from keras_transfer.training.phases import quicken_batchnorm
 
@@ -21,7 +22,7 @@ _BATCHES = 40  # at momentum 0.9 the old statistics are below 2% then
 
 def shrink(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     *,
     multiply_adds: float | Mapping[str, float] = 0.6,
     teacher: keras.Model | str | Path | None = None,
@@ -44,7 +45,7 @@ def shrink(
         epochs: passes over the training images.
         learning_rate: Adam's highest.
         batch_size: images a step.
-        augmentation: see `build_augmenter`.
+        augmentation: see `keras_transfer.build_augmenter`.
         seed: of everything drawn.
         on_epoch: called with each epoch's row (see `retrain`).
         options: further arguments of `distill`, where there is a teacher.
@@ -56,8 +57,7 @@ def shrink(
         InputError: see `remove_channels` and `distill`.
     """
     small = remove_channels(model, data.train, multiply_adds=multiply_adds, seed=seed)
-    classes = len(data.class_names)
-    recalibrate(small, data.train, build_augmenter(augmentation, len(data.train) / classes, classes), seed=seed)
+    recalibrate(small, data.train, data.train.augmenter(augmentation), seed=seed)
     told: dict[str, Any] = {
         "epochs": epochs,
         "learning_rate": learning_rate,
@@ -98,9 +98,9 @@ def recalibrate(model: keras.Model, split: Split, augmenter: Augmenter, *, seed:
         model(tf.cast(images, tf.float32), training=True)
 
     chosen = split.stratified(_BATCH * _BATCHES, seed)
-    batches = chosen.batches(picture_shape(model), _BATCH)
+    batches = chosen.batches(model_inputs(model), _BATCH)
     for step, (pixels, labels) in enumerate(track(batches, "Statistics of BatchNorm", total=-(-len(chosen) // _BATCH))):
         if len(pixels) > 1:
-            look(augmenter(pixels, np.asarray(labels), seed=seed + step)[0])
+            look(augmenter(only(pixels), np.asarray(labels), seed=seed + step)[0])
     for layer in layers:
         layer.trainable = False

@@ -10,15 +10,16 @@ import keras
 import numpy as np
 
 from keras_transfer import cache
-from keras_transfer.data import Augmenter, Split
-from keras_transfer.data.decode import Size, check_size, luma
+from keras_transfer.data import Split
+from keras_transfer.data.stored import item_bytes
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
+from keras_transfer.inputs import Augmenter, Inputs, TensorSpec, in_range, only
 from keras_transfer.models import head_layers, load_model, logits_of
-from keras_transfer.models.graph import input_tensor, nodes, picture_shape
+from keras_transfer.models.graph import input_tensor, model_inputs, nodes
 from keras_transfer.progress import track
 from keras_transfer.training.engines import choose_engine
-from keras_transfer.training.features import one_hot, stable_seed, to_pixels
+from keras_transfer.training.features import one_hot, stable_seed
 
 _BLOCK = 64
 _LEAST = 1e-4  # the smallest probability of a file; an int8 one gives 1/256 or 0
@@ -32,7 +33,7 @@ class Teacher:
     """A classifier that is asked and never changed.
 
     Attributes:
-        image_shape: height, width and channels of the pixels it takes.
+        inputs: what it takes.
         groups: how many questions it answers and how many choices each has: `(1, classes)` of softmax, `(classes, 2)`
             of independent sigmoids, `(1, 2)` of a single one.
         width: pooled features, 0 where they are not asked for.
@@ -40,7 +41,7 @@ class Teacher:
         start: given how many images are to come, the function that answers.
     """
 
-    image_shape: tuple[int, int, int]
+    inputs: tuple[TensorSpec, ...]
     groups: tuple[int, int]
     width: int
     digest: str
@@ -89,7 +90,7 @@ def open_teacher(source: keras.Model | str | Path, class_names: Sequence[str], f
     count = len(classifier.class_names)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     groups = (count, 2) if classifier.multi_label else (1, count)
-    return Teacher(classifier.image_shape, groups, 0, digest, lambda count: answer)
+    return Teacher(classifier.tensors, groups, 0, digest, lambda count: answer)
 
 
 def score_table(model: keras.Model) -> Any:
@@ -138,7 +139,7 @@ def label_table(labels: np.ndarray, groups: tuple[int, int]) -> np.ndarray:
 
 
 def teach(
-    teacher: Teacher, image_size: Size, split: Split, *, augmenter: Augmenter, views: int = 1, seed: int = 0
+    teacher: Teacher, inputs: Inputs, split: Split, *, augmenter: Augmenter, views: int = 1, seed: int = 0
 ) -> cache.Arrays:
     """The pixels of every view of every image and what the teacher says of it, from the cache or computed.
 
@@ -147,7 +148,7 @@ def teach(
 
     Args:
         teacher: from `open_teacher`.
-        image_size: of the student's pixels: (height, width) or (height, width, channels).
+        inputs: of the student.
         split: the images.
         augmenter: draws the views.
         views: views an image.
@@ -158,13 +159,14 @@ def teach(
         `[images * views, questions, choices]`; `hints` float16 `[images * views, width]` where the teacher gives
         features; `labels` where the augmenter mixes images.
     """
-    size = check_size(image_size)
+    spec, asked_spec = split.spec(inputs), split.spec(teacher.inputs)
+    size, own = spec.tensor.shape, asked_spec.tensor.shape
     key = cache.cache_key(
         kind="taught",
-        geometry=split.geometry.to_dict(),
+        preparation=dict(spec.preparation),
         images=cache.digest(split.hashes),
         labels=cache.digest([split.labels.tobytes().hex()]) if augmenter.mixes and views > 1 else None,
-        teacher=[teacher.digest, list(teacher.image_shape), teacher.width],
+        teacher=[teacher.digest, list(own), teacher.width],
         size=list(size),
         views=views,
         augmenter=augmenter.settings if views > 1 else None,
@@ -175,48 +177,29 @@ def teach(
         return found
     about = {"kind": "teacher's answers", "images": len(split), "views": views, "size": list(size)}
     answer = teacher.start(len(split) * views)
-    height, width, _ = max(size, teacher.image_shape, key=lambda shape: shape[0] * shape[1])
-    drawn = height, width, max(size[2], teacher.image_shape[2])
+    larger = max(spec, asked_spec, key=item_bytes)
     with cache.new_entry(key, about) as writer:
-        blocks = split.batches(drawn if views > 1 else size, _BLOCK)
-        asked = blocks if views > 1 else split.batches(teacher.image_shape, _BLOCK)
+        blocks = split.batches(larger if views > 1 else spec, _BLOCK)
+        asked = blocks if views > 1 else split.batches(asked_spec, _BLOCK)
         blocks = track(blocks, f"Asking the teacher, {split.name}", total=-(-len(split) // _BLOCK))
-        for block, (pixels, labels) in enumerate(blocks):
+        for block, (arrays, labels) in enumerate(blocks):
+            pixels = only(arrays)
             if views == 1:
                 writer.append("pixels", pixels)
-                _append(writer, answer(list(next(asked)[0])))
+                _append(writer, answer(list(only(next(asked)[0]))))
                 continue
             images, targets = [pixels], [labels]
             for view in range(1, views):
                 image, target = augmenter(pixels, labels, seed=stable_seed(seed, view, block))
-                images.append(to_pixels(image))
+                images.append(in_range(image, larger.tensor))
                 targets.append(target)
             rows = np.stack(images, 1).reshape(-1, *pixels.shape[1:])
-            writer.append("pixels", resize(rows, size))
-            _append(writer, answer(list(resize(rows, teacher.image_shape))))
+            writer.append("pixels", split.preparer.adapt(rows, spec))
+            _append(writer, answer(list(split.preparer.adapt(rows, asked_spec))))
             if augmenter.mixes:
                 targets[0] = one_hot(labels, len(split.class_names))
                 writer.append("labels", np.stack(targets, 1).reshape(len(rows), -1).astype(np.float32))
     return cache.open_new(key)
-
-
-def resize(images: np.ndarray, image_size: Size) -> np.ndarray:
-    """Whole images uint8 `[n, H, W, channels]` at another size, by Pillow's antialiased bilinear filter.
-
-    Args:
-        images: of at least as many channels as are wanted.
-        image_size: (height, width) or (height, width, channels).
-    """
-    from PIL import Image
-
-    height, width, channels = check_size(image_size)
-    if images.shape[1:3] == (height, width):
-        return images if images.shape[3] == channels else luma(images)
-    if images.shape[3] == 1:
-        return resize(np.repeat(images, 3, axis=3), (height, width, channels))
-    sides = width, height
-    resized = np.stack([np.asarray(Image.fromarray(rgb).resize(sides, Image.Resampling.BILINEAR)) for rgb in images])
-    return resized if channels == 3 else luma(resized)
 
 
 def _append(writer: cache.ArrayWriter, rows: Iterator[tuple[np.ndarray, ...]]) -> None:
@@ -246,5 +229,5 @@ def _keras_teacher(model: keras.Model, columns: np.ndarray | None, features: boo
 
         return answer
 
-    size = picture_shape(model)
+    size = model_inputs(model)
     return Teacher(size, groups, int(outputs[-1].shape[-1]) if features else 0, digest.hexdigest(), start)

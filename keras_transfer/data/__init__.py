@@ -1,8 +1,6 @@
-"""Sources, checks, splits, decoding, augmentation and pipelines."""
+"""Sources, splits, folds and pipelines of labelled items, whatever they are."""
 
-from keras_transfer.data.augmentation import Augmenter, build_augmenter
-from keras_transfer.data.dataset import ImageData, Record, load_images
-from keras_transfer.data.decode import decode_image
+from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.split import Split
 
-__all__ = ["Augmenter", "ImageData", "Record", "Split", "build_augmenter", "decode_image", "load_images"]
+__all__ = ["Dataset", "Record", "Split"]

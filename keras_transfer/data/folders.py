@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_transfer.data.decode import EXTENSIONS
-from keras_transfer.data.listing import SPLIT_NAMES, Entry, Listing, natural
+from keras_transfer.data.listing import SPLIT_NAMES, Entry, Kind, Listing, natural
 from keras_transfer.data.tables import TABLES
 from keras_transfer.errors import InputError
 
@@ -29,12 +28,13 @@ class _ClassFolder(NamedTuple):
     direct: int
 
 
-def list_folder(root: Path, depth: int | None = None) -> Listing:
-    """Lists the photographs of a folder of class folders, or of train/ val/ test/ of such.
+def list_folder(root: Path, depth: int | None, kind: Kind) -> Listing:
+    """Lists the files of a folder of class folders, or of train/ val/ test/ of such.
 
     Args:
         root: the folder.
         depth: how many levels below `root`, or below train/ val/ test/, the class folders are; by default 1.
+        kind: what the files are.
 
     Returns:
         A listing; its `one_class_hint` says what the classes could be instead.
@@ -49,7 +49,7 @@ def list_folder(root: Path, depth: int | None = None) -> Listing:
         classes += [_class_folder(folder, split) for folder in folders]
         stray += beside
     if not classes:
-        raise InputError(_nothing(root, tops, depth))
+        raise InputError(_nothing(root, tops, depth, kind))
     names = sorted({folder.path.name for folder in classes}, key=lambda name: (natural(name), name))
     trained = {folder.path.name for folder in classes if folder.split == "train"}
     if unknown := [name for name in names if trained and name not in trained]:
@@ -59,7 +59,7 @@ def list_folder(root: Path, depth: int | None = None) -> Listing:
         warnings += _doubts(root, classes)
     entries = [Entry(file, (folder.path.name,), folder.split) for folder in classes for file in folder.files]
     hint = _seen(root, depth or 1) if len(names) == 1 else ""
-    return Listing(str(root), entries, class_names=names, warnings=warnings, one_class_hint=hint)
+    return Listing(str(root), entries, kind, class_names=names, warnings=warnings, one_class_hint=hint)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -87,9 +87,9 @@ def _children(folder: Path) -> list[tuple[str, bool]]:
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror or error}.") from error
     films = [name for name in found if name.lower().endswith(".mov")]
-    if films:  # of Apple's Live Photos: a film beside the photograph
-        pictures = {stem for stem, suffix in map(os.path.splitext, found) if suffix.lower() in EXTENSIONS}
-        found = {name: child for name, child in found.items() if name not in films or name[:-4] not in pictures}
+    if films:  # of Apple's Live Photos: a film beside a picture of the same name
+        others = {stem for stem, suffix in map(os.path.splitext, found) if suffix.lower() != ".mov"}
+        found = {name: child for name, child in found.items() if name not in films or name[:-4] not in others}
     return [found[name] for name in sorted(found, key=lambda name: (natural(name), name))]
 
 
@@ -153,20 +153,20 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _nothing(root: Path, tops: dict[Path, str], depth: int | None) -> str:
+def _nothing(root: Path, tops: dict[Path, str], depth: int | None, kind: Kind) -> str:
     """Why a folder has no class folders, and what to do."""
     if depth is not None and depth > 1 and (deepest := max(_depth(top) for top in tops)):
         return (
             f"{root} has no folders {depth} levels down. Its folders go {deepest} down: --classes-at-depth {deepest}."
         )
     files = [Path(child) for child, is_folder in _children(root) if not is_folder]
-    pictures = sum(file.suffix.lower() in EXTENSIONS for file in files)
+    items = sum(file.suffix.lower() in kind.extensions for file in files)
     tables = [file for file in files if file.suffix.lower() in TABLES]
-    if pictures and tables:
-        return f"{root} holds no folders but {pictures} pictures. If {tables[0].name} lists them, give {tables[0]}."
-    if pictures:
+    if items and tables:
+        return f"{root} holds no folders but {items} {kind.items}. If {tables[0].name} lists them, give {tables[0]}."
+    if items:
         return (
-            f"{root} holds no folders but {pictures} pictures. Put each class into a folder of its own, or list them "
+            f"{root} holds no folders but {items} {kind.items}. Put each class into a folder of its own, or list them "
             "in a CSV with the columns path and label; if this is one of several classes, give the folder above."
         )
     return f"{root} holds no folders. Give a folder with a folder for each class, or a CSV."

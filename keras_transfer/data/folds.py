@@ -1,8 +1,9 @@
-"""Parts of a data set that are left out in turn: stratified, and with like pictures on one side."""
+"""Parts of a data set that are left out in turn: stratified, and with like items on one side."""
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -11,28 +12,29 @@ from keras_transfer.data.splits import merge
 from keras_transfer.errors import InputError
 
 if TYPE_CHECKING:
-    from keras_transfer.data.dataset import ImageData
+    from keras_transfer.data.dataset import Dataset
+
+SplitT = TypeVar("SplitT", bound=Split)
 
 
-def joined(splits: Sequence[Split], name: str = "all") -> Split:
-    """One split of all photographs of several, in their order."""
-    return Split(
-        name,
-        Paths(path for split in splits for path in split.paths),
-        np.concatenate([split.labels for split in splits]),
-        [digest for split in splits for digest in split.hashes],
-        splits[0].class_names,
-        splits[0].geometry,
-        tuple(split._owner for split in splits),
+def joined(splits: Sequence[SplitT], name: str = "all") -> SplitT:
+    """One split of all items of several, in their order."""
+    return replace(
+        splits[0].take([]),
+        name=name,
+        paths=Paths(path for split in splits for path in split.paths),
+        labels=np.concatenate([split.labels for split in splits]),
+        hashes=[digest for split in splits for digest in split.hashes],
+        _owner=tuple(split._owner for split in splits),
     )
 
 
-def kin(data: "ImageData", split: Split) -> np.ndarray:
-    """Which photographs must stay together: near-duplicates, and those of one group (`group_by`).
+def kin(data: "Dataset", split: Split) -> np.ndarray:
+    """Which items must stay together: near-duplicates, and those of one group (`group_by`).
 
     Args:
-        data: from `load_images`.
-        split: photographs of `data`.
+        data: from a modality's `load`.
+        split: items of `data`.
 
     Returns:
         `int64 [n]`: equal numbers stay together.
@@ -47,7 +49,7 @@ def kin(data: "ImageData", split: Split) -> np.ndarray:
 def stratified_folds(
     labels: np.ndarray, groups: np.ndarray, folds: int, seed: int = 0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cuts photographs into parts of about one size and one mix of classes, no group in two of them.
+    """Cuts items into parts of about one size and one mix of classes, no group in two of them.
 
     Args:
         labels: int `[n]`, or 0/1 `[n, classes]` (the first that holds counts).
@@ -59,7 +61,7 @@ def stratified_folds(
         For each part the indices of the rest and of the part, both `int64`.
 
     Raises:
-        InputError: there are fewer groups, or fewer photographs of each class, than parts.
+        InputError: there are fewer groups, or fewer items of each class, than parts.
 
     >>> [part.tolist() for _, part in stratified_folds(np.array([0, 0, 1, 1]), np.array([0, 1, 2, 3]), 2)]
     [[1, 2], [0, 3]]
@@ -70,12 +72,12 @@ def stratified_folds(
     most = min(len(np.unique(groups)), int(np.bincount(strata).max(initial=0)))
     if not 2 <= folds <= most:
         raise InputError(
-            f"`folds` must lie between 2 and the number of photographs of a class and of groups of like ones, {most} "
+            f"`folds` must lie between 2 and the number of items of a class and of groups of like ones, {most} "
             f"here. Received: folds={folds}."
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer photographs than folds
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer items than folds
         cuts = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(strata, strata, groups))
     if any(len(part) == 0 or len(rest) == 0 for rest, part in cuts):
-        raise InputError(f"The groups of like photographs are too large for {folds} parts. Use fewer folds.")
+        raise InputError(f"The groups of like items are too large for {folds} parts. Use fewer folds.")
     return cuts

@@ -1,4 +1,4 @@
-"""What a source of photographs holds: files with their class names, before any is looked at."""
+"""What a source holds: files with their class names, before any is looked at."""
 
 import re
 from collections.abc import Mapping
@@ -30,8 +30,26 @@ def natural(name: str) -> list[tuple[int, int, str, str]]:
     return key
 
 
-WRITTEN = ("sha256", "problem", "width", "height", "format", "group")
-"""Columns that `ImageData.write_csv` adds of its own."""
+@dataclass(frozen=True)
+class Kind:
+    """How the files of a modality are called and recognised.
+
+    Attributes:
+        items: the plural for sentences, such as `"photographs"`.
+        item: the singular.
+        extensions: of file names, in lower case, with the dot.
+        facts: what an examination finds out of each file, which `Dataset.write_csv` writes in columns of these names.
+    """
+
+    items: str = "items"
+    item: str = "item"
+    extensions: frozenset[str] = frozenset()
+    facts: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that `Dataset.write_csv` adds of its own."""
+        return ("sha256", "problem", *self.facts, "group")
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,7 @@ class Listing:
 
     Attributes:
         name: the source, for sentences.
+        kind: what its files are.
         entries: its files, in a fixed order.
         multi_label: whether an entry may have other than one label.
         class_names: in the source's own order; `None` where they are to be collected and sorted.
@@ -111,6 +130,7 @@ class Listing:
 
     name: str
     entries: list[Entry]
+    kind: Kind = Kind()
     multi_label: bool = False
     class_names: list[str] | None = None
     numbered: bool = False

@@ -1,22 +1,23 @@
-"""One side of a data set: photographs that are read when they are wanted."""
+"""One side of a data set: items that are read when they are wanted."""
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from keras_transfer.data.decode import Size, check_size, decode, read
 from keras_transfer.data.parallel import ordered, without_autotune, workers
 from keras_transfer.errors import InputError
-from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.progress import say, track
+from keras_transfer.inputs import Arrays, Augmenter, Inputs, InputSpec, Preparer, Strength, as_tuple, stacked
+from keras_transfer.progress import track
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from keras_transfer.data.stored import Stored
 
 
 def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -42,32 +43,6 @@ def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
         turn[own[0]] = 0
     order: np.ndarray = shuffled[np.argsort(turn, kind="stable")]
     return order
-
-
-_LOOKED_AT, _LARGEST = 50, 512  # pictures that tell of the size of all, and its longest side
-
-
-def common_size(split: Any) -> tuple[int, int] | None:
-    """The size of the pictures of a split, for a model that takes any; None where they differ or are photographs.
-
-    Args:
-        split: a `Split`, of which pictures from all over are looked at; or anything without `paths`.
-
-    Returns:
-        `(height, width)` of 512 pixels at most.
-    """
-    paths = getattr(split, "paths", ())
-    found: set[tuple[int, int]] = set()
-    for i in np.unique(np.linspace(0, len(paths) - 1, min(_LOOKED_AT, len(paths))).astype(int)):
-        height, width = decode(read(paths[int(i)])).pixels.shape[:2]
-        found.add((height, width))
-        if len(found) > 1 or max(height, width) > _LARGEST:
-            return None
-    if not found:
-        return None
-    [(height, width)] = found
-    say(f"Note: the model takes any size, and gets that of the pictures: {height} x {width}.")
-    return height, width
 
 
 class Paths(Sequence[Path]):
@@ -102,15 +77,15 @@ class Paths(Sequence[Path]):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Photographs and their labels, in a fixed order; nothing is decoded before it is asked for.
+    """Items and their labels, in a fixed order; nothing is read before it is asked for.
 
     Attributes:
         name: `"train"`, `"val"` or `"test"`.
-        paths: the files.
-        labels: `int32 [n]` class indices, or `float32 [n, classes]` of 0 and 1 where a picture has several labels.
-        hashes: SHA-256 of each file, in hexadecimal, as found when it was examined.
+        paths: where the items lie.
+        labels: `int32 [n]` class indices, or `float32 [n, classes]` of 0 and 1 where an item has several labels.
+        hashes: SHA-256 of each item's content, in hexadecimal, as found when it was examined.
         class_names: the classes, in the order of their indices.
-        geometry: how photographs are fitted to the size that is asked for.
+        preparer: how an item becomes a model's inputs.
     """
 
     name: str
@@ -118,116 +93,160 @@ class Split:
     labels: np.ndarray
     hashes: list[str]
     class_names: list[str]
-    geometry: Geometry = LEGACY
-    # Keeps a temporary folder of spooled pictures alive for as long as anything may read from it.
-    _owner: Any = None
-    # The split that this is a part of, and where its photographs stand in it: see `part`.
+    preparer: Preparer
+    # Keeps a temporary folder of spooled items alive for as long as anything may read from it.
+    _owner: object = None
+    # The split that this is a part of, and where its items stand in it: see `part`.
     whole: "tuple[Split, np.ndarray] | None" = None
+    _stored: "Stored | None" = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __repr__(self) -> str:
-        return f"Split({self.name!r}, {len(self)} photographs, {len(self.class_names)} classes)"
+        return f"{type(self).__name__}({self.name!r}, {len(self)} items, {len(self.class_names)} classes)"
 
     @property
     def multi_label(self) -> bool:
-        """Whether a photograph may have several labels."""
+        """Whether an item may have several labels."""
         return self.labels.ndim == 2
 
-    def fitted(self, geometry: Geometry) -> "Split":
-        """The same photographs, decoded with this geometry."""
-        whole = self.whole and (self.whole[0].fitted(geometry), self.whole[1])
-        return replace(self, geometry=geometry, whole=whole)
+    def prepared_by(self, preparer: Preparer) -> Self:
+        """The same items, made into inputs by another preparer."""
+        whole = self.whole and (self.whole[0].prepared_by(preparer), self.whole[1])
+        return replace(self, preparer=preparer, whole=whole, _stored=None)
 
-    def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
-        """The photographs at these indices, in this order."""
+    def stored(self, inputs: Inputs) -> Self:
+        """The same items, made into these inputs once and kept in the array cache; `close` it when done."""
+        from keras_transfer.data.stored import Stored
+
+        return replace(self, _stored=Stored(self, self.spec(inputs)))
+
+    def close(self) -> None:
+        """Lets go of what `stored` keeps."""
+        if self._stored is not None:
+            self._stored.arrays.close()
+
+    def common_shape(self) -> tuple[int, ...] | None:
+        """The shape that suits these items, for a model that takes any; None where the modality knows of none."""
+        return None
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Self:
+        """The items at these indices, in this order."""
         where = np.asarray(indices, dtype=np.int64)
-        return Split(
-            self.name,
-            self.paths.take(where),
-            self.labels[where],
-            [self.hashes[i] for i in where],
-            self.class_names,
-            self.geometry,
-            self._owner,
+        return replace(
+            self,
+            paths=self.paths.take(where),
+            labels=self.labels[where],
+            hashes=[self.hashes[i] for i in where],
+            whole=None,
+            _stored=None,
         )
 
-    def part(self, indices: Sequence[int] | np.ndarray) -> "Split":
+    def part(self, indices: Sequence[int] | np.ndarray) -> Self:
         """As `take`; frozen features of it are looked up among those of the whole, so that many parts cost one pass."""
         return replace(self.take(indices), whole=(self, np.asarray(indices, dtype=np.int64)))
 
-    def stratified(self, count: int, seed: int = 0) -> "Split":
+    def stratified(self, count: int, seed: int = 0) -> Self:
         """A random part in which every class has its share, such as for calibration.
 
-        Photographs are dealt class by class, so that any `count` of at least the number of classes holds all of them.
+        Items are drawn class by class, so that any `count` of at least the number of classes holds all of them.
 
         Args:
-            count: how many photographs; all of them where there are fewer.
+            count: how many items; all of them where there are fewer.
             seed: another seed, another choice.
 
         Returns:
-            A split of `min(count, len(self))` photographs in random order.
+            A split of `min(count, len(self))` items in random order.
         """
         if count < 1:
             raise InputError(f"`count` must be at least 1. Received: count={count}")
         random = np.random.default_rng(seed)
         return self.take(random.permutation(dealt(self.labels, random)[:count]))
 
-    def read(self, index: int, image_size: Size) -> np.ndarray:
-        """Decodes one photograph to `uint8 [H, W, channels]`; refuses one that is no longer what was examined."""
+    def augmenter(self, strength: Strength, items: int | None = None) -> Augmenter:
+        """The augmentation of a strength for so many training items; this split's unless another number is given.
+
+        Raises:
+            InputError: an unknown strength.
+        """
+        classes = len(self.class_names)
+        return self.preparer.augmenter(strength, (len(self) if items is None else items) / classes, classes)
+
+    def spec(self, inputs: Inputs) -> InputSpec:
+        """What items become for `inputs`; see `Preparer.spec`."""
+        return inputs if isinstance(inputs, InputSpec) else self.preparer.spec(inputs)
+
+    def read(self, index: int, inputs: Inputs) -> Arrays:
+        """One item as a model's inputs, without the batch axis; refuses one that is no longer what was examined."""
         path = self.paths[index]
         try:
-            content = read(path)
+            content = self.preparer.load(str(path))
             if hashlib.sha256(content).hexdigest() != self.hashes[index]:
                 raise InputError("the file was changed while it was in use")
-            return decode(content, image_size, self.geometry).pixels
+            return self.preparer.prepare(content, self.spec(inputs))
         except InputError as error:
             raise InputError(f"{path}: {error}. Put it back, or start a new run.") from error
 
-    def pixels(self, image_size: Size) -> np.ndarray:
-        """Decodes all photographs, in parallel and with a progress bar.
+    def arrays(self, inputs: Inputs) -> Arrays:
+        """All items as a model's inputs, made in parallel and with a progress bar.
 
         Args:
-            image_size: `(height, width)`, or one number for a square; `(height, width, 1)` for one channel.
+            inputs: an `InputSpec`, or what `Preparer.spec` takes.
 
         Returns:
-            `uint8 [n, H, W, channels]` in 0..255, RGB or one channel (see `luma`), in the order of `paths`.
+            `[n, ...]` for each input, in the order of `paths`.
 
         Raises:
-            InputError: a file vanished or changed since it was examined.
+            InputError: an item vanished or changed since it was examined.
         """
-        result = np.empty((len(self), *check_size(image_size)), np.uint8)
-        decoded = ordered(lambda i: self.read(i, image_size), range(len(self)))
-        for i, picture in enumerate(track(decoded, f"Decoding {self.name}", total=len(self))):
-            result[i] = picture
-        return result
+        spec = self.spec(inputs)
+        shapes = [(len(self), *(size or 0 for size in tensor.shape)) for tensor in spec.tensors]
+        whole = tuple(np.empty(shape, tensor.dtype) for shape, tensor in zip(shapes, spec.tensors, strict=True))
+        items = ordered(lambda i: self.read(i, spec), range(len(self)))
+        for i, item in enumerate(track(items, f"Preparing {self.name}", total=len(self))):
+            for array, values in zip(whole, as_tuple(item), strict=True):
+                array[i] = values
+        return whole if len(whole) > 1 else whole[0]
 
-    def batches(self, image_size: Size, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields (`uint8 [b, H, W, channels]`, labels) in order, decoding ahead within bounds; the last may be smaller.
+    def rows(self, indices: Sequence[int] | np.ndarray) -> Arrays:
+        """Some of the items of a split that is `stored`: `[len(indices), ...]` for each input.
+
+        Raises:
+            InputError: nothing is stored.
+        """
+        if self._stored is None:
+            raise InputError("`rows` are of a split that is stored: call `split.stored(inputs)` first.")
+        return self._stored.rows(indices)
+
+    def batches(self, inputs: Inputs, batch_size: int) -> Iterator[tuple[Arrays, np.ndarray]]:
+        """Yields (inputs `[b, ...]`, labels) in order, reading ahead within bounds; the last batch may be smaller.
 
         Args:
-            image_size: as for `pixels`.
-            batch_size: photographs a batch.
+            inputs: as for `arrays`.
+            batch_size: items a batch.
 
         Raises:
-            InputError: a file vanished or changed since it was examined.
+            InputError: an item vanished or changed since it was examined.
         """
         if batch_size < 1:
             raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
-        check_size(image_size)
-        waiting: list[np.ndarray] = []
+        spec = self.spec(inputs)
+        if self._stored is not None and self._stored.spec == spec:
+            yield from self._stored.batches(self.labels, batch_size)
+            return
+        waiting: list[Arrays] = []
         done = 0
-        for picture in ordered(lambda i: self.read(i, image_size), range(len(self)), max(batch_size, 4 * workers())):
-            waiting.append(picture)
+        for item in ordered(lambda i: self.read(i, spec), range(len(self)), max(batch_size, 4 * workers())):
+            waiting.append(item)
             if len(waiting) == batch_size or done + len(waiting) == len(self):
-                yield np.stack(waiting), self.labels[done : done + len(waiting)]
+                yield stacked(waiting), self.labels[done : done + len(waiting)]
                 done += len(waiting)
                 waiting = []
 
     def dataset(
         self,
-        image_size: Size,
+        inputs: Inputs,
         batch_size: int = 32,
         shuffle: bool = False,
         seed: int = 0,
@@ -236,35 +255,36 @@ class Split:
         """Batches for `model.fit`, `model.evaluate` and `model.predict`.
 
         Args:
-            image_size: as for `pixels`.
-            batch_size: photographs a batch.
+            inputs: as for `arrays`; of one tensor.
+            batch_size: items a batch.
             shuffle: another order every epoch, the same ones for the same seed.
             seed: of the order and of the augmentation.
-            augment: an `Augmenter`, or any function of TensorFlow tensors `(images, labels, seed)`, images being `uint8
-                [b, H, W, channels]`, that gives images and labels.
+            augment: an `Augmenter`, or any function of TensorFlow tensors `(inputs, labels, seed)`, inputs being as
+                `batches` has them, that gives inputs and labels.
 
         Returns:
-            A `tf.data.Dataset` of (`float32 [b, H, W, channels]` in 0..255, labels) of known length, prefetched.
+            A `tf.data.Dataset` of (`float32 [b, ...]` in the item's own range, labels) of known length, prefetched.
         """
         import tensorflow as tf
 
-        shape = check_size(image_size)
+        spec = self.spec(inputs)
+        tensor = spec.tensor
 
-        def load(index: np.ndarray) -> np.ndarray:
-            return self.read(int(index), shape)
+        def load(index: np.ndarray) -> Arrays:
+            return self.read(int(index), spec)
 
-        def picture(index: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-            pixels = tf.numpy_function(load, [index], tf.uint8, stateful=False)
-            return tf.ensure_shape(pixels, shape), tf.gather(labels, index)
+        def item(index: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+            values = tf.numpy_function(load, [index], tensor.dtype, stateful=False)
+            return tf.ensure_shape(values, tensor.shape), tf.gather(labels, index)
 
         labels = tf.constant(self.labels)
         indices = tf.data.Dataset.range(len(self))
         if shuffle and len(self):
             indices = indices.shuffle(len(self), seed=seed, reshuffle_each_iteration=True)
-        batches = indices.map(picture, num_parallel_calls=workers()).batch(batch_size)
+        batches = indices.map(item, num_parallel_calls=workers()).batch(batch_size)
         if augment is not None:
             seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
             batches = tf.data.Dataset.zip(batches, seeds).map(
                 lambda batch, drawn: augment(batch[0], batch[1], tf.cast(drawn % 2**31, tf.int32))
             )
-        return without_autotune(batches.map(lambda images, y: (tf.cast(images, tf.float32), y)).prefetch(2))
+        return without_autotune(batches.map(lambda values, y: (tf.cast(values, tf.float32), y)).prefetch(2))

@@ -1,4 +1,4 @@
-"""Which photograph stands on which side: train, val or test, decided by what it holds and by nothing else."""
+"""Which item stands on which side: train, val or test, decided by what it holds and by nothing else."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ SPLITS = ("train", "val", "test")
 def position(key: str, seed: int) -> float:
     """Maps a key to a number in [0, 1) that depends on the seed and on nothing else.
 
-    >>> 0 <= position("a photograph's sha256", seed=0) < 1
+    >>> 0 <= position("an item's sha256", seed=0) < 1
     True
     """
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
@@ -35,9 +35,9 @@ def assign(
     seed: int,
     class_names: Sequence[str],
 ) -> list[str]:
-    """Splits photographs at random but for good: adding others leaves these where they are.
+    """Splits items at random but for good: adding others leaves these where they are.
 
-    Each cluster (near-duplicates, a group, or a single photograph) has a position in [0, 1) from a hash of the seed and
+    Each cluster (near-duplicates, a group, or a single item) has a position in [0, 1) from a hash of the seed and
     its leader's key; the shares of the splits divide that line. All classes are divided alike, so a class is stratified
     in expectation: of n clusters a share p comes out as n p, give or take sqrt(n p (1 - p)).
 
@@ -45,15 +45,15 @@ def assign(
     nearest to that split's stretch of the line. Once chance has given the split one of its own, that cluster goes back.
 
     Args:
-        clusters: indices of photographs that must stand together; a partition of all of them.
-        keys: one a photograph: its group, or its sha256.
-        labels: one class index a photograph; all 0 where photographs have several labels.
+        clusters: indices of items that must stand together; a partition of all of them.
+        keys: one for each item: its group, or its sha256.
+        labels: one class index a photograph; all 0 where items have several labels.
         shares: share of each wanted split, summing to 1, such as `{"test": 0.15, "val": 0.15, "train": 0.7}`.
         seed: another seed, another split.
         class_names: for the error's sentence.
 
     Returns:
-        The split's name for each photograph.
+        The split's name for each item.
 
     Raises:
         InputError: a class has fewer clusters than there are splits.
@@ -80,8 +80,8 @@ def assign(
     for label, own in having.items():
         if len(own) < len(bounds):
             raise InputError(
-                f"Class '{class_names[label]}' has fewer images than splits need: {len(own)} distinct "
-                f"(near-duplicates and groups count once) for {', '.join(sorted(bounds))}. Add photographs, or set "
+                f"Class '{class_names[label]}' has fewer items than splits need: {len(own)} distinct "
+                f"(near-duplicates and groups count once) for {', '.join(sorted(bounds))}. Add some, or set "
                 "a split's share to 0."
             )
         for name, (low, high) in bounds.items():
@@ -109,7 +109,7 @@ def merge(clusters: Sequence[Sequence[int]], groups: Sequence[str]) -> list[list
 
     Args:
         clusters: a partition of the indices of `groups`.
-        groups: one a photograph.
+        groups: one for each item.
 
     Returns:
         A partition, each part and the whole in ascending order.

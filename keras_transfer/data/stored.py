@@ -1,108 +1,83 @@
-"""Decoded photographs kept in the array cache, so that each is decoded once a run however often it is read."""
+"""Items kept in the array cache as a model's inputs, so that each is prepared once a run however often it is read."""
 
+import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_transfer import cache
-from keras_transfer.data.decode import Size, check_size
-from keras_transfer.data.split import Split
-from keras_transfer.geometry import Geometry
+from keras_transfer.inputs import Array, Arrays, Inputs, InputSpec, as_tuple
 from keras_transfer.progress import track
+
+if TYPE_CHECKING:
+    from keras_transfer.data.split import Split
 
 _BLOCK = 64
 
 
-def cached_pixels(split: Split, image_size: Size) -> cache.Arrays:
-    """All images of `split`, decoded and resized, as one array `pixels` uint8 `[n, H, W, channels]` on disk.
+def input_names(spec: InputSpec) -> list[str]:
+    """The names of the arrays in an entry of `cached_inputs`, one for each input."""
+    return [f"input_{number}" for number in range(len(spec.tensors))]
+
+
+def item_bytes(spec: InputSpec) -> int:
+    """Bytes that one item takes as inputs."""
+    return sum(math.prod(size or 1 for size in t.shape) * np.dtype(t.dtype).itemsize for t in spec.tensors)
+
+
+def cached_inputs(split: "Split", inputs: Inputs) -> cache.Arrays:
+    """All items of `split` as inputs, one array `[n, ...]` for each (see `input_names`), on disk.
 
     Args:
-        split: the images.
-        image_size: (height, width) or (height, width, channels).
+        split: the items.
+        inputs: what they become.
 
     Returns:
         The open cache entry: close it when done.
     """
-    shape = check_size(image_size)
-    key = cache.cache_key(geometry=split.geometry.to_dict(), pixels=cache.digest(split.hashes), size=list(shape))
-    found = cache.open_entry(key)
-    if found is not None:
-        return found
-    about = {"kind": "pixels", "images": len(split), "size": list(shape)}
+    spec = split.spec(inputs)
+    shapes = [[*tensor.shape] for tensor in spec.tensors]
+    key = cache.cache_key(preparation=dict(spec.preparation), inputs=cache.digest(split.hashes), shapes=shapes)
+    entry = cache.open_entry(key)
+    if entry is not None:
+        return entry
+    about = {"kind": "inputs", "items": len(split), "shapes": shapes}
     with cache.new_entry(key, about) as writer:
-        blocks = split.batches(shape, _BLOCK)
-        for pixels, _ in track(blocks, f"Decoding {split.name}", total=-(-len(split) // _BLOCK)):
-            writer.append("pixels", pixels)
+        blocks = split.batches(spec, _BLOCK)
+        for arrays, _ in track(blocks, f"Decoding {split.name}", total=-(-len(split) // _BLOCK)):
+            for name, values in zip(input_names(spec), as_tuple(arrays), strict=True):
+                writer.append(name, values)
     return cache.open_new(key)
 
 
-class StoredSplit:
-    """A `Split` whose images at one size are read from the cache; everything else is the split's own.
+class Stored:
+    """What a split keeps on disk: its items as the inputs of one spec.
 
     Args:
-        split: the images.
-        image_size: the size that is kept: (height, width) or (height, width, channels).
+        split: the items.
+        spec: what they become.
     """
 
-    def __init__(self, split: Split, image_size: Size) -> None:
-        self._split, self._size = split, check_size(image_size)
-        self._arrays = cached_pixels(split, self._size)
-        self._read = cache.release_often(self._arrays, self._arrays["pixels"][:1].nbytes)
+    def __init__(self, split: "Split", spec: InputSpec) -> None:
+        self.spec = spec
+        self.arrays = cached_inputs(split, spec)
+        self._values = [self.arrays[name] for name in input_names(spec)]
+        self._read = cache.release_often(self.arrays, item_bytes(spec))
 
-    def __len__(self) -> int:
-        return len(self._split)
-
-    @property
-    def name(self) -> str:
-        """The split's name."""
-        return self._split.name
-
-    @property
-    def labels(self) -> np.ndarray:
-        """See `Split.labels`."""
-        return self._split.labels
-
-    @property
-    def class_names(self) -> Sequence[str]:
-        """See `Split.class_names`."""
-        return self._split.class_names
-
-    @property
-    def geometry(self) -> Geometry:
-        """See `Split.geometry`."""
-        return self._split.geometry
-
-    def fitted(self, geometry: Geometry) -> Split:
-        """The split with another geometry, of which nothing is kept."""
-        return self._split.fitted(geometry)
-
-    @property
-    def paths(self) -> Sequence[Path]:
-        """See `Split.paths`."""
-        return self._split.paths
-
-    @property
-    def hashes(self) -> Sequence[str]:
-        """See `Split.hashes`."""
-        return self._split.hashes
-
-    def batches(self, image_size: Size, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """As `Split.batches`, from the cache where the size is the one kept."""
-        if check_size(image_size) != self._size:
-            yield from self._split.batches(image_size, batch_size)
-            return
-        pixels = self._arrays["pixels"]
-        for start in range(0, len(self), batch_size):
-            yield np.asarray(pixels[start : start + batch_size]), self.labels[start : start + batch_size]
+    def batches(self, labels: Array, batch_size: int) -> Iterator[tuple[Arrays, Array]]:
+        """As `Split.batches`."""
+        for start in range(0, len(labels), batch_size):
+            part = [np.asarray(values[start : start + batch_size]) for values in self._values]
+            yield _one_or_all(part), labels[start : start + batch_size]
             self._read(batch_size)
 
-    def pictures(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Some of the images, `uint8 [len(indices), H, W, channels]`."""
-        found = np.stack([self._arrays["pixels"][i] for i in indices])
-        self._read(len(found))
-        return found
+    def rows(self, indices: Sequence[int] | Array) -> Arrays:
+        """Some of the items, `[len(indices), ...]` for each input."""
+        chosen = [np.stack([values[i] for i in indices]) for values in self._values]
+        self._read(len(indices))
+        return _one_or_all(chosen)
 
-    def close(self) -> None:
-        """Lets go of the cache entry."""
-        self._arrays.close()
+
+def _one_or_all(arrays: list[Array]) -> Arrays:
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)

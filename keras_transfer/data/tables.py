@@ -1,4 +1,4 @@
-"""Tables of photographs and labels, CSV or Parquet, as spreadsheets, pandas and people write them."""
+"""Tables of files and labels, CSV or Parquet, as spreadsheets, pandas and people write them."""
 
 import codecs
 import csv
@@ -11,8 +11,7 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keras_transfer.data.decode import EXTENSIONS
-from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, WRITTEN, Entry, Layout, Listing
+from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Kind, Layout, Listing
 from keras_transfer.errors import InputError
 from keras_transfer.extras import require
 
@@ -52,12 +51,13 @@ class _Roles(NamedTuple):
     multi_label: bool
 
 
-def list_table(path: Path, layout: Layout) -> Listing:
-    """Lists the photographs of a table.
+def list_table(path: Path, layout: Layout, kind: Kind) -> Listing:
+    """Lists the files of a table.
 
     Args:
         path: a CSV in UTF-8 or UTF-16, separated by commas, semicolons, tabs or `|`; or a Parquet file.
         layout: names of columns, and where paths begin.
+        kind: what the files are.
 
     Returns:
         A listing in the order of the rows. A row without a label has a problem; one that repeats another is left out.
@@ -66,11 +66,11 @@ def list_table(path: Path, layout: Layout) -> Listing:
         InputError: the file cannot be read, columns are missing or could be either of two, or a row does not fit.
     """
     read = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
-    return read(path, layout, lambda table: _listing(path, table, layout))
+    return read(path, layout, lambda table: _listing(path, table, layout, kind))
 
 
-def _listing(path: Path, table: Table, layout: Layout) -> Listing:
-    roles = _roles(path, table, layout)
+def _listing(path: Path, table: Table, layout: Layout, kind: Kind) -> Listing:
+    roles = _roles(path, table, layout, kind)
     root = os.fspath(Path(layout.root).expanduser() if layout.root is not None else path.parent)
     seen = _Seen(Counter(), {}, {})
     entries = [
@@ -79,9 +79,9 @@ def _listing(path: Path, table: Table, layout: Layout) -> Listing:
         if _is_new(seen, cells[roles.path], cells[roles.label], cells[roles.split] if roles.split is not None else "")
     ]
     if not entries:
-        raise InputError(f"{path} has no rows. It needs a heading and a row for each photograph.")
+        raise InputError(f"{path} has no rows. It needs a heading and a row for each {kind.item}.")
     hint = f"Paths of {path.name} begin in {root}; `root` (--root) names another folder."
-    listing = Listing(str(path), entries, multi_label=roles.multi_label, warnings=_warnings(seen), missing_hint=hint)
+    listing = Listing(str(path), entries, kind, roles.multi_label, warnings=_warnings(seen, kind), missing_hint=hint)
     if not roles.multi_label:
         _look_at_labels(listing, table.columns[roles.label])
     return listing
@@ -94,24 +94,24 @@ def _key(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).casefold()
 
 
-def _roles(path: Path, table: Table, layout: Layout) -> _Roles:
+def _roles(path: Path, table: Table, layout: Layout, kind: Kind) -> _Roles:
     columns = table.columns
     named = [name for name in columns if name]
     if len(set(named)) != len(named):
         raise InputError(f"{path} names a column twice: {_shown(named)}.")
-    ours = {"path", "group", "split", "sha256"} <= set(columns)  # written by ImageData.write_csv
+    ours = {"path", "group", "split", "sha256"} <= set(columns)  # written by Dataset.write_csv
     wanted = (layout.path_column or ("path" if ours else None), layout.label_column or (columns[1] if ours else None))
-    photograph = _column(path, columns, wanted[0], PATHS, "--path-column", "the path")
+    file = _column(path, columns, wanted[0], PATHS, "--path-column", "the path")
     label = _column(path, columns, wanted[1], LABELS, "--label-column", "the label")
-    if photograph is None or label is None:
-        raise InputError(_lacking(path, columns, photograph is None, label is None))
+    if file is None or label is None:
+        raise InputError(_lacking(path, columns, file is None, label is None, kind))
     split = _column(path, columns, "split" if "split" in columns else None, ("split",), "", "the split")
     group_by = layout.group_by or ("group" if ours else None)
     group = _column(path, columns, group_by, (), "--group-by", "the group")
-    used = {photograph, label, split, *(columns.index(name) for name in WRITTEN if ours)}
+    used = {file, label, split, *(columns.index(name) for name in kind.columns if ours)}
     more = {name: i for i, name in enumerate(columns) if name and i not in used}
     multi_label = _key(columns[label]) == "labels" or columns[label] in table.lists
-    return _Roles(photograph, label, split, group, more, multi_label)
+    return _Roles(file, label, split, group, more, multi_label)
 
 
 def _column(
@@ -133,9 +133,9 @@ def _column(
     return found[0] if found else None
 
 
-def _lacking(path: Path, columns: Sequence[str], no_path: bool, no_label: bool) -> str:
-    if any(Path(name).suffix.lower() in EXTENSIONS for name in columns):
-        return f"{path} has no heading: its first line is a photograph. Put a line such as 'path,label' above it."
+def _lacking(path: Path, columns: Sequence[str], no_path: bool, no_label: bool, kind: Kind) -> str:
+    if any(Path(name).suffix.lower() in kind.extensions for name in columns):
+        return f"{path} has no heading: its first line is a {kind.item}. Put a line such as 'path,label' above it."
     lacks = " and ".join(
         f"a column of {what} ({', '.join(names)})"
         for what, names, lacking in (("paths", PATHS[:5], no_path), ("labels", LABELS[:5], no_label))
@@ -168,15 +168,15 @@ def _is_new(seen: _Seen, path: str, label: str, split: str) -> bool:
     return seen.rows[path, label, split] == 1
 
 
-def _warnings(seen: _Seen) -> list[str]:
+def _warnings(seen: _Seen, kind: Kind) -> list[str]:
     warnings = []
     if repeated := seen.rows.total() - len(seen.rows):
-        warnings.append(f"{repeated} rows give a photograph the label that an earlier row gives it: it is used once.")
+        warnings.append(f"{repeated} rows give a {kind.item} the label that an earlier row gives it: it is used once.")
     if seen.others:
         path, label = next(iter(seen.others.items()))
         warnings.append(
-            f"{len(seen.others)} photographs stand in several rows with different labels (first: {path}, "
-            f"'{seen.labels[path]}' and '{label}'). Where photographs have several labels, put them into one row of a "
+            f"{len(seen.others)} {kind.items} stand in several rows with different labels (first: {path}, "
+            f"'{seen.labels[path]}' and '{label}'). Where {kind.items} have several labels, put them into one row of a "
             "column `labels`, separated by '|'."
         )
     return warnings

@@ -2,7 +2,6 @@
 
 from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier, require_model
 from keras_transfer.evaluation.evaluator import classifier_of, evaluate, predict_pixels
-from keras_transfer.evaluation.held_out import held_out
 from keras_transfer.evaluation.hints import chance_hint, in_text_order
 from keras_transfer.evaluation.keras_file import load_keras
 from keras_transfer.evaluation.predictions import Prediction, predict_files
@@ -15,7 +14,6 @@ __all__ = [
     "classifier_of",
     "evaluate",
     "expected_calibration_error",
-    "held_out",
     "in_text_order",
     "keras_classifier",
     "load_keras",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transfer.data.decode import check_geometry
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
 from keras_transfer.geometry import Geometry
+from keras_transfer.inputs import Preparer, TensorSpec, open_preparer
+from keras_transfer.recipe import check_geometry
 
 if TYPE_CHECKING:
     import keras
@@ -50,6 +51,16 @@ class Classifier:
     def image_size(self) -> tuple[int, int]:
         """`(height, width)` of the pixels it takes."""
         return self.image_shape[:2]
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """What it takes; see `Preparer.spec`."""
+        return (TensorSpec("image", self.image_shape),)
+
+    @property
+    def preparer(self) -> Preparer | None:
+        """How an item becomes what it takes; `None` if nothing tells."""
+        return None if self.geometry is None else open_preparer("image", {"geometry": self.geometry.to_dict()})
 
     def predict(self, pixels: Array) -> Array:
         """Probabilities of each class.
@@ -165,10 +176,9 @@ def keras_classifier(
 
     from keras_transfer.models import as_classifier
     from keras_transfer.models.classifiers import output_activation
-    from keras_transfer.models.graph import picture_shape
 
     model = as_classifier(model, image_size=image_size, pixels=pixels, multi_label=multi_label, name=_where(path))
-    image_shape, units = picture_shape(model), int(model.output_shape[1])
+    image_shape, units = _image_shape(model.input_shape, path), int(model.output_shape[1])
     if model not in _answers:
         # One trace for batches of every length, and never XLA, many times slower than TensorFlow's CPU kernels. It
         # reads the weights where they are, so it serves as long as the model lives, which it must not prolong.

@@ -2,30 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transfer.data.decode import check_geometry
-from keras_transfer.data.split import common_size
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier
 from keras_transfer.evaluation.scores import metrics
 from keras_transfer.geometry import Geometry
 from keras_transfer.progress import track
+from keras_transfer.recipe import check_geometry
 
 if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data import Split
-    from keras_transfer.data.stored import StoredSplit
 
 
 def evaluate(
     model: "keras.Model | Classifier | str | Path",
-    split: "Split | StoredSplit",
+    split: "Split",
     *,
     batch_size: int = 32,
     image_size: int | tuple[int, int] | None = None,
@@ -70,7 +67,7 @@ def evaluate(
 
 
 def predict_pixels(
-    model: "keras.Model | Classifier | str | Path", split: "Split | StoredSplit", *, batch_size: int = 32
+    model: "keras.Model | Classifier | str | Path", split: "Split", *, batch_size: int = 32
 ) -> "np.ndarray[Any, Any]":
     """Predicts every photograph of a split, fitted as the model's file says, or else as the split has it.
 
@@ -86,9 +83,10 @@ def predict_pixels(
         InputError: a photograph vanished, or the model is no image classifier.
     """
     classifier = classifier_of(model, split)
-    if classifier.geometry is not None and classifier.geometry != getattr(split, "geometry", classifier.geometry):
-        split = split.fitted(classifier.geometry)
-    batches = split.batches(classifier.image_shape, batch_size)
+    preparer = classifier.preparer
+    if preparer is not None and preparer != split.preparer:
+        split = split.prepared_by(preparer)
+    batches = split.batches(classifier.tensors, batch_size)
     answers = [
         classifier.predict(np.asarray(pixels))
         for pixels, _ in track(batches, "Predicting", total=-(-len(split) // batch_size))
@@ -98,7 +96,7 @@ def predict_pixels(
 
 def classifier_of(
     model: "keras.Model | Classifier | str | Path",
-    split: "Split | StoredSplit",
+    split: "Split",
     image_size: int | tuple[int, int] | None = None,
     pixels: str | None = None,
     geometry: str | Mapping[str, Any] | Geometry | None = None,
@@ -115,7 +113,7 @@ def classifier_of(
     if isinstance(model, Classifier):
         return model
     told: dict[str, Any] = {
-        "image_size": image_size if image_size is not None else partial(common_size, split),
+        "image_size": image_size if image_size is not None else split.common_shape,
         "pixels": pixels,
         "multi_label": np.ndim(split.labels) == 2,
     }
@@ -125,7 +123,7 @@ def classifier_of(
     return classifier if geometry is None else replace(classifier, geometry=check_geometry(geometry))
 
 
-def _columns(classifier: Classifier, split: "Split | StoredSplit") -> "np.ndarray[Any, Any]":
+def _columns(classifier: Classifier, split: "Split") -> "np.ndarray[Any, Any]":
     """For each class of the split, its column in the classifier's answer."""
     ours, theirs = classifier.class_names, list(split.class_names)
     if classifier.multi_label is not None and classifier.multi_label != (np.ndim(split.labels) == 2):

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.data import decode_image
 from keras_transfer.data.parallel import ordered
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.scores import THRESHOLD
-from keras_transfer.geometry import LEGACY
+from keras_transfer.inputs import Arrays, only, open_preparer, stacked
 
 _BATCH = 32
 
@@ -59,20 +58,23 @@ def predict_files(
     if top_k < 1:
         raise InputError(f"`top_k` must be 1 or more. Received: top_k={top_k}.")
 
-    def decode(source: str | Path | tuple[str, bytes]) -> tuple[str, np.ndarray[Any, Any] | str]:
-        path, content = source if isinstance(source, tuple) else (source, source)
-        try:
-            return str(path), decode_image(content, classifier.image_shape, classifier.geometry or LEGACY)
-        except InputError as error:
-            return str(path), str(error).removeprefix(f"{path}: ")
+    preparer = classifier.preparer or open_preparer("image", {})
+    spec = preparer.spec(classifier.tensors)
 
-    decoded = ordered(decode, paths, ahead=2 * _BATCH)
-    while batch := list(islice(decoded, _BATCH)):
-        pictures = [found for _, found in batch if not isinstance(found, str)]
-        rows = iter(classifier.predict(np.stack(pictures)) if pictures else ())
-        for path, found in batch:
-            if isinstance(found, str):
-                yield Prediction(path, problem=found)
+    def prepare(source: str | Path | tuple[str, bytes]) -> tuple[str, Arrays | str]:
+        path = str(source[0] if isinstance(source, tuple) else source)
+        try:
+            return path, preparer.prepare(source[1] if isinstance(source, tuple) else preparer.load(path), spec)
+        except InputError as error:
+            return path, str(error)
+
+    prepared = ordered(prepare, paths, ahead=2 * _BATCH)
+    while batch := list(islice(prepared, _BATCH)):
+        items = [arrays for _, arrays in batch if not isinstance(arrays, str)]
+        rows = iter(classifier.predict(only(stacked(items))) if items else ())
+        for path, arrays in batch:
+            if isinstance(arrays, str):
+                yield Prediction(path, problem=arrays)
             else:
                 yield _prediction(path, next(rows), classifier, top_k)
 

@@ -1,11 +1,9 @@
 """How far photographs lie from those a model was trained on: in what the network sees, and in plain words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
-from keras_transfer.data.appearance import PROPERTIES
 
 Array = np.ndarray[Any, Any]
 LEVEL = 0.05
@@ -13,7 +11,6 @@ LEVEL = 0.05
 _MOST = 500  # rows of a side that are compared: the kernel's matrix grows with their square
 _APART = 0.75  # sorted right into new and old: from here on they are of another kind
 _TITLES = {"same": "The same kind of photographs", "some": "Some shift", "far": "Another kind of photographs"}
-_SMALL, _LARGE = 0.3, 0.8  # standardized differences (Cohen's d) under which nothing is said, and above which "much" is
 
 
 def mmd(rows: Array, others: Array, *, permutations: int = 200, seed: int = 0) -> dict[str, float]:
@@ -141,63 +138,6 @@ def _certainty(probabilities: Array) -> Array:
     values = np.clip(probabilities, 1e-12, 1)
     total: Array = (values * np.log(values)).sum(axis=1)
     return total
-
-
-def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
-    """What sets two sets of photographs apart that anyone can see.
-
-    Args:
-        ours: figures of the training photographs by the names of `keras_transfer.data.appearance`, and maybe `side`,
-            the files' shorter sides in pixels.
-        theirs: the same of the new photographs.
-
-    Returns:
-        One row a property, the largest difference first: `property`, `ours` and `theirs` (medians; of `gray` shares),
-        `size` (Cohen's d, the difference of the means in pooled deviations), `p_value` (Mann-Whitney; of `gray`
-        Fisher's) and `words`, empty where the difference is small or may be chance.
-
-    >>> row = differences({"contrast": [0.2, 0.3, 0.25, 0.22] * 5}, {"contrast": [0.05, 0.06, 0.04, 0.05] * 5})[0]
-    >>> row["words"], row["size"] < -3
-    ('much lower in contrast', True)
-    """
-    from scipy.stats import fisher_exact, mannwhitneyu
-
-    rows = []
-    asked = [name for name in ours if name in theirs]
-    for name in asked:
-        first, second = (np.asarray(side[name], np.float64) for side in (ours, theirs))
-        if name == "side":
-            first, second = np.log2(first), np.log2(second)
-        pooled = float(np.sqrt((first.var() + second.var()) / 2))
-        gap = float(second.mean() - first.mean())
-        size = gap / max(pooled, 1e-9) if gap else 0.0
-        if name == "gray":
-            size = gap
-            counts = [[int(side.sum()), len(side) - int(side.sum())] for side in (first, second)]
-            p_value = float(fisher_exact(counts).pvalue)
-        else:
-            p_value = float(mannwhitneyu(first, second).pvalue)
-        middle = np.mean if name == "gray" else np.median
-        told = [float(middle(np.asarray(side[name], np.float64))) for side in (ours, theirs)]
-        counts_here = p_value < LEVEL / len(asked)
-        rows.append(
-            {"property": name, "ours": told[0], "theirs": told[1], "size": float(np.clip(size, -99, 99)),
-             "p_value": p_value, "words": _words(name, size, told) if counts_here else ""}
-        )  # fmt: skip
-    if any(row["property"] == "gray" and row["words"] for row in rows):  # which says the other two as well
-        rows = [{**row, "words": ""} if row["property"] in ("colour", "warmth") else row for row in rows]
-    return sorted(rows, key=lambda row: (row["words"] == "", -abs(row["size"])))
-
-
-def _words(name: str, size: float, told: Sequence[float]) -> str:
-    if name == "gray":
-        return f"{told[1]:.0%} of them without colour, against {told[0]:.0%}" if abs(size) > 0.1 else ""
-    if abs(size) < _SMALL:
-        return ""
-    strength = "much " if abs(size) > _LARGE else "somewhat "
-    if name == "side":
-        return f"{strength}{'smaller' if size < 0 else 'larger'} files ({told[1]:.0f} against {told[0]:.0f} pixels)"
-    return strength + (PROPERTIES[name].less if size < 0 else PROPERTIES[name].more)
 
 
 def _draw(rows: Array, random: np.random.Generator) -> Array:

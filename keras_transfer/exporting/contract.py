@@ -14,7 +14,7 @@ def describe_pixels(channels: int, geometry: Geometry) -> dict[str, Any]:
     """What a file's proof says of the pixels it takes.
 
     Args:
-        channels: 3, or 1: see `keras_transfer.data.decode.luma`.
+        channels: 3, or 1: see `keras_transfer.modalities.image.decode.luma`.
         geometry: how pictures are fitted to it.
     """
     return {

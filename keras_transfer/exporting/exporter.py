@@ -3,13 +3,11 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from keras_transfer.data.split import common_size
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.exporting.checks import ONNX, check_call, check_repair
 from keras_transfer.exporting.diagnose import diagnose
@@ -21,11 +19,12 @@ from keras_transfer.exporting.repair import REMEDIES, Patient, mend
 from keras_transfer.exporting.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.inputs import Inputs, TensorSpec, only
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAULT_FORMATS
 from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text, write_labels
 from keras_transfer.models import as_classifier
-from keras_transfer.models.graph import picture_shape
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import say
 
 _PROMISED = ("int8",)  # of the default formats: the others are there to fall back on
@@ -137,7 +136,7 @@ def export(
     asked = frozenset(_PROMISED if formats is None else formats)
     formats = DEFAULT_FORMATS if formats is None else formats
     names = list(class_names if class_names is not None else proof.class_names)
-    size = image_size if image_size is not None else partial(common_size, proof)
+    size = image_size if image_size is not None else getattr(proof, "common_shape", None)
     model = as_classifier(model, image_size=size, pixels=pixels, multi_label=np.ndim(proof.labels) == 2)
     check_call(model, names, tolerance, proof, formats, calibration)
     check_targets(targets)
@@ -146,11 +145,11 @@ def export(
     labels_text(names)  # raises now what cannot be written
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
-    shape = picture_shape(model)
+    inputs = model_inputs(model)
     task = _Task(
         model=two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model,
         class_names=names,
-        image_shape=shape,
+        inputs=inputs,
         geometry=getattr(proof, "geometry", LEGACY),
         formats=tuple(dict.fromkeys(formats)),
         asked=asked,
@@ -158,7 +157,7 @@ def export(
         targets=tuple(targets),
         target_options=target_options or {},
         calibration=calibration,
-        calibration_pixels=_calibration_pixels(calibration, formats, calibration_images, seed, shape),
+        calibration_pixels=_calibration_pixels(calibration, formats, calibration_images, seed, inputs),
         proof=proof,
         conversion={"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense},
         tolerance=tolerance,
@@ -169,7 +168,7 @@ def export(
     contents = _convert(task, converted or {}, on_frozen)
     files = _make_files(task, task.formats, contents)
     known = keras_probabilities() if callable(keras_probabilities) else keras_probabilities
-    expected, answers = run_files(task.model, _contents(files), proof, shape, known)
+    expected, answers = run_files(task.model, _contents(files), proof, inputs, known)
     results = _Results(files, contents, expected, answers)
     if repair:
         results = _repair(task, results, validation, tuple(REMEDIES) if repair is True else tuple(repair))
@@ -194,7 +193,7 @@ class _Task:
 
     model: Any  # with one output for each class
     class_names: list[str]
-    image_shape: tuple[int, int, int]
+    inputs: tuple[TensorSpec, ...]
     geometry: Geometry
     formats: tuple[str, ...]
     asked: frozenset[str]  # formats whose failure is the export's
@@ -241,12 +240,12 @@ class _Results:
 
 
 def _calibration_pixels(
-    calibration: Any, formats: Sequence[str], count: int, seed: int, shape: tuple[int, int, int]
+    calibration: Any, formats: Sequence[str], count: int, seed: int, inputs: Inputs
 ) -> np.ndarray | None:
     """A stratified part of the training split; None where no format is calibrated."""
     if set(CALIBRATED).isdisjoint(formats):
         return None
-    pixels: np.ndarray = calibration.stratified(min(count, len(calibration)), seed).pixels(shape)
+    pixels: np.ndarray = only(calibration.stratified(min(count, len(calibration)), seed).arrays(inputs))
     return pixels
 
 
@@ -320,7 +319,7 @@ def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str
     changed = {file.name: file.content for file in files if before.get(file.name) != file.content}
     answers = dict(results.answers)
     if changed:
-        answers |= run_files(task.model, changed, task.proof, task.image_shape, results.expected)[1]
+        answers |= run_files(task.model, changed, task.proof, task.inputs, results.expected)[1]
     if kind != "int8":  # what failed is not to be taken for an answer
         for stale in (task.out / name, (task.out / name).with_suffix(".json")):
             stale.unlink(missing_ok=True)

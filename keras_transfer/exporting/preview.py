@@ -9,8 +9,9 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.heads import two_columns
 from keras_transfer.exporting.targets import TARGETS
+from keras_transfer.inputs import only
 from keras_transfer.litert import convert
-from keras_transfer.models.graph import picture_shape
+from keras_transfer.models.graph import model_inputs
 
 _MADE_UP = 16  # pictures that calibrate where there are no others
 
@@ -41,12 +42,11 @@ def preview(model: Any, targets: Sequence[str], calibration: Any = None, images:
     Raises:
         InputError: LiteRT lacks operators of the model.
     """
-    shape = picture_shape(model)
     if calibration is None:
-        pixels = np.random.default_rng(0).integers(0, 256, (_MADE_UP, *shape), np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 256, (_MADE_UP, *model.input_shape[1:]), np.uint8)
         words = "made-up pictures"
     else:
-        pixels = calibration.stratified(min(images, len(calibration))).pixels(shape)
+        pixels = only(calibration.stratified(min(images, len(calibration))).arrays(model_inputs(model)))
         words = f"{len(pixels)} training photographs"
     network = two_columns(model) if model.output_shape[1] == 1 else model
     options: dict[str, Any] = {"per_tensor_dense": any(TARGETS[target].per_tensor_dense for target in targets)}

@@ -13,6 +13,7 @@ from keras_transfer.exporting.latency import measure_latency
 from keras_transfer.exporting.onnx import Onnx
 from keras_transfer.exporting.targets import judge
 from keras_transfer.geometry import Geometry
+from keras_transfer.inputs import Inputs
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track
 
@@ -20,7 +21,7 @@ _BATCH = 64
 
 
 def run_files(
-    model: Any, files: Mapping[str, bytes], split: Any, shape: tuple[int, int, int], known: np.ndarray | None = None
+    model: Any, files: Mapping[str, bytes], split: Any, inputs: Inputs, known: np.ndarray | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Runs the Keras model and all files over a split in one pass over its pixels.
 
@@ -28,7 +29,7 @@ def run_files(
         model: the Keras model; not run where `known` is given.
         files: name -> LiteRT or (`.onnx`) ONNX file made by this process.
         split: the `Split` to go through; only one batch of its pixels is held at a time.
-        shape: `(height, width, channels)` of the pictures.
+        inputs: what the model takes.
         known: the Keras model's probabilities `[n, classes]` if the caller has them.
 
     Returns:
@@ -39,7 +40,7 @@ def run_files(
     }
     rows: dict[str, list[np.ndarray]] = {name: [] for name in files}
     keras_rows: list[np.ndarray] = []
-    batches = split.batches(shape, _BATCH)
+    batches = split.batches(inputs, _BATCH)
     count = -(-len(split) // _BATCH)
     for images, _ in track(batches, f"Proving {len(files)} files on {len(split)} images", total=count):
         if known is None:

@@ -10,7 +10,9 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.diagnose import diagnose
 from keras_transfer.exporting.proof import compare, run_files
+from keras_transfer.inputs import only
 from keras_transfer.litert import convert
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import say
 
 _DIAGNOSED_IMAGES = 8
@@ -38,7 +40,7 @@ class Remedy(NamedTuple):
 
 def _more_images(patient: Patient) -> dict[str, Any]:
     count = min(5 * len(patient.images), len(patient.calibration))
-    images = patient.calibration.stratified(count, patient.seed).pixels(patient.images.shape[1:])
+    images = only(patient.calibration.stratified(count, patient.seed).arrays(model_inputs(patient.model)))
     return {"calibration": images, "calibration_images": count}
 
 
@@ -129,12 +131,12 @@ def mend(
         Format and content of the first file that passes, or of the one with the least bound where none does (the int8
         file as it is may be that one); and what each remedy gave, the first entry being the file as it is.
     """
-    labels, shape = np.asarray(validation.labels), patient.images.shape[1:]
+    labels, inputs = np.asarray(validation.labels), model_inputs(patient.model)
     expected: np.ndarray | None = None
 
     def step(name: str, content: bytes) -> dict[str, Any]:
         nonlocal expected
-        expected, found = run_files(patient.model, {"file": content}, validation, shape, expected)
+        expected, found = run_files(patient.model, {"file": content}, validation, inputs, expected)
         weights = weigh(expected, found["file"], labels, tested)
         return {"remedy": name, "bytes": len(content)} | {f"val_{key}": value for key, value in weights.items()}
 

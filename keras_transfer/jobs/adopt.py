@@ -133,8 +133,8 @@ def _fitted_note(model: Path) -> str:
 
 def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
     """The classes in the order of the model's outputs; None where the data's own order is all that is known."""
-    from keras_transfer.data.sources import list_source
     from keras_transfer.evaluation.classifier import names_beside
+    from keras_transfer.modalities.image.sources import list_source
 
     named = names_beside(model)
     if named is not None:
@@ -146,13 +146,11 @@ def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
 
 
 def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
-    from keras_transfer.data.split import common_size
-    from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import load_keras, metrics, predict_pixels
     from keras_transfer.evaluation.hints import beats_chance
     from keras_transfer.exporting.heads import two_columns
     from keras_transfer.models import as_classifier
-    from keras_transfer.models.graph import picture_shape
+    from keras_transfer.models.graph import model_inputs
 
     name = recipe.model or ""
     clock = Clock(run)
@@ -162,7 +160,7 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
         data = load_data(recipe, run)
         notes += _test_notes(recipe)
     with clock.part("model"):
-        size = recipe.image_size or partial(common_size, data.train)
+        size = recipe.image_size or data.train.common_shape
         told: dict[str, Any] = {"image_size": size, "multi_label": data.multi_label, "name": name}
         make = partial(as_classifier, loaded, **told)
         model = make(pixels=recipe.pixels)
@@ -174,7 +172,7 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
         save_run_model(run, two_columns(model) if model.output_shape[1] == 1 else model, data)
         model = load_keras(run / "model.keras")  # as every later command finds it
     with clock.part("evaluation"):
-        test = StoredSplit(data.test, picture_shape(model))
+        test = data.test.stored(model_inputs(model))
         scores = metrics(test.labels, predict_pixels(model, test), data.class_names)
         test.close()
     if not beats_chance(scores):
@@ -185,13 +183,15 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
     for note in notes:
         say(f"Note: {note}")
     facts = {"strategy": OWN, "kept": OWN, "views": 1, "phases": []}
-    write_json(run / "result.json", result_of(recipe, data, picture_shape(model), clock, facts, scores, notes))
+    write_json(
+        run / "result.json", result_of(recipe, data, data.test.spec(model_inputs(model)), clock, facts, scores, notes)
+    )
     say(f"{name} is the run {run} from here on, which every command takes.")
 
 
 def _test_notes(recipe: Recipe) -> list[str]:
     """What to know where the test photographs were drawn here, perhaps from those that the model was trained on."""
-    from keras_transfer.data.sources import list_source
+    from keras_transfer.modalities.image.sources import list_source
 
     if not Path(recipe.data).exists() or list_source(recipe.data).splits & {"test"}:
         return []
@@ -228,13 +228,13 @@ def choose_pixels(model: Any, make: Callable[..., Any], train: Any, name: str) -
     from keras_transfer.evaluation import keras_classifier
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.exporting.paired import drop_above
-    from keras_transfer.models.graph import picture_shape
+    from keras_transfer.models.graph import model_inputs
     from keras_transfer.models.preprocessing import PIXELS, scales_itself
 
     if scales_itself(model):
         return "0..255"
-    part, shape = train.stratified(min(_LOOKED_AT, len(train))), picture_shape(model)
-    images = part.pixels(shape)
+    part, shape = train.stratified(min(_LOOKED_AT, len(train))), model.input_shape[1:]
+    images = part.arrays(model_inputs(model))
     ways = [way for way in PIXELS if shape[2] == 3 or way not in ("torch", "caffe")]
     right = {way: decisions(part.labels, keras_classifier(make(pixels=way)).predict(images)) for way in ways}
     plain = right["0..255"]

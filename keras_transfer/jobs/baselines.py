@@ -47,7 +47,7 @@ def make_baselines(recipe: Recipe, data: Any, test: Any, compare_backbones: Sequ
     Args:
         recipe: of a run, complete.
         data: its photographs.
-        test: its test split as a `StoredSplit`.
+        test: its test split stored.
         compare_backbones: more backbones whose frozen features are probed, `NAME[@ALPHA][=WEIGHTS]` each.
 
     Returns:

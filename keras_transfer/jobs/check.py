@@ -92,9 +92,9 @@ def _converted(
     file: Path, targets: Sequence[str], data: str | None, image_size: int | None, pixels: str | None
 ) -> dict[str, bytes]:
     """Target -> the file that `export` would make of a Keras model for it."""
-    from keras_transfer.data import load_images
     from keras_transfer.evaluation import load_keras
     from keras_transfer.exporting.preview import preview
+    from keras_transfer.modalities.image import load_images
     from keras_transfer.models import as_classifier
 
     path = file / "model.keras" if (file / "model.keras").is_file() else file

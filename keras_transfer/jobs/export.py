@@ -72,21 +72,20 @@ def export_run(
         room_of(fit, board)  # raises now what is wrong with them
         target_options = {"microcontroller": {"board": board, "fit": fit}}
     with add_to_run(run) if out is None else nullcontext():
-        from keras_transfer.data.stored import StoredSplit
         from keras_transfer.evaluation import load_keras
         from keras_transfer.exporting import ExportGateError, recommend
-        from keras_transfer.models.graph import picture_shape
+        from keras_transfer.models.graph import model_inputs
 
         photographs = load_data(recipe, run)
         model = load_keras(run / "model.keras")
-        test = StoredSplit(photographs.test, picture_shape(model))
+        test = photographs.test.stored(model_inputs(model))
         target = Path(out) if out is not None else run / "export"
         more: dict[str, Any] = {"input_dtype": input_dtype, "target_options": target_options}
         more |= _as_the_run_was_made(run, recipe, result, photographs)
         if repair or calibration_images is not None or input_dtype != "uint8":
             more.pop("converted", None)
         if repair:
-            more |= {"repair": repair, "validation": StoredSplit(photographs.val, picture_shape(model))}
+            more |= {"repair": repair, "validation": photographs.val.stored(model_inputs(model))}
         artifacts = export_files(model, recipe, photographs, test, target, **more)
         problems = " ".join(artifacts.problems)
         result |= {"recommended": artifacts.recommended, "gate": problems or None, "gate_notes": artifacts.notes}

@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import write_json, write_text
+from keras_transfer.inputs import InputSpec
 from keras_transfer.jobs.parts import described, export_files
 from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
@@ -111,14 +112,13 @@ def finish(
             f"{recipe.data} has no test photographs, so nothing can be proved: give it a test/ folder or test=0.15."
         )
 
-    from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import metrics, predict_pixels
     from keras_transfer.jobs.report import model_figures, write_report
-    from keras_transfer.models.graph import picture_shape
+    from keras_transfer.models.graph import model_inputs
 
-    size = picture_shape(model)
+    inputs = data.test.spec(model_inputs(model))
     more: dict[str, Any] = {}
-    test = StoredSplit(data.test, size)
+    test = data.test.stored(inputs)
     # The model answers, and is looked at for the report, while the files are converted in a process of their own.
     with ThreadPoolExecutor(2) as pool:
 
@@ -140,7 +140,7 @@ def finish(
                 problems += lost
                 gate_notes += doubtful
             wait([figures])
-    result = result_of(recipe, data, size, clock, facts, scores, notes) | {
+    result = result_of(recipe, data, inputs, clock, facts, scores, notes) | {
         **more,
         "artifacts": artifacts,
         "recommended": artifacts.recommended,
@@ -158,7 +158,7 @@ def finish(
 def result_of(
     recipe: Recipe,
     data: Any,
-    shape: tuple[int, int, int],
+    inputs: InputSpec,
     clock: Clock,
     facts: Mapping[str, Any],
     scores: Mapping[str, Any],
@@ -169,7 +169,7 @@ def result_of(
         "backbone": recipe.backbone,
         "alpha": recipe.alpha,
         "weights": recipe.weights,
-        "image_size": list(shape[:2]),
+        "image_size": list(inputs.tensor.shape[:2]),
         "geometry": described(data.test.geometry),
         "classes": data.class_names,
         **facts,

@@ -36,8 +36,8 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     Raises:
         InputError: the data cannot be read at all, or a weights file is wrong.
     """
-    from keras_transfer.data import load_images
     from keras_transfer.data.folds import joined, kin
+    from keras_transfer.modalities.image import ImagePreparer, load_images
     from keras_transfer.models.batchnorm import batchnorm_shift
     from keras_transfer.report import inspection_html, thumbnail
     from keras_transfer.report.page import GROUPS, IN_GROUP
@@ -45,7 +45,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     out = Path(out)
     data = load_images(recipe.data, val=0, test=0, seed=recipe.seed, allow_bad=True, **recipe.layout)
     if recipe.geometry is not None:
-        data = data.fitted(recipe.geometry)
+        data = data.prepared_by(ImagePreparer(recipe.geometry))
     found = _listed(recipe, data)
     splits = [split for split in (data.train, data.val, data.test) if len(split)]
     where = {record.path: i for i, record in enumerate(data.records) if record.split}
@@ -92,6 +92,8 @@ def _features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> tuple[Recipe,
 
 def _listed(recipe: Recipe, data: Any) -> dict[str, Any]:
     """What the files alone tell: counts, broken files, groups of like pictures."""
+    from keras_transfer.modalities.image.examine import image_size
+
     records = data.records
     counts: dict[str, Counter[str]] = {name: Counter() for name in data.class_names}
     for record in records:
@@ -105,7 +107,7 @@ def _listed(recipe: Recipe, data: Any) -> dict[str, Any]:
     ]
     groups = sorted((_group(members, data) for members in data.similar), key=lambda g: (-g["rank"], -g["count"]))
     used = [record for record in records if record.split]
-    sides = np.array([[record.width, record.height] for record in used]) if used else np.zeros((0, 2))
+    sides = np.array([image_size(record) for record in used]) if used else np.zeros((0, 2))
     return {
         "format": 1,
         "data": Path(recipe.data).name or recipe.data,
@@ -222,7 +224,7 @@ def _short(path: Path) -> str:
 
 
 def _decode(path: Path) -> np.ndarray | None:
-    from keras_transfer.data import decode_image
+    from keras_transfer.modalities.image import decode_image
     from keras_transfer.report.thumbnails import SIDE
 
     try:

@@ -162,13 +162,12 @@ def _unfreezing(recipe: Recipe, data: Any, model: Any, head: _Way) -> dict[str, 
     if not any(not phase.frozen for phase in recipe.phases or ()):
         return None
 
-    from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import predict_pixels
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference
-    from keras_transfer.models.graph import picture_shape
+    from keras_transfer.models.graph import model_inputs
 
-    val = StoredSplit(data.val, picture_shape(model))
+    val = data.val.stored(model_inputs(model))
     ours = decisions(val.labels, predict_pixels(model, val))
     val.close()
     count = len(data.train)

@@ -25,7 +25,7 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
 
     A recipe without a geometry is one of a run from before there was a choice.
     """
-    from keras_transfer.data import load_images
+    from keras_transfer.modalities.image import load_images
 
     listing = run / "data.csv" if run is not None else None
     begun = listing is not None and listing.is_file()

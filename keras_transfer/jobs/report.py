@@ -61,13 +61,12 @@ def report_again(
     curve: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes the report of a finished run that is open; the arguments are those of `report_run` and `write_report`."""
-    from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import load_keras, predict_pixels
-    from keras_transfer.models.graph import picture_shape
+    from keras_transfer.models.graph import model_inputs
 
     photographs = load_data(recipe, run)
     model = load_keras(run / "model.keras")
-    test = StoredSplit(photographs.test, picture_shape(model))
+    test = photographs.test.stored(model_inputs(model))
     if curve is not None:
         learning_curve(run, recipe, photographs, model, **curve)
     if corruptions:
@@ -101,7 +100,7 @@ def model_figures(
         kept: the phase that it kept.
         data: its photographs.
         model: its trained model.
-        test: its test split as a `StoredSplit`.
+        test: its test split stored.
         answers: gives the model's on it, `float32 [n, classes]`, when they are needed.
     """
     from keras_transfer.evaluation import examples, metrics
@@ -138,7 +137,7 @@ def write_report(
         run: the run directory.
         recipe: its recipe, complete.
         data: its photographs.
-        test: its test split as a `StoredSplit`.
+        test: its test split stored.
         figures: of its model.
         result: what stands in `result.json`.
 
@@ -310,7 +309,7 @@ def _pictures(model: Any, test: Any, report: dict[str, Any]) -> dict[int, dict[s
     wanted = sorted({*explained, *(row["index"] for pair in pairs for row in pair["images"])})
     if not wanted:
         return {}
-    pixels = dict(zip(wanted, test.pictures(wanted), strict=True))
+    pixels = dict(zip(wanted, test.rows(wanted), strict=True))
     found = {index: {"picture": thumbnail(pixels[index])} for index in wanted}
     names = list(test.class_names)
     columns = np.array([names.index(row["asked"]) for row in explained.values()])

@@ -24,7 +24,7 @@ def given(data: Any, whole: Any, rows: np.ndarray, groups: np.ndarray, seed: int
     """The data of one training: some photographs of a whole, of which one in `VALIDATION` validates.
 
     Args:
-        data: the `ImageData` that all belong to.
+        data: the `Dataset` that all belong to.
         whole: a `Split` of photographs of `data`.
         rows: which of them may be used, int `[n]`.
         groups: of all of `whole`, from `kin`.
@@ -51,7 +51,7 @@ def retrained(recipe: Recipe, data: Any, test: Any) -> tuple[np.ndarray, int]:
     Args:
         recipe: what to train; what it says of data and files is not looked at.
         data: whose training and validation splits are used.
-        test: a `Split` or `StoredSplit` to answer.
+        test: a `Split` to answer.
 
     Returns:
         Probabilities `float32 [n, classes]`, and the epochs that were trained.

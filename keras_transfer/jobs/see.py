@@ -47,7 +47,9 @@ def changed_stages(recipe: Recipe, kept: str, model: Any, data: Any) -> list[dic
             arrays.close()
 
     try:
-        pixels = data.val.take(some).pixels(tuple(model.input_shape[1:3]))
+        from keras_transfer.models.graph import model_inputs
+
+        pixels = data.val.take(some).arrays(model_inputs(model))
         return cka_by_stage(model, build_classifier_of(recipe, data), pixels, cached)
     except InputError as error:
         say(f"Note: not compared with the pretrained backbone ({error})")
@@ -75,17 +77,16 @@ def see_run(folder: str | Path, *, data: str | None = None, held_back: str | Non
 
 
 def _see(folder: Path, data: str | None, held_back: str | None) -> dict[str, Any]:
-    from keras_transfer.data.stored import StoredSplit
     from keras_transfer.evaluation import predict_pixels
     from keras_transfer.evaluation.examples import decisions
-    from keras_transfer.models.graph import picture_shape
+    from keras_transfer.models.graph import model_inputs
     from keras_transfer.report import see_html
 
     model, recipe, result, own = open_run_model(folder, data)
     if held_back is not None:
         check_weights(folder, recipe)
     part = own.test.stratified(_MAPPED, recipe.seed)
-    test = StoredSplit(part, picture_shape(model))
+    test = part.stored(model_inputs(model))
     answers = predict_pixels(model, test)
     right = decisions(test.labels, answers)
     found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.backbone, "images": len(test)}
@@ -113,9 +114,9 @@ def forgotten(recipe: Recipe, model: Any, data: Any, source: str) -> dict[str, A
     Raises:
         InputError: `source` is none, or the pretrained weights cannot be had.
     """
-    from keras_transfer.data import load_images
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference
+    from keras_transfer.modalities.image import load_images
     from keras_transfer.training.probe import linear_probe, pooled_features
 
     other = load_images(source, val=0.15, test=0.4, seed=recipe.seed, geometry=data.train.geometry)
@@ -151,7 +152,7 @@ def _followed(model: Any, test: Any, answers: np.ndarray, right: np.ndarray, fou
 
     sure = answers.max(axis=1)
     chosen = [int(np.flatnonzero(group)[sure[group].argmax()]) for group in (right, ~right) if group.any()][:_FOLLOWED]
-    pixels = test.pictures(chosen)
+    pixels = test.rows(chosen)
     rows: list[dict[str, Any]] = [
         {"title": _title(test, answers, i), "picture": thumbnail(p), "stages": []}
         for i, p in zip(chosen, pixels, strict=True)
@@ -175,7 +176,7 @@ def _map(model: Any, part: Any, test: Any, right: np.ndarray, found: dict[str, A
     (rows,) = pooled_features(model, [part])
     places, method = embed(rows)
     chosen = spread_out(places, _THUMBNAILS)
-    pictures = {i: thumbnail(p, 56) for i, p in zip(chosen, test.pictures(chosen), strict=True)}
+    pictures = {i: thumbnail(p, 56) for i, p in zip(chosen, test.rows(chosen), strict=True)}
     titles = [_title(test, None, i) + ("" if right[i] else ", answered wrong") for i in range(len(part))]
     found["map"] = {"method": method, "images": len(part)}
     label = f"Map of {len(part)} test images by {method}; {int((~right).sum())} of them were answered wrong"

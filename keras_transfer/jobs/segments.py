@@ -22,7 +22,7 @@ def segment_figures(data: Any, test: Any, probabilities: np.ndarray) -> dict[str
 
     Args:
         data: the run's photographs.
-        test: their test split as a `StoredSplit`.
+        test: their test split stored.
         probabilities: the run's answers on it, `float32 [n, classes]`.
 
     Returns:
@@ -39,13 +39,14 @@ def segment_figures(data: Any, test: Any, probabilities: np.ndarray) -> dict[str
 
 def segment_columns(data: Any, test: Any) -> dict[str, list[Any]]:
     """What is known of each test image, whatever it shows: from its pixels, its file and its row in a table."""
-    from keras_transfer.data.appearance import appearance
     from keras_transfer.data.parallel import ordered
+    from keras_transfer.modalities.image.appearance import appearance
+    from keras_transfer.modalities.image.examine import image_size
 
     records = {record.path: record for record in data.records if record.split == test.name}
     own = [records[path] for path in test.paths]
-    columns: dict[str, list[Any]] = {"shorter side in pixels": [min(r.width, r.height) or None for r in own]}
-    seen = list(ordered(lambda i: appearance(test.pictures([i])[0]), range(len(test))))
+    columns: dict[str, list[Any]] = {"shorter side in pixels": [min(image_size(r)) or None for r in own]}
+    seen = list(ordered(lambda i: appearance(test.rows([i])[0]), range(len(test))))
     for name in seen[0] if seen else ():
         columns[name] = [row[name] for row in seen]
     if "gray" in columns:
@@ -61,25 +62,25 @@ def corruption_figures(run: Path, model: Any, test: Any, seed: int = 0) -> dict[
     Args:
         run: the run directory. Its float32 file answers where there is one, which is faster than the model itself.
         model: the trained Keras model.
-        test: the test split as a `StoredSplit`.
+        test: the test split stored.
         seed: of the choice of images and of the noise.
 
     Returns:
         What stands in the file: `images`, `clean` (their accuracy as they are, with its interval) and `rows`: `name`,
         `words`, `by_strength` (five accuracies), `mean` and the `drop` at the middle strength with `low` and `high`.
     """
-    from keras_transfer.data.corruptions import CORRUPTIONS, corrupt
     from keras_transfer.data.split import dealt
     from keras_transfer.evaluation import open_classifier
     from keras_transfer.evaluation.classifier import keras_classifier
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference, share_interval
+    from keras_transfer.modalities.image.corruptions import CORRUPTIONS, corrupt
 
     started = time.perf_counter()
     file = run / "export" / "model_float32.tflite"
     classifier = open_classifier(file) if file.is_file() else keras_classifier(model)
     chosen = np.sort(dealt(np.asarray(test.labels), np.random.default_rng(seed))[:CORRUPTED])
-    pixels, labels = test.pictures(chosen), np.asarray(test.labels)[chosen]
+    pixels, labels = test.rows(chosen), np.asarray(test.labels)[chosen]
     clean = decisions(labels, classifier.predict(pixels))
     rows = []
     steps = [(name, strength) for name, row in CORRUPTIONS.items() for strength in range(1, len(row.strengths) + 1)]

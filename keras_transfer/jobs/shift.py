@@ -55,10 +55,10 @@ def open_photographs(source: str | Path, own: Any, layout: Layout | None = None)
     Raises:
         InputError: there are none.
     """
-    from keras_transfer.data.unlabelled import list_photographs
-    from keras_transfer.evaluation import held_out
+    from keras_transfer.modalities.image.held_out import held_out
+    from keras_transfer.modalities.image.unlabelled import list_photographs
 
-    folder, class_names, geometry = Path(source), own.class_names, own.train.geometry
+    folder, class_names = Path(source), own.class_names
     said = layout is not None and bool(layout.said())
     labelled = said or folder.suffix.lower() in TABLES or not folder.exists()
     if folder.is_dir() and not said:
@@ -67,8 +67,8 @@ def open_photographs(source: str | Path, own: Any, layout: Layout | None = None)
         labelled = bool(names) and (names <= set(class_names) or (bool(sides) and sides <= set(class_names)))
     if not labelled:
         split, problems = list_photographs(folder)
-        return split.fitted(geometry), False, problems
-    found = held_out(str(source), allow_bad=True, layout=layout).fitted(geometry)
+        return split.prepared_by(own.train.preparer), False, problems
+    found = held_out(str(source), allow_bad=True, layout=layout).prepared_by(own.train.preparer)
     if not found.multi_label and set(found.class_names) <= set(class_names):
         columns = np.array([list(class_names).index(name) for name in found.class_names], np.int32)
         return replace(found, labels=columns[found.labels], class_names=list(class_names)), True, []
@@ -101,7 +101,6 @@ def shift_run(
         InputError: no finished run, no photographs, or too few to compare.
     """
     from keras_transfer.data.folds import joined
-    from keras_transfer.models.graph import picture_shape
     from keras_transfer.report import shift_html, thumbnail
 
     folder, out = Path(folder), Path(out)
@@ -126,7 +125,7 @@ def shift_run(
     found["next"] = _next(found, recipe, folder, out, layout or Layout())
     looked = {"new": new, "own": held}
     shown = {"new": found.pop("typical"), "own": _spread(len(held))}
-    size = picture_shape(model)[:2]  # in colours, whatever the model takes
+    size = model.input_shape[1:3]  # in colours, whatever the model takes
     pictures = {
         side: [thumbnail(looked[side].read(i, size)) for i in track(indices, "Drawing thumbnails", total=len(indices))]
         for side, indices in shown.items()
@@ -177,18 +176,17 @@ def _seen(model: Any, own: Any, held: Any, new: Any, labelled: bool, result: dic
 
 
 def _differences(model: Any, held: Any, new: Any) -> list[dict[str, Any]]:
-    from keras_transfer.evaluation.shift import differences
+    from keras_transfer.modalities.image.appearance import differences
     from keras_transfer.models.batchnorm import some
-    from keras_transfer.models.graph import picture_shape
 
-    size = picture_shape(model)[:2]
+    size = model.input_shape[1:3]
     return differences(*(_figures(some(split, _LOOKED), size) for split in (held, new)))
 
 
-def _figures(split: Any, size: tuple[int, int]) -> dict[str, list[float]]:
+def _figures(split: Any, size: tuple[int, ...]) -> dict[str, list[float]]:
     from PIL import Image
 
-    from keras_transfer.data.appearance import appearance
+    from keras_transfer.modalities.image.appearance import appearance
 
     rows = []
     for pixels, _ in track(split.batches(size, 32), "Looking at pixels", total=-(-len(split) // 32)):

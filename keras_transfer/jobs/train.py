@@ -134,7 +134,7 @@ def complete(recipe: Recipe, model: Any, data: Any, images: int | None = None) -
         strategy, stage_count=len(stages(model)), images=images, gradual=recipe.gradual
     )
     chosen["phases"] = with_epochs(phases, recipe.epochs)
-    _, chosen["views"] = plan_views(model, chosen["phases"], recipe.augmentation, images, classes, recipe.views)
+    _, chosen["views"] = plan_views(model, chosen["phases"], data.train, recipe.augmentation, recipe.views, images)
     return recipe.model_copy(update=chosen)
 
 
@@ -149,7 +149,7 @@ def settle_geometry(recipe: Recipe, data: Any, model: Any, run: Path | None = No
         model: the classifier that will train.
         run: the run directory, if there is one.
     """
-    from keras_transfer.training.geometry import Chosen, choose_geometry
+    from keras_transfer.modalities.image.choose_geometry import Chosen, choose_geometry
 
     kept = run / "checkpoints" / "geometry.json" if run is not None else None
     if kept is not None and kept.is_file():

@@ -24,7 +24,7 @@ _PUBLIC = {
     "prefix": "freezing",
     "load_model": "loading",
     "as_classifier": "classifiers",
-    "picture_shape": "graph",
+    "model_inputs": "graph",
     "save_model": "loading",
     "read_geometry": "loading",
     "preprocessing_of": "preprocessing",

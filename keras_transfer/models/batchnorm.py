@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_transfer.data import Split
 from keras_transfer.errors import InputError
-from keras_transfer.models.graph import input_tensor, nodes, picture_shape
+from keras_transfer.models.graph import input_tensor, model_inputs, nodes
 from keras_transfer.models.stage import stages
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +80,7 @@ def adapt_batchnorm(
         def show(pixels: Any) -> None:  # as a graph: Keras would keep every layer's output to the end
             model(tf.cast(pixels, tf.float32), training=True)
 
-        for pixels, _ in part.batches(picture_shape(model), batch_size(model)):
+        for pixels, _ in part.batches(model_inputs(model), batch_size(model)):
             show(pixels)
             count += len(pixels)
             for total, (mean, variance) in zip(sums, map(_statistics, layers), strict=True):
@@ -170,7 +170,7 @@ def _moments(model: keras.Model) -> Callable[[Split], list[tuple[Any, tuple[Arra
 
     def measure(split: Split) -> list[tuple[Any, tuple[Array, Array]]]:
         sums: list[Array] = [np.zeros((2, len(mean))) for mean, _, _ in stored]
-        for pixels, _ in split.batches(picture_shape(model), batch_size(model)):
+        for pixels, _ in split.batches(model_inputs(model), batch_size(model)):
             for total, found in zip(sums, batch_moments(pixels), strict=True):
                 total += len(pixels) / len(split) * found.numpy()
         return [

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,21 @@ def input_tensor(model: keras.Model) -> Any:
     return inputs[0]
 
 
-def picture_shape(model: Any) -> tuple[int, int, int]:
-    """Height, width and channels of the pictures that a model takes: what `Split.pixels` and the like are asked for.
+def model_inputs(model: Any) -> tuple[TensorSpec, ...]:
+    """The input tensors of a model, in order: what `Split.batches` and the like are asked for.
 
     Args:
-        model: a classifier on pixels of one size; a `tf_keras` model too.
+        model: a functional or Sequential model; a `tf_keras` model too.
 
-    >>> picture_shape(keras.Sequential([keras.Input((8, 6, 1)), keras.layers.Flatten()]))
+    >>> model_inputs(keras.Sequential([keras.Input((8, 6, 1), name="image"), keras.layers.Flatten()]))[0].shape
     (8, 6, 1)
     """
-    _, height, width, channels = model.input_shape
-    return int(height), int(width), int(channels)
+    return tuple(
+        TensorSpec(
+            str(tensor.name).partition(":")[0], tuple(tensor.shape[1:]), keras.backend.standardize_dtype(tensor.dtype)
+        )
+        for tensor in model.inputs
+    )
 
 
 def nodes(model: keras.Model) -> list[Node]:

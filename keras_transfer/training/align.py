@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.data import ImageData, Split
+from keras_transfer.data import Dataset, Split
 from keras_transfer.errors import InputError
 from keras_transfer.models import boundary, freeze_backbone, logits_of, suffix, unfreeze_top
 from keras_transfer.progress import say
@@ -21,7 +21,7 @@ Penalty = Callable[[Any, Any], Any]
 
 def align(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     target: Split,
     *,
     method: str = "coral",

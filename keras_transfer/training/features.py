@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -11,11 +10,12 @@ import keras
 import numpy as np
 
 from keras_transfer import cache
-from keras_transfer.data import Augmenter, Split
+from keras_transfer.data import Split
 from keras_transfer.data.parallel import ahead
-from keras_transfer.data.stored import cached_pixels
+from keras_transfer.data.stored import cached_inputs, input_names, item_bytes
+from keras_transfer.inputs import Augmenter, InputSpec, in_range, only
 from keras_transfer.models import boundary, suffix
-from keras_transfer.models.graph import picture_shape
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import track
 from keras_transfer.training.engines import SMALL_JOB, Engine, choose_engine, keras_engine
 from keras_transfer.training.taken import Taken
@@ -58,31 +58,32 @@ def compute_features(
         rows = (views * where[:, None] + np.arange(views)).ravel()
         every = compute_features(model, tensors, whole, augmenter=augmenter, views=views, seed=seed)
         return [Taken(arrays, rows) for arrays in every]
-    size = picture_shape(model)
-    of_images = {
-        "geometry": split.geometry.to_dict(),
-        "images": cache.digest(split.hashes),
+    spec = split.spec(model_inputs(model))
+    shapes = [[*tensor.shape] for tensor in spec.tensors]
+    of_items = {
+        "preparation": dict(spec.preparation),
+        "items": cache.digest(split.hashes),
         "labels": cache.digest([split.labels.tobytes().hex()]) if augmenter is not None and augmenter.mixes else None,
-        "size": size,
+        "shapes": shapes,
         "views": views,
         "augmenter": augmenter.settings if augmenter is not None and views > 1 else None,
         "seed": seed if views > 1 else 0,
     }
     networks = [_network_digest(keras.Model(model.input, tensor)) for tensor in tensors]
-    keys = [cache.cache_key(network=network, **of_images) for network in networks]
+    keys = [cache.cache_key(network=network, **of_items) for network in networks]
     found = {key: cache.open_entry(key) for key in dict.fromkeys(keys)}
     lacking = [key for key, arrays in found.items() if arrays is None]
     if lacking:
         which = [keys.index(key) for key in lacking]
         prefix = keras.Model(model.input, [tensors[i] for i in which])
-        about = {"kind": "features", "backbone": model.name, "images": len(split), "views": views, "size": list(size)}
+        about = {"kind": "features", "backbone": model.name, "items": len(split), "views": views, "shapes": shapes}
         with ExitStack() as opened:
             writers = [opened.enter_context(cache.new_entry(key, about)) for key in lacking]
             mixed: list[np.ndarray] = []
-            drawn = _views(split, size, augmenter, views, seed, mixed)
+            drawn = _views(split, spec, augmenter, views, seed, mixed)
             engine = _engine_of(prefix, cache.digest(networks[i] for i in which), max(expected, len(split) * views))
             # Only now: tracing and decoding keep each other from Python's lock.
-            images = opened.enter_context(ahead(drawn, max(_BLOCK, _AHEAD // math.prod(size))))
+            images = opened.enter_context(ahead(drawn, max(_BLOCK, _AHEAD // item_bytes(spec))))
             what = f"Frozen layers, {split.name}" + (f", {views} views" if views > 1 else "")
             rows_of_block: list[tuple[np.ndarray, ...]] = []
             for row in track(engine(images), what, total=len(split) * views):
@@ -111,7 +112,8 @@ def predict_cached(model: keras.Model, split: Split) -> np.ndarray:
     if keras.Model(model.input, tensor).weights:
         (arrays,), top, name = compute_features(model, [tensor], split), suffix(model, tensor), "values"
     else:
-        arrays, top, name = cached_pixels(split, picture_shape(model)), model, "pixels"
+        arrays, top = cached_inputs(split, model_inputs(model)), model
+        (name,) = input_names(split.spec(model_inputs(model)))
     read = cache.release_often(arrays, arrays[name][:1].nbytes)
     try:
         answers = []
@@ -134,32 +136,27 @@ def _append(writers: Sequence[cache.ArrayWriter], rows: list[tuple[np.ndarray, .
 
 def _views(
     split: Split,
-    size: tuple[int, int, int],
+    spec: InputSpec,
     augmenter: Augmenter | None,
     views: int,
     seed: int,
     mixed: list[np.ndarray],
 ) -> Iterator[np.ndarray]:
     """All views of all images, an image's views side by side; labels that mixing changes go to `mixed`."""
-    for block, (pixels, labels) in enumerate(split.batches(size, _BLOCK)):
-        drawn, targets = [pixels], [labels]
+    for block, (arrays, labels) in enumerate(split.batches(spec, _BLOCK)):
+        values = only(arrays)
+        drawn, targets = [values], [labels]
         for view in range(1, views):
             assert augmenter is not None
-            images, target = augmenter(pixels, labels, seed=stable_seed(seed, view, block))
-            drawn.append(to_pixels(images))
+            view_of_each, target = augmenter(values, labels, seed=stable_seed(seed, view, block))
+            drawn.append(in_range(view_of_each, spec.tensor))
             targets.append(target)
         if augmenter is not None and augmenter.mixes and views > 1:
             targets[0] = one_hot(targets[0], len(split.class_names))
             mixed.append(np.stack(targets, 1).reshape(-1, len(split.class_names)).astype(np.float32))
-        for index in range(len(pixels)):
-            for images in drawn:
-                yield images[index]
-
-
-def to_pixels(images: np.ndarray) -> np.ndarray:
-    """Images in 0..255 of any dtype, rounded to uint8."""
-    images = np.asarray(images)
-    return images if images.dtype == np.uint8 else np.clip(np.rint(images), 0, 255).astype(np.uint8)
+        for index in range(len(values)):
+            for items in drawn:
+                yield items[index]
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 
 from keras_transfer.cache import Arrays
-from keras_transfer.data import Augmenter, ImageData, Split
-from keras_transfer.data.stored import cached_pixels
+from keras_transfer.data import Dataset, Split
+from keras_transfer.data.stored import cached_inputs, input_names
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Augmenter
 from keras_transfer.models import stages
-from keras_transfer.models.graph import picture_shape
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import say
 from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.training.features import compute_features, one_hot
@@ -60,7 +61,7 @@ class History:
 
 def fit(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     *,
     strategy: Strategy = "auto",
     phases: Sequence[Phase] | None = None,
@@ -89,7 +90,7 @@ def fit(
         epochs: the most of each phase after the head's (of the head's where it is alone), in place of its own number.
         gradual: unfreeze one stage after another.
         pretrained: whether the backbone's weights are pretrained; `"auto"` trains from scratch where they are not.
-        augmentation: see `build_augmenter`.
+        augmentation: see `keras_transfer.build_augmenter`.
         views: augmented views an image that are computed once and drawn from in each epoch; None chooses.
         label_smoothing: share of each target spread over all classes, in [0, 1).
         class_weights: weigh classes inversely to their frequency where they are uneven; or the weight of each class.
@@ -109,7 +110,7 @@ def fit(
     if phases is None:
         phases = make_phases(concrete, stage_count=len(stages(model)), images=len(data.train), gradual=gradual)
     phases = with_epochs(phases, epochs)
-    augmenter, views = plan_views(model, phases, augmentation, len(data.train), classes, views)
+    augmenter, views = plan_views(model, phases, data.train, augmentation, views)
     if concrete == "scratch":
         quicken_batchnorm(model)
     keras.utils.set_random_seed(seed)
@@ -148,7 +149,7 @@ def fit(
 
 def sweep_phases(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     phases: Sequence[Phase],
     *,
     augmentation: str | dict[str, Any] = "auto",
@@ -175,7 +176,7 @@ def sweep_phases(
         One sweep a phase.
     """
     _check(model, data)
-    augmenter, views = plan_views(model, phases, augmentation, len(data.train), len(data.class_names), views)
+    augmenter, views = plan_views(model, phases, data.train, augmentation, views)
     keras.utils.set_random_seed(seed)
     sweeps = []
     with _prepared(model, data, phases, augmenter, views, seed, class_weights) as prepared:
@@ -194,7 +195,7 @@ def _score(result: PhaseResult) -> tuple[float, float]:
 @contextmanager
 def _prepared(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     phases: Sequence[Phase],
     augmenter: Augmenter,
     views: int,
@@ -231,14 +232,14 @@ def _prepared(
 
 @contextmanager
 def pixel_samples(
-    model: Any, data: ImageData, augmenter: Augmenter, class_weights: bool | dict[int, float] = True
+    model: Any, data: Dataset, augmenter: Augmenter, class_weights: bool | dict[int, float] = True
 ) -> Iterator[tuple[Samples, Samples]]:
     """The pixels of training and validation images, decoded once; training ones are augmented anew in every epoch.
 
     Args:
         model: whose input size and kind of output decide; `tf_keras` models do too.
         data: from `load_images`.
-        augmenter: from `build_augmenter`.
+        augmenter: from `Split.augmenter`.
         class_weights: weigh classes inversely to their frequency where they are uneven.
 
     Yields:
@@ -246,18 +247,19 @@ def pixel_samples(
     """
     weights = _sample_weights(data, class_weights)
     with ExitStack() as opened:
-        train, val = (cached_pixels(split, picture_shape(model)) for split in (data.train, data.val))
+        train, val = (cached_inputs(split, model_inputs(model)) for split in (data.train, data.val))
         for arrays in (train, val):
             opened.callback(arrays.close)
+        (name,) = input_names(data.train.spec(model_inputs(model)))
         yield (
-            Samples(train, "pixels", _targets(model, data.train), weights=weights, transform=augmenter or None),
-            Samples(val, "pixels", _targets(model, data.val)),
+            Samples(train, name, _targets(model, data.train), weights=weights, transform=augmenter or None),
+            Samples(val, name, _targets(model, data.val)),
         )
 
 
 @contextmanager
 def feature_samples(
-    below: keras.Model, model: Any, data: ImageData, augmenter: Augmenter, seed: int = 0, class_weights: bool = True
+    below: keras.Model, model: Any, data: Dataset, augmenter: Augmenter, seed: int = 0, class_weights: bool = True
 ) -> Iterator[tuple[Samples, Samples]]:
     """What a frozen network makes of training and validation images and their views, computed once and kept.
 
@@ -265,7 +267,7 @@ def feature_samples(
         below: from pixels to the one tensor that `model` takes; run in inference mode.
         model: the rest of the classifier, whose kind of output decides; `tf_keras` models do too.
         data: from `load_images`.
-        augmenter: from `build_augmenter`; `choose_views` says how many views it draws.
+        augmenter: from `Split.augmenter`; `choose_views` says how many views it draws.
         seed: of the views.
         class_weights: weigh classes inversely to their frequency where they are uneven.
 
@@ -291,7 +293,7 @@ def _find(tensor: Any, tensors: Sequence[Any]) -> int:
     return next(i for i, other in enumerate(tensors) if other is tensor)
 
 
-def _check(model: keras.Model, data: ImageData) -> None:
+def _check(model: keras.Model, data: Dataset) -> None:
     outputs = model.output_shape[-1]
     expected = len(data.class_names)
     if outputs != expected and not (outputs == 1 and expected == 2):
@@ -311,7 +313,7 @@ def _targets(model: keras.Model, split: Split) -> np.ndarray:
     return one_hot(split.labels, len(split.class_names))
 
 
-def _sample_weights(data: ImageData, class_weights: bool | dict[int, float]) -> np.ndarray | None:
+def _sample_weights(data: Dataset, class_weights: bool | dict[int, float]) -> np.ndarray | None:
     weights = data.class_weights() if class_weights is True else class_weights
     if not weights or data.multi_label:
         return None

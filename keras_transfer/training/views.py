@@ -1,12 +1,12 @@
 """How many augmented views of each photograph are worth computing."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from keras_transfer.data import Augmenter, build_augmenter
+from keras_transfer.data import Split
+from keras_transfer.inputs import Augmenter, Strength
 from keras_transfer.models import multiply_adds
 from keras_transfer.recipe import Phase
 from keras_transfer.training.phases import phase_tensors
@@ -17,25 +17,26 @@ _MOST = 8
 def plan_views(
     model: keras.Model,
     phases: Sequence[Phase],
-    augmentation: str | Mapping[str, Any],
-    images: int,
-    classes: int,
+    train: Split,
+    augmentation: Strength,
     views: int | None = None,
+    items: int | None = None,
 ) -> tuple[Augmenter, int]:
-    """The augmentation for a number of training images, and how many views of each are computed.
+    """The augmentation for a number of training items, and how many views of each are computed.
 
     Args:
         model: the classifier that trains; which of its layers are marked as trainable may change.
         phases: how it trains.
-        augmentation: see `build_augmenter`.
-        images: training images.
-        classes: how many classes they are of.
-        views: as told; None chooses.
+        train: the training split.
+        augmentation: see `keras_transfer.build_augmenter`.
+        views: as many as this; None chooses.
+        items: training items, where others than those of `train` train.
     """
-    augmenter = build_augmenter(augmentation, images / classes, classes)
+    items = items or len(train)
+    augmenter = train.augmenter(augmentation, items)
     if views is None or not augmenter:
         few = augmentation == "auto" and all(phase.frozen for phase in phases)
-        views = choose_views(augmenter, images, few, _affordable(model, phases) if augmenter else 1)
+        views = choose_views(augmenter, items, few, _affordable(model, phases) if augmenter else 1)
     return augmenter, views
 
 

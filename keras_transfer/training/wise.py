@@ -9,7 +9,7 @@ import numpy as np
 from keras_transfer.data import Split
 from keras_transfer.errors import InputError
 from keras_transfer.models import boundary, prefix, suffix
-from keras_transfer.models.graph import input_tensor, picture_shape
+from keras_transfer.models.graph import input_tensor, model_inputs
 from keras_transfer.training.features import compute_features
 
 Array = np.ndarray[Any, Any]
@@ -71,7 +71,7 @@ def wise_ft(
         arrays.close()
     else:
         tensor = input_tensor(model)
-        rows = val.pixels(picture_shape(model)).astype(np.float32)
+        rows = np.asarray(val.arrays(model_inputs(model)), np.float32)
     top = suffix(model, tensor)
     found = []
     for share in coefficients:

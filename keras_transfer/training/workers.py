@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.data import ImageData
+from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError, WorkerError
 from keras_transfer.files import write_bytes
 from keras_transfer.progress import say
@@ -106,7 +106,7 @@ def worker_index(strategy: Any) -> int:
     return _read_tasks(os.environ["TF_CONFIG"])[1] if worker_count(strategy) > 1 else 0
 
 
-def share_data(strategy: Any, data: ImageData) -> ImageData:
+def share_data(strategy: Any, data: Dataset) -> Dataset:
     """The photographs on which this worker trains and validates; all train on equally many.
 
     Args:

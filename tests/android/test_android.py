@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_transfer.data import decode_image, load_images
 from keras_transfer.exporting.targets import android
 from keras_transfer.exporting.targets.base import Kit
 from keras_transfer.geometry import LEGACY, MODES
 from keras_transfer.litert import convert, open_litert, read_labels
 from keras_transfer.litert.labels import write_labels
+from keras_transfer.modalities.image import decode_image, load_images
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "android_demo"

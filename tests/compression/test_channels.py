@@ -9,8 +9,8 @@ from keras_transfer.compression.channel_graph import channel_graph
 from keras_transfer.compression.channels import choose_channels, rebuild, remove_channels
 from keras_transfer.compression.importance import gate_importance, norm_importance
 from keras_transfer.compression.shrink import recalibrate, shrink
-from keras_transfer.data import build_augmenter
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image import build_augmenter
 from keras_transfer.models import load_model, multiply_adds, stages
 
 

@@ -8,9 +8,10 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer.compression.distill import distill
-from keras_transfer.compression.teacher import Teacher, label_table, open_teacher, resize, score_table, teach
-from keras_transfer.data import build_augmenter
+from keras_transfer.compression.teacher import Teacher, label_table, open_teacher, score_table, teach
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image import build_augmenter
+from keras_transfer.modalities.image.preparer import resize
 
 SIZE = 24
 
@@ -110,7 +111,7 @@ def test_a_teacher_is_asked_once(data):
     def refuse(images):
         raise AssertionError("asked again")
 
-    asked = Teacher(teacher.image_shape, teacher.groups, 0, teacher.digest, refuse)
+    asked = Teacher(teacher.inputs, teacher.groups, 0, teacher.digest, refuse)
     again = teach(asked, (SIZE, SIZE), data.val, augmenter=build_augmenter("none"))
     np.testing.assert_array_equal(first["scores"], again["scores"])
     other = open_teacher(network(4, seed=1), data.class_names)

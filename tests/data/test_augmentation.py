@@ -7,8 +7,8 @@ import tensorflow as tf
 from made_up import photograph
 
 from keras_transfer import InputError, build_augmenter
-from keras_transfer.data.augmentation import SETTINGS, STRENGTHS
-from keras_transfer.data.augmentation_layers import OPERATIONS, RandAugment, RandomTone, RandomView
+from keras_transfer.modalities.image.augmentation import SETTINGS, STRENGTHS
+from keras_transfer.modalities.image.augmentation_layers import OPERATIONS, RandAugment, RandomTone, RandomView
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_transfer.data.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.corruptions import CORRUPTIONS, corrupt
 
 
 @pytest.fixture(scope="module")

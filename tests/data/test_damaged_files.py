@@ -9,8 +9,8 @@ import pytest
 from made_up import FORMATS, encoded, photograph
 
 from keras_transfer import InputError, load_images
-from keras_transfer.data.decode import EXTENSIONS, decode
-from keras_transfer.data.examine import examine_file
+from keras_transfer.modalities.image.decode import EXTENSIONS, decode
+from keras_transfer.modalities.image.examine import examine_file
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
@@ -83,8 +83,8 @@ def test_300_damaged_real_photographs(shared_data: Path, tmp_path: Path) -> None
     for i in range(300):
         place = tmp_path / f"{i}.jpg"
         place.write_bytes(damaged(chance.choice(paths).read_bytes(), chance))
-        found = examine_file(place)
-        assert bool(found.problem) == (found.thumbnail is None)
+        found, thumbnail = examine_file(place)
+        assert bool(found.problem) == (thumbnail is None)
         sound = sound_or_refused(place.read_bytes())
         assert sound or found.problem
         assert not (sound and found.problem) or "orrupt" in found.problem or "remature" in found.problem

@@ -11,8 +11,8 @@ from made_up import FORMATS, encoded, photograph
 from PIL import Image
 
 from keras_transfer import InputError, decode_image
-from keras_transfer.data.decode import check_size, decode, luma, sniff, to_rgb
 from keras_transfer.geometry import MODES
+from keras_transfer.modalities.image.decode import check_size, decode, luma, sniff, to_rgb
 
 
 def colour(mode: str, value: object, format_: str, **options: object) -> list[int]:

@@ -5,8 +5,8 @@ import pytest
 from made_up import encoded, photograph
 from PIL import Image, ImageOps
 
-from keras_transfer.data.decode import decode_image
-from keras_transfer.data.duplicates import THUMBNAIL, clusters, near_pairs, thumbnail
+from keras_transfer.modalities.image.decode import decode_image
+from keras_transfer.modalities.image.duplicates import THUMBNAIL, clusters, near_pairs, thumbnail
 
 
 def seen(content: bytes) -> np.ndarray:

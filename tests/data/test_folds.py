@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_transfer.data import load_images
 from keras_transfer.data.folds import joined, kin, stratified_folds
 from keras_transfer.data.split import dealt
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image import load_images
 
 
 @settings(max_examples=40)

@@ -10,8 +10,8 @@ from made_up import encoded, photograph
 
 from keras_transfer import InputError, load_images
 from keras_transfer.data.listing import Layout, Listing
-from keras_transfer.data.sources import list_source
-from keras_transfer.data.unlabelled import list_photographs
+from keras_transfer.modalities.image.sources import list_source
+from keras_transfer.modalities.image.unlabelled import list_photographs
 
 
 def tree(root: Path, *files: str) -> Path:
@@ -184,12 +184,12 @@ REFUSED = {
     "pictures without folders": (
         ["1.jpg", "2.HEIC", "notes.md"],
         None,
-        "holds no folders but 2 pictures. Put each class into",
+        "holds no folders but 2 photographs. Put each class into",
     ),
     "pictures and a table": (
         ["1.jpg", "2.jpg", "labels.csv"],
         None,
-        r"2 pictures. If labels.csv lists them, give \S+labels.csv",
+        r"2 photographs. If labels.csv lists them, give \S+labels.csv",
     ),
     "nothing": (["x.docx"], None, "holds no folders. Give a folder with a folder for each class, or a CSV"),
     "splits and more": (

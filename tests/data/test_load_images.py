@@ -9,10 +9,10 @@ from made_up import encoded, photograph
 from PIL import ImageOps
 
 from keras_transfer import InputError, load_images
-from keras_transfer.data import ImageData
+from keras_transfer.data import Dataset
 
 
-def where(data: ImageData) -> dict[str, str]:
+def where(data: Dataset) -> dict[str, str]:
     return {f"{record.path.parent.name}/{record.path.name}": record.split for record in data.records}
 
 
@@ -30,7 +30,7 @@ def test_a_folder_a_class(folder: Callable[..., Path]) -> None:
     for split in (data.train, data.val, data.test):
         assert split.labels.dtype == np.int32
         assert [data.class_names[i] for i in split.labels] == [path.parent.name for path in split.paths]
-    assert repr(data).startswith("ImageData(2 classes; train ")
+    assert repr(data).startswith("Dataset(2 classes; train ")
 
 
 def test_adding_photographs_leaves_the_old_ones_in_their_splits(folder: Callable[..., Path]) -> None:
@@ -196,7 +196,7 @@ def test_class_folders_are_sorted_as_a_person_would(folder: Callable[..., Path])
     [
         ({"cat": 20}, {}, "one class only"),
         ({"cat": 20, "dog": 0}, {}, "'dog' of .* is empty"),
-        ({"cat": 20, "dog": 2}, {}, "fewer images than splits need"),
+        ({"cat": 20, "dog": 2}, {}, "fewer items than splits need"),
         ({"cat": 20, "dog": 20}, {"val": 0.6, "test": 0.6}, "nothing to train on"),
         ({"cat": 20, "dog": 20}, {"val": -1}, "`val` must be"),
         ({"cat": 20, "dog": 20}, {"class_names": ["cat"]}, "dog"),

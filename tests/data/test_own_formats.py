@@ -13,10 +13,10 @@ from made_up import encoded, photograph
 from PIL import Image, ImageCms
 
 from keras_transfer import InputError, decode_image, load_images
-from keras_transfer.data.decode import decode, sniff
-from keras_transfer.data.examine import examine_file
-from keras_transfer.data.isobmff import GAP, check_av1, check_hevc, coded_items
-from keras_transfer.data.tiff import MAX_PARTS, first_page
+from keras_transfer.modalities.image.decode import decode, sniff
+from keras_transfer.modalities.image.examine import examine_file, image_size
+from keras_transfer.modalities.image.isobmff import GAP, check_av1, check_hevc, coded_items
+from keras_transfer.modalities.image.tiff import MAX_PARTS, first_page
 
 COLOUR = (10, 200, 30)
 Tags = dict[int, int | tuple[int, ...]]
@@ -231,7 +231,7 @@ def test_sizes_of_an_animation_that_has_a_full_sequence_header(monkeypatch: pyte
 def test_data_of_more_pixels_than_promised_is_not_decoded(format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(Image.new("RGB", (512, 512)), format_)
     small = content.replace(struct.pack(">II", 512, 512), struct.pack(">II", 64, 64))
-    monkeypatch.setattr("keras_transfer.data.decode.MAX_PIXELS", 100_000)
+    monkeypatch.setattr("keras_transfer.modalities.image.decode.MAX_PIXELS", 100_000)
     with pytest.raises(InputError, match=r"512 ?x ?512.*(over the limit|exceeds)"):
         decode_image(small)
 
@@ -320,8 +320,8 @@ def test_a_folder_of_every_format(folder: Callable[..., Path]) -> None:
     (root / "dog" / "really.jpg").write_bytes(encoded(photograph(301), "HEIC"))
     data = load_images(root)
     found = {record.path.name: record for record in data.records}
-    assert {found[name].format for name in names.values()} == set(names)
-    assert all(found[name].split and (found[name].width, found[name].height) == (96, 80) for name in names.values())
+    assert {found[name].facts[2] for name in names.values()} == set(names)
+    assert all(found[name].split and image_size(found[name]) == (96, 80) for name in names.values())
     assert {name: record.problem for name, record in found.items() if record.problem} == {
         "cut.heic": "truncated",
         "really.jpg": "mislabelled extension: .jpg holds a HEIC",
@@ -332,5 +332,5 @@ def test_a_folder_of_every_format(folder: Callable[..., Path]) -> None:
     assert sum("nearly black" in warning for warning in data.warnings) == 1
     first = next(i for i, path in enumerate(data.train.paths) if path.suffix in (".jpg", ".TIF", ".tiff"))
     assert data.train.pixels(32)[first].shape == (32, 32, 3)
-    assert examine_file(root / "dog" / "stack1.tiff").note == "pages"
+    assert examine_file(root / "dog" / "stack1.tiff")[0].note == "pages"
     assert np.array_equal(decode_image(root / "dog" / "stack1.tiff"), np.asarray(pages[1]))

@@ -14,7 +14,7 @@ from made_up import encoded, photograph
 from keras_transfer import InputError, load_images
 from keras_transfer.data import tables
 from keras_transfer.data.listing import Layout, Listing
-from keras_transfer.data.sources import list_source
+from keras_transfer.modalities.image.sources import list_source
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
-from keras_transfer.data.embedded import load_embedded
-from keras_transfer.data.pizza import KINDS, draw_pizzas
+from keras_transfer.modalities.image.embedded import load_embedded
+from keras_transfer.modalities.image.pizza import KINDS, draw_pizzas
 
 
 @pytest.mark.parametrize("difficulty", [0.0, 0.5, 1.0])

@@ -8,7 +8,7 @@ from made_up import encoded, photograph
 
 from keras_transfer import InputError, load_images
 from keras_transfer.data.listing import natural
-from keras_transfer.data.sources import list_source
+from keras_transfer.modalities.image.sources import list_source
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_transfer import InputError, load_images
-from keras_transfer.data import Split, build_augmenter, decode_image
-from keras_transfer.data.stored import StoredSplit
+from keras_transfer.data import Split
+from keras_transfer.modalities.image import build_augmenter, decode_image
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_one_channel_wherever_pixels_are_read(split: Split) -> None:
     assert pixels.shape == (70, *shape)
     assert np.array_equal(next(iter(split.batches(shape, 70)))[0], pixels)
     assert np.array_equal(next(iter(split.dataset(shape, 70).as_numpy_iterator()))[0], pixels)
-    stored = StoredSplit(split, shape)
-    assert np.array_equal(stored.pictures(range(70)), pixels)
+    stored = split.stored(shape)
+    assert np.array_equal(stored.rows(range(70)), pixels)
     assert np.array_equal(next(iter(stored.batches((8, 10), 70)))[0], split.pixels((8, 10)))
     stored.close()
 

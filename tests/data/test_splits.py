@@ -48,7 +48,7 @@ def test_no_cluster_crosses_and_every_class_is_everywhere(members: list[tuple[in
     together = merge([[i] for i in range(len(groups))], groups)
     enough = all(len({g for g, own in zip(groups, labels, strict=True) if own == label}) >= 3 for label in set(labels))
     if not enough:
-        with pytest.raises(InputError, match="fewer images than splits need"):
+        with pytest.raises(InputError, match="fewer items than splits need"):
             assign(together, groups, labels, SHARES, seed, list("abc"))
         return
     places = assign(together, groups, labels, SHARES, seed, list("abc"))
@@ -91,7 +91,7 @@ def test_a_class_whose_only_clusters_hold_another_class_too_is_moved_or_refused(
     places = assign([[0, 1], [2, 3]], list("abcd"), [0, 1, 0, 1], {"test": 0.5, "train": 0.5}, 0, ["x", "y"])
     assert places[0] == places[1] != places[2] == places[3]
     # Class z is in both clusters, x only in the first with y: x cannot be on both sides.
-    with pytest.raises(InputError, match="fewer images"):
+    with pytest.raises(InputError, match="fewer items"):
         assign([[0, 1], [2]], list("abc"), [0, 1, 1], {"test": 0.5, "train": 0.5}, 0, ["x", "y"])
 
 

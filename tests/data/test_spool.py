@@ -9,7 +9,7 @@ import tensorflow as tf
 from made_up import encoded, photograph
 
 from keras_transfer import InputError, load_images
-from keras_transfer.data import ImageData
+from keras_transfer.data import Dataset
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def images() -> np.ndarray:
 LABELS = np.arange(24) % 3
 
 
-def everything(data: ImageData) -> tuple[np.ndarray, np.ndarray]:
+def everything(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """All pixels and labels in the order of the source."""
     whole = {path: i for split in (data.train, data.val, data.test) for i, path in enumerate(split.paths)}
     sides = {record.path: getattr(data, record.split) for record in data.records}
@@ -160,7 +160,7 @@ def test_tensorflow_datasets_keeps_their_bytes_names_and_splits(
     assert data.class_names == ["dog", "cat"] and len(data.test) == 6
     assert len(data.train) + len(data.val) == 24
     assert data.test.labels.tolist() == [0, 1] * 3
-    assert {record.format for record in data.records} == {"PNG"}
+    assert {record.facts[2] for record in data.records} == {"PNG"}
 
 
 def test_tensorflow_datasets_that_cannot_be_had() -> None:

@@ -16,12 +16,13 @@ from PIL import Image
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 
-from keras_transfer.data import decode_image, load_images
 from keras_transfer.errors import InputError
-from keras_transfer.evaluation import evaluate, held_out, open_classifier, predict_files
+from keras_transfer.evaluation import evaluate, open_classifier, predict_files
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
+from keras_transfer.modalities.image import decode_image, load_images
+from keras_transfer.modalities.image.held_out import held_out
 from keras_transfer.models import read_geometry, save_model
 
 NAMES = ["red", "green", "blue"]

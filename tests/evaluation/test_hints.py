@@ -9,6 +9,7 @@ from keras_transfer.data import Split
 from keras_transfer.data.split import Paths
 from keras_transfer.evaluation import Classifier, chance_hint, in_text_order, metrics
 from keras_transfer.evaluation.hints import beats_chance
+from keras_transfer.modalities.image import ImagePreparer
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,9 @@ def test_the_hint_names_what_may_be_wrong(tmp_path: Path) -> None:
 
 
 def split(names: list[str], labels: np.ndarray) -> Split:
-    return Split("test", Paths(f"{i}.png" for i in range(len(labels))), labels, ["0"] * len(labels), names)
+    return Split(
+        "test", Paths(f"{i}.png" for i in range(len(labels))), labels, ["0"] * len(labels), names, ImagePreparer()
+    )
 
 
 def test_classes_in_text_order(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,14 +24,18 @@ class MemorySplit:
         chosen = np.random.default_rng(seed).permutation(len(self))[:count]
         return MemorySplit(self.images[chosen], self.labels[chosen], self.class_names)
 
-    def pixels(self, image_size):
-        assert self.images.shape[1:] == tuple(image_size)
+    def arrays(self, inputs):
+        assert self.images.shape[1:] == _shape(inputs)
         return self.images
 
-    def batches(self, image_size, batch_size):
-        assert self.images.shape[1:] == tuple(image_size)
+    def batches(self, inputs, batch_size):
+        assert self.images.shape[1:] == _shape(inputs)
         for start in range(0, len(self), batch_size):
             yield self.images[start : start + batch_size], self.labels[start : start + batch_size]
+
+
+def _shape(inputs):
+    return inputs[0].shape if hasattr(inputs[0], "shape") else tuple(inputs)
 
 
 def make_split(count: int, seed: int, classes: int = 3) -> MemorySplit:

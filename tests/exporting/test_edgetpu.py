@@ -727,8 +727,8 @@ def test_no_compiler_is_one_sentence():
 def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_dtype, geometry):
     from PIL import Image
 
-    from keras_transfer.data import decode_image
     from keras_transfer.litert import convert, open_litert
+    from keras_transfer.modalities.image import decode_image
 
     content = convert(classifier, ["int8"], calibration=train_split.images, input_dtype=input_dtype)["int8"]
     names = ["red one", "grün", "blue"]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from keras_transfer.data import load_images
 from keras_transfer.jobs.inspect import inspect_data
+from keras_transfer.modalities.image import load_images
 from keras_transfer.recipe import make_recipe
 
 

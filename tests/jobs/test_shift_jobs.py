@@ -9,9 +9,7 @@ from html_page import check_page
 from PIL import Image, ImageFilter
 from small_task import small_classifier, textures
 
-from keras_transfer.data import load_images
 from keras_transfer.data.listing import Layout
-from keras_transfer.data.pizza import draw_pizzas
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
 from keras_transfer.geometry import MODES
@@ -21,6 +19,8 @@ from keras_transfer.jobs.finish import Clock, finish, phase_entry, save_run_mode
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.see import see_run
 from keras_transfer.jobs.shift import open_photographs, shift_run
+from keras_transfer.modalities.image import load_images
+from keras_transfer.modalities.image.pizza import draw_pizzas
 from keras_transfer.models.batchnorm import adapt_batchnorm
 from keras_transfer.recipe import Phase, make_recipe
 from keras_transfer.run import open_run
@@ -181,8 +181,7 @@ def test_the_page_of_what_a_network_sees(run, audit):
 
 
 def test_blur_and_grayscale_are_named():
-    from keras_transfer.data.appearance import appearance
-    from keras_transfer.evaluation.shift import differences
+    from keras_transfer.modalities.image.appearance import appearance, differences
 
     plain = draw_pizzas(per_class=8, side=64, seed=1)[0]
     changed = {

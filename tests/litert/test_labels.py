@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.golden import GEOMETRIES
 from keras_transfer.geometry import LEGACY
 from keras_transfer.litert import open_litert, read_flatbuffer, read_geometry, read_labels, write_labels
+from keras_transfer.modalities.image.golden import GEOMETRIES
 
 LEGACY_JSON = json.dumps(LEGACY.to_dict()).encode()
 FORGED = LEGACY_JSON.replace(b"0.875", b"9.875")

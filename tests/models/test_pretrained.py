@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from test_backbones import module_of
 
-from keras_transfer.data import decode_image
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image import decode_image
 from keras_transfer.models import BACKBONES, build_classifier, head_layers, prefix
 from keras_transfer.models.builder import build_imagenet_classifier
 from keras_transfer.models.graph import cut_nodes

@@ -7,11 +7,10 @@ from small_task import small_classifier, textures
 
 from keras_transfer import load_images
 from keras_transfer.geometry import MODES
-from keras_transfer.models import picture_shape
+from keras_transfer.modalities.image import choose_geometry as module
+from keras_transfer.modalities.image.choose_geometry import DEFAULT, SURE, Candidate, Chosen, choose_geometry
 from keras_transfer.recipe import Phase
-from keras_transfer.training import geometry as module
 from keras_transfer.training.features import compute_features
-from keras_transfer.training.geometry import DEFAULT, SURE, Candidate, Chosen, choose_geometry
 from keras_transfer.training.phases import phase_tensors
 
 PHASES = [Phase(name="frozen"), Phase(name="tuned", stages=1)]
@@ -77,8 +76,8 @@ def test_the_test_split_is_not_looked_at_and_validation_serves_the_training(monk
     chosen = choose_geometry(model, data, PHASES)
     assert set(data.val.hashes) <= seen and not seen & set(data.test.hashes)
     tensors = phase_tensors(model, PHASES)
-    monkeypatch.setattr("keras_transfer.data.decode.decode", None)  # nothing is decoded any more
-    monkeypatch.setattr("keras_transfer.data.split.decode", None)
+    monkeypatch.setattr("keras_transfer.modalities.image.decode.decode", None)  # nothing is decoded any more
+    monkeypatch.setattr("keras_transfer.modalities.image.preparer.decode", None)
     for arrays in compute_features(model, tensors, data.val.fitted(chosen.geometry)):
         assert len(arrays["values"]) == len(data.val)
         arrays.close()
@@ -131,7 +130,7 @@ def test_maps_are_averaged():
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.GlobalMaxPooling2D()(maps)))
     split = framed().val
     rows = module._features(model, [maps], split, 0)
-    pixels = split.pixels(picture_shape(model)).astype(np.float32)
+    pixels = split.pixels(model.input_shape[1:]).astype(np.float32)
     expected = keras.Model(inputs, maps).predict(pixels, verbose=0).mean(axis=(1, 2))
     np.testing.assert_allclose(rows, expected, rtol=2e-3, atol=0.1)
 

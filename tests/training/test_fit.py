@@ -213,9 +213,9 @@ class HeldArrays(dict):
         """Nothing is mapped."""
 
 
-def test_views_cost_no_more_than_the_training_on_them(model):
+def test_views_cost_no_more_than_the_training_on_them(model, data):
     def views(*phases, augmentation="light"):
-        return plan_views(model, phases, augmentation, images=30, classes=3)[1]
+        return plan_views(model, phases, data.train, augmentation, items=30)[1]
 
     below, below_top = (multiply_adds(keras.Model(model.input, t)) for t in phase_tensors(model, [HEAD, TOP]))
     tuned = multiply_adds(model) - below_top

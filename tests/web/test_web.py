@@ -11,14 +11,14 @@ from crafted import Graph
 from PIL import Image
 from serving import HERE, NAMES, serve
 
-from keras_transfer.data import decode_image
-from keras_transfer.data.decode import _orientation
 from keras_transfer.exporting import judge
 from keras_transfer.exporting.demos import demo_folder
-from keras_transfer.exporting.golden import golden_vectors
 from keras_transfer.exporting.targets import Kit, web
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert, open_litert
+from keras_transfer.modalities.image import decode_image
+from keras_transfer.modalities.image.decode import _orientation
+from keras_transfer.modalities.image.golden import golden_vectors
 
 SIZE = (48, 64)
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras_transfer.exporting.demos import demo_folder
 from keras_transfer.exporting.targets.base import Kit, Target, Verdict, custom_operators, dynamic, not_built_in, verdict
 from keras_transfer.files import write_bytes, write_json, write_text
+from keras_transfer.inputs import open_modality
 from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text
 
@@ -66,8 +67,6 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     Raises:
         InputError: this installation came without `android_demo`, or a test image cannot be read any more.
     """
-    from keras_transfer.exporting.golden import golden_vectors
-
     info = read_flatbuffer(kit.content)
     image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
     files = [write_bytes(folder / path, content) for path, content in _app()]
@@ -75,7 +74,9 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     files.append(write_text(folder / ASSETS / LABELS_FILE, labels_text(kit.class_names)))
     files.append(write_json(folder / ASSETS / GEOMETRY_FILE, kit.geometry.to_dict()))
     pictures = _pictures(kit, (image.shape[1], image.shape[2], 3))
-    index = golden_vectors(folder / GOLDEN, kit.content, pictures, count=len(pictures), geometry=kit.geometry)
+    index = open_modality("image").golden_vectors(
+        folder / GOLDEN, kit.content, pictures, count=len(pictures), geometry=kit.geometry
+    )
     files += sorted(index.parent.iterdir())
     text = _README.substitute(
         name=kit.name,

@@ -42,7 +42,7 @@ fun quantize(picture: Picture, element: Element, channels: Int): ByteBuffer {
     return buffer
 }
 
-/** One channel of a pixel, in Pillow's arithmetic: `luma` of keras_transfer/data/decode.py. */
+/** One channel of a pixel, in Pillow's arithmetic: `luma` of keras_transfer/modalities/image/decode.py. */
 fun luma(pixel: Int): Int = (19595 * red(pixel) + 38470 * green(pixel) + 7471 * blue(pixel) + 0x8000) shr 16
 
 /** Reads a model's output, from the buffer's start, as one number a class; [quantization] is that of bytes. */

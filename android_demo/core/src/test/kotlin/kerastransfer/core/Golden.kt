@@ -7,7 +7,7 @@ import org.junit.Assert.assertTrue
 import org.junit.Assume.assumeTrue
 
 /**
- * Golden vectors: pictures with what Python makes of them, as keras_transfer/exporting/golden.py writes them.
+ * Golden vectors: pictures with what Python makes of them, as keras_transfer/modalities/image/golden.py writes them.
  *
  * `keras-transfer export RUN --target android` puts some into `src/test/resources/golden`; `verify.py` makes more and
  * names their folders in the property `golden`.

@@ -34,7 +34,7 @@ STRENGTHS: dict[str, dict[str, float]] = {
 AUTO = ((50, "strong"), (500, "medium"), (float("inf"), "light"))
 
 
-class Augmenter:
+class ImageAugmenter:
     """Random views of photographs, as a pure function: the same inputs and seed give the same bits.
 
     Attributes:
@@ -62,7 +62,7 @@ class Augmenter:
     def layers(self) -> "list[keras.Layer]":
         """The Keras layers that do it, in order, to put into a model of one's own (MixUp and CutMix, which need the
         labels, are not among them). Like Keras's own they act in training only."""
-        from keras_transfer.data import augmentation_layers as layers
+        from keras_transfer.modalities.image import augmentation_layers as layers
 
         own = self.settings
         found: list[keras.Layer] = []
@@ -99,7 +99,7 @@ class Augmenter:
     def _compiled(self) -> Any:
         import tensorflow as tf
 
-        from keras_transfer.data.augmentation_layers import mix, split_seed
+        from keras_transfer.modalities.image.augmentation_layers import mix, split_seed
 
         def augment(images: Any, labels: Any, seed: Any) -> tuple[Any, Any]:
             views = tf.cast(images, tf.float32)
@@ -129,7 +129,7 @@ class Augmenter:
 
 def build_augmenter(
     strength: str | Mapping[str, Any] = "auto", images_per_class: float | None = None, classes: int | None = None
-) -> Augmenter:
+) -> ImageAugmenter:
     """Builds the augmentation of a strength, by default the one that fits the number of photographs.
 
     Args:
@@ -141,7 +141,7 @@ def build_augmenter(
         classes: number of classes, for MixUp and CutMix of class indices.
 
     Returns:
-        An `Augmenter`.
+        An `ImageAugmenter`.
 
     Raises:
         InputError: an unknown strength or setting, or a value out of range.
@@ -164,4 +164,4 @@ def build_augmenter(
         what, largest = SETTINGS[setting]
         if not isinstance(value, int | float) or not 0 <= value <= largest:
             raise InputError(f"`{setting}` ({what}) must be from 0 to {largest}. Received: {setting}={value!r}")
-    return Augmenter({**STRENGTHS[name], **given}, classes)
+    return ImageAugmenter({**STRENGTHS[name], **given}, classes)

@@ -8,12 +8,13 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_transfer.data import ImageData, Split
+from keras_transfer.data import Dataset, Split
 from keras_transfer.data.folds import joined, kin, stratified_folds
 from keras_transfer.data.split import dealt
 from keras_transfer.errors import InputError
 from keras_transfer.geometry import MODES, Geometry
-from keras_transfer.models import picture_shape
+from keras_transfer.modalities.image.examine import image_size
+from keras_transfer.modalities.image.preparer import ImagePreparer
 from keras_transfer.recipe import Phase
 from keras_transfer.training.features import compute_features
 from keras_transfer.training.phases import phase_tensors
@@ -109,7 +110,7 @@ def _compared(row: Candidate, default: Candidate) -> str:
 
 def choose_geometry(
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     phases: Sequence[Phase],
     *,
     pretrained: bool = True,
@@ -134,7 +135,7 @@ def choose_geometry(
     Returns:
         The choice, with the figures of each candidate.
     """
-    rivals = _rivals(data, picture_shape(model)[:2])
+    rivals = _rivals(data, model.input_shape[1:3])
     if not rivals:
         return Chosen(MODES["squash"], "size")  # as none was cropped, none is to be from now on
     tensors = [tensor for tensor in phase_tensors(model, phases) if tensor is not model.input]
@@ -149,7 +150,7 @@ def choose_geometry(
     for count in range(1, len(parts) + 1):
         seen = joined(parts[:count])
         for geometry in alive:
-            part = parts[count - 1].fitted(geometry)
+            part = parts[count - 1].prepared_by(ImagePreparer(geometry))
             rows[geometry.mode].append(_features(model, tensors, part, expected))
         try:
             folds = stratified_folds(seen.labels, kin(data, seen), _FOLDS, seed)
@@ -179,9 +180,9 @@ def _candidate(geometry: Geometry, judged: Mapping[str, tuple[Array, Array]], im
     return Candidate(geometry, images, float(right.mean()), float(losses.mean()), better)
 
 
-def _rivals(data: ImageData, size: tuple[int, int]) -> list[Geometry]:
+def _rivals(data: Dataset, size: tuple[int, int]) -> list[Geometry]:
     """The geometries that could differ from `DEFAULT` on these photographs."""
-    sides = [(record.width, record.height) for record in data.records if record.split in ("train", "val")]
+    sides = [image_size(record) for record in data.records if record.split in ("train", "val")]
     if all(pair == (size[1], size[0]) for pair in sides):
         return []
     ratios = np.array([width * size[0] / (height * size[1]) for width, height in sides if width and height])
@@ -189,7 +190,7 @@ def _rivals(data: ImageData, size: tuple[int, int]) -> list[Geometry]:
     return [MODES["squash"], *([MODES["letterbox"]] if np.median(stretched) > _SQUARE else [])]
 
 
-def _parts(data: ImageData, seed: int) -> list[Split]:
+def _parts(data: Dataset, seed: int) -> list[Split]:
     """The photographs that are looked at, in two parts; the first are those of validation, if they are not too many."""
     count = int(np.clip((len(data.train) + len(data.val)) // _SHARE, _LEAST, _MOST))
     if len(data.val) >= count:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from keras_transfer.data.decode import luma
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.decode import luma
 
 Array = np.ndarray[Any, Any]
 _SIDE = 224  # the side for which the strengths of blur were chosen

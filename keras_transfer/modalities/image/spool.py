@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_transfer.data.decode import EXTENSIONS, sniff
 from keras_transfer.data.listing import SPLIT_NAMES, Entry, Listing
 from keras_transfer.data.parallel import ordered
 from keras_transfer.errors import InputError
 from keras_transfer.extras import require
+from keras_transfer.modalities.image.decode import EXTENSIONS, sniff
 from keras_transfer.progress import track
 
 _SUFFIX = {
@@ -148,7 +148,9 @@ class _Spool:
         elif class_names is not None:
             named = [tuple(class_names[int(n)] for n in own) for own in named]
         entries = [Entry(str(p), own, split) for p, own, split in zip(self.paths, named, self.splits, strict=True)]
-        return Listing(name, entries, multi_label, class_names, numbered, self.folder)
+        return Listing(
+            name, entries, multi_label=multi_label, class_names=class_names, numbered=numbered, owner=self.folder
+        )
 
 
 def _labels(labels: np.ndarray) -> tuple[list[tuple[str, ...]], bool]:

@@ -2,16 +2,18 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from keras_transfer.data.decode import EXTENSIONS, FORMATS, Picture, decode, read, sniff
-from keras_transfer.data.duplicates import THUMBNAIL, thumbnail
+from keras_transfer.data.dataset import Examined, Record
 from keras_transfer.data.parallel import ordered
 from keras_transfer.errors import InputError
+from keras_transfer.files import read_file
 from keras_transfer.geometry import Geometry
+from keras_transfer.modalities.image.decode import EXTENSIONS, FORMATS, Picture, decode, sniff
+from keras_transfer.modalities.image.duplicates import SMALLEST, THUMBNAIL, clusters, thumbnail
 from keras_transfer.progress import track
 
 DARK = 16
@@ -25,45 +27,58 @@ NOTES = {
 _WHOLE = Geometry("squash", 1.0, "bilinear")  # pictures are compared with each other as a whole
 
 
-class Examined(NamedTuple):
-    """What a look at one file found; `thumbnail` is `None` where there is a `problem`; `note` is a key of `NOTES`."""
+@dataclass(frozen=True, eq=False)
+class ImageExamination:
+    """See `keras_transfer.data.dataset.Examination`.
 
-    sha256: str = ""
-    format: str = ""
-    width: int = 0
-    height: int = 0
-    problem: str = ""
-    thumbnail: np.ndarray | None = None
-    note: str = ""
+    Attributes:
+        items: one for each file, in order; their facts are width and height, as seen upright, and format.
+        thumbnails: `uint8 [n, 32, 32]`, zeros where there is a problem: in one piece, since a hundred thousand small
+            arrays leave memory that nothing else fits into.
+    """
+
+    items: list[Examined]
+    thumbnails: np.ndarray
+
+    def clusters(self, indices: Sequence[int], near: bool) -> list[list[int]]:
+        """Groups the same and, if they are not tiny, nearly the same pictures."""
+        chosen = [self.items[i] for i in indices]
+        large = np.array([near and min(image_size(item)) >= SMALLEST for item in chosen])
+        return clusters(self.thumbnails[list(indices)], [item.sha256 for item in chosen], large)
 
 
-def examine(paths: Sequence[Path]) -> tuple[list[Examined], np.ndarray]:
-    """Looks at each file once, in parallel, with a progress bar; damaged files are told by `problem`, never raised.
+def image_size(item: Examined | Record) -> tuple[int, int]:
+    """Width and height of a picture, as seen upright; zeros where it was not decoded."""
+    return (int(item.facts[0]), int(item.facts[1])) if item.facts else (0, 0)
+
+
+def examine(paths: Sequence[Path]) -> ImageExamination:
+    """Looks at each file once, in parallel, with a progress bar; damaged files have a `problem`, and raise nothing.
 
     Args:
         paths: files, in any state.
 
     Returns:
-        One `Examined` a path, in order; and their thumbnails, `uint8 [n, 32, 32]`, zeros where there is a problem: in
-        one piece, since a hundred thousand small arrays leave memory that nothing else fits into.
+        One `Examined` for each path, in order, and their thumbnails.
 
     >>> from pathlib import Path
-    >>> examine([Path("no/such.jpg")])[0][0].problem
+    >>> examine([Path("no/such.jpg")]).items[0].problem
     'no such file'
     """
-    found, thumbnails = [], np.zeros((len(paths), THUMBNAIL, THUMBNAIL), np.uint8)
-    for i, one in enumerate(track(ordered(examine_file, paths), "Examining photographs", total=len(paths))):
-        if one.thumbnail is not None:
-            thumbnails[i] = one.thumbnail
-        found.append(one._replace(thumbnail=None))
-    return found, thumbnails
+    items, thumbnails = [], np.zeros((len(paths), THUMBNAIL, THUMBNAIL), np.uint8)
+    looks = ordered(examine_file, paths)
+    for i, (item, small) in enumerate(track(looks, "Examining photographs", total=len(paths))):
+        if small is not None:
+            thumbnails[i] = small
+        items.append(item)
+    return ImageExamination(items, thumbnails)
 
 
-def examine_file(path: Path) -> Examined:
-    """Reads, hashes and decodes one file."""
+def examine_file(path: Path) -> tuple[Examined, np.ndarray | None]:
+    """Reads, hashes and decodes one file; its thumbnail is None where there is a problem."""
     sha256 = ""
     try:
-        content = read(path)
+        content = read_file(path)
         sha256 = hashlib.sha256(content).hexdigest()
         expected, found = EXTENSIONS.get(path.suffix.lower(), path.suffix), sniff(content)
         if content and not found and path.suffix.lower() not in EXTENSIONS:
@@ -74,14 +89,14 @@ def examine_file(path: Path) -> Examined:
         if found == "JPEG":
             _refuse_corrupt_jpeg(content)
     except InputError as error:
-        return Examined(sha256=sha256, problem=str(error))
-    size = (picture.width, picture.height)
-    return Examined(sha256, picture.format, *size, "", thumbnail(picture.pixels), _note(content, picture))
+        return Examined(sha256=sha256, problem=str(error)), None
+    facts = (picture.width, picture.height, picture.format)
+    return Examined(sha256, "", facts, _note(content, picture)), thumbnail(picture.pixels)
 
 
 def _note(content: bytes, picture: Picture) -> str:
     if picture.format == "TIFF":
-        from keras_transfer.data.tiff import page_count
+        from keras_transfer.modalities.image.tiff import page_count
 
         if page_count(content) > 1:
             return "pages"

@@ -5,24 +5,19 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from stat import S_ISREG
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from keras_transfer.data.heif import brand, open_avif, open_heic
 from keras_transfer.errors import InputError
+from keras_transfer.files import read_file
 from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.modalities.image.heif import brand, open_avif, open_heic
+from keras_transfer.recipe import check_geometry
 
 MAX_PIXELS = 100_000_000
 """A picture whose header promises more pixels than this is refused before anything is allocated for it."""
-
-MISSING = "no such file"
-"""The problem of a path at which there is nothing."""
-
-MAX_BYTES = 1 << 30
-"""A larger file is refused before it is read."""
 
 FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"
 EXTENSIONS = {
@@ -99,7 +94,7 @@ def decode_image(
     if isinstance(source, bytes | bytearray | memoryview):
         return decode(bytes(source), image_size, told).pixels
     try:
-        return decode(read(source), image_size, told).pixels
+        return decode(read_file(source), image_size, told).pixels
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
 
@@ -138,36 +133,6 @@ def luma(rgb: np.ndarray) -> np.ndarray:
     """
     red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
     return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)[..., None]
-
-
-def check_geometry(told: str | Mapping[str, Any] | Geometry) -> Geometry:
-    """Returns a geometry that is told by its mode's name or in some other way.
-
-    >>> check_geometry("squash").mode
-    'squash'
-    """
-    try:
-        return Geometry.of(told)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"`geometry` is wrong: {error}.") from error
-
-
-def read(path: str | Path) -> bytes:
-    """Returns the bytes of a file, or says why they cannot be had."""
-    path = Path(path)
-    try:
-        about = path.stat()
-        if not S_ISREG(about.st_mode):  # opening a pipe would wait for ever
-            raise InputError("not a regular file")
-        if about.st_size > MAX_BYTES:
-            raise InputError(f"a file of {about.st_size / MAX_BYTES:.1f} GiB, over the limit of 1 GiB")
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(MISSING) from error
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def decode(content: bytes, image_size: Size | None = None, geometry: Geometry = LEGACY) -> Picture:
@@ -227,7 +192,7 @@ class _Jpeg(JpegImagePlugin.JpegImageFile):
 
 
 def _open_tiff(file: IO[bytes]) -> Image.Image:
-    from keras_transfer.data.tiff import TiffImage
+    from keras_transfer.modalities.image.tiff import TiffImage
 
     return TiffImage(file)
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_transfer.data.pizza import draw_pizzas
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.pizza import draw_pizzas
 
 _Arrays = tuple[np.ndarray, list[str]]
 

@@ -6,7 +6,7 @@ A folder of golden vectors holds `cases.csv` and, for each row of it, raw files 
   row by row, R G B.
 - `NAME.pixels`: what must come of it, equal in every bit: `out_height * out_width * 3` bytes, R G B.
 - `NAME.input`, `NAME.output`: with a model, the content of its input and output tensor, in the file's own type,
-  little-endian. A model of one channel takes the luma of the pixels, `keras_transfer.data.decode.luma`.
+  little-endian. A model of one channel takes the luma of the pixels, `keras_transfer.modalities.image.decode.luma`.
 - `NAME.scores`: with a model, the probabilities, float32 little-endian, one a class.
 
 `cases.csv` (UTF-8, a heading line, no quotes) has the columns `name, width, height, orientation, out_height, out_width,
@@ -30,11 +30,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from keras_transfer.data import decode_image
-from keras_transfer.data.decode import luma
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_bytes, write_text
 from keras_transfer.geometry import LEGACY, MODES, Geometry
+from keras_transfer.modalities.image import decode_image
+from keras_transfer.modalities.image.decode import luma
 
 if TYPE_CHECKING:
     from keras_transfer.litert.runtime import LiteRT

@@ -1,18 +1,15 @@
 """Which photographs of a data set a model is scored on."""
 
-from dataclasses import replace
-from itertools import chain
 from typing import Any
-
-import numpy as np
 
 from keras_transfer.data import Split
 from keras_transfer.data.dataset import load_listing
+from keras_transfer.data.folds import joined
 from keras_transfer.data.listing import Layout
-from keras_transfer.data.sources import list_source
-from keras_transfer.data.split import Paths
 from keras_transfer.data.splits import SPLITS
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.dataset import ImageReader
+from keras_transfer.modalities.image.sources import list_source
 from keras_transfer.progress import say
 
 
@@ -38,19 +35,12 @@ def held_out(source: Any, split: str | None = None, *, allow_bad: bool = False, 
     own = set(SPLITS) if str(source).startswith("tfds:") else listing.splits
     if not own and split not in (None, "all"):
         raise InputError(f"{source} has no splits of its own, so there is no {split} split. Use the split 'all'.")
-    data = load_listing(listing, val=0, test=0 if own else 1, allow_bad=allow_bad)
+    data = load_listing(listing, ImageReader(), val=0, test=0 if own else 1, allow_bad=allow_bad)
     for warning in data.warnings:
         say(f"Warning: {warning}")
     parts = {name: getattr(data, name) for name in SPLITS if len(getattr(data, name))}
     if not own or split == "all":
-        whole = list(parts.values())
-        return replace(
-            whole[0],
-            name="all",
-            paths=Paths(chain.from_iterable(part.paths for part in whole)),
-            labels=np.concatenate([part.labels for part in whole]),
-            hashes=list(chain.from_iterable(part.hashes for part in whole)),
-        )
+        return joined(list(parts.values()), "all")
     chosen = split or "test"
     if chosen not in parts:
         raise InputError(f"{source} has no {chosen} split, only {' and '.join(parts)}. Choose one of these, or 'all'.")

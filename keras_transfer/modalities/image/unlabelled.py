@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data.decode import EXTENSIONS
-from keras_transfer.data.examine import examine
 from keras_transfer.data.folders import files_below
-from keras_transfer.data.split import Paths, Split
+from keras_transfer.data.split import Paths
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.decode import EXTENSIONS
+from keras_transfer.modalities.image.examine import examine
+from keras_transfer.modalities.image.preparer import ImagePreparer, ImageSplit
 
 
-def list_photographs(folder: str | Path) -> tuple[Split, list[str]]:
+def list_photographs(folder: str | Path) -> tuple[ImageSplit, list[str]]:
     """All usable pictures of a folder and of the folders in it, without labels.
 
     Args:
@@ -30,7 +31,7 @@ def list_photographs(folder: str | Path) -> tuple[Split, list[str]]:
         raise InputError(f"There is no folder {folder}. Give a folder of photographs.")
     paths = [folder] if folder.is_file() else list(files_below(folder))
     paths = [path for path in paths if path.suffix.lower() in EXTENSIONS]
-    looked, _ = examine(paths)
+    looked = examine(paths).items
     problems = [f"{path}: {found.problem}" for path, found in zip(paths, looked, strict=True) if found.problem]
     good = [(path, found) for path, found in zip(paths, looked, strict=True) if not found.problem]
     if not good:
@@ -40,6 +41,6 @@ def list_photographs(folder: str | Path) -> tuple[Split, list[str]]:
     return without_labels(folder.name or str(folder), [path for path, _ in good], hashes), problems
 
 
-def without_labels(name: str, paths: Sequence[Path], hashes: Sequence[str]) -> Split:
+def without_labels(name: str, paths: Sequence[Path], hashes: Sequence[str]) -> ImageSplit:
     """A split of files whose labels are unknown: all 0, of one class `""`."""
-    return Split(name, Paths(paths), np.zeros(len(paths), np.int32), list(hashes), [""])
+    return ImageSplit(name, Paths(paths), np.zeros(len(paths), np.int32), list(hashes), [""], ImagePreparer())

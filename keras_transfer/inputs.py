@@ -1,0 +1,250 @@
+"""What a model takes, said once: each input tensor, and how a raw item becomes it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+Array: TypeAlias = np.ndarray[Any, Any]
+Arrays: TypeAlias = Array | tuple[Array, ...]
+"""One array where a model has one input, else a tuple of arrays in the inputs' order: as Keras takes them."""
+
+
+def as_tuple(arrays: Arrays) -> tuple[Array, ...]:
+    """The arrays, one by one, whether there is one or several."""
+    return arrays if isinstance(arrays, tuple) else (arrays,)
+
+
+def only(arrays: Arrays) -> Array:
+    """The one array of a model with one input.
+
+    Raises:
+        InputError: there are several.
+    """
+    if isinstance(arrays, tuple):
+        raise InputError(f"This needs a model with one input. Received: {len(arrays)} inputs.")
+    return arrays
+
+
+def in_range(values: Array, tensor: "TensorSpec") -> Array:
+    """Values as an input holds them: of its dtype and in its range; rounded where it holds whole numbers.
+
+    >>> in_range(np.array([-3.0, 7.6]), TensorSpec("image", (2,), "uint8", 0, 255)).tolist()
+    [0, 8]
+    """
+    if values.dtype == tensor.dtype:
+        return values
+    whole = np.rint(values) if np.issubdtype(tensor.dtype, np.integer) else values
+    return np.clip(whole, tensor.low, tensor.high).astype(tensor.dtype)
+
+
+def stacked(items: Sequence[Arrays]) -> Arrays:
+    """Items as one batch: `[b, ...]` of each input.
+
+    >>> stacked([np.zeros(3), np.ones(3)]).shape
+    (2, 3)
+    """
+    if isinstance(items[0], tuple):
+        return tuple(np.stack(arrays) for arrays in zip(*items, strict=True))
+    return np.stack([array for array in items if not isinstance(array, tuple)])
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input tensor of a model, the batch left out.
+
+    Attributes:
+        name: of the input.
+        shape: its axes; None where any length will do.
+        dtype: NumPy's name of the values' type, such as `"uint8"`.
+        low: the least value, None where nothing bounds it.
+        high: the largest value.
+        meaning: what it holds, in a few words.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+    low: float | None = None
+    high: float | None = None
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The inputs of a model, in order, and how a raw item becomes them.
+
+    Attributes:
+        modality: the name of the modality, such as `"image"`.
+        tensors: the inputs.
+        preparation: the settings of the modality's `Preparer`, as data: a geometry, a tokenizer, a sample rate.
+
+    >>> spec = InputSpec("image", (TensorSpec("image", (8, 8, 3), "uint8", 0, 255),), {"geometry": {"mode": "crop"}})
+    >>> InputSpec.from_dict(spec.to_dict()) == spec
+    True
+    """
+
+    modality: str
+    tensors: tuple[TensorSpec, ...]
+    preparation: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def tensor(self) -> TensorSpec:
+        """The only tensor.
+
+        Raises:
+            InputError: there are several.
+        """
+        if len(self.tensors) != 1:
+            names = ", ".join(tensor.name for tensor in self.tensors)
+            raise InputError(f"This needs a model with one input. Received: {len(self.tensors)} inputs ({names}).")
+        return self.tensors[0]
+
+    def to_dict(self) -> dict[str, Json]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Json]) -> "InputSpec":
+        """From what `to_dict` gave.
+
+        Raises:
+            InputError: it is something else.
+        """
+        try:
+            known: Any = fields  # checked by what follows
+            tensors = tuple(TensorSpec(**{**tensor, "shape": tuple(tensor["shape"])}) for tensor in known["tensors"])
+            return cls(str(known["modality"]), tensors, dict(known["preparation"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"These are no model inputs ({error}). Received: {str(fields)[:200]}") from error
+
+
+Strength: TypeAlias = str | Mapping[str, bool | float | str]
+"""How strong an augmentation is: a name, or settings."""
+
+Inputs: TypeAlias = InputSpec | Sequence[TensorSpec] | Sequence[int] | int
+"""What items are to become: a spec; a model's input tensors; or a modality's short form, such as an image's side."""
+
+
+@runtime_checkable
+class Preparer(Protocol):
+    """How a raw item becomes a model's inputs: one definition for training, prediction, calibration and proofs.
+
+    It is immutable and pure: the same content and spec give the same bits.
+    """
+
+    @property
+    def modality(self) -> str:
+        """The name of the modality."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        """Everything that changes what comes out: `InputSpec.preparation`, and part of the keys of caches."""
+        ...
+
+    def spec(self, inputs: Inputs) -> InputSpec:
+        """What items become for these inputs.
+
+        Args:
+            inputs: such as `keras_transfer.models.model_inputs(model)`.
+
+        Raises:
+            InputError: no item can become such inputs.
+        """
+        ...
+
+    def load(self, source: str) -> bytes:
+        """The content of an item, of which `Split.hashes` holds the SHA-256.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        ...
+
+    def prepare(self, content: bytes, spec: InputSpec) -> Arrays:
+        """The inputs that one item becomes, without the batch axis.
+
+        Raises:
+            InputError: the content is damaged, or of no kind that the modality reads.
+        """
+        ...
+
+    def adapt(self, values: Array, spec: InputSpec) -> Array:
+        """Items of one spec, `[n, ...]`, as a smaller one has them: such as pictures, resized.
+
+        Raises:
+            InputError: the modality knows no way.
+        """
+        ...
+
+    def augmenter(self, strength: Strength, per_class: float | None, classes: int) -> "Augmenter":
+        """The augmentation of a strength.
+
+        Args:
+            strength: `"auto"`, `"none"`, or what else the modality knows.
+            per_class: training items of each class, for `"auto"`; None for many.
+            classes: number of classes.
+
+        Raises:
+            InputError: an unknown strength.
+        """
+        ...
+
+
+@runtime_checkable
+class Augmenter(Protocol):
+    """Random views of items, pure in its arguments: the same inputs and seed give the same bits."""
+
+    @property
+    def settings(self) -> Mapping[str, float]:
+        """What it does; empty where it does nothing."""
+        ...
+
+    @property
+    def mixes(self) -> bool:
+        """Whether it mixes items, so that labels come out as `float32 [b, classes]`."""
+        ...
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything at all."""
+        ...
+
+    def __call__(self, arrays: Array, labels: Array, /, seed: int) -> tuple[Array, Array]:
+        """One random view of each item of a batch, and the labels."""
+        ...
+
+
+MODALITIES: dict[str, str] = {"image": "keras_transfer.modalities.image"}
+"""The name of each modality, and the module that holds it; imported when it is first needed."""
+
+
+def open_modality(name: str) -> Any:
+    """The module of a modality: see `keras_transfer.modalities`.
+
+    Raises:
+        InputError: there is no such modality.
+    """
+    if name not in MODALITIES:
+        known = ", ".join(MODALITIES)
+        raise InputError(f"There is no modality {name!r}, only {known}. Is the file of a later release?")
+    return import_module(MODALITIES[name])
+
+
+def open_preparer(modality: str, preparation: Mapping[str, Json]) -> Preparer:
+    """The preparer of a modality with these settings, as `InputSpec.preparation` has them.
+
+    Args:
+        modality: a name of `MODALITIES`.
+        preparation: see `Preparer.settings`; what is missing has its default.
+
+    Raises:
+        InputError: there is no such modality, or the settings are none of its preparer's.
+    """
+    preparer: Preparer = open_modality(modality).open_preparer(preparation)
+    return preparer

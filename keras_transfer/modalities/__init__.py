@@ -1,0 +1,1 @@
+"""What a raw item is: readers, preparation, augmentation and views of each modality."""

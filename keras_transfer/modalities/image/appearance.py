@@ -1,0 +1,128 @@
+"""What a photograph is like, whatever it shows: brightness, contrast, colour and sharpness, from its pixels alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_transfer.evaluation.shift import LEVEL
+
+_SMALL, _LARGE = 0.3, 0.8  # standardized differences (Cohen's d) under which nothing is said, and above which "much" is
+Array = np.ndarray[Any, Any]
+GRAY = 2.0
+"""A picture whose channels differ by less than this on average (of 255) counts as gray."""
+
+
+class Property(NamedTuple):
+    """A row of the table: its figure for `float32 [H, W, 3]` pixels, and the words for less and for more of it."""
+
+    measure: Callable[[Array], float]
+    less: str
+    more: str
+
+
+def _luma(pixels: Array) -> Array:
+    return pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def _colourfulness(pixels: Array) -> float:
+    red_green = pixels[..., 0] - pixels[..., 1]
+    yellow_blue = (pixels[..., 0] + pixels[..., 1]) / 2 - pixels[..., 2]
+    spread = np.hypot(red_green.std(), yellow_blue.std())
+    return float((spread + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean())) / 255)
+
+
+def _sharpness(pixels: Array) -> float:
+    luma = _luma(pixels)
+    edges = luma[1:-1, 1:-1] * 4 - luma[:-2, 1:-1] - luma[2:, 1:-1] - luma[1:-1, :-2] - luma[1:-1, 2:]
+    # Over the picture's own variance, so that a dull picture does not pass for a blurred one; +1 for a blank one.
+    return float(10 * np.log10((edges.var() + 1) / (luma.var() + 1))) if edges.size else 0.0
+
+
+PROPERTIES: dict[str, Property] = {
+    "brightness": Property(lambda pixels: float(_luma(pixels).mean() / 255), "darker", "brighter"),
+    "contrast": Property(lambda pixels: float(_luma(pixels).std() / 255), "lower in contrast", "higher in contrast"),
+    "colour": Property(_colourfulness, "less colourful", "more colourful"),
+    "warmth": Property(lambda p: float((p[..., 0].mean() - p[..., 2].mean()) / 255), "bluer", "redder"),
+    "sharpness": Property(_sharpness, "less sharp", "sharper or noisier"),
+}
+"""Brightness and contrast are the mean and deviation of luma, colour is Hasler & Süsstrunk's (2003,
+https://doi.org/10.1117/12.477378), warmth red less blue, all as shares of 255; sharpness is the variance of the
+Laplacian (Pech-Pacheco et al. 2000, https://doi.org/10.1109/ICPR.2000.903548) over that of the picture, in decibels."""
+
+
+def appearance(pixels: Array) -> dict[str, float]:
+    """The figures of one picture.
+
+    Args:
+        pixels: `uint8 [H, W, 3]` or `[H, W, 1]`; compare pictures of one size, since sharpness depends on it.
+
+    Returns:
+        A figure for each of `PROPERTIES`, and `gray`, 1.0 for a picture without colour.
+
+    >>> found = appearance(np.full((8, 8, 3), 51, np.uint8))
+    >>> round(found["brightness"], 6), found["contrast"] < 1e-6, found["gray"]
+    (0.2, True, 1.0)
+    """
+    values = np.broadcast_to(np.asarray(pixels, np.float32), (*pixels.shape[:2], 3))
+    found = {name: row.measure(values) for name, row in PROPERTIES.items()}
+    red, green, blue = (values[..., i] for i in range(3))  # NumPy is ten times as fast on whole planes as on triples
+    span = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return found | {"gray": float(span.mean() < GRAY)}
+
+
+def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
+    """What sets two sets of photographs apart that anyone can see.
+
+    Args:
+        ours: figures of the training photographs by the names of `modalities.image.appearance`, and maybe `side`,
+            the files' shorter sides in pixels.
+        theirs: the same of the new photographs.
+
+    Returns:
+        One row a property, the largest difference first: `property`, `ours` and `theirs` (medians; of `gray` shares),
+        `size` (Cohen's d, the difference of the means in pooled deviations), `p_value` (Mann-Whitney; of `gray`
+        Fisher's) and `words`, empty where the difference is small or may be chance.
+
+    >>> row = differences({"contrast": [0.2, 0.3, 0.25, 0.22] * 5}, {"contrast": [0.05, 0.06, 0.04, 0.05] * 5})[0]
+    >>> row["words"], row["size"] < -3
+    ('much lower in contrast', True)
+    """
+    from scipy.stats import fisher_exact, mannwhitneyu
+
+    rows = []
+    asked = [name for name in ours if name in theirs]
+    for name in asked:
+        first, second = (np.asarray(side[name], np.float64) for side in (ours, theirs))
+        if name == "side":
+            first, second = np.log2(first), np.log2(second)
+        pooled = float(np.sqrt((first.var() + second.var()) / 2))
+        gap = float(second.mean() - first.mean())
+        size = gap / max(pooled, 1e-9) if gap else 0.0
+        if name == "gray":
+            size = gap
+            counts = [[int(side.sum()), len(side) - int(side.sum())] for side in (first, second)]
+            p_value = float(fisher_exact(counts).pvalue)
+        else:
+            p_value = float(mannwhitneyu(first, second).pvalue)
+        middle = np.mean if name == "gray" else np.median
+        told = [float(middle(np.asarray(side[name], np.float64))) for side in (ours, theirs)]
+        counts_here = p_value < LEVEL / len(asked)
+        rows.append(
+            {"property": name, "ours": told[0], "theirs": told[1], "size": float(np.clip(size, -99, 99)),
+             "p_value": p_value, "words": _words(name, size, told) if counts_here else ""}
+        )  # fmt: skip
+    if any(row["property"] == "gray" and row["words"] for row in rows):  # which says the other two as well
+        rows = [{**row, "words": ""} if row["property"] in ("colour", "warmth") else row for row in rows]
+    return sorted(rows, key=lambda row: (row["words"] == "", -abs(row["size"])))
+
+
+def _words(name: str, size: float, told: Sequence[float]) -> str:
+    if name == "gray":
+        return f"{told[1]:.0%} of them without colour, against {told[0]:.0%}" if abs(size) > 0.1 else ""
+    if abs(size) < _SMALL:
+        return ""
+    strength = "much " if abs(size) > _LARGE else "somewhat "
+    if name == "side":
+        return f"{strength}{'smaller' if size < 0 else 'larger'} files ({told[1]:.0f} against {told[0]:.0f} pixels)"
+    return strength + (PROPERTIES[name].less if size < 0 else PROPERTIES[name].more)

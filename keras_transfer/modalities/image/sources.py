@@ -1,0 +1,66 @@
+"""Where photographs and their labels come from; whatever it is, it ends as a list of files with class names."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.data.listing import Kind, Layout, Listing
+from keras_transfer.data.sources import list_path, refuse_layout
+from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.decode import EXTENSIONS
+from keras_transfer.modalities.image.embedded import is_embedded, load_embedded
+
+KIND = Kind("photographs", "photograph", frozenset(EXTENSIONS), ("width", "height", "format"))
+
+
+def list_source(source: Any, labels: Any = None, layout: Layout | None = None) -> Listing:
+    """Lists the files of any source that `load_images` takes.
+
+    Args:
+        source: see `load_images`.
+        labels: for arrays only.
+        layout: how a folder or a table is arranged, where that is said.
+
+    Returns:
+        A listing.
+
+    Raises:
+        InputError: the source is missing or of no known kind, or `layout` does not fit it.
+    """
+    layout = layout or Layout()
+    if isinstance(source, str | os.PathLike) and not _is_made(source):
+        if labels is not None:
+            raise InputError("`labels` goes with arrays; a folder or a CSV has its own.")
+        return list_path(Path(source).expanduser(), layout, KIND)
+    refuse_layout(layout)
+    return replace(_spool(source, labels), kind=KIND)
+
+
+def _is_made(source: object) -> bool:
+    return isinstance(source, str) and (source.startswith("tfds:") or is_embedded(source))
+
+
+def _spool(source: Any, labels: Any) -> Listing:
+    """What is no file yet: TensorFlow Datasets, data sets that are made, arrays, `tf.data`."""
+    from keras_transfer.modalities.image.spool import from_arrays, from_dataset, from_tfds
+
+    if isinstance(source, str):
+        if source.startswith("tfds:"):
+            return from_tfds(source)
+        *arrays, note = load_embedded(source)
+        listing = from_arrays(*arrays)
+        listing.warnings.append(note)
+        return listing
+    if hasattr(source, "element_spec"):
+        if labels is not None:
+            raise InputError("`labels` goes with arrays; a tf.data.Dataset has its own.")
+        return from_dataset(source)
+    if labels is None:
+        if not isinstance(source, tuple | list) or len(source) != 2:
+            raise InputError(
+                "Give a folder, a .csv, a .parquet, 'tfds:NAME', arrays (images, labels) or a tf.data.Dataset. "
+                f"Received: {type(source).__name__} without `labels`."
+            )
+        source, labels = source
+    return from_arrays(source, labels)
