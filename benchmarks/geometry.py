@@ -32,7 +32,7 @@ def features(model: Any, photos: Path, geometry: Any) -> tuple[np.ndarray, np.nd
 def probed(rows: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Of each photograph the log loss, and whether it was right, when the probe was fitted on others."""
     from keras_transfer.data.folds import stratified_folds
-    from keras_transfer.training.geometry import probe_losses
+    from keras_transfer.modalities.image.choose_geometry import probe_losses
 
     return probe_losses(rows.astype(np.float64), labels, stratified_folds(labels, np.arange(len(labels)), 5, seed))
 
@@ -46,7 +46,7 @@ def better(gains: np.ndarray) -> float:
 def compare(photos: Path, size: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row a geometry, the crop first."""
     import keras_transfer as kt
-    from keras_transfer.training.geometry import SURE
+    from keras_transfer.modalities.image.choose_geometry import SURE
 
     classes = [path.name for path in sorted(photos.iterdir()) if path.is_dir()]
     model = kt.build_classifier(options.backbone, classes, image_size=size, weights=options.weights)
