@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY
+from keras_transfer.inputs import open_preparer
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import (
     build_classifier_of,
@@ -170,7 +171,7 @@ def settle_geometry(recipe: Recipe, data: Any, model: Any, run: Path | None = No
 
 
 def _refitted(data: Any, chosen: dict[str, Any]) -> Any:
-    return data.fitted({name: chosen[name] for name in LEGACY.to_dict()})
+    return data.prepared_by(open_preparer("image", {"geometry": {name: chosen[name] for name in LEGACY.to_dict()}}))
 
 
 def _fit(model: Any, data: Any, recipe: Recipe, run: Path) -> Any:
