@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -19,7 +20,7 @@ from keras_transfer.exporting.repair import REMEDIES, Patient, mend
 from keras_transfer.exporting.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.inputs import Inputs, TensorSpec, only
+from keras_transfer.inputs import TensorSpec, only
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAULT_FORMATS
 from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text, write_labels
@@ -133,31 +134,27 @@ def export(
         InputError: an argument is wrong, or the model cannot be converted.
         ExportGateError: with `strict`: a file asked for failed its gate, or a target takes none of the files.
     """
-    asked = frozenset(_PROMISED if formats is None else formats)
-    formats = DEFAULT_FORMATS if formats is None else formats
     names = list(class_names if class_names is not None else proof.class_names)
     size = image_size if image_size is not None else getattr(proof, "common_shape", None)
     model = as_classifier(model, image_size=size, pixels=pixels, multi_label=np.ndim(proof.labels) == 2)
-    check_call(model, names, tolerance, proof, formats, calibration)
+    kinds = DEFAULT_FORMATS if formats is None else formats
+    check_call(model, names, tolerance, proof, kinds, calibration)
     check_targets(targets)
     if repair:
-        check_repair(repair, formats, validation, converted)
+        check_repair(repair, kinds, validation, converted)
     labels_text(names)  # raises now what cannot be written
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
-    inputs = model_inputs(model)
     task = _Task(
         model=two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model,
         class_names=names,
-        inputs=inputs,
-        geometry=getattr(proof, "geometry", LEGACY),
-        formats=tuple(dict.fromkeys(formats)),
-        asked=asked,
+        formats=tuple(dict.fromkeys(kinds)),
+        asked=frozenset(_PROMISED if formats is None else formats),
         trained=frozenset(converted or ()),
         targets=tuple(targets),
         target_options=target_options or {},
         calibration=calibration,
-        calibration_pixels=_calibration_pixels(calibration, formats, calibration_images, seed, inputs),
+        calibration_images=calibration_images,
         proof=proof,
         conversion={"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense},
         tolerance=tolerance,
@@ -166,20 +163,10 @@ def export(
         out=Path(out),
     )
     contents = _convert(task, converted or {}, on_frozen)
-    files = _make_files(task, task.formats, contents)
-    known = keras_probabilities() if callable(keras_probabilities) else keras_probabilities
-    expected, answers = run_files(task.model, _contents(files), proof, inputs, known)
-    results = _Results(files, contents, expected, answers)
+    results = _answer(task, contents, keras_probabilities)
     if repair:
         results = _repair(task, results, validation, tuple(REMEDIES) if repair is True else tuple(repair))
-    write_json(task.out / GEOMETRY_FILE, task.geometry.to_dict())
-    proofs = _prove_all(task, results)
-    artifacts = _list(task, proofs)
-    artifacts.problems = [
-        *(problem for target in targets for problem in _write_kit(task, target, results.files, proofs)),
-        *(found["gate"]["sentence"] for found in proofs if not found["gate"]["ok"] and found["gate"]["asked"]),
-        *refusals(proofs),
-    ]
+    artifacts = _write(task, results)
     if artifacts.problems and strict:
         raise ExportGateError(" ".join(artifacts.problems), artifacts)
     for sentence in (*artifacts.problems, *artifacts.notes):
@@ -193,21 +180,38 @@ class _Task:
 
     model: Any  # with one output for each class
     class_names: list[str]
-    inputs: tuple[TensorSpec, ...]
-    geometry: Geometry
     formats: tuple[str, ...]
     asked: frozenset[str]  # formats whose failure is the export's
     trained: frozenset[str]  # formats whose files come from the caller
     targets: tuple[str, ...]
     target_options: Mapping[str, Mapping[str, Any]]
     calibration: Any
-    calibration_pixels: np.ndarray | None  # uint8 [n, H, W, channels]; None where no format is calibrated
+    calibration_images: int
     proof: Any
     conversion: dict[str, Any]  # options of `convert`
     tolerance: float
     name: str
     seed: int
     out: Path
+
+    @property
+    def geometry(self) -> Geometry:
+        """How pictures are fitted to the files, as they are to the proof."""
+        return getattr(self.proof, "geometry", LEGACY)
+
+    @cached_property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What the files take."""
+        return model_inputs(self.model)
+
+    @cached_property
+    def calibration_pixels(self) -> np.ndarray | None:
+        """A stratified part of the training split, `uint8 [n, H, W, channels]`; None where no format is calibrated."""
+        if set(CALIBRATED).isdisjoint(self.formats):
+            return None
+        count = min(self.calibration_images, len(self.calibration))
+        pixels: np.ndarray = only(self.calibration.stratified(count, self.seed).arrays(self.inputs))
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -237,16 +241,6 @@ class _Results:
     expected: np.ndarray
     answers: dict[str, np.ndarray]
     repair: list[dict[str, Any]] = field(default_factory=list)
-
-
-def _calibration_pixels(
-    calibration: Any, formats: Sequence[str], count: int, seed: int, inputs: Inputs
-) -> np.ndarray | None:
-    """A stratified part of the training split; None where no format is calibrated."""
-    if set(CALIBRATED).isdisjoint(formats):
-        return None
-    pixels: np.ndarray = only(calibration.stratified(min(count, len(calibration)), seed).arrays(inputs))
-    return pixels
 
 
 def _convert(task: _Task, converted: Mapping[str, bytes], on_frozen: Callable[[], object] | None) -> dict[str, bytes]:
@@ -295,6 +289,16 @@ def _adapt(target: str, files: Sequence[_File]) -> _File | None:
     return None
 
 
+def _answer(
+    task: _Task, contents: dict[str, bytes], keras_probabilities: np.ndarray | Callable[[], np.ndarray] | None
+) -> _Results:
+    """All files, with what they and the Keras model say of the proof split."""
+    files = _make_files(task, task.formats, contents)
+    known = keras_probabilities() if callable(keras_probabilities) else keras_probabilities
+    expected, answers = run_files(task.model, _contents(files), task.proof, task.inputs, known)
+    return _Results(files, contents, expected, answers)
+
+
 def _contents(files: Sequence[_File]) -> dict[str, bytes]:
     return {file.name: file.content for file in files}
 
@@ -324,6 +328,19 @@ def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str
         for stale in (task.out / name, (task.out / name).with_suffix(".json")):
             stale.unlink(missing_ok=True)
     return _Results(files, contents, results.expected, answers, steps)
+
+
+def _write(task: _Task, results: _Results) -> Artifacts:
+    """Writes all files with their proofs, and the targets' folders; lists them, with what is wrong."""
+    write_json(task.out / GEOMETRY_FILE, task.geometry.to_dict())
+    proofs = _prove_all(task, results)
+    artifacts = _list(task, proofs)
+    artifacts.problems = [
+        *(problem for target in task.targets for problem in _write_kit(task, target, results.files, proofs)),
+        *(found["gate"]["sentence"] for found in proofs if not found["gate"]["ok"] and found["gate"]["asked"]),
+        *refusals(proofs),
+    ]
+    return artifacts
 
 
 def _prove_all(task: _Task, results: _Results) -> list[dict[str, Any]]:
