@@ -154,6 +154,15 @@ def two_like_blocks() -> keras.Model:
     return keras.Model(inputs, head(layers.Average()(features)))
 
 
+def recurrent() -> keras.Model:
+    """Reads a picture row by row, and adds up its brightness."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    sums = layers.SimpleRNN(4, activation="linear")
+    x = sums(layers.Reshape((SIZE, SIZE * 3))(inputs))
+    sums.set_weights([np.full((SIZE * 3, 4), 1 / (255 * SIZE * SIZE * 3)), np.eye(4), np.zeros(4)])
+    return keras.Model(inputs, head(x))
+
+
 def softmax_operation() -> keras.Model:
     inputs = keras.Input((SIZE, SIZE, 3))
     return keras.Model(inputs, keras.ops.softmax(head(trunk(inputs), activation=None)))
@@ -197,6 +206,7 @@ class Kind:
     make: Callable[[], keras.Model]
     told: dict[str, Any] = field(default_factory=dict)
     only_python: bool = False  # a `.keras` file of it cannot be loaded
+    device: str = "edgetpu"  # one that takes it
 
 
 KINDS = {
@@ -213,6 +223,7 @@ KINDS = {
     "Sequential without Input": Kind(never_given_an_input),
     "logits": Kind(lambda: functional(activation=None)),
     "softmax operation": Kind(softmax_operation),
+    "recurrent": Kind(recurrent, device="android"),
     "one sigmoid": Kind(lambda: functional(units=1, activation="sigmoid")),
     "layers named as ours": Kind(lambda: functional(activation=None, name="probabilities")),
     "1 x 1 maps": Kind(of_one_by_one_maps),
@@ -323,6 +334,17 @@ def test_evaluated_and_exported_from_python(name: str, model_of: Any, data: Any,
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_converted_by_itself(name: str, model_of: Any, data: Any) -> None:
+    """`convert` takes what `export` takes; scores stay what the model makes of them."""
+    model, told = model_of(name), KINDS[name].told
+    opened = kt.open_litert(kt.convert(model, ["float32"], **told)["float32"])
+    scores = opened.predict(data.test.pixels(opened.inputs[0].shape[1:])).reshape(len(data.test), -1)
+    if scores.shape[1] == 1:
+        scores = np.concatenate([(0.0 if scores.min() < 0 else 1.0) - scores, scores], axis=1)
+    assert np.array_equal(scores.argmax(axis=1), data.test.labels)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_files_on_the_command_line(name: str, file_of: Any, photos: Path, here: Path) -> None:
     file, told = file_of(name), words_of(KINDS[name].told)
@@ -330,7 +352,7 @@ def test_files_on_the_command_line(name: str, file_of: Any, photos: Path, here: 
     pictures = [photos / "test" / label / "0.png" for label in NAMES]
     found = command("predict", file, *pictures, *told)
     assert [(row["label"], row["confidence"] > 0.9) for row in found] == [("0", True), ("1", True)]
-    assert command("check", file, "--target", "edgetpu", *told)["ok"] is True
+    assert command("check", file, "--target", KINDS[name].device, *told)["ok"] is True
     [artifact] = command("export", file, "--data", photos, "--format", "int8", *told)
     assert (artifact["test_accuracy"], artifact["agreement"], artifact["gate"]["outcome"]) == (1, 1, "pass")
     [run] = Path("runs").iterdir()

@@ -24,12 +24,14 @@ _QUANTIZED_OPERATORS = {
     "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
     "16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
 }
+_LOOPS = {"While", "StatelessWhile", "LoopCond"}
 
 
 def convert_graph(name: str, frozen: FrozenGraph, calibration: np.ndarray | None, options: dict[str, Any]) -> bytes:
     """Converts a graph to the format `name`; the arguments of `keras_transfer.litert.convert` are in `options`."""
     if name in _QUANTIZED_OPERATORS:
         assert calibration is not None
+        _refuse_loops(name, frozen)
         return _signed(_quantized(name, frozen, calibration, options))
     converter = _converter(frozen)
     if name != "float32":
@@ -37,6 +39,16 @@ def convert_graph(name: str, frozen: FrozenGraph, calibration: np.ndarray | None
     if name == "float16":
         converter.target_spec.supported_types = [tf.float16]
     return _signed(_run(converter))
+
+
+def _refuse_loops(name: str, frozen: FrozenGraph) -> None:
+    """TensorFlow's calibration ends the process where there is one."""
+    operators = {node.op for node in tf.compat.v1.GraphDef.FromString(frozen.graph).node}
+    if not operators.isdisjoint(_LOOPS):
+        raise InputError(
+            f"The model has a loop, such as a recurrent layer of many steps, which {name} cannot hold. Give it fewer "
+            "steps, or take float32, float16 or dynamic."
+        )
 
 
 def _signed(content: bytes) -> bytes:
@@ -86,13 +98,14 @@ def _converter(frozen: FrozenGraph) -> Any:
     # TensorFlow 2's converter would make of a function the frozen graph that is here, in three quarters of its time.
     definition = tf.compat.v1.GraphDef.FromString(frozen.graph)
     names = [*frozen.inputs, *frozen.outputs]
+    inputs = {name.split(":")[0] for name in frozen.inputs}  # loops bring placeholders of their own
     for node in definition.node:
-        if node.op == "Placeholder":
+        if node.name in inputs:
             node.attr["shape"].shape.dim[0].size = 1  # with any batch, shapes would be computed as the file runs
     with tf.Graph().as_default():
         tensors = tf.graph_util.import_graph_def(definition, name="", return_elements=names)
-    inputs, outputs = tensors[: len(frozen.inputs)], tensors[len(frozen.inputs) :]
-    converter = tf.compat.v1.lite.TFLiteConverter(definition, inputs, outputs)
+    ends = tensors[: len(frozen.inputs)], tensors[len(frozen.inputs) :]
+    converter = tf.compat.v1.lite.TFLiteConverter(definition, *ends)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter
 

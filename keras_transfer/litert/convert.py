@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError, KerasTransferError
-from keras_transfer.litert.frozen import FrozenGraph, freeze
+from keras_transfer.litert.frozen import CALIBRATED, FrozenGraph, freeze
 from keras_transfer.litert.trust import vouch
 from keras_transfer.process import start_process
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "16x8")
 DEFAULT_FORMATS = FORMATS[:4]  # 16x8 is slow where no kernel is written for it, which is nearly everywhere
-CALIBRATED = ("int8", "16x8")
 CALIBRATION_IMAGES = 100
 _RENEW_AFTER = 20  # conversions: bounds what the converter leaks
 _lock = threading.RLock()
@@ -38,8 +37,10 @@ def convert(
     calibration_images: int = CALIBRATION_IMAGES,
     float_layers: Sequence[str] = (),
     on_frozen: Callable[[], object] | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    pixels: str | None = None,
 ) -> dict[str, bytes]:
-    """Converts a Keras model that takes pixels in 0..255 to LiteRT files that take raw bytes.
+    """Converts a Keras model to LiteRT files that take raw bytes: pixels in 0..255.
 
     Every file has a static batch of 1 and built-in operators only. Float files and `16x8` cast their `uint8` input and
     give `float32`. In the `int8` file all is integer, input and output too; where the model starts with one scale and
@@ -47,7 +48,9 @@ def convert(
     are corrected for what rounding the weights adds in the mean (Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
 
     Args:
-        model: `keras.Model` with one input `[batch, H, W, channels]` of fixed size and one or more outputs.
+        model: `keras.Model` of any precision with one input, such as `[batch, H, W, channels]`, and one or more
+            outputs, which stay as they are (`keras_transfer.as_classifier` makes probabilities of logits). A subclass
+            must have been called once. For `int8` and `16x8` recurrent layers of up to 256 steps are unrolled.
         formats: any of `"float32"`, `"float16"` (weights stored as float16), `"dynamic"` (weights int8, arithmetic in
             float where it must be), `"int8"` and `"16x8"` (weights int8, activations int16).
         calibration: `uint8 [n, H, W, channels]` training images that show the range of every activation, for `int8`
@@ -58,19 +61,28 @@ def convert(
         float_layers: names of layers whose inputs and outputs the `int8` file keeps in float, for selective
             quantization: they work in float, and so do those beside them that write or read these.
         on_frozen: called when this process has done its part, which is tracing; what else traces waits for that.
+        image_size: for a model that takes any size; that of `calibration` unless given.
+        pixels: for a model whose pixels were prepared outside of it, such as `"0..1"`; see
+            `keras_transfer.as_classifier`.
 
     Returns:
         format -> content of the file.
 
     Raises:
-        InputError: the model uses operators that LiteRT lacks, its size is not fixed, or an argument is wrong.
+        InputError: the model uses operators that LiteRT lacks, its size is open, or an argument is wrong.
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
     >>> convert(model, ["float32"])["float32"][4:8]
     b'TFL3'
     """
-    _check(model, formats, calibration, input_dtype)
+    from keras_transfer.models import as_network
+
+    _check(formats, input_dtype)
+    if image_size is None and calibration is not None and None in (getattr(model, "input_shape", None) or ()):
+        image_size = calibration.shape[1:3]
+    model = as_network(model, image_size=image_size, pixels=pixels)
+    _check_calibration(formats, calibration, tuple(model.inputs[0].shape[1:]))
     _check_layers(model, float_layers)
     if calibration is not None:
         chosen = np.linspace(0, len(calibration) - 1, min(len(calibration), calibration_images)).round().astype(int)
@@ -82,7 +94,7 @@ def convert(
     }
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as place:
         folder = Path(place)
-        graphs = {name: "int8.pb" if name == "int8" else "pixels.pb" for name in formats}
+        graphs = {name: f"{name}.pb" if name in CALIBRATED else "pixels.pb" for name in formats}
         for name, graph in graphs.items():
             if not (folder / graph).exists():
                 freeze(model, name).write(folder / graph)
@@ -139,22 +151,15 @@ def close() -> None:
 atexit.register(close)
 
 
-def _check(model: Any, formats: Sequence[str], calibration: np.ndarray | None, input_dtype: str) -> None:
+def _check(formats: Sequence[str], input_dtype: str) -> None:
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or isinstance(formats, str) or not formats:
         raise InputError(f"`formats` must be a list out of {', '.join(FORMATS)}. Received: formats={formats!r}.")
     if input_dtype not in ("uint8", "int8"):
         raise InputError(f"`input_dtype` must be 'uint8' or 'int8'. Received: input_dtype={input_dtype!r}.")
-    inputs = getattr(model, "inputs", None) or []
-    if len(inputs) != 1:
-        raise InputError(
-            f"The model must have one image input. Received: {len(inputs)} inputs; build it before converting."
-        )
-    shape = tuple(inputs[0].shape[1:])
-    if len(shape) != 3 or None in shape:
-        raise InputError(
-            f"The model's input must be [batch, H, W, channels] of fixed size. Received: {inputs[0].shape}."
-        )
+
+
+def _check_calibration(formats: Sequence[str], calibration: np.ndarray | None, shape: tuple[int, ...]) -> None:
     wanting = [name for name in CALIBRATED if name in formats]
     if not wanting:
         return

@@ -4,12 +4,18 @@ Made by the caller, who has the model, for the converting process, which then ne
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
+
+CALIBRATED = ("int8", "16x8")
+_UNROLLED = 256  # most steps of a recurrent layer that are written out: some ten operators each, converted slowly
+_HOW = ("unroll", "use_cudnn")  # attributes of Keras's recurrent layers
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ def freeze(model: "keras.Model", name: str) -> FrozenGraph:
     It takes pixels as bytes; for `int8` floats instead, and what the model's first scale and offset for all channels
     make of pixels where it begins with these: there they become the input's quantization.
     """
+    with _portable(model, unroll=name in CALIBRATED):  # a loop cannot be calibrated
+        return _frozen_for(model, name)
+
+
+def _frozen_for(model: "keras.Model", name: str) -> FrozenGraph:
     import keras
 
     from keras_transfer.models.graph import nodes
@@ -76,6 +87,27 @@ def freeze_batches(model: "keras.Model") -> FrozenGraph:
         model: has one input of fixed size, and one or more outputs.
     """
     return _freeze(model, "uint8", [layer.name for layer in model.layers], batch=None)
+
+
+@contextmanager
+def _portable(model: "keras.Model", unroll: bool) -> Iterator[None]:
+    """Recurrent layers as devices can compute them: by no kernel of a GPU's, and without a loop where that is asked."""
+    import keras
+
+    recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    before = [(layer, name, value) for layer in recurrent for name, value in vars(layer).items() if name in _HOW]
+    try:
+        for layer, name, value in before:
+            setattr(layer, name, value or (unroll and _is_short(layer)) if name == "unroll" else False)
+        yield
+    finally:
+        for layer, name, value in before:
+            setattr(layer, name, value)
+
+
+def _is_short(layer: Any) -> bool:
+    steps = (layer.get_build_config() or {}).get("input_shape", (None, None))[1]
+    return isinstance(steps, int) and steps <= _UNROLLED
 
 
 def _freeze(model: Any, dtype: str, layers: list[str], batch: int | None = 1) -> FrozenGraph:

@@ -25,6 +25,7 @@ _PUBLIC = {
     "load_model": "loading",
     "as_classifier": "classifiers",
     "model_inputs": "graph",
+    "as_network": "classifiers",
     "save_model": "loading",
     "read_geometry": "loading",
     "preprocessing_of": "preprocessing",

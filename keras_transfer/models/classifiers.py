@@ -70,6 +70,37 @@ def as_classifier(
         return _rebuilt(model, shape, picture, pixels or "0..255", multi_label, name)
 
 
+def as_network(
+    model: keras.Model, *, image_size: ImageSize = None, pixels: str | None = None, name: str = "The model"
+) -> keras.Model:
+    """Makes of a model one that can be converted: as `as_classifier`, but its outputs stay whatever they are.
+
+    A functional or Sequential model in float32 with one input of fixed shape `[n, H, W, channels]` is returned itself.
+
+    Args:
+        model: see `as_classifier`; it may have several outputs of any shape.
+        image_size: see there.
+        pixels: see there.
+        name: what sentences call the model.
+
+    Raises:
+        InputError: the model has several inputs, is laid out channels first, or takes something else than pictures; or
+            its size is open and `image_size` is not given.
+
+    >>> inputs = keras.Input((None, None, 3))
+    >>> as_network(keras.Model(inputs, keras.layers.Conv2D(2, 1)(inputs)), image_size=32).output_shape
+    (None, 32, 32, 2)
+    """
+    shape = _input_shape(model, name)
+    if image_size is None and pixels in (None, "0..255") and _is_convertible(model, shape):
+        return model
+    _refuse_layout(model, shape, name)
+    picture = _picture_shape(shape, image_size, name)
+    with _float32_policy():
+        _, image, found = _applied(model, shape, picture, pixels or "0..255", name)
+        return keras.Model(image, found, name=model.name)
+
+
 def _rebuilt(
     model: keras.Model,
     shape: tuple[int | None, ...],
@@ -78,6 +109,14 @@ def _rebuilt(
     multi_label: bool,
     name: str,
 ) -> keras.Model:
+    own, image, found = _applied(model, shape, picture, pixels, name)
+    return _with_probabilities(keras.Model(image, _scores(found, own, name), name=model.name), multi_label, name)
+
+
+def _applied(
+    model: keras.Model, shape: tuple[int | None, ...], picture: tuple[int, int, int], pixels: str, name: str
+) -> tuple[keras.Model, Any, Any]:
+    """The model in float32, a new input of pixels in 0..255, and what the model gives for it."""
     own = _in_float32(model, shape, name) if _other_floats(model) else model
     image = keras.Input(picture, name=_ends(own, "inputs")[0].name if _ends(own, "inputs") else "image")
     x = image
@@ -86,8 +125,7 @@ def _rebuilt(
         x = layer(x)
     if len(shape) == 3:
         x = keras.layers.Reshape(picture[:2], name=_unused("without_channels", own))(x)
-    scores = _called(own, x, picture, name)
-    return _with_probabilities(keras.Model(image, scores, name=model.name), multi_label, name)
+    return own, image, _called(own, x, picture, name)
 
 
 def output_activation(model: keras.Model) -> str:
@@ -223,6 +261,13 @@ def _is_standard(model: keras.Model, picture: tuple[int, int, int]) -> bool:
     )
 
 
+def _is_convertible(model: keras.Model, shape: tuple[int | None, ...]) -> bool:
+    """Whether a model is a graph in float32 on channels last of one size."""
+    last = not any(getattr(layer, "data_format", None) == "channels_first" for layer in model._flatten_layers())
+    fixed = len(shape) == 4 and None not in shape[1:]
+    return bool(_ends(model, "outputs")) and fixed and last and not _other_floats(model)
+
+
 def _other_floats(model: keras.Model) -> bool:
     """Whether anything in a model is computed or kept in floats other than 32 bits."""
     kinds = {
@@ -283,15 +328,18 @@ def _float32_config(value: Any) -> Any:
 
 
 def _called(model: keras.Model, x: Any, picture: tuple[int, int, int], name: str) -> Any:
-    """The scores `[n, classes]` that a model gives for a KerasTensor."""
+    """What a model gives for a KerasTensor."""
     try:
         if _opens(model):
-            found = _replayed(model, x, {node.operation.name for node in nodes(model)}, set(), None)
-        else:
-            found = model(x, training=False) if model._call_has_training_arg else model(x)
+            return _replayed(model, x, {node.operation.name for node in nodes(model)}, set(), None)
+        return model(x, training=False) if model._call_has_training_arg else model(x)
     except Exception as error:  # Keras raises ValueError and others; a class of the user's own may raise anything
         height, width, _ = picture
         raise InputError(f"{name} cannot be traced on pictures of {height} x {width}: {in_one_line(error)}") from error
+
+
+def _scores(found: Any, model: keras.Model, name: str) -> Any:
+    """The scores `[n, classes]` among what a model gives."""
     tensors = keras.tree.flatten(found)
     if len(tensors) != 1:
         labels = list(found) if isinstance(found, Mapping) else [f"output_{i}" for i in range(len(tensors))]

@@ -138,10 +138,41 @@ def test_wrong_arguments(trained, arguments, message):
         convert(trained, **arguments)
 
 
-def test_size_must_be_fixed():
+def test_an_open_size_is_told_or_that_of_the_calibration(pictures):
     model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D()])
-    with pytest.raises(InputError, match="fixed size"):
+    with pytest.raises(InputError, match=r"takes pictures of any size .*`image_size=`"):
         convert(model, ["float32"])
+    assert open_litert(convert(model, ["float32"], image_size=8)["float32"]).inputs[0].shape == (1, 8, 8, 3)
+    assert open_litert(convert(model, ["int8"], calibration=pictures)["int8"]).inputs[0].shape == (1, 32, 32, 3)
+
+
+def recurrent(layer, steps=8):
+    inputs = keras.Input((steps, 8, 3))
+    x = keras.layers.Reshape((steps, 24))(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(layer(x)))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN", "Bidirectional"])
+def test_recurrent_layers(kind):
+    """A loop in float files, steps in a row in integer ones; the model is left as it was."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    layer = layers.Bidirectional(layers.LSTM(4)) if kind == "Bidirectional" else getattr(layers, kind)(4)
+    model, sequences = recurrent(layer), np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8)
+    expected = model.predict(sequences.astype("float32"), verbose=0)
+    files = convert(model, FORMATS, calibration=sequences)
+    for name, content in files.items():
+        assert ("WHILE" in read_flatbuffer(content).counts()) == (name not in ("int8", "16x8"))
+        np.testing.assert_allclose(
+            open_litert(content).predict(sequences), expected, atol={"float32": 1e-5}.get(name, 0.02)
+        )
+    assert not any(getattr(one, "unroll", False) for one in model._flatten_layers())
+
+
+def test_a_loop_is_no_integer_file(monkeypatch):
+    monkeypatch.setattr("keras_transfer.litert.frozen._UNROLLED", 7)
+    with pytest.raises(InputError, match="a recurrent layer of many steps, which int8 cannot hold"):
+        convert(recurrent(keras.layers.GRU(4)), ["int8"], calibration=np.zeros((4, 8, 8, 3), np.uint8))
 
 
 def test_worker_is_kept_renewed_and_replaced(trained, monkeypatch):
