@@ -15,6 +15,7 @@ from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
+from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, differences, make_recipe, map_paths, moved_root, write_recipe
 
 _PACKAGES = (
@@ -54,7 +55,7 @@ def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
     # A run that ended before its model was built, by a name misspelt say, has done nothing that is worth keeping.
     void = (folder / ".lock").is_file() and not (folder / "environment.json").is_file()
     if earlier.is_file() and not void:
-        changed = differences(recipe, make_recipe(earlier))
+        changed = differences(recipe, _moved(make_recipe(earlier), folder))
         if changed:
             raise InputError(
                 f"{folder} holds another run, which differs in {', '.join(f'`{name}`' for name in changed)}: "
@@ -174,10 +175,32 @@ def read_run(folder: Path, **changes: Any) -> tuple[Recipe, dict[str, Any]]:
             if begun
             else f"{folder} holds no finished run: give the --out of a `keras-transfer train`."
         )
-    recipe = map_paths(make_recipe(folder / "recipe.yaml"), lambda name: moved_path(folder, name))
+    recipe = _moved(make_recipe(folder / "recipe.yaml"), folder)
     fields = recipe.model_dump()
     fields |= moved_root(fields, changes) | {k: v for k, v in changes.items() if v is not None}
     return make_recipe(None, **fields), result
+
+
+def follow_recipe(base: Path | None, **told: Any) -> Recipe:
+    """As `make_recipe`; of the recipe of a run that was moved, paths that moved with it name the new places.
+
+    Args:
+        base: a recipe file, maybe that of a run, or None.
+        **told: fields of `Recipe` that are told beside it; None stands for "not told".
+
+    Raises:
+        InputError: as for `make_recipe`.
+    """
+    recipe = make_recipe(base, **told)
+    if base is None:
+        return recipe
+    wins = {name for name, value in told.items() if value is not None}
+    kept = {name: getattr(recipe, name) for name in (wins | {"root"} if "data" in wins else wins)}
+    return _moved(recipe, base.parent).model_copy(update=kept)
+
+
+def _moved(recipe: Recipe, run: Path) -> Recipe:
+    return map_paths(recipe, lambda name: moved_path(run, name))
 
 
 def moved_path(run: Path, name: str) -> str:
@@ -217,6 +240,15 @@ def _word(word: object) -> str:
     path, here = Path(word), Path.cwd()
     shown = str(path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path)
     return f"./{shown}" if shown.startswith("-") else shown
+
+
+def recommended_file(given: Path) -> Path:
+    """The LiteRT file that a run recommends, which is said; what is no run with such a file, as it is given."""
+    recommended = (read_result(given) or {}).get("recommended") if given.is_dir() else None
+    if not recommended or not recommended.endswith(".tflite") or not (given / recommended).is_file():
+        return given
+    say(f"Note: of the run {given} this is {given / recommended}, the file that it recommends.")
+    return given / recommended
 
 
 def beside(run: Path, suffix: str) -> Path:

@@ -1,6 +1,7 @@
 """Recipes and run directories."""
 
 import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,17 @@ from keras_transfer.errors import InputError
 from keras_transfer.files import replacing, write_bytes
 from keras_transfer.geometry import LEGACY, MODES, Geometry
 from keras_transfer.recipe import Phase, Recipe, differences, make_recipe, write_recipe
-from keras_transfer.run import add_to_run, begin, beside, command_line, data_option, open_run, read_run
+from keras_transfer.run import (
+    add_to_run,
+    begin,
+    beside,
+    command_line,
+    data_option,
+    follow_recipe,
+    open_run,
+    read_run,
+    recommended_file,
+)
 
 
 def test_a_recipe_survives_the_file(tmp_path):
@@ -202,6 +213,37 @@ def test_what_moved_with_its_run_is_found_again(finished_run):
     assert read_run(alone, data="elsewhere")[0].data == "elsewhere"
     assert data_option(alone, read_run(alone, data="elsewhere")[0]) == ("--data", "elsewhere")
     assert data_option(alone, read_run(alone)[0]) == ()
+
+
+def test_the_recipe_of_a_run_that_moved_is_followed(finished_run):
+    project = finished_run.parents[1]
+    made = make_recipe(finished_run / "recipe.yaml")
+    moved = project.rename(project.with_name("moved"))
+    run = moved / "runs" / "first"
+    recipe = follow_recipe(run / "recipe.yaml", seed=1)
+    assert (recipe.data, recipe.weights) == (str(moved / "photos"), str(moved / "net.h5"))
+    with pytest.raises(InputError, match="differs in `seed`"), open_run(run, recipe):
+        pass
+    with open_run(run, follow_recipe(run / "recipe.yaml")):  # the same run, not another on other photographs
+        pass
+    (moved / "photos").rename(moved / "others")
+    told = follow_recipe(run / "recipe.yaml", data=str(moved / "others"))
+    assert (told.data, told.weights) == (str(moved / "others"), str(moved / "net.h5"))
+    alone = (run / "recipe.yaml").rename(moved / "copy.yaml")
+    assert follow_recipe(alone) == made
+    assert follow_recipe(None, data="photos").data == "photos"
+
+
+def test_a_run_stands_for_the_file_that_it_recommends(finished_run, capsys):
+    path = finished_run / "result.json"
+    (finished_run / "model_int8.tflite").touch()
+    for recommended in ({}, {"recommended": None}, {"recommended": "gone.tflite"}, {"recommended": "model.onnx"}):
+        path.write_text(json.dumps(recommended))
+        assert recommended_file(finished_run) == finished_run
+    assert recommended_file(path) == path and capsys.readouterr().err == ""
+    path.write_text(json.dumps({"recommended": "model_int8.tflite"}))
+    assert recommended_file(finished_run) == finished_run / "model_int8.tflite"
+    assert "model_int8.tflite, the file that it recommends" in capsys.readouterr().err
 
 
 def test_a_run_that_cannot_be_read_says_why(tmp_path):

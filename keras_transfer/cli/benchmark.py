@@ -9,7 +9,7 @@ _SHOWN_OPERATORS = 10
 
 
 def command(
-    files: Annotated[list[Path], typer.Argument(help="One or more .tflite files.")],
+    files: Annotated[list[Path], typer.Argument(help=".tflite files; of a run the one that it recommends.")],
     threads: Annotated[list[int] | None, typer.Option(help="Of LiteRT's CPU kernels; may be repeated.  [1]")] = None,
     delegate: Annotated[
         list[str] | None,
@@ -26,8 +26,10 @@ def command(
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.exporting import benchmark
     from keras_transfer.progress import set_quiet
+    from keras_transfer.run import recommended_file
 
     set_quiet(json)
+    files = [recommended_file(file) for file in files]
     rows = benchmark(
         files, threads=threads or [1], delegates=delegate or ["xnnpack"], seconds=seconds, operators=operators
     )

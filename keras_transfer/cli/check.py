@@ -11,7 +11,7 @@ _MOST_REASONS = 8  # shown of a target in the table; the JSON has all
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A .tflite file from anywhere; or a .keras, which is converted.")],
+    file: Annotated[Path, typer.Argument(help="A .tflite file from anywhere; a run; or a .keras, which is converted.")],
     target: Annotated[
         list[str] | None,
         typer.Option("--target", help=f"{options.TARGETS}; may be repeated.  [all]"),
@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Say which devices take a model file, and why not.
 
-    A .keras is judged as the int8 file that `export` would make of it.
+    A run is judged by the file that it recommends, a .keras by the int8 file that `export` would make of it.
 
     Says for each how many operators its own hardware or runtime takes, and why it leaves the others. Ends with 3 where
     a device named by --target refuses the file.

@@ -39,7 +39,7 @@ def command(
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.cross_validate import cross_validate
     from keras_transfer.progress import set_quiet
-    from keras_transfer.recipe import make_recipe
+    from keras_transfer.run import follow_recipe
 
     set_quiet(json)
     told = {
@@ -52,7 +52,7 @@ def command(
     if len(set(names)) < len(names):
         names = [str(file) for file in files]
     found = cross_validate(
-        *(make_recipe(file, **told) for file in files), names=names, folds=folds, repeats=repeats, use_test=use_test
+        *(follow_recipe(file, **told) for file in files), names=names, folds=folds, repeats=repeats, use_test=use_test
     )
     if json:
         print_json(found)

@@ -58,7 +58,12 @@ def command(
     if "label_accuracy" in scores:
         title += "; accuracy: images with all labels right, label_accuracy: single labels"
     single = [(name, value) for name, value in scores.items() if not isinstance(value, dict | list)]
-    print_table(("metric", "value"), single, title)
+    without = scores["seen"]["without"] if "seen" in scores else None
+    if without is None:
+        print_table(("metric", "value"), single, title)
+    else:
+        rows = [(name, value, without[name]) for name, value in single]
+        print_table(("metric", "value", "without those seen in training"), rows, title)
     per_class = scores["per_class"]
     columns = list(next(iter(per_class.values())))
     print_table(("class", *columns), [(name, *row.values()) for name, row in per_class.items()])

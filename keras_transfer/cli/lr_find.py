@@ -30,10 +30,10 @@ def command(
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.lr_find import find_rates
     from keras_transfer.progress import set_quiet
-    from keras_transfer.recipe import make_recipe
+    from keras_transfer.run import follow_recipe
 
     set_quiet(json)
-    told = make_recipe(
+    told = follow_recipe(
         recipe,
         data=data,
         backbone=backbone,

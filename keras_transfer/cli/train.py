@@ -65,9 +65,9 @@ def command(
     Stopped, the same command with the same --out goes on from there.
     """
     from keras_transfer.cli.summary import train_and_print
-    from keras_transfer.recipe import make_recipe
+    from keras_transfer.run import follow_recipe
 
-    told = make_recipe(
+    told = follow_recipe(
         recipe,
         data=data,
         backbone=backbone,

@@ -10,8 +10,9 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier
 from keras_transfer.evaluation.scores import metrics
+from keras_transfer.evaluation.seen import seen_in_training
 from keras_transfer.geometry import Geometry
-from keras_transfer.progress import track
+from keras_transfer.progress import say, track
 from keras_transfer.recipe import check_geometry
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def evaluate(
 
     Returns:
         See `keras_transfer.evaluation.metrics`. Classes are in the model's order, with the split's names where the
-        model has none.
+        model has none. Where the model's file lies in a run directory and the run was trained on some of these very
+        photographs, there is also `seen`: `train` and `val`, how many of either, and `without`, the same figures
+        without them (None where nothing is left).
 
     Raises:
         InputError: the classes do not fit, the split is empty, or the model is no image classifier.
@@ -63,7 +66,23 @@ def evaluate(
         truth[:, columns] = labels
     else:
         truth = columns[labels]
-    return metrics(truth, predict_pixels(classifier, split, batch_size=batch_size), names)
+    probabilities = predict_pixels(classifier, split, batch_size=batch_size)
+    scores = metrics(truth, probabilities, names)
+    uses = seen_in_training(classifier.path, split.hashes) if classifier.path is not None else []
+    if any(uses):
+        new = np.array([not use for use in uses])
+        without = metrics(truth[new], probabilities[new], names) if new.any() else None
+        scores["seen"] = {"train": uses.count("train"), "val": uses.count("val"), "without": without}
+        say(_seen_sentence(**scores["seen"], images=len(uses)))
+    return scores
+
+
+def _seen_sentence(train: int, val: int, without: Mapping[str, Any] | None, images: int) -> str:
+    rest = "No other is among them." if without is None else "The figures without them stand beside."
+    return (
+        f"Warning: {train + val} of these {images} photographs were used to train this model ({train}) or to validate "
+        f"it ({val}), which flatters its figures. {rest}"
+    )
 
 
 def predict_pixels(

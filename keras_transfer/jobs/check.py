@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.progress import say
+from keras_transfer.run import recommended_file
 
 OPTIONS = {"board": "microcontroller", "fit": "microcontroller", "accelerator": "ethos-u"}
 """What a target can be told beside the file: option -> the target that takes it."""
@@ -24,7 +25,8 @@ def judge_file(
     """Judges a file for some targets, or all of them.
 
     Args:
-        file: a LiteRT file from anywhere; or a `.keras` file, which is converted to int8 as `export` would do it.
+        file: a LiteRT file from anywhere; a run directory, of which it is the file that it recommends; or a `.keras`
+            file, which is converted to int8 as `export` would do it.
         targets: names of `TARGETS`; None for all, of which one whose tool is missing is left open (`ok` None).
         options: what the command line says beside the file, by the names of `OPTIONS`.
         data: for a `.keras`: photographs whose training part calibrates; made-up pictures do without.
@@ -45,6 +47,7 @@ def judge_file(
     for name in options:
         if OPTIONS[name] not in wanted:
             raise InputError(f"--{name} is for --target {OPTIONS[name]}. Received: --target {', '.join(wanted)}.")
+    file = recommended_file(file)
     if _is_keras(file):
         contents = _converted(file, wanted, data, image_size, pixels)
     else:
