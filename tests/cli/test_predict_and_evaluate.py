@@ -127,7 +127,7 @@ def test_predict_with_a_camera(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from keras_transfer.cli import predict
-    from keras_transfer.data import camera
+    from keras_transfer.modalities.image import camera
 
     taken = (place / "pictures" / "green" / "[b]0.png").read_bytes()
     monkeypatch.setattr(camera, "camera_frame", lambda number: taken)

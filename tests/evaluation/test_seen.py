@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.data import load_images
+from keras_transfer.modalities.image import load_images
 from keras_transfer.data.dataset import ImageData
 from keras_transfer.data.folds import joined
 from keras_transfer.evaluation import evaluate, metrics, predict_pixels
