@@ -7,21 +7,21 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.modalities.image import load_images
-from keras_transfer.data.dataset import ImageData
+from keras_transfer.data import Dataset
 from keras_transfer.data.folds import joined
 from keras_transfer.evaluation import evaluate, metrics, predict_pixels
+from keras_transfer.modalities.image import load_images
 from keras_transfer.recipe import make_compression, make_recipe, write_recipe
 
 
 @pytest.fixture
-def data() -> ImageData:
+def data() -> Dataset:
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
     return load_images(images, labels=["cat", "dog"] * 20, val=0.2, test=0.2)
 
 
 @pytest.fixture
-def run(data: ImageData, tmp_path: Path) -> Path:
+def run(data: Dataset, tmp_path: Path) -> Path:
     """A run directory with what tells which photographs trained its model."""
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -35,7 +35,7 @@ def run(data: ImageData, tmp_path: Path) -> Path:
 
 
 def test_photographs_of_the_training_are_counted_and_left_out_beside(
-    data: ImageData, run: Path, capsys: pytest.CaptureFixture[str]
+    data: Dataset, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "seen" not in evaluate(run, data.test) and capsys.readouterr().err == ""
     whole = joined([data.train, data.test, data.val])
@@ -56,7 +56,7 @@ def test_photographs_of_the_training_are_counted_and_left_out_beside(
     assert "No other is among them" in capsys.readouterr().err
 
 
-def test_a_model_from_elsewhere_saw_what_nobody_knows(data: ImageData, run: Path) -> None:
+def test_a_model_from_elsewhere_saw_what_nobody_knows(data: Dataset, run: Path) -> None:
     """Its run lists photographs that calibrate; only compressing trains on them."""
     own = {"data": "photos", "model": "own.keras"}
     write_recipe(run / "recipe.yaml", make_recipe(**own))
