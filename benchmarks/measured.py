@@ -12,12 +12,13 @@ _EVERY = 1.0  # seconds between two looks: each takes some 10 ms a GB from what 
 
 
 class Measured(NamedTuple):
-    """What a program took: seconds, the peaks of memory in MB, and what it printed.
+    """What a program took: seconds, those of all cores together, the peaks of memory in MB, and what it printed.
 
     `peak_mb` is of the program's own process; `all_mb` of all its processes together, shared pages counted once (PSS).
     """
 
     seconds: float
+    cpu_seconds: float
     peak_mb: int
     all_mb: int
     output: str
@@ -46,7 +47,7 @@ def run_measured(words: list[str], environment: dict[str, str] | None = None) ->
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in (0, 3):
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
-    return Measured(seconds, usage.ru_maxrss // 1024, most[0] // 1024, output)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, most[0] // 1024, output)
 
 
 def _memory_kb(pid: int) -> int:

@@ -125,6 +125,7 @@ def row_of(
     return {
         "way": way,
         "seconds": round(measured.seconds, 1),
+        "cpu_s": round(measured.cpu_seconds, 1),
         "frozen_s": frozen and round(frozen[0], 2),
         "frozen_accuracy": frozen and frozen[1],
         "accuracy": accuracy,
@@ -141,7 +142,7 @@ def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         own = [row for row in rows if row["way"] == way]
         told = {name: own[0][name] for name in ("processor", "backbone", "size")}
         row = told | {"way": way, "runs": len(own)}
-        for name in ("seconds", "frozen_s", "peak_mb", "all_processes_mb"):
+        for name in ("seconds", "cpu_s", "frozen_s", "peak_mb", "all_processes_mb"):
             values = [found[name] for found in own if found[name] is not None]
             row[f"median_{name}"] = statistics.median(values) if values else None
         for name in ("frozen_accuracy", "accuracy", "int8_accuracy"):

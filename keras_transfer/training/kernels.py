@@ -25,8 +25,8 @@ def quick_kernels(model: keras.Model) -> Iterator[None]:
 
     - Adam and AdamW update a variable by TensorFlow's kernel, in place of Keras's dozen operations.
     - BatchNorm that learns normalizes by TensorFlow's fused kernel.
-    - Where the processor multiplies bfloat16 faster than float32, a convolution before a frozen BatchNorm becomes one
-      affine map with it, and training steps compute that in bfloat16 (Kalamkar et al. 2019,
+    - On a processor a convolution before a frozen BatchNorm becomes one affine map with it, in training steps. Where
+      bfloat16 is multiplied faster than float32, they compute that in bfloat16 (Kalamkar et al. 2019,
       https://arxiv.org/abs/1905.12322). Weights, sums and updates stay float32, and so does validation.
 
     Nothing stays behind: the model saves, loads and converts as ever.
@@ -53,15 +53,18 @@ def quick_kernels(model: keras.Model) -> Iterator[None]:
         for optimizer in getattr(model.optimizer, "optimizers", [model.optimizer]):
             if isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad:
                 replace(optimizer, "update_step", _update_by_kernel)
-        pairs = normalized_convolutions(model)
-        if pairs and not multiplies_bfloat16():
-            pairs = []
+        pairs = [] if _has_gpu() else normalized_convolutions(model)
+        dtype = "bfloat16" if pairs and multiplies_bfloat16() else "float32"
         for convolution, norm in pairs:
             change(norm, "input_spec", None)  # what it reads has the channels of the convolution's input
-            replace(norm, "call", partial(_convolve_and_normalize, convolution=convolution, plain=convolution.call))
+            replace(
+                norm,
+                "call",
+                partial(_convolve_and_normalize, convolution=convolution, plain=convolution.call, dtype=dtype),
+            )
             replace(convolution, "call", _pass_on)
-        passing = [layer for layer in model.layers if type(layer) in _ELEMENTWISE] if pairs else []
-        for layer in (*passing, *(layer for pair in pairs for layer in pair)):
+        passing = [layer for layer in model.layers if type(layer) in _ELEMENTWISE]
+        for layer in (*passing, *(layer for pair in pairs for layer in pair)) if dtype == "bfloat16" else ():
             change(layer, "autocast", False)
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and _is_plain(layer):
@@ -89,11 +92,13 @@ def multiplies_bfloat16() -> bool:
 
     AMX and AVX512-BF16 do. Others have to convert each number, and take several times as long.
     """
+    return not _has_gpu() and matrix_speed("bfloat16") > _LEAST_GAIN * matrix_speed()
+
+
+def _has_gpu() -> bool:
     import tensorflow as tf
 
-    if tf.config.list_logical_devices("GPU"):
-        return False
-    return matrix_speed("bfloat16") > _LEAST_GAIN * matrix_speed()
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 def normalized_convolutions(model: keras.Model) -> list[tuple[Any, keras.layers.BatchNormalization]]:
@@ -135,7 +140,14 @@ def _pass_on(self: Any, inputs: Any) -> Any:
 
 
 def _convolve_and_normalize(
-    self: Any, inputs: Any, training: bool | None = None, mask: Any = None, *, convolution: Any, plain: Any
+    self: Any,
+    inputs: Any,
+    training: bool | None = None,
+    mask: Any = None,
+    *,
+    convolution: Any,
+    plain: Callable[[Any], Any],
+    dtype: str,
 ) -> Any:
     import tensorflow as tf
 
@@ -150,7 +162,7 @@ def _convolve_and_normalize(
     sides, strides = tuple(convolution.kernel_size), tuple(convolution.strides)
     # For other depthwise gradients oneDNN has no good kernels in bfloat16: with strides they take ten times as long.
     slow = depthwise and (sides, strides) != ((3, 3), (1, 1))
-    inputs, kernel = (tf.cast(value, tf.float32 if slow else tf.bfloat16) for value in (inputs, kernel))
+    inputs, kernel = (tf.cast(value, "float32" if slow else dtype) for value in (inputs, kernel))
     if depthwise:
         outputs = tf.nn.depthwise_conv2d(inputs, kernel, (1, *strides, 1), convolution.padding.upper())
     elif sides == strides == (1, 1):  # as a matrix multiplication, without reordering the weights for each step
@@ -158,7 +170,7 @@ def _convolve_and_normalize(
         outputs = tf.reshape(rows, (-1, *inputs.shape[1:3], kernel.shape[3]))
     else:
         outputs = tf.nn.conv2d(inputs, kernel, strides, convolution.padding.upper())
-    return tf.nn.bias_add(tf.cast(outputs, tf.bfloat16), tf.cast(offset, tf.bfloat16))
+    return tf.nn.bias_add(tf.cast(outputs, dtype), tf.cast(offset, dtype))
 
 
 def _update_by_kernel(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
