@@ -80,7 +80,7 @@ class Geometry:
             raise ValueError(f"`padding` must be a whole number from 0 to 255. Received: padding={self.padding!r}")
 
     @classmethod
-    def of(cls, told: str | Mapping[str, Any] | Geometry) -> Geometry:
+    def of(cls, told: object) -> Geometry:
         """A geometry by its mode's name, or from a mapping of some fields; the rest as the mode has them by default.
 
         >>> Geometry.of({"mode": "letterbox", "padding": 0})
@@ -88,7 +88,9 @@ class Geometry:
         """
         if isinstance(told, Geometry):
             return told
-        given = {"mode": told} if isinstance(told, str) else dict(told)
+        if not isinstance(told, str | Mapping):
+            raise TypeError(f"a geometry is a mode or a mapping of fields. Received: {told!r}")
+        given: dict[str, Any] = {"mode": told} if isinstance(told, str) else dict(told)
         names = [field.name for field in fields(cls)]
         unknown = [str(name) for name in given if name not in names]
         if unknown:

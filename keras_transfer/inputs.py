@@ -105,6 +105,11 @@ class InputSpec:
             raise InputError(f"This needs a model with one input. Received: {len(self.tensors)} inputs ({names}).")
         return self.tensors[0]
 
+    def holds_same(self, other: "InputSpec") -> bool:
+        """Whether items become the same arrays by another spec, whatever its tensors are called."""
+        own, theirs = ([(t.shape, t.dtype) for t in spec.tensors] for spec in (self, other))
+        return own == theirs and dict(self.preparation) == dict(other.preparation)
+
     def to_dict(self) -> dict[str, Json]:
         """As JSON has it."""
         return asdict(self)
@@ -222,6 +227,29 @@ class Augmenter(Protocol):
 
 MODALITIES: dict[str, str] = {"image": "keras_transfer.modalities.image"}
 """The name of each modality, and the module that holds it; imported when it is first needed."""
+
+
+def inputs_of(entry: Mapping[str, Json]) -> InputSpec | None:
+    """What a file's metadata says of its inputs; None where it says nothing.
+
+    Args:
+        entry: `inputs`, as `InputSpec.to_dict` gave it; or, in files of earlier releases, `geometry` alone: then the
+            spec has no tensors.
+
+    Raises:
+        InputError: it says something that makes no sense.
+
+    >>> inputs_of({"geometry": {"mode": "crop"}}).modality
+    'image'
+    """
+    spec: InputSpec | None = None
+    if isinstance(entry.get("inputs"), Mapping):
+        spec = InputSpec.from_dict(entry["inputs"])  # type: ignore[arg-type]
+    elif "geometry" in entry:
+        spec = InputSpec("image", (), {"geometry": entry["geometry"]})
+    if spec is not None:
+        open_preparer(spec.modality, spec.preparation)  # which checks it
+    return spec
 
 
 def open_modality(name: str) -> Any:

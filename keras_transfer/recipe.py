@@ -98,6 +98,7 @@ class Recipe(_Strict):
     """Everything a run is told. None means: chosen by the run, which writes its choice to `RUN/recipe.yaml`."""
 
     data: str
+    modality: str | None = None  # a name of `inputs.MODALITIES`; None: found from the data
     group_by: str | None = None  # these five: see `data.listing.Layout`
     root: str | None = None
     path_column: str | None = None

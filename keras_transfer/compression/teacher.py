@@ -90,7 +90,7 @@ def open_teacher(source: keras.Model | str | Path, class_names: Sequence[str], f
     count = len(classifier.class_names)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     groups = (count, 2) if classifier.multi_label else (1, count)
-    return Teacher(classifier.tensors, groups, 0, digest, lambda count: answer)
+    return Teacher(classifier.inputs.tensors, groups, 0, digest, lambda count: answer)
 
 
 def score_table(model: keras.Model) -> Any:

@@ -232,7 +232,7 @@ class Split:
         if batch_size < 1:
             raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
         spec = self.spec(inputs)
-        if self._stored is not None and self._stored.spec == spec:
+        if self._stored is not None and self._stored.spec.holds_same(spec):
             yield from self._stored.batches(self.labels, batch_size)
             return
         waiting: list[Arrays] = []

@@ -12,7 +12,7 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
 from keras_transfer.geometry import Geometry
-from keras_transfer.inputs import Preparer, TensorSpec, open_preparer
+from keras_transfer.inputs import InputSpec, Preparer, TensorSpec, open_preparer
 from keras_transfer.recipe import check_geometry
 
 if TYPE_CHECKING:
@@ -28,60 +28,67 @@ _answers: "weakref.WeakKeyDictionary[keras.Model, Any]" = weakref.WeakKeyDiction
 
 @dataclass(frozen=True)
 class Classifier:
-    """A model that answers pixels with probabilities.
+    """A model that answers items, made into its inputs, with probabilities.
 
     Attributes:
         path: where it was loaded from; `None` for a model in memory.
-        image_shape: `(height, width, channels)` of the pixels it takes: RGB, or one channel (see `data.decode.luma`).
+        inputs: what it takes: of pictures `uint8 [height, width, channels]`, RGB or one channel. Its `preparation` is
+            empty if nothing tells how items become inputs.
         class_names: one name for each column of its answer.
         named: whether the names are known; otherwise they are the columns' numbers.
         multi_label: whether each class is a yes or no of its own; `None` if the file does not tell.
-        geometry: how pictures are fitted to it; `None` if nothing tells.
     """
 
     path: Path | None
-    image_shape: tuple[int, int, int]
+    inputs: InputSpec
     class_names: list[str]
     named: bool
     multi_label: bool | None
     run: Callable[[Array], Array] = field(repr=False)
-    geometry: Geometry | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of the pixels that an image classifier takes."""
+        height, width, channels = self.inputs.tensor.shape
+        return height or 0, width or 0, channels or 0
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """`(height, width)` of the pixels it takes."""
+        """`(height, width)` of the pixels that an image classifier takes."""
         return self.image_shape[:2]
 
     @property
-    def tensors(self) -> tuple[TensorSpec, ...]:
-        """What it takes; see `Preparer.spec`."""
-        return (TensorSpec("image", self.image_shape),)
+    def geometry(self) -> Geometry | None:
+        """How pictures are fitted to an image classifier; `None` if nothing tells."""
+        geometry = self.inputs.preparation.get("geometry")
+        return None if geometry is None else Geometry.of(geometry)
 
     @property
     def preparer(self) -> Preparer | None:
         """How an item becomes what it takes; `None` if nothing tells."""
-        return None if self.geometry is None else open_preparer("image", {"geometry": self.geometry.to_dict()})
+        return open_preparer(self.inputs.modality, self.inputs.preparation) if self.inputs.preparation else None
 
-    def predict(self, pixels: Array) -> Array:
+    def predict(self, values: Array) -> Array:
         """Probabilities of each class.
 
         Args:
-            pixels: `uint8 [n, H, W, channels]` in 0..255, each of the classifier's `image_shape`.
+            values: items as its one input takes them, `[n, ...]`: of pictures `uint8 [n, H, W, channels]` in 0..255.
 
         Returns:
             `float32 [n, classes]`.
 
         Raises:
-            InputError: the pixels have another shape or type.
+            InputError: they have another shape or type.
         """
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != self.image_shape:
+        wanted = self.inputs.tensor
+        if values.dtype != wanted.dtype or values.shape[1:] != wanted.shape:
             raise InputError(
-                f"`pixels` must be uint8 [n, {', '.join(map(str, self.image_shape))}]. "
-                f"Received: {pixels.dtype} {list(pixels.shape)}."
+                f"Items must be {wanted.dtype} [n, {', '.join(map(str, wanted.shape))}]. "
+                f"Received: {values.dtype} {list(values.shape)}."
             )
-        if len(pixels) == 0:
+        if len(values) == 0:
             return np.zeros((0, len(self.class_names)), np.float32)
-        return _two_columns(self.run(pixels), len(self.class_names))
+        return _two_columns(self.run(values), len(self.class_names))
 
 
 def open_classifier(
@@ -118,30 +125,40 @@ def open_classifier(
     if starts_with(path, 4) != b"TFL3":
         if delegate:
             raise InputError(f"A delegate computes .tflite files. Received: {path}, delegate={delegate!r}.")
-        from keras_transfer.models import read_geometry
+        from keras_transfer.models import read_inputs
 
-        told = {"image_size": image_size, "pixels": pixels, "multi_label": multi_label}
-        classifier = keras_classifier(load_keras(path), path, **told)  # type: ignore[arg-type]
-        return replace(classifier, geometry=geometry_of_file(path, read_geometry(path), geometry))
+        options = {"image_size": image_size, "pixels": pixels, "multi_label": multi_label}
+        inputs = read_inputs(path)
+        return keras_classifier(load_keras(path), path, inputs=_fitted(path, inputs, geometry), **options)  # type: ignore[arg-type]
     for option, value in (("image_size", image_size), ("pixels", pixels)):
         if value is not None and not callable(value):
             raise InputError(f"`{option}` is for a .keras file; {path} has its own. Leave it out.")
-    from keras_transfer.litert import read_geometry as read_litert_geometry
+    from keras_transfer.litert import read_inputs as read_litert_inputs
 
-    own = read_litert_geometry(path.read_bytes())
-    return replace(_litert_classifier(path, delegate), geometry=geometry_of_file(path, own, geometry))
+    inputs = read_litert_inputs(path.read_bytes())
+    return _litert_classifier(path, delegate, _fitted(path, inputs, geometry))
+
+
+def _fitted(path: Path, own: InputSpec | None, given: str | Mapping[str, Any] | Geometry | None) -> InputSpec | None:
+    """What a file takes, pictures with the geometry that stands in it, lies beside it or is given."""
+    if own is not None and own.modality != "image":
+        return own
+    geometry = geometry_of_file(path, own, given)
+    tensors = own.tensors if own is not None else ()
+    return own if geometry is None else InputSpec("image", tensors, {"geometry": geometry.to_dict()})
 
 
 def geometry_of_file(
-    path: Path, own: Geometry | None, told: str | Mapping[str, Any] | Geometry | None
+    path: Path, inputs: InputSpec | None, given: str | Mapping[str, Any] | Geometry | None
 ) -> Geometry | None:
-    """The geometry that a file has inside, or the one beside it, or the one that is told; None where nothing tells.
+    """The geometry that a file has inside, or the one beside it, or the one that is given; None where nothing tells.
 
     Raises:
-        InputError: another is told than the file's own.
+        InputError: another is given than the file's own.
     """
-    own = own or _geometry_beside(path)
-    wanted = own if told is None else check_geometry(told)
+    inside = inputs.preparation.get("geometry") if inputs is not None else None
+    own = Geometry.of(inside) if inside is not None else _geometry_beside(path)
+    wanted = own if given is None else check_geometry(given)
     if own is not None and wanted != own:
         raise InputError(f"{path} says how pictures are fitted to it ({own.describe()}). Leave --geometry out.")
     return wanted
@@ -166,40 +183,52 @@ def keras_classifier(
     image_size: "ImageSize" = None,
     pixels: str | None = None,
     multi_label: bool = False,
+    inputs: InputSpec | None = None,
 ) -> Classifier:
-    """A classifier of a Keras model from anywhere; what is told beside it is for `as_classifier`.
+    """A classifier of a Keras model from anywhere.
+
+    Args:
+        model: the model.
+        path: its file.
+        class_names: in the order of its outputs; those beside the file unless given.
+        image_size: for `as_classifier`.
+        pixels: for `as_classifier`.
+        multi_label: for `as_classifier`.
+        inputs: what it takes; pictures unless given, its shape unless the spec has tensors.
 
     Raises:
-        InputError: the model is no image classifier, or its image size is open.
+        InputError: the model is no such classifier, or its image size is open.
     """
     import tensorflow as tf
 
     from keras_transfer.models import as_classifier
     from keras_transfer.models.classifiers import output_activation
 
-    model = as_classifier(model, image_size=image_size, pixels=pixels, multi_label=multi_label, name=_where(path))
-    image_shape, units = _image_shape(model.input_shape, path), int(model.output_shape[1])
+    if inputs is None or inputs.modality == "image":
+        model = as_classifier(model, image_size=image_size, pixels=pixels, multi_label=multi_label, name=_where(path))
+    spec = _spec(tuple(model.inputs[0].shape[1:]), inputs, path)
+    units = int(model.output_shape[1])
     if model not in _answers:
         # One trace for batches of every length, and never XLA, many times slower than TensorFlow's CPU kernels. It
         # reads the weights where they are, so it serves as long as the model lives, which it must not prolong.
         held: Any = weakref.ref(model)
         _answers[model] = tf.function(
-            lambda pixels: held()(tf.cast(pixels, tf.float32), training=False),
-            input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8)],
+            lambda values: held()(tf.cast(values, held().inputs[0].dtype), training=False),
+            input_signature=[tf.TensorSpec((None, *spec.tensor.shape), spec.tensor.dtype)],
             jit_compile=False,
             autograph=False,
         )
 
-    def run(pixels: Array) -> Array:
+    def run(values: Array) -> Array:
         answer = _answers[model]
-        parts = [answer(pixels[i : i + _KERAS_BATCH]).numpy() for i in range(0, len(pixels), _KERAS_BATCH)]
+        parts = [answer(values[i : i + _KERAS_BATCH]).numpy() for i in range(0, len(values), _KERAS_BATCH)]
         return np.concatenate(parts)
 
     several = {"softmax": False, "sigmoid": units > 1}.get(output_activation(model))
-    return _classifier(path, image_shape, units, several, run, class_names)
+    return _classifier(path, spec, units, several, run, class_names)
 
 
-def _litert_classifier(path: Path, delegate: str) -> Classifier:
+def _litert_classifier(path: Path, delegate: str, inputs: InputSpec | None) -> Classifier:
     from keras_transfer.litert import open_litert
     from keras_transfer.litert.labels import read_labels
 
@@ -207,19 +236,19 @@ def _litert_classifier(path: Path, delegate: str) -> Classifier:
     takes, gives = [tensor.shape for tensor in model.inputs], [tensor.shape for tensor in model.outputs]
     if len(takes) != 1 or len(gives) != 1 or len(gives[0]) != 2:
         raise InputError(
-            f"{path} is no image classifier: it takes {takes} and gives {gives}. "
-            "Give a model from one picture to [1, classes] probabilities."
+            f"{path} is no classifier: it takes {takes} and gives {gives}. "
+            "Give a model from one input to [1, classes] probabilities."
         )
     units = gives[0][1]
     names = [operator.name for operator in model.info.operators if operator.name not in ("QUANTIZE", "DEQUANTIZE")]
     multi_label = {"SOFTMAX": False, "LOGISTIC": units > 1}.get(names[-1]) if names else None
     labels = read_labels(path.read_bytes())
-    return _classifier(path, _image_shape(takes[0], path), units, multi_label, model.predict, labels)
+    return _classifier(path, _spec(takes[0][1:], inputs, path), units, multi_label, model.predict, labels)
 
 
 def _classifier(
     path: Path | None,
-    image_shape: tuple[int, int, int],
+    inputs: InputSpec,
     units: int,
     multi_label: bool | None,
     run: Callable[[Array], Array],
@@ -232,7 +261,7 @@ def _classifier(
             f"{_where(path)} has {classes} classes but {len(names)} labels ({', '.join(names[:5])}...). "
             "Put the labels it was trained with beside it."
         )
-    return Classifier(path, image_shape, names or [str(i) for i in range(classes)], bool(names), multi_label, run)
+    return Classifier(path, inputs, names or [str(i) for i in range(classes)], bool(names), multi_label, run)
 
 
 def names_beside(path: Path) -> list[str] | None:
@@ -261,14 +290,23 @@ def _geometry_beside(path: Path) -> Geometry | None:
     return None
 
 
-def _image_shape(shape: tuple[int | None, ...], path: Path | None) -> tuple[int, int, int]:
-    _, height, width, channels = shape if len(shape) == 4 else (None,) * 4
+def _spec(shape: tuple[int | None, ...], inputs: InputSpec | None, path: Path | None) -> InputSpec:
+    """What a model takes that has such an input: as its file says, or pictures."""
+    if inputs is not None and inputs.tensors:
+        if inputs.tensor.shape != shape:
+            raise InputError(
+                f"{_where(path)} takes {list(shape)}, but its metadata says {list(inputs.tensor.shape)}: "
+                "export it again."
+            )
+        return inputs
+    height, width, channels = shape if len(shape) == 3 else (None,) * 3
     if channels not in (1, 3) or height is None or width is None or height < 1 or width < 1:
         raise InputError(
-            f"{_where(path)} takes {shape}, not [n, height, width, 3] or [n, height, width, 1] pixels of one size. "
-            "Give a model for photographs, built with a fixed image size."
+            f"{_where(path)} takes {(None, *shape)}, not [n, height, width, 3] or [n, height, width, 1] pixels of one "
+            "size. Give a model for photographs, built with a fixed image size."
         )
-    return int(height), int(width), channels
+    preparation = inputs.preparation if inputs is not None else {}  # empty where nothing tells
+    return replace(open_preparer("image", preparation).spec((TensorSpec("image", shape),)), preparation=preparation)
 
 
 def _two_columns(probabilities: Array, classes: int) -> Array:

@@ -1,7 +1,6 @@
 """Scoring a model, in memory or in a file, on a split it has not seen."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from keras_transfer.evaluation.classifier import Classifier, keras_classifier, o
 from keras_transfer.evaluation.scores import metrics
 from keras_transfer.evaluation.seen import seen_in_training
 from keras_transfer.geometry import Geometry
+from keras_transfer.inputs import InputSpec
 from keras_transfer.progress import say, track
 from keras_transfer.recipe import check_geometry
 
@@ -105,7 +105,7 @@ def predict_pixels(
     preparer = classifier.preparer
     if preparer is not None and preparer != split.preparer:
         split = split.prepared_by(preparer)
-    batches = split.batches(classifier.tensors, batch_size)
+    batches = split.batches(classifier.inputs.tensors, batch_size)
     answers = [
         classifier.predict(np.asarray(pixels))
         for pixels, _ in track(batches, "Predicting", total=-(-len(split) // batch_size))
@@ -138,8 +138,14 @@ def classifier_of(
     }
     if isinstance(model, str | Path):
         return open_classifier(model, **told, geometry=geometry)
-    classifier = keras_classifier(model, **told)
-    return classifier if geometry is None else replace(classifier, geometry=check_geometry(geometry))
+    from keras_transfer.models import model_inputs
+
+    inputs = None
+    if split.preparer.modality != "image":
+        inputs = split.spec(model_inputs(model))
+    elif geometry is not None:
+        inputs = InputSpec("image", (), {"geometry": check_geometry(geometry).to_dict()})
+    return keras_classifier(model, inputs=inputs, **told)
 
 
 def _columns(classifier: Classifier, split: "Split") -> "np.ndarray[Any, Any]":

@@ -58,8 +58,8 @@ def predict_files(
     if top_k < 1:
         raise InputError(f"`top_k` must be 1 or more. Received: top_k={top_k}.")
 
-    preparer = classifier.preparer or open_preparer("image", {})
-    spec = preparer.spec(classifier.tensors)
+    preparer = classifier.preparer or open_preparer(classifier.inputs.modality, {})
+    spec = preparer.spec(classifier.inputs.tensors)
 
     def prepare(source: str | Path | tuple[str, bytes]) -> tuple[str, Arrays | str]:
         path = str(source[0] if isinstance(source, tuple) else source)

@@ -92,7 +92,7 @@ def adopt(
     """
     from keras_transfer.evaluation.classifier import geometry_of_file
     from keras_transfer.evaluation.keras_file import check_keras
-    from keras_transfer.models import read_geometry
+    from keras_transfer.models import read_inputs
 
     path = Path(model)
     check_keras(path)
@@ -104,7 +104,7 @@ def adopt(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     source = Path(data).stem.replace(":", "-") or "data"
     run = Path(folder) if folder is not None else Path("runs") / f"{source}-{path.stem}-{digest[:6]}"
-    fitted = geometry_of_file(path, read_geometry(path), geometry)
+    fitted = geometry_of_file(path, read_inputs(path), geometry)
     recipe = make_recipe(
         data=data,
         model=str(path),

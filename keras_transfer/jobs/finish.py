@@ -11,8 +11,8 @@ from typing import Any
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import write_json, write_text
-from keras_transfer.inputs import InputSpec
-from keras_transfer.jobs.parts import described, export_files
+from keras_transfer.inputs import InputSpec, open_modality
+from keras_transfer.jobs.parts import export_files
 from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -60,11 +60,11 @@ class Clock:
 
 
 def save_run_model(run: Path, model: Any, data: Any) -> None:
-    """Writes `RUN/model.keras`, with the geometry of the data inside, and `RUN/labels.txt`."""
-    from keras_transfer.models import save_model
+    """Writes `RUN/model.keras`, with what its inputs are inside, and `RUN/labels.txt`."""
+    from keras_transfer.models import model_inputs, save_model
 
     write_text(run / "labels.txt", "".join(f"{name}\n" for name in data.class_names))
-    save_model(model, run / "model.keras", data.train.geometry)
+    save_model(model, run / "model.keras", data.train.spec(model_inputs(model)))
 
 
 def phase_entry(name: str, rows: Sequence[Mapping[str, Any]], val_accuracy: float) -> dict[str, Any]:
@@ -169,8 +169,9 @@ def result_of(
         "backbone": recipe.backbone,
         "alpha": recipe.alpha,
         "weights": recipe.weights,
-        "image_size": list(inputs.tensor.shape[:2]),
-        "geometry": described(data.test.geometry),
+        "image_size": list(inputs.tensor.shape[:2]) if inputs.modality == "image" else None,
+        "inputs": inputs.to_dict(),
+        **open_modality(inputs.modality).describe(data.test.preparer),
         "classes": data.class_names,
         **facts,
         "images": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},

@@ -20,14 +20,16 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[dict[str, Any]]:
     Raises:
         InputError: the input is wrong, or no rate makes the loss fall.
     """
+    from keras_transfer.inputs import open_modality
     from keras_transfer.jobs.parts import load_data
-    from keras_transfer.jobs.train import build_model, settle_geometry
+    from keras_transfer.jobs.train import build_model
     from keras_transfer.training import sweep_phases
 
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
         data = load_data(recipe, Path(folder))
         model, recipe = build_model(recipe, data)
-        data, _ = settle_geometry(recipe, data, model)
+        modality = open_modality(data.train.preparer.modality)
+        recipe, data = modality.prepared(recipe, data, modality.choose_preparation(recipe, data, model, None))
         sweeps = sweep_phases(
             model, data, recipe.phases or (), augmentation=recipe.augmentation, views=recipe.views, seed=recipe.seed,
             label_smoothing=recipe.label_smoothing, steps=steps,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
-from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.inputs import open_modality
+from keras_transfer.modalities import modality_of
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
@@ -21,27 +22,12 @@ _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_ac
 
 
 def load_data(recipe: Recipe, run: Path | None = None) -> Any:
-    """The recipe's photographs, listed in `RUN/data.csv`; in a run that was begun they must be those it began with.
-
-    A recipe without a geometry is one of a run from before there was a choice.
-    """
-    from keras_transfer.modalities.image import load_images
-
+    """The recipe's items, listed in `RUN/data.csv`; in a run that was begun they must be those it began with."""
     listing = run / "data.csv" if run is not None else None
     begun = listing is not None and listing.is_file()
     if begun and Path(recipe.data).is_absolute() and not Path(recipe.data).exists():
         raise InputError(f"The photographs of {run} are no longer in {recipe.data}: say where they are with --data.")
-    data = load_images(
-        recipe.data,
-        val=recipe.val,
-        test=recipe.test,
-        seed=recipe.seed,
-        allow_bad=recipe.allow_bad,
-        few_shot=recipe.few_shot,
-        geometry=recipe.geometry or LEGACY,
-        **recipe.layout,
-        class_names=recipe.class_names,
-    )
+    data = open_modality(recipe.modality or modality_of(recipe.data)).load(recipe)
     if listing is not None and begun:
         _compare(listing, data, recipe.data, run)
     elif listing is not None:
@@ -78,11 +64,6 @@ def check_files(recipe: Recipe) -> None:
         check_tools(recipe.formats or (), recipe.targets)
 
 
-def described(geometry: Geometry) -> dict[str, Any]:
-    """A geometry as `result.json` and `report.json` have it: its fields, and in `words` what they say."""
-    return {**geometry.to_dict(), "words": geometry.describe()}
-
-
 def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **more: Any) -> "Artifacts":
     """The files of a recipe: calibrated on its training split, proved on its test split."""
     from keras_transfer.exporting import export
@@ -112,21 +93,9 @@ def build_classifier_of(recipe: Recipe, data: Any, strategy: Any = None) -> Any:
         )
     import keras
 
-    from keras_transfer.models import build_classifier
-
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope() if strategy is not None else _devices():
-        return build_classifier(
-            recipe.backbone,
-            data.class_names,
-            image_size=recipe.image_size,
-            weights=recipe.weights,
-            alpha=recipe.alpha,
-            pooling=recipe.pooling,
-            hidden=recipe.hidden,
-            dropout=recipe.dropout,
-            multi_label=data.multi_label,
-        )
+        return open_modality(data.train.preparer.modality).build(recipe, data)
 
 
 def check_weights(run: Path, recipe: Recipe) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.files import write_json, write_text
+from keras_transfer.inputs import open_modality
 from keras_transfer.jobs.learning_curve import FILE as CURVE
 from keras_transfer.jobs.learning_curve import learning_curve
-from keras_transfer.jobs.parts import described, load_data, read_history
+from keras_transfer.jobs.parts import load_data, read_history
 from keras_transfer.jobs.see import changed_stages
 from keras_transfer.jobs.segments import FILE as CORRUPTIONS
 from keras_transfer.jobs.segments import corruption_figures, read_figures, segment_figures
@@ -154,7 +155,7 @@ def write_report(
         "run": str(run),
         "data": Path(recipe.data).name or recipe.data,
         **{key: result[key] for key in ("backbone", "alpha", "weights", "image_size", "classes", "strategy", "kept")},
-        "geometry": result.get("geometry") or described(data.test.geometry),
+        **_preparation(data, result),
         "multi_label": data.multi_label,
         "images": result["images"],
         "seconds": {"run": result["seconds"]},
@@ -299,24 +300,23 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
     return steps
 
 
-def _pictures(model: Any, test: Any, report: dict[str, Any]) -> dict[int, dict[str, str]]:
-    """For each test image that the page shows: its thumbnail, and where the asked class was seen, if that is known."""
-    from keras_transfer.evaluation.grad_cam import grad_cam
-    from keras_transfer.report import heat_thumbnail, thumbnail
+def _preparation(data: Any, result: dict[str, Any]) -> dict[str, Any]:
+    """How items become inputs: as the run's result tells it, or as it follows from the data."""
+    described = open_modality(data.test.preparer.modality).describe(data.test.preparer)
+    return {name: result.get(name) or value for name, value in described.items()}
 
+
+def _pictures(model: Any, test: Any, report: dict[str, Any]) -> dict[int, dict[str, str]]:
+    """For each test item that the page shows: its picture, and where the asked class was seen, if that is known."""
     explained = {row["index"]: row for row in [*report["mistakes"], *report["least_confident"]]}
     pairs = (report["confusion"] or {"pairs": []})["pairs"]
     wanted = sorted({*explained, *(row["index"] for pair in pairs for row in pair["images"])})
     if not wanted:
         return {}
-    pixels = dict(zip(wanted, test.rows(wanted), strict=True))
-    found = {index: {"picture": thumbnail(pixels[index])} for index in wanted}
     names = list(test.class_names)
-    columns = np.array([names.index(row["asked"]) for row in explained.values()])
-    maps = grad_cam(model, np.stack([pixels[index] for index in explained]), columns)
-    for index, heat in zip(explained, maps if maps is not None else (), strict=maps is not None):
-        found[index]["heat"] = heat_thumbnail(pixels[index], heat)
-    return found
+    asked = {index: names.index(row["asked"]) for index, row in explained.items()}
+    pictures: dict[int, dict[str, str]] = open_modality(test.preparer.modality).views(model, test, wanted, asked)
+    return pictures
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
+from keras_transfer.inputs import open_modality
 from keras_transfer.progress import track
 
 FILE = "corruptions.json"
@@ -38,19 +39,10 @@ def segment_figures(data: Any, test: Any, probabilities: np.ndarray) -> dict[str
 
 
 def segment_columns(data: Any, test: Any) -> dict[str, list[Any]]:
-    """What is known of each test image, whatever it shows: from its pixels, its file and its row in a table."""
-    from keras_transfer.data.parallel import ordered
-    from keras_transfer.modalities.image.appearance import appearance
-    from keras_transfer.modalities.image.examine import image_size
-
+    """What is known of each test item, whatever it shows: by its modality, and from its row in a table."""
     records = {record.path: record for record in data.records if record.split == test.name}
     own = [records[path] for path in test.paths]
-    columns: dict[str, list[Any]] = {"shorter side in pixels": [min(image_size(r)) or None for r in own]}
-    seen = list(ordered(lambda i: appearance(test.rows([i])[0]), range(len(test))))
-    for name in seen[0] if seen else ():
-        columns[name] = [row[name] for row in seen]
-    if "gray" in columns:
-        columns["colours"] = ["none" if gray else "some" for gray in columns.pop("gray")]
+    columns: dict[str, list[Any]] = open_modality(test.preparer.modality).properties(data, test)
     for name in dict.fromkeys(name for record in own for name in record.columns):
         columns[f"column {name}"] = [record.columns.get(name) for record in own]
     return columns
@@ -74,8 +66,10 @@ def corruption_figures(run: Path, model: Any, test: Any, seed: int = 0) -> dict[
     from keras_transfer.evaluation.classifier import keras_classifier
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference, share_interval
-    from keras_transfer.modalities.image.corruptions import CORRUPTIONS, corrupt
 
+    modality = open_modality(test.preparer.modality)
+    if not modality.corruptions:
+        raise InputError(f"There are no ways to make {test.preparer.modality} items worse: leave --corruptions out.")
     started = time.perf_counter()
     file = run / "export" / "model_float32.tflite"
     classifier = open_classifier(file) if file.is_file() else keras_classifier(model)
@@ -83,13 +77,13 @@ def corruption_figures(run: Path, model: Any, test: Any, seed: int = 0) -> dict[
     pixels, labels = test.rows(chosen), np.asarray(test.labels)[chosen]
     clean = decisions(labels, classifier.predict(pixels))
     rows = []
-    steps = [(name, strength) for name, row in CORRUPTIONS.items() for strength in range(1, len(row.strengths) + 1)]
+    steps = [(name, i) for name, row in modality.corruptions.items() for i in range(1, row.strengths + 1)]
     right = {
-        step: decisions(labels, classifier.predict(corrupt(pixels, *step, seed)))
-        for step in track(steps, "Making images worse", total=len(steps))
+        step: decisions(labels, classifier.predict(modality.corrupt(pixels, *step, seed)))
+        for step in track(steps, "Making items worse", total=len(steps))
     }
-    for name, row in CORRUPTIONS.items():
-        shares = [float(right[name, i + 1].mean()) for i in range(len(row.strengths))]
+    for name, row in modality.corruptions.items():
+        shares = [float(right[name, i + 1].mean()) for i in range(row.strengths)]
         middle = paired_difference(clean, right[name, (len(shares) + 1) // 2])
         rows.append({"name": name, "words": row.words, "by_strength": shares, "mean": float(np.mean(shares)),
                      "drop": {key: middle[key] for key in ("value", "low", "high")}})  # fmt: skip

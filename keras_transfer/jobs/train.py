@@ -6,9 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.files import write_json
-from keras_transfer.geometry import LEGACY
-from keras_transfer.inputs import open_preparer
+from keras_transfer.inputs import open_modality
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import (
     build_classifier_of,
@@ -69,7 +67,9 @@ def _help(recipe: Recipe, strategy: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
         data = load_data(recipe, Path(folder))
         model, recipe = build_model(recipe, data, strategy)
-        _fit(model, _refitted(data, json.loads(send(strategy, b""))), recipe, Path(folder))
+        chosen = json.loads(send(strategy, b""))
+        recipe, data = open_modality(data.train.preparer.modality).prepared(recipe, data, chosen)
+        _fit(model, data, recipe, Path(folder))
     say("This worker is done; the chief goes on alone and writes the run.")
     return {}
 
@@ -88,12 +88,13 @@ def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
 
         model, recipe = build_model(recipe, data, strategy)
     with clock.part("geometry"):
-        data, geometry = settle_geometry(recipe, data, model, run)
-        recipe = recipe.model_copy(update={"geometry": data.train.geometry})
+        modality = open_modality(data.train.preparer.modality)
+        chosen = modality.choose_preparation(recipe, data, model, run)
+        recipe, data = modality.prepared(recipe, data, chosen)
         if strategy is not None:
             from keras_transfer.training.workers import send
 
-            send(strategy, json.dumps(geometry).encode())
+            send(strategy, json.dumps(chosen).encode())
     with clock.part("model"):
         notes = [bundled.ADVICE] if recipe.weights == "bundled" else []
         for note in notes:
@@ -106,7 +107,7 @@ def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
         if strategy is not None:
             model = load_keras(run / "model.keras")  # on this machine alone
     facts = {
-        "geometry": geometry,
+        **chosen,
         "strategy": history.strategy,
         "kept": history.kept,
         "views": history.views,
@@ -128,7 +129,9 @@ def complete(recipe: Recipe, model: Any, data: Any, images: int | None = None) -
 
     images, classes = images or len(data.train), len(data.class_names)
     strategy = resolve_strategy(recipe.strategy, images, classes, recipe.weights not in ("none", None))
-    chosen: dict[str, Any] = {"image_size": recipe.image_size or model.input_shape[1]}
+    chosen: dict[str, Any] = {}
+    if data.train.preparer.modality == "image":
+        chosen["image_size"] = recipe.image_size or model.input_shape[1]
     if recipe.weights == "bundled":
         chosen["alpha"] = bundled.ALPHA
     phases = recipe.phases or make_phases(
@@ -137,41 +140,6 @@ def complete(recipe: Recipe, model: Any, data: Any, images: int | None = None) -
     chosen["phases"] = with_epochs(phases, recipe.epochs)
     _, chosen["views"] = plan_views(model, chosen["phases"], data.train, recipe.augmentation, recipe.views, images)
     return recipe.model_copy(update=chosen)
-
-
-def settle_geometry(recipe: Recipe, data: Any, model: Any, run: Path | None = None) -> tuple[Any, dict[str, Any]]:
-    """The photographs with the geometry that is told or chosen, and what `result.json` says of it.
-
-    A run that was begun keeps what it began with: what it chose, or the crop of before there was a choice.
-
-    Args:
-        recipe: with all chosen but, maybe, the geometry.
-        data: its photographs.
-        model: the classifier that will train.
-        run: the run directory, if there is one.
-    """
-    from keras_transfer.modalities.image.choose_geometry import Chosen, choose_geometry
-
-    kept = run / "checkpoints" / "geometry.json" if run is not None else None
-    if kept is not None and kept.is_file():
-        chosen: dict[str, Any] = json.loads(kept.read_text())
-    elif recipe.geometry is not None:
-        chosen = Chosen(recipe.geometry, "recipe").to_dict()
-    elif run is not None and (run / "environment.json").is_file():
-        chosen = Chosen(LEGACY, "before").to_dict()
-    else:
-        pretrained = recipe.weights != "none"
-        chosen = choose_geometry(
-            model, data, recipe.phases or (), pretrained=pretrained, views=recipe.views or 1, seed=recipe.seed
-        ).to_dict()
-    if kept is not None:
-        write_json(kept, chosen)
-    say(chosen["sentence"])
-    return _refitted(data, chosen), chosen
-
-
-def _refitted(data: Any, chosen: dict[str, Any]) -> Any:
-    return data.prepared_by(open_preparer("image", {"geometry": {name: chosen[name] for name in LEGACY.to_dict()}}))
 
 
 def _fit(model: Any, data: Any, recipe: Recipe, run: Path) -> Any:

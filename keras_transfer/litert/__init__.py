@@ -2,7 +2,7 @@
 
 from keras_transfer.litert.convert import convert, convert_frozen, warm_up
 from keras_transfer.litert.flatbuffer import FileInfo, OperatorInfo, TensorInfo, read_flatbuffer
-from keras_transfer.litert.labels import read_geometry, read_labels, write_labels
+from keras_transfer.litert.labels import read_inputs, read_labels, write_labels
 from keras_transfer.litert.runtime import LiteRT, open_litert
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "convert_frozen",
     "open_litert",
     "read_flatbuffer",
-    "read_geometry",
+    "read_inputs",
     "read_labels",
     "warm_up",
     "write_labels",

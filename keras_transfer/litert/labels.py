@@ -20,12 +20,14 @@ from flatbuffers.table import Table
 
 from keras_transfer.errors import InputError
 from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.inputs import InputSpec, TensorSpec, inputs_of
 from keras_transfer.litert.flatbuffer import FileInfo, read_flatbuffer
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.trust import is_ours, vouch
 
 LABELS_FILE = "labels.txt"
 GEOMETRY_FILE = "geometry.json"
+INPUTS_FILE = "inputs.json"
 _FIELD = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _DESCRIPTIONS = 1  # AssociatedFileType.DESCRIPTIONS
@@ -34,22 +36,23 @@ _IMAGE = 2  # ContentProperties.ImageProperties
 _COLOURS = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
 _NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
 _MOST_LABEL_BYTES = 1 << 24
-_MOST_GEOMETRY_BYTES = 1 << 16
+_MOST_INPUT_BYTES = 1 << 16
 # What reading forged offsets, archives and text can raise (RuntimeError: an encrypted archive).
 _DAMAGE: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, OverflowError, RuntimeError, OSError)
 _DAMAGE += (EOFError, RecursionError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
-def write_labels(content: bytes, class_names: Sequence[str], geometry: Geometry = LEGACY) -> bytes:
-    """Returns the file with its class names inside, and how pictures are fitted to it.
+def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec | Geometry = LEGACY) -> bytes:
+    """Returns the file with its class names inside, and what its input is.
 
     Args:
-        content: an image classifier with one input and one output of `len(class_names)` values.
+        content: a classifier with one input and one output of `len(class_names)` values.
         class_names: the names in the order of the output.
-        geometry: that of the photographs the model was trained on.
+        inputs: what the model was trained on; of pictures their geometry will do.
 
     Returns:
-        The file anew: same graph and constants, with metadata, `labels.txt` and `geometry.json`.
+        The file anew: same graph and constants, with metadata, `labels.txt`, `inputs.json`, and of pictures
+        `geometry.json`, by which devices know how to fit them.
 
     Raises:
         InputError: a name is empty or holds a line break, or names and outputs differ in number.
@@ -58,7 +61,11 @@ def write_labels(content: bytes, class_names: Sequence[str], geometry: Geometry 
     text = labels_text(class_names)
     if len(info.inputs) != 1 or len(info.outputs) != 1:
         raise InputError(f"Labels go into a file of one input and one output. Received: {len(info.outputs)} outputs.")
-    image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    values, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    if isinstance(inputs, Geometry):
+        inputs = InputSpec(
+            "image", (TensorSpec("image", values.shape[1:], "uint8", 0, 255),), {"geometry": inputs.to_dict()}
+        )
     if not output.shape or output.shape[-1] != len(class_names):
         raise InputError(f"The file has outputs of shape {list(output.shape)} but {len(class_names)} names were given.")
     model = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -69,14 +76,17 @@ def write_labels(content: bytes, class_names: Sequence[str], geometry: Geometry 
         entry.name, entry.buffer = _FIELD, len(model.buffers)
         model.metadata.append(entry)
         model.buffers.append(schema.BufferT())
-    model.buffers[entry.buffer].data = np.frombuffer(
-        _metadata(image.shape[1], image.shape[2], image.shape[3], geometry), np.uint8
-    )
+    geometry = Geometry.of(inputs.preparation["geometry"]) if inputs.modality == "image" else None
+    model.buffers[entry.buffer].data = np.frombuffer(_metadata(values.shape, inputs, geometry), np.uint8)
+    inside = {LABELS_FILE: text}
+    if geometry is not None:
+        inside[GEOMETRY_FILE] = json.dumps(geometry.to_dict())
+    inside[INPUTS_FILE] = json.dumps(inputs.to_dict())
     archive = io.BytesIO(pack(model))
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
-        for name, inside in ((LABELS_FILE, text), (GEOMETRY_FILE, json.dumps(geometry.to_dict()))):
-            files.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), inside)
+        for name, written in inside.items():
+            files.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), written)
     labelled = archive.getvalue()
     return vouch(labelled) if is_ours(content) else labelled
 
@@ -94,26 +104,29 @@ def read_labels(content: bytes) -> list[str] | None:
     return _guarded(lambda: _read_labels(content, metadata))
 
 
-def read_geometry(content: bytes) -> Geometry | None:
-    """Returns how pictures are fitted to a LiteRT file, or None where it does not say.
+def read_inputs(content: bytes) -> InputSpec | None:
+    """Returns what the input of a LiteRT file is, or None where it does not say.
 
     Args:
-        content: a LiteRT file from anywhere.
+        content: a LiteRT file from anywhere. Of one of an earlier release, which has a geometry alone, there are no
+            tensors.
 
     Raises:
-        InputError: what it says is no geometry.
+        InputError: what it says makes no sense.
     """
 
-    def read() -> Any:
+    def read() -> dict[str, Any]:
         with zipfile.ZipFile(io.BytesIO(content)) as files:
-            member = files.getinfo(GEOMETRY_FILE)
-            return json.loads(files.read(member)) if member.file_size <= _MOST_GEOMETRY_BYTES else None
+            members = {member.filename: member for member in files.infolist()}
+            for name, key in ((INPUTS_FILE, "inputs"), (GEOMETRY_FILE, "geometry")):
+                if name in members and members[name].file_size <= _MOST_INPUT_BYTES:
+                    return {key: json.loads(files.read(name))}
+        return {}
 
-    told = _guarded(read)
     try:
-        return None if told is None else Geometry.of(told)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The file has a geometry that cannot be used: {error}. Export it again.") from error
+        return inputs_of(_guarded(read) or {})
+    except InputError as error:
+        raise InputError(f"The file does not say what its input is: {error} Export it again.") from error
 
 
 def read_normalization(info: FileInfo) -> tuple[np.ndarray, np.ndarray] | None:
@@ -134,8 +147,7 @@ def labels_text(class_names: Sequence[str]) -> str:
     return "".join(f"{name}\n" for name in class_names)
 
 
-def _metadata(height: int, width: int, channels: int, geometry: Geometry) -> bytes:
-    colours, order = _COLOURS.get(channels, (0, f"{channels} channels"))
+def _metadata(shape: Sequence[int], inputs: InputSpec, geometry: Geometry | None) -> bytes:
     builder = flatbuffers.Builder(512)
 
     def table(*fields: Any) -> int:
@@ -155,16 +167,26 @@ def _metadata(height: int, width: int, channels: int, geometry: Geometry) -> byt
         return int(builder.EndVector())
 
     string = builder.CreateString
-    size = table(("Uint32", width), ("Uint32", height))
-    content = table(("Uint8", _IMAGE), table(("Int8", colours), size))
-    fitted = table(string(GEOMETRY_FILE), string("How pictures are fitted to the input"), ("Int8", _DESCRIPTIONS))
-    what = string(f"{order}, 0..255: {geometry.describe()}")
-    image = table(string("image"), what, None, content, None, None, vector(fitted))
+    content = None
+    files = [table(string(INPUTS_FILE), string("What the input is"), ("Int8", _DESCRIPTIONS))]
+    what = inputs.tensor.meaning if inputs.tensors else ""
+    if geometry is not None:
+        _, height, width, channels = shape
+        colours, order = _COLOURS.get(channels, (0, f"{channels} channels"))
+        size = table(("Uint32", width), ("Uint32", height))
+        content = table(("Uint8", _IMAGE), table(("Int8", colours), size))
+        fitted = string("How pictures are fitted to the input")
+        files.append(table(string(GEOMETRY_FILE), fitted, ("Int8", _DESCRIPTIONS)))
+        what = f"{order}, 0..255: {geometry.describe()}"
+    name, words = string("image" if geometry is not None else inputs.modality), string(what)
+    values = table(name, words, None, content, None, None, vector(*files))
     labels = table(string(LABELS_FILE), string("Class names, one a line"), ("Int8", _AXIS_LABELS))
     scores = table(string("probability"), string("A probability a class"), None, None, None, None, vector(labels))
-    graph = table(None, None, vector(image), vector(scores))
+    graph = table(None, None, vector(values), vector(scores))
     parser = string("1.0.0")
-    root = table(string("Image classifier"), None, None, vector(graph), None, None, None, parser)
+    root = table(
+        string(f"{inputs.modality.capitalize()} classifier"), None, None, vector(graph), None, None, None, parser
+    )
     builder.Finish(root, _IDENTIFIER)
     return bytes(builder.Output())
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,7 +117,7 @@ class LiteRT:
         """Yields the raw outputs of each image in order, computed on all threads a bounded way ahead.
 
         Args:
-            images: `uint8 [H, W, channels]` pixels in 0..255.
+            images: items as `preparation` takes them, such as `uint8 [H, W, channels]` pixels in 0..255.
 
         Yields:
             One array an output, without the batch axis.
@@ -144,7 +145,7 @@ class LiteRT:
         """Returns class probabilities.
 
         Args:
-            pixels: `uint8 [n, H, W, channels]`, or any iterable of `uint8 [H, W, channels]`, in 0..255.
+            pixels: items `[n, ...]`, or any iterable of them, as for `map`.
             description: what a progress bar says; none is shown without it.
 
         Returns:
@@ -158,31 +159,39 @@ class LiteRT:
         values = np.stack([row[0].reshape(-1) for row in raw]) if raw else np.empty((0, self.outputs[0].shape[-1]))
         return as_probabilities(values, self.outputs[0])
 
-    def preparation(self) -> Any:
-        """Returns the function from a picture, `uint8 [H, W, channels]`, to what the input takes of it."""
-        if len(self.inputs) != 1 or len(self.inputs[0].shape) != 4 or self.inputs[0].shape[0] != 1:
-            raise InputError(f"Not an image classifier: its inputs are {[list(t.shape) for t in self.inputs]}.")
+    def preparation(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns the function from an item to what the input takes of it, the batch axis left out.
+
+        An item is a picture, `uint8 [H, W, channels]`, as it is; or values of another type in their own range.
+        """
+        if len(self.inputs) != 1 or not self.inputs[0].shape or self.inputs[0].shape[0] != 1:
+            raise InputError(f"Not a classifier of one input: its inputs are {[list(t.shape) for t in self.inputs]}.")
         tensor = self.inputs[0]
-        if tensor.dtype == "float32":
-            from keras_transfer.litert.labels import read_normalization
+        pixels = cache(self._pixels)
 
-            known = read_normalization(self.info)
-            if known is None and not is_ours(self._content):
-                say("The file does not say how its float input is normalized; pixels are given as they are, 0..255.")
-            mean, std = known if known is not None else (np.float32(0), np.float32(1))
-        elif tensor.dtype not in ("uint8", "int8"):
-            raise InputError(f"Images cannot be given to an input of type {tensor.dtype}.")
-
-        def prepare(image: np.ndarray) -> np.ndarray:
-            if image.dtype != np.uint8 or image.shape != tensor.shape[1:]:
-                raise InputError(
-                    f"Pixels must be uint8 {list(tensor.shape[1:])}. Received: {image.dtype} {list(image.shape)}."
-                )
-            if tensor.dtype == "int8":
-                return (image ^ np.uint8(128)).view(np.int8)  # the byte less 128
-            return image if tensor.dtype == "uint8" else (image.astype(np.float32) - mean) / std
+        def prepare(item: np.ndarray) -> np.ndarray:
+            if item.shape != tensor.shape[1:]:
+                raise InputError(f"Items must be {list(tensor.shape[1:])}. Received: {item.dtype} {list(item.shape)}.")
+            return pixels()(item) if item.dtype == np.uint8 else quantized(item, tensor)
 
         return prepare
+
+    def _pixels(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The function from bytes to what the input takes of them."""
+        tensor = self.inputs[0]
+        if tensor.dtype == "int8":
+            return lambda image: (image ^ np.uint8(128)).view(np.int8)  # the byte less 128
+        if tensor.dtype == "uint8":
+            return lambda image: image
+        if tensor.dtype != "float32":
+            raise InputError(f"Images cannot be given to an input of type {tensor.dtype}.")
+        from keras_transfer.litert.labels import read_normalization
+
+        known = read_normalization(self.info)
+        if known is None and not is_ours(self._content):
+            say("The file does not say how its float input is normalized; pixels are given as they are, 0..255.")
+        mean, std = known if known is not None else (np.float32(0), np.float32(1))
+        return lambda image: (image.astype(np.float32) - mean) / std
 
     @contextmanager
     def _borrowed(self) -> Iterator[Any]:
@@ -236,6 +245,16 @@ def as_probabilities(values: np.ndarray, output: TensorInfo) -> np.ndarray:
         values = (values.astype(np.float32) - np.float32(output.zero_point[0])) * np.float32(output.scale[0])
     values = values.astype(np.float32, copy=False)
     return np.concatenate([1 - values, values], axis=1) if values.shape[1] == 1 else values
+
+
+def quantized(values: np.ndarray, tensor: TensorInfo) -> np.ndarray:
+    """Values in their own range as a tensor holds them: by its scale and zero point, where it has them."""
+    kind = np.dtype(tensor.dtype)
+    if kind.kind == "f" or not tensor.scale:
+        return values.astype(kind)
+    steps = np.rint(values / np.float32(tensor.scale[0])) + tensor.zero_point[0]
+    limits = np.iinfo(kind)
+    return np.clip(steps, limits.min, limits.max).astype(kind)
 
 
 def _cores() -> int:

@@ -27,7 +27,7 @@ _PUBLIC = {
     "model_inputs": "graph",
     "as_network": "classifiers",
     "save_model": "loading",
-    "read_geometry": "loading",
+    "read_inputs": "loading",
     "preprocessing_of": "preprocessing",
     "multiply_adds": "cost",
     "adapt_batchnorm": "batchnorm",

@@ -12,7 +12,7 @@ import keras
 
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.files import replacing
-from keras_transfer.geometry import Geometry
+from keras_transfer.inputs import InputSpec, inputs_of
 
 _METADATA = "metadata.json"  # of Keras, which writes its version there and does not read it
 _ENTRY = "keras_transfer"
@@ -48,15 +48,15 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # no
         raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {in_one_line(error)}") from error
 
 
-def save_model(model: keras.Model, path: str | Path, geometry: Geometry) -> Path:
-    """Saves a model as `.keras`, and in its `metadata.json` how pictures are fitted to it.
+def save_model(model: keras.Model, path: str | Path, inputs: InputSpec) -> Path:
+    """Saves a model as `.keras`, and in its `metadata.json` what its inputs are and how items become them.
 
     Keras itself loads the file as it loads any other.
 
     Args:
         model: the model.
         path: where to; replaced atomically.
-        geometry: that of the photographs it was trained on.
+        inputs: those that it was trained on, such as `split.spec(model_inputs(model))`.
 
     Returns:
         The path.
@@ -70,7 +70,9 @@ def save_model(model: keras.Model, path: str | Path, geometry: Geometry) -> Path
             for member in source.infolist():
                 copied = zipfile.ZipInfo(member.filename, member.date_time)
                 if member.filename == _METADATA:
-                    about = json.loads(source.read(member)) | {_ENTRY: {"geometry": geometry.to_dict()}}
+                    about = json.loads(source.read(member)) | {
+                        _ENTRY: {"inputs": inputs.to_dict(), **inputs.preparation}
+                    }
                     target.writestr(copied, json.dumps(about))
                     continue
                 with source.open(member) as content, target.open(copied, "w", force_zip64=True) as copy:
@@ -78,11 +80,13 @@ def save_model(model: keras.Model, path: str | Path, geometry: Geometry) -> Path
     return path
 
 
-def read_geometry(path: str | Path) -> Geometry | None:
-    """How pictures are fitted to a `.keras` file, or None where it does not say.
+def read_inputs(path: str | Path) -> InputSpec | None:
+    """What the inputs of a `.keras` file are, or None where it does not say.
+
+    Of a file of an earlier release, which has a geometry alone, there are no tensors.
 
     Raises:
-        InputError: what it says is no geometry.
+        InputError: what it says makes no sense.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -92,9 +96,9 @@ def read_geometry(path: str | Path) -> Geometry | None:
     except (OSError, ValueError, KeyError, RecursionError, NotImplementedError, RuntimeError, zipfile.BadZipFile):
         return None
     entry = about.get(_ENTRY) if isinstance(about, dict) else None
-    if not isinstance(entry, dict) or "geometry" not in entry:
+    if not isinstance(entry, dict):
         return None
     try:
-        return Geometry.of(entry["geometry"])
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path} has a geometry that cannot be used: {error}. Get the file again.") from error
+        return inputs_of(entry)
+    except InputError as error:
+        raise InputError(f"{path} does not say what its inputs are: {error} Get the file again.") from error

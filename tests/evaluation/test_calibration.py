@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.calibration import apply_temperature, calibrated, fit_temperature, reliability
 from keras_transfer.evaluation.classifier import Classifier
+from keras_transfer.modalities.image import ImagePreparer
 
 
 def drawn(seed: int, images: int, classes: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +64,9 @@ def test_scaling_keeps_probabilities_and_decisions(seed: int, temperature: float
 def test_calibrated_reads_the_runs_file(tmp_path) -> None:
     answer = np.array([[0.8, 0.2]], np.float32)
     file = tmp_path / "export" / "model.tflite"
-    plain = Classifier(file, (4, 4, 3), ["a", "b"], True, False, lambda pixels: np.repeat(answer, len(pixels), axis=0))
+    plain = Classifier(
+        file, ImagePreparer().spec(4), ["a", "b"], True, False, lambda pixels: np.repeat(answer, len(pixels), axis=0)
+    )
     with pytest.raises(InputError, match=r"calibration\.json"):
         calibrated(plain)
     (tmp_path / "calibration.json").write_text(json.dumps({"temperature": 2.0}))

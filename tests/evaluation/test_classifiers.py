@@ -18,12 +18,12 @@ import keras
 
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import evaluate, open_classifier, predict_files
-from keras_transfer.geometry import MODES
+from keras_transfer.geometry import MODES, Geometry
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
-from keras_transfer.modalities.image import decode_image, load_images
+from keras_transfer.modalities.image import ImagePreparer, decode_image, load_images
 from keras_transfer.modalities.image.held_out import held_out
-from keras_transfer.models import read_geometry, save_model
+from keras_transfer.models import model_inputs, read_inputs, save_model
 
 NAMES = ["red", "green", "blue"]
 SIZE = 16
@@ -103,7 +103,7 @@ def test_files_are_predicted_in_order_with_problems_in_place(files: dict[str, Pa
 def test_pictures_are_fitted_as_the_file_says(files: dict[str, Path], told: str, tmp_path: Path) -> None:
     """A green frame around red: the whole picture is more green than red, its centre is red."""
     geometry = replace(MODES[told], crop=0.5) if told == "crop" else MODES[told]
-    save_model(keras.models.load_model(files["keras"]), tmp_path / "model.keras", geometry)
+    save_fitted(keras.models.load_model(files["keras"]), tmp_path / "model.keras", geometry)
     (tmp_path / "labels.txt").write_text("\n".join(NAMES))
     (tmp_path / "model.tflite").write_bytes(write_labels(files["float32"].read_bytes(), NAMES, geometry))
     bare = tmp_path / "bare" / "model.tflite"
@@ -144,6 +144,10 @@ def test_a_file_that_says_nothing_is_fitted_as_it_always_was(files: dict[str, Pa
         open_classifier(tmp_path / "model.keras")
 
 
+def save_fitted(model: keras.Model, path: Path, geometry: Geometry) -> Path:
+    return save_model(model, path, ImagePreparer(geometry).spec(model_inputs(model)))
+
+
 def _bare(path: Path) -> bytes:
     from keras_transfer.litert.ends import without_metadata
 
@@ -152,13 +156,14 @@ def _bare(path: Path) -> bytes:
 
 def test_the_geometry_is_one_more_entry_of_keras_own_metadata(files: dict[str, Path], tmp_path: Path) -> None:
     """Keras loads the file without this package, and its answers are the same."""
-    path = save_model(keras.models.load_model(files["keras"]), tmp_path / "model.keras", MODES["letterbox"])
+    path = save_fitted(keras.models.load_model(files["keras"]), tmp_path / "model.keras", MODES["letterbox"])
     with zipfile.ZipFile(path) as archive:
         assert sorted(archive.namelist()) == ["config.json", "metadata.json", "model.weights.h5"]
         about = json.loads(archive.read("metadata.json"))
     assert about["keras_version"] == keras.__version__
     assert about["keras_transfer"] == {"geometry": MODES["letterbox"].to_dict()}
-    assert read_geometry(path) == MODES["letterbox"] and read_geometry(files["keras"]) is None
+    assert read_inputs(path).preparation == {"geometry": MODES["letterbox"].to_dict()}
+    assert read_inputs(files["keras"]) is None
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.keras"]
     code = (
         "import sys, keras, numpy as np; model = keras.saving.load_model(sys.argv[1]);"

@@ -40,11 +40,13 @@ def test_answers_at_random_seldom_pass_for_knowledge() -> None:
 
 def test_the_hint_names_what_may_be_wrong(tmp_path: Path) -> None:
     scores = metrics([0, 1] * 20, np.tile([0.9, 0.1], (40, 1)), ["cat", "dog"])
-    model = Classifier(tmp_path / "own.keras", (8, 8, 3), ["0", "1"], False, False, lambda pixels: pixels)
+    model = Classifier(tmp_path / "own.keras", ImagePreparer().spec(8), ["0", "1"], False, False, lambda pixels: pixels)
     hint = chance_hint(model, scores)
     assert "own.keras does no better than chance here (50.0% right)" in hint
     assert "--pixels 0..1" in hint and "another order than cat, dog, put a labels.txt" in hint
-    named = Classifier(tmp_path / "a.tflite", (8, 8, 3), ["cat", "dog"], True, False, lambda pixels: pixels)
+    named = Classifier(
+        tmp_path / "a.tflite", ImagePreparer().spec(8), ["cat", "dog"], True, False, lambda pixels: pixels
+    )
     assert "--pixels" not in chance_hint(named, scores) and "labels.txt" not in chance_hint(named, scores)
     assert chance_hint(named, metrics([0, 1] * 20, np.tile([[0.9, 0.1], [0.1, 0.9]], (20, 1)), ["cat", "dog"])) == ""
 

@@ -1,4 +1,3 @@
-import json
 import zipfile
 import zlib
 from io import BytesIO
@@ -9,12 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
-from keras_transfer.geometry import LEGACY
-from keras_transfer.litert import open_litert, read_flatbuffer, read_geometry, read_labels, write_labels
+from keras_transfer.litert import open_litert, read_flatbuffer, read_inputs, read_labels, write_labels
 from keras_transfer.modalities.image.golden import GEOMETRIES
 
-LEGACY_JSON = json.dumps(LEGACY.to_dict()).encode()
-FORGED = LEGACY_JSON.replace(b"0.875", b"9.875")
 NAMES = ["crème brûlée", "naïve 猫", "a b, c"]
 
 
@@ -37,25 +33,30 @@ def test_again_replaces(files):
 def test_archive_as_task_libraries_want_it(files):
     with zipfile.ZipFile(BytesIO(write_labels(files["int8"], NAMES))) as archive:
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
-        assert archive.namelist() == ["labels.txt", "geometry.json"]
+        assert archive.namelist() == ["labels.txt", "geometry.json", "inputs.json"]
         assert archive.read("labels.txt").decode() == "".join(f"{name}\n" for name in NAMES)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_the_geometry_comes_back(files, geometry):
     content = write_labels(files["int8"], NAMES, geometry)
-    assert read_geometry(content) == geometry and read_labels(content) == NAMES
+    inputs = read_inputs(content)
+    assert inputs.preparation == {"geometry": geometry.to_dict()} and read_labels(content) == NAMES
     assert geometry.describe().encode() in read_flatbuffer(content).metadata["TFLITE_METADATA"]
-    assert read_geometry(files["int8"]) is None
+    assert read_inputs(files["int8"]) is None
 
 
 def test_a_geometry_of_another_kind_is_refused(files):
-    content = write_labels(files["int8"], NAMES).replace(b'"crop": 0.875', b'"crop": 9.875')
-    content = content.replace(zlib.crc32(LEGACY_JSON).to_bytes(4, "little"), zlib.crc32(FORGED).to_bytes(4, "little"))
-    with pytest.raises(InputError, match=r"geometry that cannot be used.*crop=9\.875"):
-        read_geometry(content)
-    damaged = write_labels(files["int8"], NAMES).replace(b'"crop": 0.875', b'"crop": 9.875')  # its checksum is wrong
-    assert read_geometry(damaged) is None
+    sound = write_labels(files["int8"], NAMES)
+    with zipfile.ZipFile(BytesIO(sound)) as archive:
+        written = [archive.read(name) for name in ("geometry.json", "inputs.json")]
+    damaged = sound.replace(b'"crop": 0.875', b'"crop": 9.875')
+    assert read_inputs(damaged) is None  # its checksums are wrong
+    for text in written:
+        forged = text.replace(b'"crop": 0.875', b'"crop": 9.875')
+        damaged = damaged.replace(zlib.crc32(text).to_bytes(4, "little"), zlib.crc32(forged).to_bytes(4, "little"))
+    with pytest.raises(InputError, match=r"does not say what its input is.*crop=9\.875"):
+        read_inputs(damaged)
 
 
 def test_constants_stay_aligned(files):

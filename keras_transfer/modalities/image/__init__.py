@@ -4,6 +4,18 @@ from keras_transfer.modalities.image.augmentation import ImageAugmenter, build_a
 from keras_transfer.modalities.image.dataset import ImageReader, load_images
 from keras_transfer.modalities.image.decode import decode_image
 from keras_transfer.modalities.image.golden import golden_vectors
+from keras_transfer.modalities.image.modality import (
+    build,
+    choose_preparation,
+    corrupt,
+    corruptions,
+    describe,
+    load,
+    prepared,
+    properties,
+    recognizes,
+    views,
+)
 from keras_transfer.modalities.image.preparer import ImagePreparer, ImageSplit, open_preparer
 
 __all__ = [
@@ -11,9 +23,19 @@ __all__ = [
     "ImagePreparer",
     "ImageReader",
     "ImageSplit",
+    "build",
     "build_augmenter",
+    "choose_preparation",
+    "corrupt",
+    "corruptions",
     "decode_image",
+    "describe",
     "golden_vectors",
+    "load",
     "load_images",
     "open_preparer",
+    "prepared",
+    "properties",
+    "recognizes",
+    "views",
 ]
