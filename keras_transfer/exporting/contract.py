@@ -5,23 +5,32 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from keras_transfer.geometry import Geometry
+from keras_transfer.inputs import InputSpec
 
 _VERSIONS = ("tensorflow", "keras", "ai-edge-litert", "numpy", "keras-transfer")
 _COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
 
 
-def describe_pixels(channels: int, geometry: Geometry) -> dict[str, Any]:
-    """What a file's proof says of the pixels it takes.
+def describe_inputs(inputs: InputSpec) -> dict[str, Any]:
+    """What a file's proof says of the values it takes.
 
     Args:
-        channels: 3, or 1: see `keras_transfer.modalities.image.decode.luma`.
-        geometry: how pictures are fitted to it.
+        inputs: of one tensor; of pictures with 3 channels, or 1: see `modalities.image.decode.luma`.
     """
+    tensor = inputs.tensor
+    if "geometry" in inputs.preparation:
+        geometry = Geometry.of(inputs.preparation["geometry"])
+        return {
+            "colour_order": _COLOURS[tensor.shape[-1] or 3],
+            "value_range": "raw bytes, 0..255",
+            "resize": geometry.describe(),
+            "geometry": geometry.to_dict(),
+        }
+    bounds = [bound for bound in (tensor.low, tensor.high) if bound is not None]
     return {
-        "colour_order": _COLOURS[channels],
-        "value_range": "raw bytes, 0..255",
-        "resize": geometry.describe(),
-        "geometry": geometry.to_dict(),
+        "meaning": tensor.meaning,
+        "value_range": "..".join(f"{bound:g}" for bound in bounds) if len(bounds) == 2 else "not bounded",
+        "preparation": dict(inputs.preparation),
     }
 
 

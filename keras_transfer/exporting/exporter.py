@@ -20,10 +20,10 @@ from keras_transfer.exporting.repair import REMEDIES, Patient, mend
 from keras_transfer.exporting.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.inputs import TensorSpec, only
+from keras_transfer.inputs import InputSpec, TensorSpec, only, open_preparer
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAULT_FORMATS
-from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text, write_labels
+from keras_transfer.litert.labels import GEOMETRY_FILE, INPUTS_FILE, LABELS_FILE, labels_text, write_labels
 from keras_transfer.models import as_classifier
 from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import say
@@ -135,8 +135,9 @@ def export(
         ExportGateError: with `strict`: a file asked for failed its gate, or a target takes none of the files.
     """
     names = list(class_names if class_names is not None else proof.class_names)
-    size = image_size if image_size is not None else getattr(proof, "common_shape", None)
-    model = as_classifier(model, image_size=size, pixels=pixels, multi_label=np.ndim(proof.labels) == 2)
+    if _modality(proof) == "image":
+        size = image_size if image_size is not None else getattr(proof, "common_shape", None)
+        model = as_classifier(model, image_size=size, pixels=pixels, multi_label=np.ndim(proof.labels) == 2)
     kinds = DEFAULT_FORMATS if formats is None else formats
     check_call(model, names, tolerance, proof, kinds, calibration)
     check_targets(targets)
@@ -156,7 +157,7 @@ def export(
         calibration=calibration,
         calibration_images=calibration_images,
         proof=proof,
-        conversion={"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense},
+        conversion={"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense, "item": _item(model, proof)},
         tolerance=tolerance,
         name=name,
         seed=seed,
@@ -172,6 +173,17 @@ def export(
     for sentence in (*artifacts.problems, *artifacts.notes):
         say(f"Note: {sentence}")
     return artifacts
+
+
+def _modality(split: Any) -> str:
+    """What the items of a split are; pictures where it has no preparer, as those in memory."""
+    preparer = getattr(split, "preparer", None)
+    return preparer.modality if preparer is not None else "image"
+
+
+def _item(model: Any, split: Any) -> TensorSpec | None:
+    """What the model's input holds, where that is no pixels."""
+    return None if _modality(split) == "image" else split.spec(model_inputs(model)).tensor
 
 
 @dataclass(frozen=True)
@@ -194,15 +206,12 @@ class _Task:
     seed: int
     out: Path
 
-    @property
-    def geometry(self) -> Geometry:
-        """How pictures are fitted to the files, as they are to the proof."""
-        return getattr(self.proof, "geometry", LEGACY)
-
     @cached_property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """What the files take."""
-        return model_inputs(self.model)
+    def inputs(self) -> InputSpec:
+        """What the files take; pictures are fitted to them as to the proof."""
+        geometry = getattr(self.proof, "geometry", LEGACY)  # of pictures in memory there is none
+        preparer = getattr(self.proof, "preparer", None) or open_preparer("image", {"geometry": geometry.to_dict()})
+        return preparer.spec(model_inputs(self.model))
 
     @cached_property
     def calibration_pixels(self) -> np.ndarray | None:
@@ -210,7 +219,7 @@ class _Task:
         if set(CALIBRATED).isdisjoint(self.formats):
             return None
         count = min(self.calibration_images, len(self.calibration))
-        pixels: np.ndarray = only(self.calibration.stratified(count, self.seed).arrays(self.inputs))
+        pixels: np.ndarray = only(self.calibration.stratified(count, self.seed).arrays(model_inputs(self.model)))
         return pixels
 
 
@@ -260,7 +269,7 @@ def _convert(task: _Task, converted: Mapping[str, bytes], on_frozen: Callable[[]
             **task.conversion,
         )
     if ONNX in task.formats:
-        contents[ONNX] = convert_onnx(task.model, task.class_names, task.geometry)
+        contents[ONNX] = convert_onnx(task.model, task.class_names, task.inputs)
         if task.targets and len(task.formats) == 1:
             say("Targets take LiteRT files; with onnx alone none is judged.")
     return contents
@@ -273,7 +282,7 @@ def _make_files(task: _Task, formats: Sequence[str], contents: Mapping[str, byte
         if kind == ONNX:
             files.append(_File(f"{task.name}.onnx", kind, contents[kind], task.targets))
         else:
-            content = write_labels(contents[kind], task.class_names, task.geometry)
+            content = write_labels(contents[kind], task.class_names, task.inputs)
             files.append(_File(f"{task.name}_{kind}.tflite", kind, content, task.targets))
     adapted = [_adapt(target, files) for target in task.targets]
     return files + [file for file in adapted if file is not None]
@@ -295,7 +304,7 @@ def _answer(
     """All files, with what they and the Keras model say of the proof split."""
     files = _make_files(task, task.formats, contents)
     known = keras_probabilities() if callable(keras_probabilities) else keras_probabilities
-    expected, answers = run_files(task.model, _contents(files), task.proof, task.inputs, known)
+    expected, answers = run_files(task.model, _contents(files), task.proof, model_inputs(task.model), known)
     return _Results(files, contents, expected, answers)
 
 
@@ -323,7 +332,7 @@ def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str
     changed = {file.name: file.content for file in files if before.get(file.name) != file.content}
     answers = dict(results.answers)
     if changed:
-        answers |= run_files(task.model, changed, task.proof, task.inputs, results.expected)[1]
+        answers |= run_files(task.model, changed, task.proof, model_inputs(task.model), results.expected)[1]
     if kind != "int8":  # what failed is not to be taken for an answer
         for stale in (task.out / name, (task.out / name).with_suffix(".json")):
             stale.unlink(missing_ok=True)
@@ -332,7 +341,9 @@ def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str
 
 def _write(task: _Task, results: _Results) -> Artifacts:
     """Writes all files with their proofs, and the targets' folders; lists them, with what is wrong."""
-    write_json(task.out / GEOMETRY_FILE, task.geometry.to_dict())
+    write_json(task.out / INPUTS_FILE, task.inputs.to_dict())
+    if "geometry" in task.inputs.preparation:
+        write_json(task.out / GEOMETRY_FILE, task.inputs.preparation["geometry"])
     proofs = _prove_all(task, results)
     artifacts = _list(task, proofs)
     artifacts.problems = [
@@ -374,9 +385,9 @@ def _prove(
     calibrated = file.format in CALIBRATED and task.calibration_pixels is not None
     count = len(task.calibration_pixels) if calibrated else 0  # type: ignore[arg-type]
     about = (
-        describe_onnx(file.content, task.geometry)
+        describe_onnx(file.content, task.inputs)
         if file.format == ONNX
-        else describe(file.content, task.geometry, file.targets, task.target_options)
+        else describe(file.content, task.inputs, file.targets, task.target_options)
     )
     found = {"file": file.name, "format": file.format, **compared, **about, "calibration_images": count}
     if calibrated and results.repair:
@@ -456,10 +467,11 @@ def _write_kit(task: _Task, target: str, files: Sequence[_File], proofs: Sequenc
     """Writes what a target's owner needs, around the file recommended for it; returns the problems."""
     write = TARGETS[target].write
     best = recommend([found for found in proofs if found["targets"].get(target, {}).get("ok")], [target])
-    if write is None or best is None:
+    if write is None or best is None or task.inputs.modality not in TARGETS[target].modalities:
         return []
     content = _contents(files)[best["file"]]
-    kit = Kit(Path(best["file"]).stem, content, task.class_names, best, task.proof, task.geometry)
+    geometry = Geometry.of(task.inputs.preparation["geometry"])
+    kit = Kit(Path(best["file"]).stem, content, task.class_names, best, task.proof, geometry)
     try:
         write(kit, task.out / target)
     except GateError as error:

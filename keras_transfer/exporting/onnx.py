@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.contract import describe_pixels, versions
+from keras_transfer.exporting.contract import describe_inputs, versions
 from keras_transfer.exporting.latency import timed
 from keras_transfer.extras import require
-from keras_transfer.geometry import Geometry
+from keras_transfer.inputs import InputSpec
 
 _VERSIONS = ("onnx", "onnxruntime", "tf2onnx")
 
@@ -27,17 +27,17 @@ def require_onnx() -> None:
         require(module, "onnx", "The format onnx")
 
 
-def convert_onnx(model: Any, class_names: Sequence[str], geometry: Geometry) -> bytes:
+def convert_onnx(model: Any, class_names: Sequence[str], inputs: InputSpec) -> bytes:
     """Converts a classifier to ONNX by `model.export(format="onnx")`.
 
-    The file takes `float32 [batch, H, W, channels]` pixels in 0..255, any batch, and gives `float32 [batch, classes]`
-    probabilities. Its metadata (`metadata_props`) has `class_names`, a JSON list in the order of the outputs, and
-    `geometry`, a JSON object.
+    The file takes `float32 [batch, ...]`, such as pixels `[batch, H, W, channels]` in 0..255, any batch, and gives
+    `float32 [batch, classes]` probabilities. Its metadata (`metadata_props`) has `class_names`, a JSON list in the
+    order of the outputs, `inputs`, and of pictures `geometry`, JSON objects.
 
     Args:
-        model: a functional or Sequential `keras.Model` on pixels.
-        class_names: one an output.
-        geometry: how pictures are fitted to it.
+        model: a functional or Sequential `keras.Model`.
+        class_names: one for each output.
+        inputs: what it takes.
 
     Returns:
         The file's content, checked by ONNX's own checker.
@@ -54,25 +54,27 @@ def convert_onnx(model: Any, class_names: Sequence[str], geometry: Geometry) -> 
         path = Path(folder) / "model.onnx"
         try:
             # The signature is said: Keras knows none of a model that was loaded from a file and never called.
-            pixels = keras.InputSpec("float32", (None, *model.inputs[0].shape[1:]), name=model.inputs[0].name)
-            _constant_normalization(model).export(path, format="onnx", verbose=False, input_signature=[pixels])
+            values = keras.InputSpec("float32", (None, *model.inputs[0].shape[1:]), name=model.inputs[0].name)
+            _constant_normalization(model).export(path, format="onnx", verbose=False, input_signature=[values])
             found = onnx.load(path)
             onnx.checker.check_model(found)
         except Exception as error:
             raise InputError(
                 f"Keras cannot export this model to ONNX: {type(error).__name__}: {' '.join(str(error).split())[:300]}."
             ) from error
-    inputs = [entry.name for entry in found.graph.input]
-    if len(inputs) != 1:
-        raise InputError(f"Keras's ONNX exporter made inputs of the model's constants: {', '.join(inputs[1:])}.")
+    names = [entry.name for entry in found.graph.input]
+    if len(names) != 1:
+        raise InputError(f"Keras's ONNX exporter made inputs of the model's constants: {', '.join(names[1:])}.")
     for entry in (*found.graph.input, *found.graph.output):
         entry.type.tensor_type.shape.dim[0].dim_param = "batch"
-    order = describe_pixels(model.inputs[0].shape[-1], geometry)["colour_order"]
+    described = describe_inputs(inputs)
     about = {
         "class_names": json.dumps(list(class_names), ensure_ascii=False),
-        "geometry": json.dumps(geometry.to_dict()),
-        "input": f"{order} pixels, 0..255",
+        "inputs": json.dumps(inputs.to_dict()),
+        "input": f"{described['colour_order']} pixels, 0..255" if "geometry" in described else inputs.tensor.meaning,
     }
+    if "geometry" in described:
+        about["geometry"] = json.dumps(described["geometry"])
     onnx.helper.set_model_props(found, about)
     content: bytes = found.SerializeToString()
     return content
@@ -116,21 +118,21 @@ class Onnx:
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Returns probabilities `float32 [n, classes]` of `uint8 [n, H, W, channels]` pixels in 0..255."""
+        """Returns probabilities `float32 [n, classes]` of items `[n, ...]`, such as pixels in 0..255."""
         name = self.session.get_inputs()[0].name
         [output] = self.session.run(None, {name: images.astype(np.float32)})
         return np.asarray(output, np.float32)
 
 
-def describe_onnx(content: bytes, geometry: Geometry) -> dict[str, Any]:
+def describe_onnx(content: bytes, inputs: InputSpec) -> dict[str, Any]:
     """What `describe` says of a LiteRT file, of an ONNX file; it is for no target."""
     import onnx
 
     model = onnx.load_from_string(content)
     opened = Onnx(content, threads=1)
     [taken], [given] = opened.session.get_inputs(), opened.session.get_outputs()
-    image = np.zeros((1, *taken.shape[1:]), np.uint8)
-    latency = timed(lambda: opened.predict(image), "ONNX Runtime on its CPU provider")
+    item = np.zeros((1, *taken.shape[1:]), np.uint8)
+    latency = timed(lambda: opened.predict(item), "ONNX Runtime on its CPU provider")
     ends = [
         {"name": end.name, "shape": list(end.shape), "dtype": "float32", "scale": None, "zero_point": None}
         for end in (taken, given)
@@ -139,7 +141,7 @@ def describe_onnx(content: bytes, geometry: Geometry) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "zipped_bytes": len(zlib.compress(content)),
-        "input": {**ends[0], **describe_pixels(image.shape[-1], geometry)},
+        "input": {**ends[0], **describe_inputs(inputs)},
         "output": ends[1],
         "operators": dict(Counter(node.op_type for node in model.graph.node).most_common()),
         "opset": max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),

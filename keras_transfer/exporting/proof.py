@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.contract import describe_pixels, versions
+from keras_transfer.exporting.contract import describe_inputs, versions
 from keras_transfer.exporting.latency import measure_latency
 from keras_transfer.exporting.onnx import Onnx
 from keras_transfer.exporting.targets import judge
-from keras_transfer.geometry import Geometry
-from keras_transfer.inputs import Inputs
+from keras_transfer.inputs import Inputs, InputSpec
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track
 
@@ -44,7 +43,7 @@ def run_files(
     count = -(-len(split) // _BATCH)
     for images, _ in track(batches, f"Proving {len(files)} files on {len(split)} images", total=count):
         if known is None:
-            keras_rows.append(np.asarray(model.predict_on_batch(images.astype(np.float32)), np.float32))
+            keras_rows.append(np.asarray(model.predict_on_batch(np.asarray(images, model.inputs[0].dtype)), np.float32))
         for name, file in opened.items():
             rows[name].append(file.predict(images))
     expected = np.concatenate(keras_rows) if known is None else np.asarray(known, np.float32)
@@ -113,7 +112,7 @@ def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_
 
 def describe(
     content: bytes,
-    geometry: Geometry,
+    inputs: InputSpec,
     targets: Sequence[str],
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
@@ -121,20 +120,20 @@ def describe(
 
     Args:
         content: a file made by this process.
-        geometry: how pictures are fitted to it.
+        inputs: what it takes.
         targets: names of `TARGETS`.
         options: target -> what `judge` is told beside the file.
     """
     info = read_flatbuffer(content)
-    image = describe_pixels(info.tensors[info.inputs[0]].shape[-1], geometry)
-    if info.tensors[info.inputs[0]].dtype == "int8":
-        image["value_range"] = "raw bytes less 128, -128..127"
+    values = describe_inputs(inputs)
+    if info.tensors[info.inputs[0]].dtype == "int8" and inputs.tensor.dtype == "uint8":
+        values["value_range"] = "raw bytes less 128, -128..127"
     latency = measure_latency(content)
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "zipped_bytes": len(zlib.compress(content)),
-        "input": {**_tensor(info.tensors[info.inputs[0]]), **image},
+        "input": {**_tensor(info.tensors[info.inputs[0]]), **values},
         "output": _tensor(info.tensors[info.outputs[0]]),
         "operators": info.counts(),
         "latency_ms": latency["median_ms"],

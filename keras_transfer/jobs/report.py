@@ -155,6 +155,7 @@ def write_report(
         "run": str(run),
         "data": Path(recipe.data).name or recipe.data,
         **{key: result[key] for key in ("backbone", "alpha", "weights", "image_size", "classes", "strategy", "kept")},
+        "inputs": result.get("inputs"),
         **_preparation(data, result),
         "multi_label": data.multi_label,
         "images": result["images"],
@@ -302,8 +303,10 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
 
 def _preparation(data: Any, result: dict[str, Any]) -> dict[str, Any]:
     """How items become inputs: as the run's result tells it, or as it follows from the data."""
-    described = open_modality(data.test.preparer.modality).describe(data.test.preparer)
-    return {name: result.get(name) or value for name, value in described.items()}
+    modality = open_modality(data.test.preparer.modality)
+    described = modality.describe(data.test.preparer)
+    found = {name: result.get(name) or value for name, value in described.items()}
+    return {**found, "input": modality.input_words({**found, "image_size": result["image_size"]})}
 
 
 def _pictures(model: Any, test: Any, report: dict[str, Any]) -> dict[int, dict[str, str]]:

@@ -72,7 +72,8 @@ def _quantized(name: str, frozen: FrozenGraph, calibration: np.ndarray, options:
     scale, offset = frozen.scale, frozen.offset
 
     def read(image: np.ndarray) -> np.ndarray:
-        return image[None] if name == "16x8" else image[None] * np.float32(scale) + np.float32(offset)
+        plain = name == "16x8" or options["input_range"] is not None
+        return image[None] if plain else image[None] * np.float32(scale) + np.float32(offset)
 
     converter = _converter(frozen)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -85,7 +86,7 @@ def _quantized(name: str, frozen: FrozenGraph, calibration: np.ndarray, options:
         prepared,
         calibration,
         read,
-        (offset, 255 * scale + offset),
+        tuple(options["input_range"] or (offset, 255 * scale + offset)),
         activations="int8" if name == "int8" else "int16",
         input_dtype=options["input_dtype"],
         per_tensor_dense=options["per_tensor_dense"],

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.errors import InputError, KerasTransferError
+from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert.frozen import CALIBRATED, FrozenGraph, freeze
 from keras_transfer.litert.trust import vouch
 from keras_transfer.process import start_process
@@ -39,6 +40,7 @@ def convert(
     on_frozen: Callable[[], object] | None = None,
     image_size: int | tuple[int, int] | None = None,
     pixels: str | None = None,
+    item: TensorSpec | None = None,
 ) -> dict[str, bytes]:
     """Converts a Keras model to LiteRT files that take raw bytes: pixels in 0..255.
 
@@ -64,6 +66,8 @@ def convert(
         image_size: for a model that takes any size; that of `calibration` unless given.
         pixels: for a model whose pixels were prepared outside of it, such as `"0..1"`; see
             `keras_transfer.as_classifier`.
+        item: what the input holds where that is no pixels: a float32 input of an int8 file is quantized over the range
+            that it states, or else over that of `calibration`.
 
     Returns:
         format -> content of the file.
@@ -81,8 +85,10 @@ def convert(
     _check(formats, input_dtype)
     if image_size is None and calibration is not None and None in (getattr(model, "input_shape", None) or ()):
         image_size = calibration.shape[1:3]
-    model = as_network(model, image_size=image_size, pixels=pixels)
-    _check_calibration(formats, calibration, tuple(model.inputs[0].shape[1:]))
+    if item is None:
+        model = as_network(model, image_size=image_size, pixels=pixels)
+        item = TensorSpec("image", tuple(model.inputs[0].shape[1:]), "uint8", 0, 255)
+    _check_calibration(formats, calibration, item)
     _check_layers(model, float_layers)
     if calibration is not None:
         chosen = np.linspace(0, len(calibration) - 1, min(len(calibration), calibration_images)).round().astype(int)
@@ -91,13 +97,14 @@ def convert(
         "input_dtype": input_dtype,
         "per_tensor_dense": per_tensor_dense,
         "float_layers": list(float_layers),
+        "input_range": None if item.dtype == "uint8" else _range(item, calibration),
     }
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as place:
         folder = Path(place)
         graphs = {name: f"{name}.pb" if name in CALIBRATED else "pixels.pb" for name in formats}
         for name, graph in graphs.items():
             if not (folder / graph).exists():
-                freeze(model, name).write(folder / graph)
+                freeze(model, name, item.dtype).write(folder / graph)
         if calibration is not None and not set(CALIBRATED).isdisjoint(formats):
             np.save(folder / "calibration.npy", calibration)
         if on_frozen is not None:
@@ -159,18 +166,28 @@ def _check(formats: Sequence[str], input_dtype: str) -> None:
         raise InputError(f"`input_dtype` must be 'uint8' or 'int8'. Received: input_dtype={input_dtype!r}.")
 
 
-def _check_calibration(formats: Sequence[str], calibration: np.ndarray | None, shape: tuple[int, ...]) -> None:
+def _check_calibration(formats: Sequence[str], calibration: np.ndarray | None, item: TensorSpec) -> None:
     wanting = [name for name in CALIBRATED if name in formats]
     if not wanting:
         return
     if calibration is None or len(calibration) == 0:
         raise InputError(
-            f"{wanting[0]} needs `calibration`: some uint8 training images that show the range of every activation."
+            f"{wanting[0]} needs `calibration`: some {item.dtype} training items, which show every activation's range."
         )
-    if calibration.dtype != np.uint8 or calibration.shape[1:] != shape:
+    if calibration.dtype != item.dtype or calibration.shape[1:] != item.shape:
         raise InputError(
-            f"`calibration` must be uint8 {['n', *shape]}. Received: {calibration.dtype} {list(calibration.shape)}."
+            f"`calibration` must be {item.dtype} {['n', *item.shape]}. "
+            f"Received: {calibration.dtype} {list(calibration.shape)}."
         )
+
+
+def _range(item: TensorSpec, calibration: np.ndarray | None) -> tuple[float, float] | None:
+    """The least and the greatest value that may come: as the spec states them, or else as they were seen."""
+    if calibration is None:
+        return None
+    low = float(calibration.min()) if item.low is None else item.low
+    high = float(calibration.max()) if item.high is None else item.high
+    return min(low, 0.0), max(high, 0.0)  # a quantized range holds 0
 
 
 def _check_layers(model: Any, names: Sequence[str]) -> None:

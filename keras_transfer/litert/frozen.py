@@ -50,25 +50,25 @@ class FrozenGraph:
         return cls(path.read_bytes(), **json.loads(path.with_suffix(".json").read_text()))
 
 
-def freeze(model: "keras.Model", name: str) -> FrozenGraph:
+def freeze(model: "keras.Model", name: str, dtype: str = "uint8") -> FrozenGraph:
     """The graph that is converted to the format `name`.
 
     It takes pixels as bytes; for `int8` floats instead, and what the model's first scale and offset for all channels
     make of pixels where it begins with these: there they become the input's quantization.
     """
     with _portable(model, unroll=name in CALIBRATED):  # a loop cannot be calibrated
-        return _frozen_for(model, name)
+        return _frozen_for(model, name, dtype)
 
 
-def _frozen_for(model: "keras.Model", name: str) -> FrozenGraph:
+def _frozen_for(model: "keras.Model", name: str, dtype: str) -> FrozenGraph:
     import keras
 
     from keras_transfer.models.graph import nodes
     from keras_transfer.models.preprocessing import preprocessing_of
 
     layers = [layer.name for layer in model.layers]
-    if name != "int8":
-        return _freeze(model, "uint8", layers)
+    if name != "int8" or dtype != "uint8":
+        return _freeze(model, dtype, layers)
     # A zero point is a whole number, so pixels in [-1, 1] are off by half a step (of 255). Giving it back in the first
     # layer's bias changed nothing that could be measured (MobileNetV2, 1000 photographs), so it is left alone.
     found = preprocessing_of(model) if _is_graph(model) else None
@@ -80,13 +80,14 @@ def _frozen_for(model: "keras.Model", name: str) -> FrozenGraph:
     return replace(_freeze(network, "float32", layers), scale=scale, offset=offset)
 
 
-def freeze_batches(model: "keras.Model") -> FrozenGraph:
-    """The graph of a model on pixels as bytes that TensorFlow runs on any number of images.
+def freeze_batches(model: "keras.Model", dtype: str = "uint8") -> FrozenGraph:
+    """The graph of a model that TensorFlow runs on any number of items.
 
     Args:
         model: has one input of fixed size, and one or more outputs.
+        dtype: of the items: pixels are bytes.
     """
-    return _freeze(model, "uint8", [layer.name for layer in model.layers], batch=None)
+    return _freeze(model, dtype, [layer.name for layer in model.layers], batch=None)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def _freeze(model: Any, dtype: str, layers: list[str], batch: int | None = 1) ->
 
     @tf.function(input_signature=[tf.TensorSpec(shape, dtype, name="image")], autograph=False)
     def serve(image: tf.Tensor) -> list[tf.Tensor]:
-        outputs = model(tf.cast(image, tf.float32), training=False)
+        outputs = model(tf.cast(image, model.inputs[0].dtype), training=False)
         return [tf.cast(output, tf.float32) for output in tf.nest.flatten(outputs)]
 
     function = serve.get_concrete_function()

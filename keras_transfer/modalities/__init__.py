@@ -74,6 +74,18 @@ class Modality(Protocol):
         """Entries of `result.json` and `report.json` on how items become inputs."""
         ...
 
+    def input_words(self, described: Mapping[str, Json]) -> dict[str, str]:
+        """How the report and the model card call the inputs.
+
+        Args:
+            described: what `describe` gave, or what `result.json` has in its place, and `image_size`.
+
+        Returns:
+            `task`, Hugging Face's name of the task; `words` on what the model takes; and `sentence` on how items become
+            that, which may be empty.
+        """
+        ...
+
     def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
         """The recipe and the items as `choose_preparation` has chosen."""
         ...

@@ -29,7 +29,7 @@ _DEPTHWISE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 _ENOUGH = 0.5  # of a matrix multiplication's speed
 
 
-def choose_engine(prefix: keras.Model, images: int) -> Engine:
+def choose_engine(prefix: keras.Model, images: int, dtype: str = "uint8") -> Engine:
     """Keras's own graph on a GPU and for small jobs; elsewhere TensorFlow or LiteRT, whichever computes faster.
 
     LiteRT is several times as fast where convolutions are depthwise, TensorFlow faster where they are not. The first
@@ -39,7 +39,8 @@ def choose_engine(prefix: keras.Model, images: int) -> Engine:
 
     Args:
         prefix: a model from pixels to one or more tensors.
-        images: how many images are to come.
+        images: how many items are to come.
+        dtype: of the items.
 
     Returns:
         See `Engine`.
@@ -55,7 +56,7 @@ def choose_engine(prefix: keras.Model, images: int) -> Engine:
     # Where convolutions are depthwise LiteRT's file is always worth making: half a matrix multiplication's speed is
     # what TensorFlow reaches there at best, and LiteRT reaches nine tenths of it.
     depthwise = any(isinstance(layer, _DEPTHWISE) for layer in prefix._flatten_layers())
-    return _faster(freeze_batches(prefix), 0.0 if depthwise else multiply_adds(prefix) / matrix_speed())
+    return _faster(freeze_batches(prefix, dtype), 0.0 if depthwise else multiply_adds(prefix) / matrix_speed())
 
 
 def _faster(graph: FrozenGraph, least: float) -> Engine:
@@ -157,7 +158,7 @@ def keras_engine(prefix: keras.Model) -> Engine:
 
     @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
     def call(images: Any) -> list[Any]:
-        return list(tf.nest.flatten(prefix(tf.cast(images, tf.float32), training=False)))
+        return list(tf.nest.flatten(prefix(tf.cast(images, prefix.inputs[0].dtype), training=False)))
 
     size = 64 if tf.config.list_physical_devices("GPU") else 8
     return _in_batches(lambda images: [tensor.numpy() for tensor in call(images)], size)

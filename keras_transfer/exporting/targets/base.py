@@ -44,6 +44,7 @@ class Target:
         adapt: makes of a LiteRT file the one that this target takes, or raises `InputError`; None where it takes files
             as they are. What it makes is proved like every other file and delivered as `TARGET/model.tflite`.
         per_tensor_dense: whether some of the target's runtimes know one scale a dense layer only.
+        modalities: those for which `write` knows the device's side; files of others are judged and delivered alone.
         require: raises `InputError` where a tool that the target cannot do without is missing.
     """
 
@@ -53,6 +54,7 @@ class Target:
     adapt: Callable[[bytes], bytes] | None = None
     per_tensor_dense: bool = False
     require: Callable[[], Any] | None = None
+    modalities: tuple[str, ...] = ("image",)
 
 
 def verdict(target: str, info: FileInfo, why: str = "", refused: Mapping[int, str] | None = None) -> Verdict:

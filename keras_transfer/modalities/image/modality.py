@@ -106,6 +106,17 @@ def describe(preparer: Preparer) -> dict[str, Json]:
     return {"geometry": {**geometry.to_dict(), "words": geometry.describe()}}
 
 
+def input_words(described: Mapping[str, Json]) -> dict[str, str]:
+    """Size and geometry of the pictures."""
+    geometry: Any = described["geometry"]
+    size: Any = described["image_size"]
+    return {
+        "task": "image-classification",
+        "words": f"RGB images of {size[0]} x {size[1]} pixels in 0..255: {geometry['words']}",
+        "sentence": geometry.get("sentence") or f"Of each picture: {geometry['words']}.",
+    }
+
+
 def properties(dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
     """Size, brightness, contrast, colour and sharpness of each test photograph."""
     records = {record.path: record for record in dataset.records if record.split == test.name}

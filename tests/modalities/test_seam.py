@@ -1,0 +1,91 @@
+"""The seam between jobs and modalities, proved by a modality of which the package knows nothing."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_transfer.evaluation import evaluate, open_classifier, predict_files
+from keras_transfer.inputs import MODALITIES, InputSpec, open_preparer
+from keras_transfer.jobs.train import train
+from keras_transfer.litert import open_litert
+from keras_transfer.modalities import modality_of
+from keras_transfer.recipe import make_recipe
+
+
+@pytest.fixture(scope="module")
+def registered():
+    sys.path.insert(0, str(Path(__file__).parent))
+    MODALITIES["bumps"] = "bumps"
+    yield
+    del MODALITIES["bumps"]
+    sys.path.pop(0)
+
+
+@pytest.fixture(scope="module")
+def run(registered, tmp_path_factory):
+    """A run trained on signals with a bump up or down."""
+    folder, random = tmp_path_factory.mktemp("bumps"), np.random.default_rng(0)
+    place = np.arange(64)
+    for sign, name in ((1, "up"), (-1, "down")):
+        (folder / "data" / name).mkdir(parents=True)
+        for i in range(60):
+            signal = sign * random.uniform(0.6, 0.9) * np.exp(-(((place - random.integers(16, 48)) / 3) ** 2))
+            signal += random.normal(0, 0.02, 64)
+            (folder / "data" / name / f"{i}.bump").write_bytes(signal.astype(np.float32).tobytes())
+    (folder / "data" / "up" / "cut.bump").write_bytes(b"1234")
+    recipe = make_recipe(
+        data=str(folder / "data"), weights="none", strategy="fine-tuning", baselines="none", formats=("int8", "float32")
+    )
+    result = train(recipe, folder / "run")
+    return folder / "run", result
+
+
+def test_it_is_found_from_the_source(run):
+    assert modality_of(json.loads(json.dumps(str(run[0].parent / "data")))) == "bumps"
+    assert modality_of(str(run[0])) == "image"
+
+
+def test_it_trains_is_exported_and_proved(run):
+    folder, result = run
+    assert result["test"]["accuracy"] > 0.9 and result["gate"] is None and result["gain"] == 1.0
+    assert [phase["name"] for phase in result["phases"]] == ["frozen", "fine-tuning"]
+    assert (
+        "a signal has 64 values" in (folder / "data.csv").read_text() and ",peak," in (folder / "data.csv").read_text()
+    )
+    proof = json.loads((folder / "export" / "model_int8.json").read_text())
+    assert proof["input"]["dtype"] == "uint8" and proof["agreement"] > 0.95
+    assert proof["input"]["scale"] == pytest.approx(2 / 255) and proof["input"]["value_range"] == "-1..1"
+    assert (folder / "report.html").is_file()
+
+
+def test_the_files_say_what_their_inputs_are(run):
+    folder, result = run
+    spec = InputSpec.from_dict(result["inputs"])
+    assert spec.modality == "bumps" and spec.tensor.shape == (64, 1) and spec.preparation == {"gain": 1.0}
+    for name in ("model.keras", "export/model_int8.tflite", "export/model_float32.tflite"):
+        classifier = open_classifier(folder / name)
+        assert classifier.inputs == spec and classifier.preparer == open_preparer("bumps", {"gain": 1.0})
+
+
+@pytest.mark.parametrize("name", ["model.keras", "export/model_int8.tflite", "export/model_float32.tflite"])
+def test_files_are_predicted(run, name):
+    folder, _ = run
+    paths = sorted((folder.parent / "data").rglob("*.bump"))
+    predictions = list(predict_files(open_classifier(folder / name), paths))
+    problems = [prediction for prediction in predictions if prediction.problem]
+    assert [problem.path for problem in problems] == [str(folder.parent / "data" / "up" / "cut.bump")]
+    right = [p.label == Path(p.path).parent.name for p in predictions if not p.problem]
+    assert np.mean(right) > 0.9
+
+
+def test_it_is_evaluated(run):
+    from bumps import load
+
+    folder, result = run
+    data = load(make_recipe(data=str(folder.parent / "data")))
+    assert evaluate(folder, data.test)["accuracy"] == result["test"]["accuracy"]
+    int8 = open_litert(folder / "export" / "model_int8.tflite")
+    assert int8.inputs[0].dtype == "uint8"
