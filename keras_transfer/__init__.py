@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "InputError": "errors",
     "GateError": "errors",
+    "load": "modalities",
     "load_images": "modalities.image",
     "decode_image": "modalities.image",
     "build_augmenter": "modalities.image",

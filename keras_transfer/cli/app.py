@@ -3,47 +3,49 @@
 import errno
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from keras_transfer import __version__
 from keras_transfer.cli import stopped
 from keras_transfer.errors import KerasTransferError
 from keras_transfer.quick_start import quicken
 
-# Modules of this folder, in the order of the help. Each defines `command`, whose signature and docstring are the
-# command's. What is heavy is imported inside `command`, so that the help and wrong calls answer at once.
-COMMANDS = (
-    "demo",
-    "inspect",
-    "train",
-    "report",
-    "learning_curve",
-    "cross_validate",
-    "see",
-    "shift",
-    "adapt",
-    "compress",
-    "compare",
-    "sensitivity",
-    "export",
-    "evaluate",
-    "predict",
-    "check",
-    "benchmark",
-    "backbones",
-    "lr_find",
-    "cache",
-)
+# Modules of this folder, in the groups and the order of the help. Each defines `command`, whose signature and docstring
+# are the command's. What is heavy is imported inside `command`, so that the help and wrong calls answer at once.
+GROUPS = {
+    "Start": ("demo", "inspect", "backbones"),
+    "Train": ("train", "cross_validate", "lr_find"),
+    "Understand": ("report", "evaluate", "predict", "see", "learning_curve"),
+    "Compress": ("compress", "compare", "sensitivity"),
+    "Ship": ("export", "check", "benchmark"),
+    "Maintain": ("shift", "adapt", "cache"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 # What a disk says that takes no more.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
+
+class _Grouped(TyperGroup):
+    """Lists the commands in their groups."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # of click, which some releases of typer have inside
+        """Writes a section for each group."""
+        for title, names in GROUPS.items():
+            shown = [name.replace("_", "-") for name in names]
+            # Two columns and the gaps beside them.
+            limit = formatter.width - 6 - max(map(len, self.commands))
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in shown])
+
+
 app = typer.Typer(
+    cls=_Grouped,
     name="keras-transfer",
     help="Transfer learning with Keras: from photographs in folders to a proven file on a device.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

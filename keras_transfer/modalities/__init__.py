@@ -41,6 +41,14 @@ class Modality(Protocol):
         """Whether a source holds this modality's items; cheap, and wrong calls are answered by False."""
         ...
 
+    def load_source(self, source: object, **options: object) -> Dataset:
+        """The items of a source, examined and split; the modality's plain door, such as `load_images`.
+
+        Raises:
+            InputError: see `keras_transfer.data.dataset.load_listing`.
+        """
+        ...
+
     def load(self, recipe: Recipe) -> Dataset:
         """The items that a recipe names, examined and split.
 
@@ -128,3 +136,26 @@ def modality_of(source: object) -> str:
     """
     others = (name for name in MODALITIES if name != "image")
     return next((name for name in others if open_modality(name).recognizes(source)), "image")
+
+
+def load(source: object, **options: object) -> Dataset:
+    """Finds, checks and splits labelled items, whatever a source holds.
+
+    Args:
+        source: see `keras_transfer.load_images` for pictures.
+        **options: those of the modality's own door, such as `val`, `test` and `seed`.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        InputError: the source is missing or of no known kind, has one class or an empty one, fewer items than splits
+            need, or too many unusable ones.
+
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    >>> load((images, ["cat", "dog"] * 10), val=0.2, test=0.2)
+    Dataset(2 classes; train ..., val ..., test ...)
+    """
+    dataset: Dataset = open_modality(modality_of(source)).load_source(source, **options)
+    return dataset

@@ -93,9 +93,12 @@ def recognizes(source) -> bool:
     return isinstance(source, str) and any(Path(source).rglob("*.bump"))
 
 
+def load_source(source, **options) -> Dataset:
+    return load_listing(list_path(Path(source), Layout(), KIND), BumpReader(), **options)
+
+
 def load(recipe) -> Dataset:
-    shares = {"val": recipe.val, "test": recipe.test, "seed": recipe.seed}
-    return load_listing(list_path(Path(recipe.data), Layout(), KIND), BumpReader(), **shares)
+    return load_source(recipe.data, val=recipe.val, test=recipe.test, seed=recipe.seed)
 
 
 def build(recipe, dataset):

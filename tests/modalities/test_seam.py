@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import keras_transfer as kt
 from keras_transfer.evaluation import evaluate, open_classifier, predict_files
 from keras_transfer.inputs import MODALITIES, InputSpec, open_preparer
 from keras_transfer.jobs.train import train
@@ -82,10 +83,8 @@ def test_files_are_predicted(run, name):
 
 
 def test_it_is_evaluated(run):
-    from bumps import load
-
     folder, result = run
-    data = load(make_recipe(data=str(folder.parent / "data")))
+    data = kt.load(str(folder.parent / "data"), val=0.15, test=0.15)
     assert evaluate(folder, data.test)["accuracy"] == result["test"]["accuracy"]
     int8 = open_litert(folder / "export" / "model_int8.tflite")
     assert int8.inputs[0].dtype == "uint8"

@@ -36,6 +36,9 @@ def recognizes(source: object) -> bool:
     return True
 
 
+load_source = load_images
+
+
 def load(recipe: Recipe) -> Dataset:
     """The photographs of a recipe; one without a geometry is of a run from before there was a choice."""
     return load_images(
