@@ -1,0 +1,67 @@
+"""Reading items that are files and have no likeness but being the same: what a modality can start with."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_transfer.data.dataset import Examined
+from keras_transfer.data.listing import Kind
+from keras_transfer.data.parallel import ordered
+from keras_transfer.data.split import Split
+from keras_transfer.data.splits import merge
+from keras_transfer.errors import InputError
+from keras_transfer.inputs import Preparer
+from keras_transfer.progress import track
+
+NO_NOTES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Examination:
+    """See `keras_transfer.data.dataset.Examination`: items are alike where their content is the same."""
+
+    items: list[Examined]
+
+    def clusters(self, indices: Sequence[int], near: bool) -> list[list[int]]:
+        """Groups items of the same content; `near` changes nothing."""
+        return merge([[i] for i in range(len(indices))], [self.items[i].sha256 for i in indices])
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """A `keras_transfer.data.dataset.Reader` of one file for each item.
+
+    Attributes:
+        kind: how the items are called and recognised.
+        own: the preparer.
+        look: the values of `kind.facts`, from an item's content; raises `InputError` where it is damaged.
+        notes: see `Reader`.
+    """
+
+    kind: Kind
+    own: Preparer
+    look: Callable[[bytes], tuple[str | int, ...]]
+    notes: Mapping[str, str] = field(default_factory=lambda: NO_NOTES)
+
+    def examine(self, paths: Sequence[Path]) -> Examination:
+        """Loads, hashes and looks at each file once, in parallel, with a progress bar."""
+        looks = ordered(self._examine, paths)
+        return Examination(list(track(looks, f"Examining {self.kind.items}", total=len(paths))))
+
+    def _examine(self, path: Path) -> Examined:
+        sha256 = ""
+        try:
+            content = self.own.load(str(path))
+            sha256 = hashlib.sha256(content).hexdigest()
+            return Examined(sha256, "", self.look(content))
+        except InputError as error:
+            return Examined(sha256, str(error))
+
+    def preparer(self) -> Preparer:
+        """The preparer."""
+        return self.own
+
+    def split(self, split: Split) -> Split:
+        """The split as it is."""
+        return split
