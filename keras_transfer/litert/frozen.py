@@ -4,7 +4,7 @@ Made by the caller, who has the model, for the converting process, which then ne
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,26 +68,26 @@ def _frozen_for(model: "keras.Model", name: str, dtype: str) -> FrozenGraph:
 
     layers = [layer.name for layer in model.layers]
     if name != "int8" or dtype != "uint8":
-        return _freeze(model, dtype, layers)
+        return _freeze(model, [dtype], layers)
     # A zero point is a whole number, so pixels in [-1, 1] are off by half a step (of 255). Giving it back in the first
     # layer's bias changed nothing that could be measured (MobileNetV2, 1000 photographs), so it is left alone.
     found = preprocessing_of(model) if _is_graph(model) else None
     if found is None or found[1] <= 0:
-        return _freeze(model, "float32", layers)
+        return _freeze(model, ["float32"], layers)
     first, scale, offset = found
     start = next(node.output for node in nodes(model) if node.operation is first)
     network = keras.Model(start, model.outputs, name=model.name)
-    return replace(_freeze(network, "float32", layers), scale=scale, offset=offset)
+    return replace(_freeze(network, ["float32"], layers), scale=scale, offset=offset)
 
 
-def freeze_batches(model: "keras.Model", dtype: str = "uint8") -> FrozenGraph:
+def freeze_batches(model: "keras.Model", dtypes: Sequence[str] = ("uint8",)) -> FrozenGraph:
     """The graph of a model that TensorFlow runs on any number of items.
 
     Args:
-        model: has one input of fixed size, and one or more outputs.
-        dtype: of the items: pixels are bytes.
+        model: has inputs of fixed size, and one or more outputs.
+        dtypes: of the arrays that come, one for each input: pixels come as bytes, tokens as `int32`.
     """
-    return _freeze(model, dtype, [layer.name for layer in model.layers], batch=None)
+    return _freeze(model, dtypes, [layer.name for layer in model.layers], batch=None)
 
 
 @contextmanager
@@ -111,19 +111,25 @@ def _is_short(layer: Any) -> bool:
     return isinstance(steps, int) and steps <= _UNROLLED
 
 
-def _freeze(model: Any, dtype: str, layers: list[str], batch: int | None = 1) -> FrozenGraph:
+def _freeze(model: Any, dtypes: Sequence[str], layers: list[str], batch: int | None = 1) -> FrozenGraph:
     import tensorflow as tf
 
-    shape = (batch, *model.inputs[0].shape[1:])
+    several = len(dtypes) > 1
+    signature = [
+        tf.TensorSpec((batch, *tensor.shape[1:]), dtype, name=tensor.name if several else "image")
+        for tensor, dtype in zip(model.inputs, dtypes, strict=True)
+    ]
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, dtype, name="image")], autograph=False)
-    def serve(image: tf.Tensor) -> list[tf.Tensor]:
-        outputs = model(tf.cast(image, model.inputs[0].dtype), training=False)
+    @tf.function(input_signature=signature, autograph=False)
+    def serve(*arrays: tf.Tensor) -> list[tf.Tensor]:
+        inputs = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, model.inputs, strict=True)]
+        outputs = model(pack_inputs(model, inputs), training=False)
         return [tf.cast(output, tf.float32) for output in tf.nest.flatten(outputs)]
 
     function = serve.get_concrete_function()
     definition = _constant(function)
-    inputs, outputs = [function.inputs[0].name], [tensor.name for tensor in function.outputs]
+    inputs = [tensor.name for tensor in function.inputs[: len(dtypes)]]
+    outputs = [tensor.name for tensor in function.outputs]
     if definition is None:
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -133,6 +139,13 @@ def _freeze(model: Any, dtype: str, layers: list[str], batch: int | None = 1) ->
     for node in definition.node:
         node.device = ""  # the converting process has no GPU
     return FrozenGraph(definition.SerializeToString(), inputs, outputs, layers)
+
+
+def pack_inputs(model: "keras.Model", inputs: Sequence[Any]) -> Any:
+    """Values for a model's inputs, in the order of `model.inputs`, as the structure that the model is called with."""
+    import keras
+
+    return inputs[0] if len(inputs) == 1 else keras.tree.pack_sequence_as(model.input, list(inputs))
 
 
 def _constant(function: Any) -> Any:

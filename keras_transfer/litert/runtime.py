@@ -123,16 +123,28 @@ class LiteRT:
             One array an output, without the batch axis.
         """
         prepare = self.preparation()
-        images = iter(images)
+        return self._map(images, lambda image: [prepare(image)])
 
-        def work(chunk: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+    def map_arrays(self, items: Iterable[Sequence[np.ndarray]]) -> Iterator[tuple[np.ndarray, ...]]:
+        """As `map`, but of arrays as the file takes them, one for each input, without the batch axis."""
+        return self._map(items, lambda item: item)
+
+    def _map(
+        self, items: Iterable[T], prepare: Callable[[T], Sequence[np.ndarray]]
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        items = iter(items)
+
+        def work(chunk: list[T]) -> list[tuple[np.ndarray, ...]]:
             with self._borrowed() as interpreter:
-                return [tuple(out[0].copy() for out in _invoke(interpreter, [prepare(image)[None]])) for image in chunk]
+                return [
+                    tuple(out[0].copy() for out in _invoke(interpreter, [array[None] for array in prepare(item)]))
+                    for item in chunk
+                ]
 
         pending: deque[Future[list[tuple[np.ndarray, ...]]]] = deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="litert")
         try:
-            while chunk := list(islice(images, _CHUNK)):
+            while chunk := list(islice(items, _CHUNK)):
                 pending.append(pool.submit(work, chunk))
                 if len(pending) > 2 * self.threads:
                     yield from pending.popleft().result()

@@ -13,6 +13,7 @@ _PUBLIC = {
     "compile_classifier": "builder",
     "logits_of": "builder",
     "cut_points": "graph",
+    "side_inputs": "graph",
     "Stage": "stage",
     "stages": "stage",
     "head_layers": "stage",

@@ -1,13 +1,12 @@
 """Which layers train: the head alone, or the top of the backbone with it; and the models before and after that line."""
 
-import math
 from difflib import get_close_matches
 from typing import Any
 
 import keras
 
 from keras_transfer.errors import InputError
-from keras_transfer.models.graph import cut_nodes, cut_points, input_tensor, nodes
+from keras_transfer.models.graph import cut_nodes, is_random, nodes, side_inputs, size, start_of
 from keras_transfer.models.stage import backbone_layers, can_train, head_layers, require_stages
 
 
@@ -96,15 +95,16 @@ def unfreeze_top(
 def boundary(model: keras.Model) -> Any:
     """The tensor where training begins: everything below it is frozen, so it can be computed once and kept.
 
-    It is the deepest cut (a tensor that carries everything) below every layer that trains and below the head's random
-    layers (dropout); of equally deep cuts, with only weightless layers between them, the smallest tensor. What is
-    below counts as run in inference mode: BatchNormalization by its statistics, drop-connect off.
+    It is the deepest cut (see `cut_points`) below every layer that trains and below the head's random layers (dropout);
+    of equally deep cuts, with only weightless layers between them, the smallest tensor. What is below counts as run in
+    inference mode: BatchNormalization by its statistics, drop-connect off.
 
     Args:
         model: a functional or Sequential classifier.
 
     Returns:
-        A KerasTensor of the model; the model's input where everything trains.
+        A KerasTensor of the model; where everything trains the model's input (of several inputs, `model.input`).
+        `side_inputs(model, tensor)` lists what `suffix` takes beside it.
 
     >>> inputs = keras.Input((8, 8, 3))
     >>> x = keras.layers.GlobalMaxPooling2D(name="pool")(keras.layers.Conv2D(4, 3)(inputs))
@@ -116,13 +116,13 @@ def boundary(model: keras.Model) -> Any:
     order = nodes(model)
     head = {id(layer) for layer in head_layers(model)}
     cuts = {id(node.output) for node in cut_nodes(model)}
-    best, weighted = input_tensor(model), False
+    best, weighted = start_of(model), False
     for node in order:
         layer = node.layer
-        if layer is not None and (layer.trainable_weights or (id(layer) in head and _is_random(layer))):
+        if layer is not None and (layer.trainable_weights or (id(layer) in head and is_random(layer))):
             break
         weighted = weighted or (layer is not None and bool(layer.weights))
-        if id(node.output) in cuts and (weighted or _size(node.output) <= _size(best)):
+        if id(node.output) in cuts and (weighted or size(node.output) <= size(best)):
             best, weighted = node.output, False
     return best
 
@@ -136,13 +136,15 @@ def suffix(model: keras.Model, tensor: Any, output: Any = None) -> keras.Model:
         output: where to end, a KerasTensor of the model such as `logits_of(model)`; its output unless given.
 
     Returns:
-        A functional model, not compiled.
+        A functional model, not compiled. It takes the values of `tensor`; where `side_inputs(model, tensor)` are some
+        (a padding mask), a list of those of `tensor` and of theirs.
 
     Raises:
         InputError: `tensor` is no cut point, so other tensors would have to be fed as well.
     """
-    _require_cut(model, tensor)
-    return keras.Model(tensor, model.output if output is None else output, name=f"{model.name}_suffix")
+    sides = side_inputs(model, tensor)
+    starts = [tensor, *sides] if sides else tensor
+    return keras.Model(starts, model.output if output is None else output, name=f"{model.name}_suffix")
 
 
 def prefix(model: keras.Model, tensor: Any) -> keras.Model:
@@ -153,30 +155,17 @@ def prefix(model: keras.Model, tensor: Any) -> keras.Model:
         tensor: one of `cut_points(model)`, such as `boundary(model)`.
 
     Returns:
-        A functional model, not compiled; call it with `training=False`.
+        A functional model on the inputs of `model`, not compiled; call it with `training=False`.
 
     Raises:
         InputError: `tensor` is no cut point of the model.
     """
-    _require_cut(model, tensor)
-    return keras.Model(input_tensor(model), tensor, name=f"{model.name}_prefix")
-
-
-def _require_cut(model: keras.Model, tensor: Any) -> None:
-    if not any(tensor is cut for cut in cut_points(model)):
-        raise InputError(f"{tensor!r} is no cut point of model {model.name!r}: choose one of `cut_points(model)`.")
+    side_inputs(model, tensor)  # raises
+    return keras.Model(start_of(model), tensor, name=f"{model.name}_prefix")
 
 
 def _is_batchnorm(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization)
-
-
-def _is_random(layer: keras.layers.Layer) -> bool:
-    return getattr(layer, "seed_generator", None) is not None
-
-
-def _size(tensor: Any) -> int:
-    return math.prod(side or 1 for side in tensor.shape[1:])
 
 
 def _count(name: str, value: Any, most: int) -> int:

@@ -1,5 +1,10 @@
-"""A model's graph, read back from its output: what computes what, and where a single tensor carries everything."""
+"""A model's graph, read back from its output: what computes what, and where the model can be cut in two.
 
+A *cut* is a tensor through which everything passes that weights make of the inputs. What is live beside it follows from
+the inputs without weights (a padding mask, positions) and is computed again after the cut.
+"""
+
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +20,30 @@ class Node:
 
     operation: Any
     inputs: tuple[Any, ...]
-    output: Any  # the KerasTensor; of an operation with several outputs, the first
+    outputs: tuple[Any, ...]
+
+    @property
+    def output(self) -> Any:
+        """The KerasTensor; of an operation with several outputs, the first."""
+        return self.outputs[0]
 
     @property
     def layer(self) -> keras.layers.Layer | None:
         """The layer called, or None where a bare operation (`x + 3.0`) was."""
         return self.operation if isinstance(self.operation, keras.layers.Layer) else None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place where a model can be cut in two.
+
+    Attributes:
+        node: the call whose output is the cut tensor.
+        sides: the model's inputs that the part above the cut reads beside that tensor; nearly always none.
+    """
+
+    node: Node
+    sides: tuple[Any, ...] = ()
 
 
 def input_tensor(model: keras.Model) -> Any:
@@ -29,12 +52,27 @@ def input_tensor(model: keras.Model) -> Any:
     Raises:
         InputError: the model has no graph (a subclass of `keras.Model`, or not built), or several inputs.
     """
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
-        raise InputError(f"Model {model.name!r} has no graph: build it as a functional or Sequential model.")
+    inputs = _inputs(model)
     if len(inputs) != 1:
         raise InputError(f"Model {model.name!r} must have one input. Received: {len(inputs)} inputs.")
     return inputs[0]
+
+
+def start_of(model: keras.Model) -> Any:
+    """The model's input: a KerasTensor, or where it has several what `keras.Model` was given (a list or a dict).
+
+    Raises:
+        InputError: the model has no graph.
+    """
+    inputs = _inputs(model)
+    return inputs[0] if len(inputs) == 1 else model.input
+
+
+def _inputs(model: keras.Model) -> list[Any]:
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        raise InputError(f"Model {model.name!r} has no graph: build it as a functional or Sequential model.")
+    return list(inputs)
 
 
 def model_inputs(model: Any) -> tuple[TensorSpec, ...]:
@@ -55,7 +93,7 @@ def model_inputs(model: Any) -> tuple[TensorSpec, ...]:
 
 
 def nodes(model: keras.Model) -> list[Node]:
-    """The calls that lead from the model's input to its outputs, in topological order, the input left out.
+    """The calls that lead from the model's inputs to its outputs, in topological order, the inputs left out.
 
     Only this model's calls: a layer shared with another model is listed once for each call in this one.
 
@@ -63,7 +101,7 @@ def nodes(model: keras.Model) -> list[Node]:
     >>> [node.operation.name for node in nodes(model)]
     ['a', 'b']
     """
-    start = input_tensor(model)
+    starts = {id(tensor) for tensor in _inputs(model)}
     found: list[Node] = []
     seen: set[tuple[int, int]] = set()
     # Depth first without recursion: InceptionResNetV2 is deeper than Python's stack.
@@ -72,11 +110,11 @@ def nodes(model: keras.Model) -> list[Node]:
         tensor, done = stack.pop()
         history = tensor._keras_history
         key = (id(history.operation), history.node_index)
-        if tensor is start or (key in seen and not done):
+        if id(tensor) in starts or (key in seen and not done):
             continue
         call = history.operation._inbound_nodes[history.node_index]
         if done:
-            found.append(Node(history.operation, tuple(call.input_tensors), call.output_tensors[0]))
+            found.append(Node(history.operation, tuple(call.input_tensors), tuple(call.output_tensors)))
             continue
         seen.add(key)
         stack.append((tensor, True))
@@ -84,32 +122,73 @@ def nodes(model: keras.Model) -> list[Node]:
     return found
 
 
-def cut_nodes(model: keras.Model) -> list[Node]:
-    """The calls whose output alone carries everything that later layers need, in order from the input up."""
-    order = nodes(model)
-    last_use: dict[int, int] = {id(tensor): len(order) for tensor in model.outputs}
+def cuts(model: keras.Model) -> list[Cut]:
+    """The places where the model can be cut in two, in order from the inputs up.
+
+    After a cut nothing with weights reads the inputs alone, and the inputs that are read again (`Cut.sides`) are
+    together smaller than the cut tensor: they say where to look, and are not the signal. A tensor with an implicit
+    Keras mask (`Embedding(mask_zero=True)`) is no cut, because the mask would be lost.
+
+    Args:
+        model: a functional or Sequential model.
+
+    >>> tokens = keras.Input((6,), dtype="int32", name="tokens")
+    >>> embedded = keras.layers.Embedding(10, 4, name="embedding")(tokens)
+    >>> dense = keras.layers.Dense(4, name="dense")(embedded)
+    >>> pooled = keras.layers.GlobalAveragePooling1D(name="pool")(dense, mask=keras.ops.not_equal(tokens, 0))
+    >>> [(cut.node.operation.name, [side.name for side in cut.sides]) for cut in cuts(keras.Model(tokens, pooled))]
+    [('embedding', ['tokens']), ('dense', ['tokens']), ('pool', [])]
+    """
+    order, inputs = nodes(model), _inputs(model)
+    last_use = {id(tensor): len(order) for tensor in model.outputs}
     for position in range(len(order) - 1, -1, -1):
         for tensor in order[position].inputs:
             last_use.setdefault(id(tensor), position)
-    cuts, live_until = [], {id(input_tensor(model)): last_use.get(id(input_tensor(model)), 0)}
+    # For each tensor made without weights, the inputs that it follows from.
+    origins: dict[int, frozenset[int]] = {id(tensor): frozenset([id(tensor)]) for tensor in inputs}
+    last_start = -1  # the last call that makes something with weights of the inputs alone
     for position, node in enumerate(order):
-        live_until[id(node.output)] = last_use.get(id(node.output), -1)
-        live_until = {key: end for key, end in live_until.items() if end > position}
-        if list(live_until) == [id(node.output)]:
-            cuts.append(node)
-    return cuts
+        if all(id(tensor) in origins for tensor in node.inputs):
+            if _is_fixed(node):
+                sources = frozenset().union(*(origins[id(tensor)] for tensor in node.inputs))
+                origins |= {id(tensor): sources for tensor in node.outputs}
+            else:
+                last_start = position
+    found: list[Cut] = []
+    live = {id(tensor): last_use.get(id(tensor), -1) for tensor in inputs}
+    for position, node in enumerate(order):
+        live |= {id(tensor): last_use.get(id(tensor), -1) for tensor in node.outputs}
+        live = {key: end for key, end in live.items() if end > position}
+        beside = live.keys() - {id(node.output)}
+        masked = position < len(order) - 1 and getattr(node.output, "_keras_mask", None) is not None
+        if len(beside) == len(live) or masked:
+            continue
+        if not beside:
+            found.append(Cut(node))
+        elif position >= last_start and id(node.output) not in origins and beside <= origins.keys():
+            needed = frozenset().union(*(origins[key] for key in beside))
+            sides = tuple(tensor for tensor in inputs if id(tensor) in needed)
+            if sum(map(size, sides)) < size(node.output):
+                found.append(Cut(node, sides))
+    return found
+
+
+def cut_nodes(model: keras.Model) -> list[Node]:
+    """The calls at whose output the model can be cut, in order from the inputs up; see `cuts`."""
+    return [cut.node for cut in cuts(model)]
 
 
 def cut_points(model: keras.Model) -> list[Any]:
-    """The tensors through which everything passes: the model can be cut in two at each of them.
+    """The tensors at which the model can be cut in two.
 
-    Found from the graph (they are the dominators of the output), so it works for any functional or Sequential model.
+    Found from the graph, so it works for any functional or Sequential model; see `cuts`.
 
     Args:
-        model: a functional or Sequential model with one input.
+        model: a functional or Sequential model.
 
     Returns:
-        KerasTensors from the input up: the model's input first, its output last (where it has a single one).
+        KerasTensors from the input up: the model's input first (where it has several, its `model.input`), its output
+        last (where it has a single one).
 
     >>> inputs = keras.Input((4,))
     >>> hidden = keras.layers.Dense(4)(inputs)
@@ -117,4 +196,37 @@ def cut_points(model: keras.Model) -> list[Any]:
     >>> [tensor is merged for tensor in cut_points(keras.Model(inputs, merged))]
     [False, True]
     """
-    return [input_tensor(model), *(node.output for node in cut_nodes(model))]
+    return [start_of(model), *(node.output for node in cut_nodes(model))]
+
+
+def side_inputs(model: keras.Model, tensor: Any) -> list[Any]:
+    """The model's inputs that `suffix(model, tensor)` takes after `tensor`, in the model's order; mostly none.
+
+    Args:
+        model: a functional or Sequential model.
+        tensor: one of `cut_points(model)`.
+
+    Raises:
+        InputError: `tensor` is no cut point of the model.
+    """
+    if tensor is start_of(model):
+        return []
+    for cut in cuts(model):
+        if cut.node.output is tensor:
+            return list(cut.sides)
+    raise InputError(f"{tensor!r} is no cut point of model {model.name!r}: choose one of `cut_points(model)`.")
+
+
+def size(tensor: Any) -> int:
+    """How many numbers a KerasTensor (or a list or dict of them) holds for one item; unknown sides count as 1."""
+    return sum(math.prod(side or 1 for side in each.shape[1:]) for each in keras.tree.flatten(tensor))
+
+
+def is_random(layer: Any) -> bool:
+    """Whether a layer, or one inside of it, draws random numbers in training."""
+    return any(getattr(inner, "seed_generator", None) is not None for inner in layer._flatten_layers())
+
+
+def _is_fixed(node: Node) -> bool:
+    """Whether a call gives the same for the same inputs whatever is trained, and in training as elsewhere."""
+    return node.layer is None or not (node.layer.weights or is_random(node.layer))

@@ -1,14 +1,14 @@
-"""A backbone cut into stages, found from the graph alone: one for each spatial resolution."""
+"""A backbone cut into stages, found from the graph alone: at the places where its weights can be split off."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from keras_transfer.errors import InputError
-from keras_transfer.models.graph import Node, cut_nodes, input_tensor, nodes
+from keras_transfer.models.graph import Node, cut_nodes, nodes, size
 from keras_transfer.models.preprocessing import NAME as PREPROCESSING
 
 _POOLING = (
@@ -18,11 +18,13 @@ _POOLING = (
     keras.layers.GlobalMaxPooling2D,
     keras.layers.Flatten,
 )
+# Positions that hold more than this share of the backbone's weights are no single stage.
+_MOST_WEIGHTS = 0.9
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Consecutive layers of a backbone that work at one spatial resolution.
+    """Consecutive layers of a backbone, from one place where its weights can be split off to the next.
 
     Attributes:
         name: `stage0`, `stage1`, ... from the input up.
@@ -40,19 +42,22 @@ class Stage:
 def stages(model: keras.Model) -> list[Stage]:
     """Cuts the backbone of a classifier into stages, from the input up.
 
-    A stage ends at the last *block output* of its resolution: a tensor through which everything passes, and which is
-    not inside a block. The inside of an inverted bottleneck is told by its channels, which rise and fall again; padding
-    belongs to the layer that needs it. A stage without weights of its own (a last pooling) joins its neighbour.
-    Architectures whose blocks read two earlier ones (NASNet) can be cut in few places and so have few stages.
+    A stage ends at a *block output*: a cut (see `cut_points`) that is not inside a block. The inside of an inverted
+    bottleneck shows in its channels, which rise and fall again; padding belongs to the layer that needs it. Of the
+    blocks that work on equally many positions (pixels of a map, tokens, time steps; within a factor of the square root
+    of two along each axis) the last ends a stage. Where these would hold nearly all of the weights, as the blocks of a
+    transformer or the layers of a dense network do, each block with a kernel of its own is a stage; normalizations
+    belong to the block before. A stage without weights (a last pooling) joins its neighbour. Architectures whose
+    blocks read two earlier ones (NASNet) can be cut in few places and so have few stages.
 
     Args:
-        model: a functional or Sequential model with one input; it need not come from `build_classifier`.
+        model: a functional or Sequential model; it need not come from `build_classifier`.
 
     Returns:
         The stages; together they hold every layer below the head once. Empty where there is no backbone with weights.
 
     Raises:
-        InputError: the model has no graph, or several inputs.
+        InputError: the model has no graph.
 
     >>> inputs = keras.Input((32, 32, 3))
     >>> x = keras.layers.Conv2D(8, 3, padding="same", name="a")(inputs)
@@ -64,23 +69,19 @@ def stages(model: keras.Model) -> list[Stage]:
     body, _ = _split(model)
     inside = {id(node.output) for node in body}
     cuts = [node for node in cut_nodes(model) if id(node.output) in inside]
-    ends = {id(end) for end in _stage_ends(cuts, input_tensor(model).shape)}
-    groups: list[list[Node]] = [[]]
-    outputs: list[Any] = []
-    for node in body:
-        groups[-1].append(node)
-        if id(node.output) in ends:
-            outputs.append(node.output)
-            groups.append([])
-    merged: list[tuple[list[Node], Any]] = []
-    for group, output in zip(groups, outputs, strict=False):
-        if merged and not (_weighted(group) and _weighted(merged[-1][0])):
-            merged[-1] = (merged[-1][0] + group, output)
+    blocks = _block_outputs(cuts)
+    ends = {id(end) for end in _last_of_each(blocks, _scales(model, blocks))}
+    merged = _merged(_grouped(body, ends), _weighted)
+    whole = _weight_count(body)
+    groups: list[tuple[list[Node], Any]] = []
+    for group, output in merged:
+        if _weight_count(group) > _MOST_WEIGHTS * whole:
+            groups += _merged(_grouped(group, {id(node.output) for node in blocks}), _has_kernel)
         else:
-            merged.append((group, output))
+            groups.append((group, output))
     return [
         Stage(f"stage{index}", index, tuple(_layers(group)), output)
-        for index, (group, output) in enumerate(merged)
+        for index, (group, output) in enumerate(_with_shared(groups))
         if _weighted(group)
     ]
 
@@ -89,10 +90,11 @@ def head_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers after the backbone: global pooling (or flattening) and all that follows.
 
     Args:
-        model: a functional or Sequential model with one input.
+        model: a functional or Sequential model.
 
     Returns:
-        The layers in topological order; where nothing pools, those from the first flat tensor on.
+        The layers in topological order; where nothing pools, those from the first flat tensor on. In a dense network,
+        where every tensor is flat, the last layer with a kernel and the weightless ones around it.
 
     >>> inputs = keras.Input((8, 8, 3))
     >>> x = keras.layers.GlobalMaxPooling2D(name="pool")(keras.layers.Conv2D(4, 3)(inputs))
@@ -123,38 +125,91 @@ def _layers(group: Sequence[Node]) -> list[keras.layers.Layer]:
     return list(dict.fromkeys(node.layer for node in group if node.layer is not None))
 
 
+def _has_kernel(group: list[Node]) -> bool:
+    """Whether a group has a matrix to train: normalizations and biases have vectors alone."""
+    return _weighted(group) and any(len(weight.shape) > 1 for layer in _layers(group) for weight in layer.weights)
+
+
+def _weight_count(group: list[Node]) -> int:
+    return sum(layer.count_params() for layer in _layers(group) if can_train(layer))
+
+
+def _grouped(order: list[Node], ends: set[int]) -> list[tuple[list[Node], Any]]:
+    """The calls up to each of `ends` and its tensor; those after the last end are in no group."""
+    groups: list[tuple[list[Node], Any]] = []
+    group: list[Node] = []
+    for node in order:
+        group.append(node)
+        if id(node.output) in ends:
+            groups.append((group, node.output))
+            group = []
+    return groups
+
+
+def _merged(
+    groups: list[tuple[list[Node], Any]], complete: Callable[[list[Node]], bool]
+) -> list[tuple[list[Node], Any]]:
+    """The groups, each that is not complete joined to the one before, the first to the one after."""
+    merged: list[tuple[list[Node], Any]] = []
+    for group, output in groups:
+        if merged and not (complete(group) and complete(merged[-1][0])):
+            merged[-1] = (merged[-1][0] + group, output)
+        else:
+            merged.append((group, output))
+    return merged
+
+
+def _with_shared(groups: list[tuple[list[Node], Any]]) -> list[tuple[list[Node], Any]]:
+    """The groups, those that call one layer with weights (ALBERT's blocks) joined with all between them."""
+    joined: list[tuple[list[Node], Any]] = []
+    for group, output in groups:
+        layers = {layer for layer in _layers(group) if can_train(layer)}
+        first = next((i for i, (earlier, _) in enumerate(joined) if not layers.isdisjoint(_layers(earlier))), None)
+        if first is not None:
+            group = [node for earlier, _ in joined[first:] for node in earlier] + group
+            del joined[first:]
+        joined.append((group, output))
+    return joined
+
+
 def _split(model: keras.Model) -> tuple[list[Node], list[Node]]:
     """The calls of the backbone and of the head.
 
-    The head starts at the first cut that pools globally or has no spatial axes: a squeeze-and-excite branch pools
-    too, but is no cut.
+    The head starts at the first cut that pools globally, or that has no positions any more: a squeeze-and-excite
+    branch pools too, but is no cut. Where nothing ever had positions it starts after the last kernel but one.
     """
     order = nodes(model)
+    has_positions = any(len(tensor.shape) > 2 for tensor in model.inputs)
     for node in cut_nodes(model):
-        if isinstance(node.operation, _POOLING) or len(node.output.shape) <= 2:
+        flat = len(node.output.shape) <= 2
+        if isinstance(node.operation, _POOLING) or (flat and has_positions):
             start = next(position for position, other in enumerate(order) if other.output is node.output)
             return order[:start], order[start:]
-    return order, []
+        has_positions = has_positions or not flat
+    if any(len(node.output.shape) > 2 for node in order):
+        return order, []
+    weighted = [position for position, node in enumerate(order) if _weighted([node])]
+    kernels = [position for position in weighted if _has_kernel([order[position]])]
+    last = kernels[-1] if kernels else len(order)
+    start = max((position + 1 for position in weighted if position < last), default=0)
+    return order[:start], order[start:]
 
 
-def _stage_ends(cuts: list[Node], input_shape: Sequence[int | None]) -> list[Any]:
-    """The outputs of the stages: of each resolution the last cut that is no inside of a block and no padding."""
-    if not cuts:
-        return []
+def _block_outputs(cuts: list[Node]) -> list[Node]:
+    """The cuts that are no inside of a block and no padding; the last one is the backbone's own output."""
     inside = _bottlenecks([node.output.shape[-1] or 0 for node in cuts])
-    keys, key = [], 0
-    for node in cuts:
-        # Padding makes a map slightly larger: it must not lead back to the resolution before.
-        key = max(key, _halvings(input_shape, node.output.shape))
-        keys.append(key)
-    ends: dict[int, Any] = {}
+    blocks = []
     for position, node in enumerate(cuts):
-        grown = position > 0 and _size(node.output) > _size(cuts[position - 1].output)
+        grown = position > 0 and size(node.output) > size(cuts[position - 1].output)
         padding = grown and node.layer is not None and not node.layer.weights
-        if not inside[position] and not padding:
-            ends[keys[position]] = node.output
-    ends[keys[-1]] = cuts[-1].output  # the backbone's own output, whatever came before
-    return list(ends.values())
+        if position == len(cuts) - 1 or not (inside[position] or padding):
+            blocks.append(node)
+    return blocks
+
+
+def _last_of_each(blocks: list[Node], scales: list[int]) -> list[Any]:
+    """The output of the last block of each scale."""
+    return list({scale: node.output for scale, node in zip(scales, blocks, strict=True)}.values())
 
 
 def _bottlenecks(channels: list[int]) -> list[bool]:
@@ -170,17 +225,24 @@ def _bottlenecks(channels: list[int]) -> list[bool]:
     return inside
 
 
-def _halvings(input_shape: Sequence[int | None], shape: Sequence[int | None]) -> int:
-    """How often the sides were halved between the input and here; 0 where a size is unknown."""
-    sides = [*input_shape[1:3], *shape[1:3]]
-    if len(input_shape) != 4 or len(shape) != 4 or None in sides:
-        return 0
-    height, width, here_height, here_width = (side or 1 for side in sides)
-    return round(math.log2(math.sqrt(height * width / (here_height * here_width))))
+def _scales(model: keras.Model, blocks: list[Node]) -> list[int]:
+    """How often the positions were halved along each axis, from the input or the first map to each block's output."""
+    tensors = [*model.inputs, *(node.output for node in blocks)]
+    whole = next((tensor for tensor in tensors if _positions(tensor)), None)
+    scales, scale = [], 0
+    for node in blocks:
+        if whole is not None and (here := _positions(node.output)):
+            halvings = math.log2(_positions(whole) / here) / (len(whole.shape) - 2)
+            # Padding makes a map slightly larger: it must not lead back to the scale before.
+            scale = max(scale, round(halvings))
+        scales.append(scale)
+    return scales
 
 
-def _size(tensor: Any) -> int:
-    return math.prod(side or 1 for side in tensor.shape[1:])
+def _positions(tensor: Any) -> int:
+    """The number of pixels, tokens or time steps; 0 where there are none or their number is open."""
+    sides = tensor.shape[1:-1]
+    return math.prod(sides) if sides and None not in sides else 0
 
 
 def require_stages(model: keras.Model) -> list[Stage]:

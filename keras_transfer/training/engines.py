@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import count, islice
 from typing import Any
@@ -11,13 +11,14 @@ import keras
 import numpy as np
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Arrays, as_tuple
 from keras_transfer.litert import convert_frozen, open_litert
-from keras_transfer.litert.frozen import FrozenGraph, freeze_batches
+from keras_transfer.litert.frozen import FrozenGraph, freeze_batches, pack_inputs
 from keras_transfer.models import multiply_adds
 from keras_transfer.training.kernels import matrix_speed
 
-# Images in, one tuple of arrays (one array a tensor, without the batch axis) an image out, in order.
-Engine = Callable[[Iterable[np.ndarray]], Iterator[tuple[np.ndarray, ...]]]
+# Items in, one tuple of arrays (one array a tensor, without the batch axis) an item out, in order.
+Engine = Callable[[Iterable[Arrays]], Iterator[tuple[np.ndarray, ...]]]
 
 # Below this many images the LiteRT conversion (some seconds) costs more than it saves.
 SMALL_JOB = 256
@@ -29,7 +30,7 @@ _DEPTHWISE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 _ENOUGH = 0.5  # of a matrix multiplication's speed
 
 
-def choose_engine(prefix: keras.Model, images: int, dtype: str = "uint8") -> Engine:
+def choose_engine(prefix: keras.Model, images: int, dtypes: Sequence[str] | None = None) -> Engine:
     """Keras's own graph on a GPU and for small jobs; elsewhere TensorFlow or LiteRT, whichever computes faster.
 
     LiteRT is several times as fast where convolutions are depthwise, TensorFlow faster where they are not. The first
@@ -38,9 +39,10 @@ def choose_engine(prefix: keras.Model, images: int, dtype: str = "uint8") -> Eng
     batch.
 
     Args:
-        prefix: a model from pixels to one or more tensors.
-        images: how many items are to come.
-        dtype: of the items.
+        prefix: a model to one or more tensors.
+        images: how many images or other items are to come.
+        dtypes: of their arrays, one for each input of `prefix`; unless given `uint8` (pixels) for floats, else the
+            input's own.
 
     Returns:
         See `Engine`.
@@ -56,7 +58,8 @@ def choose_engine(prefix: keras.Model, images: int, dtype: str = "uint8") -> Eng
     # Where convolutions are depthwise LiteRT's file is always worth making: half a matrix multiplication's speed is
     # what TensorFlow reaches there at best, and LiteRT reaches nine tenths of it.
     depthwise = any(isinstance(layer, _DEPTHWISE) for layer in prefix._flatten_layers())
-    return _faster(freeze_batches(prefix, dtype), 0.0 if depthwise else multiply_adds(prefix) / matrix_speed())
+    dtypes = dtypes or ["uint8" if tensor.dtype == "float32" else tensor.dtype for tensor in prefix.inputs]
+    return _faster(freeze_batches(prefix, dtypes), 0.0 if depthwise else multiply_adds(prefix) / matrix_speed())
 
 
 def _faster(graph: FrozenGraph, least: float) -> Engine:
@@ -65,7 +68,7 @@ def _faster(graph: FrozenGraph, least: float) -> Engine:
     chosen: list[Engine] = []
     converting: list[Future[Engine]] = []
 
-    def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+    def run(images: Iterable[Arrays]) -> Iterator[tuple[np.ndarray, ...]]:
         images = iter(images)
         while not chosen and (batch := list(islice(images, _BATCH))):
             number = next(batches) if len(batch) == _BATCH else None
@@ -90,7 +93,7 @@ def _faster(graph: FrozenGraph, least: float) -> Engine:
 
 
 def _timed(
-    converting: Future[Engine], sample: list[np.ndarray], answers: list[tuple[np.ndarray, ...]], seconds: float
+    converting: Future[Engine], sample: list[Arrays], answers: list[tuple[np.ndarray, ...]], seconds: float
 ) -> Engine | None:
     """What is converted, if it gives these answers in fewer seconds."""
     try:
@@ -112,10 +115,10 @@ def _agree(found: np.ndarray, expected: np.ndarray) -> bool:
 
 
 def litert_engine(graph: FrozenGraph) -> Engine:
-    """Runs a graph as a float32 LiteRT file, one image at a time on every core.
+    """Runs a graph as a float32 LiteRT file, one item at a time on every core.
 
     Args:
-        graph: from pixels to one or more tensors.
+        graph: to one or more tensors.
 
     Returns:
         See `Engine`.
@@ -123,14 +126,15 @@ def litert_engine(graph: FrozenGraph) -> Engine:
     Raises:
         InputError: the graph has an operator that LiteRT lacks.
     """
-    return open_litert(convert_frozen(graph)).map
+    file = open_litert(convert_frozen(graph))
+    return lambda items: file.map_arrays(map(as_tuple, items))
 
 
 def graph_engine(graph: FrozenGraph) -> Engine:
     """Runs a graph in TensorFlow, in batches: its weights are constants, so BatchNorm is folded into convolutions.
 
     Args:
-        graph: from pixels to one or more tensors.
+        graph: to one or more tensors.
 
     Returns:
         See `Engine`.
@@ -142,7 +146,7 @@ def graph_engine(graph: FrozenGraph) -> Engine:
         tf.graph_util.import_graph_def(tf.compat.v1.GraphDef.FromString(graph.graph), name="")
     # A session makes no function of the graph, which takes as long again.
     call = tf.compat.v1.Session(graph=whole).make_callable(graph.outputs, feed_list=graph.inputs)
-    return _in_batches(call, _BATCH)
+    return _in_batches(lambda arrays: call(*arrays), _BATCH)
 
 
 def keras_engine(prefix: keras.Model) -> Engine:
@@ -157,19 +161,21 @@ def keras_engine(prefix: keras.Model) -> Engine:
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
-    def call(images: Any) -> list[Any]:
-        return list(tf.nest.flatten(prefix(tf.cast(images, prefix.inputs[0].dtype), training=False)))
+    def call(arrays: list[Any]) -> list[Any]:
+        inputs = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, prefix.inputs, strict=True)]
+        return list(tf.nest.flatten(prefix(pack_inputs(prefix, inputs), training=False)))
 
     size = 64 if tf.config.list_physical_devices("GPU") else 8
-    return _in_batches(lambda images: [tensor.numpy() for tensor in call(images)], size)
+    return _in_batches(lambda arrays: [tensor.numpy() for tensor in call(arrays)], size)
 
 
-def _in_batches(call: Callable[[np.ndarray], list[np.ndarray]], size: int) -> Engine:
-    def compute(batch: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
-        padded = np.stack(batch + [batch[0]] * (size - len(batch)))  # one shape, one trace
-        return list(zip(*call(padded), strict=True))[: len(batch)]
+def _in_batches(call: Callable[[list[np.ndarray]], list[np.ndarray]], size: int) -> Engine:
+    def compute(batch: list[Arrays]) -> list[tuple[np.ndarray, ...]]:
+        padded = batch + [batch[0]] * (size - len(batch))  # one shape, one trace
+        columns = zip(*map(as_tuple, padded), strict=True)
+        return list(zip(*call([np.stack(column) for column in columns]), strict=True))[: len(batch)]
 
-    def run(images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+    def run(images: Iterable[Arrays]) -> Iterator[tuple[np.ndarray, ...]]:
         images = iter(images)
         with ThreadPoolExecutor(1) as pool:  # the next batch is computed while what came of the last is put away
             last = None

@@ -82,7 +82,7 @@ def compute_features(
             mixed: list[np.ndarray] = []
             drawn = _views(split, spec, augmenter, views, seed, mixed)
             network, count = cache.digest(networks[i] for i in which), max(expected, len(split) * views)
-            engine = _engine_of(prefix, network, count, spec.tensor.dtype)
+            engine = _engine_of(prefix, network, count, [tensor.dtype for tensor in spec.tensors])
             # Only now: tracing and decoding keep each other from Python's lock.
             images = opened.enter_context(ahead(drawn, max(_BLOCK, _AHEAD // item_bytes(spec))))
             what = f"Frozen layers, {split.name}" + (f", {views} views" if views > 1 else "")
@@ -180,10 +180,10 @@ def stable_seed(*parts: int) -> int:
 _last: dict[str, tuple[Engine, int]] = {}
 
 
-def _engine_of(prefix: keras.Model, key: str, images: int, dtype: str) -> Engine:
+def _engine_of(prefix: keras.Model, key: str, images: int, dtypes: Sequence[str]) -> Engine:
     found = _last.get(key)
     if found is None or images > SMALL_JOB >= found[1]:
-        found = choose_engine(prefix, images, dtype), images
+        found = choose_engine(prefix, images, dtypes), images
         _last.clear()
         _last[key] = found
     return found[0]
