@@ -119,7 +119,7 @@ class Recipe(_Strict):
     weights: str = "imagenet"
     image_size: Annotated[int, Field(ge=1)] | None = None
     geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = None  # a mode, fields of one, or auto
-    pooling: Literal["avg", "max"] = "avg"
+    pooling: Literal["avg", "max", "token"] | None = None  # None: "token" where there is one, else "avg"
     hidden: tuple[_Count, ...] = ()
     dropout: _Fraction = 0.2
 
@@ -189,7 +189,7 @@ def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
 _PATHS = {
     "data": r"(tfds:)?(.+)",
     "root": r"()(.+)",
-    "backbone": r"(hub:)(.+)",
+    "backbone": r"(hub:|(?:kerashub:)?(?=.*[/\\]))(?!\w+://)(.+)",  # a path has a slash
     "weights": r"(hub:)?(?!(?:imagenet|bundled|none)$)(.+)",
     "compare_backbones": r"(.*?=(?:hub:)?)(?!(?:imagenet|bundled)$)(.+)",
     "base": r"()(.+)",

@@ -99,5 +99,6 @@ def command(
     )
     if out is None:
         name = Path(told.data).stem.replace(":", "-") or "data"
-        out = Path("runs") / f"{name}-{told.backbone}"
+        backbone = Path(told.backbone).name.replace(":", "-")
+        out = Path("runs") / f"{name}-{backbone}"
     train_and_print(told, out, json, profile)

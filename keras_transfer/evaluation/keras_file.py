@@ -170,11 +170,11 @@ def _custom_objects(config: Any) -> Iterator[str]:
 
 
 def _ours(value: dict[str, Any], name: str) -> bool:
-    """Whether a saved object is Keras's own, or a layer that this package registers (its hub features)."""
+    """Whether a saved object is Keras's own, KerasHub's, or a layer that this package registers (its hub features)."""
     if "registered_name" not in value:
         return True
     module, registered = str(value.get("module")).split(".")[0], str(value["registered_name"])
-    return module == "keras" or registered.startswith("keras_transfer>")
+    return module in ("keras", "keras_hub") or registered.startswith("keras_transfer>")
 
 
 def _is_registered(name: str) -> bool:

@@ -131,7 +131,9 @@ def complete(recipe: Recipe, model: Any, data: Any, images: int | None = None) -
     strategy = resolve_strategy(recipe.strategy, images, classes, recipe.weights not in ("none", None))
     chosen: dict[str, Any] = {}
     if data.train.preparer.modality == "image":
+        token = any(layer.name == "class_token" for layer in model.layers)
         chosen["image_size"] = recipe.image_size or model.input_shape[1]
+        chosen["pooling"] = recipe.pooling or ("token" if token else "avg")
     if recipe.weights == "bundled":
         chosen["alpha"] = bundled.ALPHA
     phases = recipe.phases or make_phases(
@@ -152,5 +154,7 @@ def _weights_origin(recipe: Recipe) -> dict[str, str | None]:
     import hashlib
 
     path = Path(recipe.weights)
+    if recipe.weights == "imagenet":  # or the file of a KerasHub preset's folder
+        path = Path(recipe.backbone.removeprefix("kerashub:")) / "model.weights.h5"
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return {"told": recipe.weights, "sha256": digest}

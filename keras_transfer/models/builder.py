@@ -11,6 +11,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.models import bundled
 from keras_transfer.models.backbones import Backbone, find_backbone
 from keras_transfer.models.graph import nodes
+from keras_transfer.models.kerashub import preset_backbone, preset_of
 from keras_transfer.models.weights import flat_backbone, load_pretrained
 
 
@@ -21,7 +22,7 @@ def build_classifier(
     image_size: int | tuple[int, int] | None = None,
     weights: str | Path | None = "imagenet",
     alpha: float | None = None,
-    pooling: str = "avg",
+    pooling: str | None = None,
     hidden: Sequence[int] = (),
     dropout: float = 0.2,
     label_smoothing: float = 0.0,
@@ -35,17 +36,20 @@ def build_classifier(
     layers train as it comes; `freeze_backbone` and `unfreeze_top` choose.
 
     Args:
-        backbone: a name of the table `BACKBONES`; or `"hub:HANDLE"`, the folder of a SavedModel or an address of
-            TensorFlow Hub or Kaggle that gives feature vectors of pictures in 0..1: frozen for good, 224 wide unless
-            told, and the one kind of model that needs this package to load (`load_model`).
+        backbone: a name of the table `BACKBONES`; or a KerasHub preset: `"kerashub:NAME"`, a handle (`"kaggle://..."`,
+            `"hf://..."`), or the path of a preset's folder with a slash in it; or `"hub:HANDLE"`, the folder of a
+            SavedModel or an address of TensorFlow Hub or Kaggle that gives feature vectors of pictures in 0..1: frozen
+            for good, 224 wide unless told, and the one kind of model that needs this package to load (`load_model`).
         classes: how many classes, at least 2 (1 with `multi_label`), or their names.
         image_size: side of the pictures, or `(height, width)`; the backbone's native size unless given.
         weights: `"imagenet"` (downloaded and kept by Keras; the file made for the nearest size), the path of a `.h5` or
             `.weights.h5` file of the backbone (with or without its classifier) or of a `.keras` file on the same
-            backbone, or `"none"`/None for random ones. `"hub:HANDLE"` is understood here too. `"bundled"`: the small
+            backbone, or `"none"`/None for random ones. For a KerasHub preset `"imagenet"` means the weights that it
+            has, whatever they were trained on. `"hub:HANDLE"` is understood here too. `"bundled"`: the small
             backbone inside this package, `mobilenet_v2` with alpha 0.35 at 96 pixels (64 or more).
         alpha: width multiplier of the MobileNets; 1.0 unless given.
-        pooling: `"avg"` or `"max"`, over the backbone's last map.
+        pooling: `"avg"` or `"max"`, over the backbone's last map, `"avg"` unless given; for a KerasHub transformer
+            with a class token also `"token"`, which is its default.
         hidden: units of Dense layers (ReLU) between pooling and dropout.
         dropout: rate of the dropout before the logits, at least 0 and below 1.
         label_smoothing: at least 0 and below 1. With it a softmax head's labels must be one-hot
@@ -67,17 +71,25 @@ def build_classifier(
     count = classes if isinstance(classes, int) else len(classes)
     _check(count, pooling, hidden, dropout, label_smoothing, multi_label, binary)
     handle = next((str(given)[4:] for given in (backbone, weights) if str(given).startswith("hub:")), None)
+    preset = preset_of(backbone) if handle is None else None
     if handle is not None:
         from keras_transfer.models.hub import hub_backbone
 
         body = hub_backbone(handle, *_sides(224 if image_size is None else image_size))
+        name = body.name
+    elif preset is not None:
+        body = _preset_body(preset, image_size, weights, alpha, pooling)
+        name = body.name
     else:
         row = find_backbone(backbone)
+        name = row.name
+        if pooling == "token":
+            raise InputError(f"{row.name} has no class token: choose the pooling 'avg' or 'max'.")
         if weights == "bundled":
             alpha, image_size = bundled.choose(row.name, alpha, image_size)
         alpha = _check_alpha(row, alpha)
         height, width = _check_size(row, image_size)
-        body = flat_backbone(row, alpha, height, width, pooling=pooling)
+        body = flat_backbone(row, alpha, height, width, pooling=pooling or "avg")
         if weights not in (None, "none"):
             load_pretrained(body, row, weights, alpha, max(height, width))
     x = body.output
@@ -87,9 +99,27 @@ def build_classifier(
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(1 if binary else count, name="logits")(x)
     x = keras.layers.Activation("sigmoid" if binary or multi_label else "softmax", name="predictions")(x)
-    model = keras.Model(body.inputs[0], x, name=body.name if handle is not None else row.name)
+    model = keras.Model(body.inputs[0], x, name=name)
     compile_classifier(model, label_smoothing=label_smoothing, multi_label=multi_label)
     return model
+
+
+def _preset_body(
+    preset: str,
+    image_size: int | tuple[int, int] | None,
+    weights: str | Path | None,
+    alpha: float | None,
+    pooling: str | None,
+) -> keras.Model:
+    if alpha not in (None, 1.0):
+        raise InputError(f"{preset} has one width only: leave `alpha` out. Received: alpha={alpha}.")
+    if weights not in ("imagenet", "none", None):
+        raise InputError(
+            f"A KerasHub preset brings its own weights: leave `weights` out, or give 'none' for random ones. "
+            f"Received: weights={str(weights)!r}."
+        )
+    sides = None if image_size is None else _sides(image_size)
+    return preset_backbone(preset, image_size=sides, weights=weights == "imagenet", pooling=pooling)
 
 
 def compile_classifier(
@@ -196,7 +226,13 @@ def logits_of(model: keras.Model) -> Any:
 
 
 def _check(
-    count: int, pooling: str, hidden: Sequence[int], dropout: float, smoothing: float, multi_label: bool, binary: bool
+    count: int,
+    pooling: str | None,
+    hidden: Sequence[int],
+    dropout: float,
+    smoothing: float,
+    multi_label: bool,
+    binary: bool,
 ) -> None:
     if binary and multi_label:
         raise InputError("Give at most one of `binary` and `multi_label`.")
@@ -204,8 +240,8 @@ def _check(
         raise InputError(f"A classifier needs at least two classes. Received: classes={count}.")
     if binary and count != 2:
         raise InputError(f"`binary` is for exactly two classes. Received: classes={count}.")
-    if pooling not in ("avg", "max"):
-        raise InputError(f"`pooling` must be 'avg' or 'max'. Received: pooling={pooling!r}.")
+    if pooling not in ("avg", "max", "token", None):
+        raise InputError(f"`pooling` must be 'avg', 'max' or 'token'. Received: pooling={pooling!r}.")
     if not 0 <= dropout < 1:
         raise InputError(f"`dropout` must be at least 0 and below 1. Received: dropout={dropout}.")
     if not 0 <= smoothing < 1:

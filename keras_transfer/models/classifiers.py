@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_transfer.errors import InputError, in_one_line
-from keras_transfer.models.graph import input_tensor, nodes
 from keras_transfer.models.preprocessing import PIXELS, pixels_layer
+from keras_transfer.models.replay import can_open, replay
 from keras_transfer.progress import say
 
 _OTHER_FLOATS = ("float16", "bfloat16", "float64")
@@ -256,7 +256,7 @@ def _is_standard(model: keras.Model, picture: tuple[int, int, int]) -> bool:
         and model.inputs[0].dtype == "float32"
         and len(outputs[0].shape) == 2
         and not _other_floats(model)
-        and not any(_opens(layer) for layer in model.layers)
+        and not any(can_open(layer) for layer in model.layers)
         and output_activation(model) in _PROBABILITIES
     )
 
@@ -330,8 +330,8 @@ def _float32_config(value: Any) -> Any:
 def _called(model: keras.Model, x: Any, picture: tuple[int, int, int], name: str) -> Any:
     """What a model gives for a KerasTensor."""
     try:
-        if _opens(model):
-            return _replayed(model, x, {node.operation.name for node in nodes(model)}, set(), None)
+        if can_open(model):
+            return replay(model, [x])[0]
         return model(x, training=False) if model._call_has_training_arg else model(x)
     except Exception as error:  # Keras raises ValueError and others; a class of the user's own may raise anything
         height, width, _ = picture
@@ -354,58 +354,10 @@ def _scores(found: Any, model: keras.Model, name: str) -> Any:
     return scores
 
 
-def _opens(layer: Any) -> bool:
-    """Whether a layer is a model with a graph from one tensor to one, whose calls can be made again."""
-    graph = isinstance(layer, keras.Sequential) or type(layer).__name__ == "Functional"
-    return graph and len(_ends(layer, "inputs")) == len(_ends(layer, "outputs")) == 1
-
-
-def _replayed(model: keras.Model, x: Any, names: set[str], opened: set[int], training: bool | None) -> Any:
-    """A model's output when its calls are made again on `x`: layers are shared, nested models opened.
-
-    Args:
-        model: functional or Sequential, of one input and one output.
-        x: a KerasTensor.
-        names: of the operations that will stand in the new model; a nested model that has one of them is not opened,
-            since names must differ.
-        opened: identities of the nested models that were.
-        training: what a nested model was called with.
-    """
-    values = {id(input_tensor(model)): x}
-    for node in nodes(model):
-        operation: Any = node.operation
-        record = operation._inbound_nodes[node.output._keras_history.node_index]
-        args, kwargs = record.arguments.fill_in(values)
-        if training is not None and getattr(operation, "_call_has_training_arg", False):
-            kwargs = {"training": training, **kwargs}
-        if _is_augmentation(operation):
-            outputs = args[0]
-        elif _opens(operation) and (id(operation) in opened or names.isdisjoint(_inner_names(operation))):
-            opened.add(id(operation))
-            names |= _inner_names(operation)
-            outputs = _replayed(operation, args[0], names, opened, kwargs.get("training"))
-        else:
-            outputs = operation(*args, **kwargs)
-        for old, new in zip(record.output_tensors, keras.tree.flatten(outputs), strict=True):
-            values[id(old)] = new
-    return values[id(model.outputs[0])]
-
-
-def _inner_names(model: keras.Model) -> set[str]:
-    return {node.operation.name for node in nodes(model)}
-
-
 def _unused(name: str, model: keras.Model) -> str:
     """A name for a layer that no layer of the model has."""
     names = {layer.name for layer in model._flatten_layers()}
     return name if name not in names else f"{name}_of_{model.name}"
-
-
-def _is_augmentation(operation: Any) -> bool:
-    """Whether a layer does nothing outside of training: Keras's random ones, but not RandomCrop, which resizes."""
-    module, kind = type(operation).__module__, type(operation).__name__
-    own = module.startswith(("keras.src.layers.preprocessing.image_preprocessing", "keras_transfer.data"))
-    return own and kind.startswith("Random") and kind != "RandomCrop"
 
 
 def _with_probabilities(model: keras.Model, multi_label: bool, name: str) -> keras.Model:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from keras_transfer.errors import InputError, in_one_line
+from keras_transfer.extras import require
 from keras_transfer.files import replacing
 from keras_transfer.inputs import InputSpec, inputs_of
 
@@ -22,8 +23,8 @@ _MOST_METADATA = 1 << 20  # bytes
 def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # noqa: A002  (Keras's own word)
     """Loads a `.keras` file in safe mode, so that a file from outside cannot run code.
 
-    Models of `build_classifier` need only Keras to load; those on `hub:` features need this package, and this
-    function brings what they need.
+    Models of `build_classifier` need only Keras to load; those on a KerasHub preset need KerasHub as well, those on
+    `hub:` features this package, and this function brings what they need.
 
     Args:
         path: the file.
@@ -40,12 +41,29 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # no
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There is no model file {path}.")
+    on_kerashub = _names_kerashub(path)
+    if on_kerashub:
+        require("keras_hub", "keras-hub", f"The model {path}, built on a KerasHub backbone,")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Keras warns of before it raises; the error says it all
-            return keras.saving.load_model(path, compile=compile, safe_mode=True)
+            model = keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
         raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {in_one_line(error)}") from error
+    if on_kerashub:
+        from keras_transfer.models.kerashub import make_savable
+
+        make_savable(model)
+    return model
+
+
+def _names_kerashub(path: Path) -> bool:
+    """Whether a `.keras` file has layers of KerasHub."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return b'"keras_hub.' in archive.read("config.json")
+    except (OSError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile):
+        return False  # Keras says what is wrong with it
 
 
 def save_model(model: keras.Model, path: str | Path, inputs: InputSpec) -> Path:

@@ -205,10 +205,10 @@ def all_stages(model: keras.Model) -> keras.Model:
     Returns:
         A model from pixels to `[n, features]`; `model` itself where no stage has a map.
     """
-    maps = [stage.output for stage in stages(model) if len(stage.output.shape) == 4]
+    maps = [stage.output for stage in stages(model) if len(stage.output.shape) > 2]
     if not maps:
         return model
-    means = [keras.layers.GlobalAveragePooling2D()(tensor) for tensor in maps]
+    means = [getattr(keras.layers, f"GlobalAveragePooling{len(tensor.shape) - 2}D")()(tensor) for tensor in maps]
     return keras.Model(model.inputs, keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
 
 

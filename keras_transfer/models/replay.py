@@ -1,0 +1,118 @@
+"""A model's calls made again on other inputs: layers are shared, and what holds a graph of its own is opened."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras.src.models.functional import Functional
+
+from keras_transfer.models.graph import nodes
+
+
+def replay(model: keras.Model, inputs: Sequence[Any], *, reserved: set[str] | None = None) -> list[Any]:
+    """A model's outputs when its calls are made again on `inputs`.
+
+    Nested functional models are opened, and so are KerasHub's stacks: layers without weights of their own that run a
+    row of like blocks, such as a transformer's encoder. Then the result can be cut at each block. Random augmentation,
+    which does nothing outside of training, is left out.
+
+    Args:
+        model: functional or Sequential; its layers are shared with the result.
+        inputs: KerasTensors, one for each of the model's inputs.
+        reserved: names that the new model needs for other layers. Layers of `model` that have one of them, or that
+            have the name of another, are renamed. Without `reserved` nothing is renamed, and what cannot be opened
+            without it stays closed.
+
+    Returns:
+        KerasTensors, one for each of the model's outputs.
+    """
+    return _Replay(model, reserved).run(model, inputs, None)
+
+
+def can_open(layer: Any) -> bool:
+    """Whether a layer is a model with a graph from one tensor to one, whose calls can be made again."""
+    graph = isinstance(layer, keras.Sequential) or getattr(type(layer), "call", None) is Functional.call
+    return graph and all(len(getattr(layer, ends, None) or ()) == 1 for ends in ("inputs", "outputs"))
+
+
+class _Replay:
+    """One replay: the names that stand in the new model, and what was opened."""
+
+    def __init__(self, model: keras.Model, reserved: set[str] | None) -> None:
+        self.rename = reserved is not None
+        self.names = set(reserved or ()) if self.rename else _names(model)
+        self.opened: set[int] = set()
+        self.placed: set[int] = set()
+
+    def run(self, model: keras.Model, inputs: Sequence[Any], training: bool | None) -> list[Any]:
+        values = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
+        for node in nodes(model):
+            operation: Any = node.operation
+            record = operation._inbound_nodes[node.output._keras_history.node_index]
+            args, kwargs = record.arguments.fill_in(values)
+            if training is not None and getattr(operation, "_call_has_training_arg", False):
+                kwargs = {"training": training, **kwargs}
+            outputs = keras.tree.flatten(self.call(operation, args, kwargs))
+            values |= {id(old): new for old, new in zip(record.output_tensors, outputs, strict=True)}
+        return [values[id(tensor)] for tensor in model.outputs]
+
+    def call(self, operation: Any, args: Any, kwargs: Any) -> Any:
+        if _is_augmentation(operation):
+            return args[0]
+        if can_open(operation) and self.take(operation, _names(operation)):
+            return self.run(operation, args[:1], kwargs.get("training"))
+        if _is_stack(operation) and self.take(operation, {each.name for each in operation._layers}):
+            for each in operation._layers:
+                self.place(each)
+            try:
+                return operation.call(*args, **kwargs)  # on KerasTensors: each call inside is one of the new graph
+            except ValueError:  # a block that returns more than tensors (DeiT) runs only inside of its stack
+                pass
+        self.place(operation)
+        return operation(*args, **kwargs)
+
+    def take(self, layer: Any, inner: set[str]) -> bool:
+        """Whether a layer is opened: names in a model must differ."""
+        if not (self.rename or id(layer) in self.opened or self.names.isdisjoint(inner)):
+            return False
+        self.opened.add(id(layer))
+        if not self.rename:
+            self.names |= inner
+        return True
+
+    def place(self, operation: Any) -> None:
+        """Gives an operation that comes into the new model a name of its own."""
+        if not self.rename or id(operation) in self.placed:
+            return
+        self.placed.add(id(operation))
+        name, number = operation.name, 0
+        while operation.name in self.names:
+            number += 1
+            operation.name = f"{name}_{number}"
+        self.names.add(operation.name)
+
+
+def _names(model: keras.Model) -> set[str]:
+    return {node.operation.name for node in nodes(model)}
+
+
+def _is_stack(layer: Any) -> bool:
+    """Whether a layer of KerasHub has no weights of its own and holds several blocks of one kind, made of layers.
+
+    A user's own layer stays closed: its parts need not be such as can be saved alone.
+    """
+    if not type(layer).__module__.startswith("keras_hub.") or isinstance(layer, keras.Model):
+        return False
+    blocks = [type(each) for each in layer._layers if any(inner.weights for inner in each._layers)]
+    return (
+        not (layer._trainable_variables or layer._non_trainable_variables)
+        and max(Counter(blocks).values(), default=0) > 1
+    )
+
+
+def _is_augmentation(operation: Any) -> bool:
+    """Whether a layer does nothing outside of training: Keras's random ones, but not RandomCrop, which resizes."""
+    module, kind = type(operation).__module__, type(operation).__name__
+    own = module.startswith(("keras.src.layers.preprocessing.image_preprocessing", "keras_transfer.data"))
+    return own and kind.startswith("Random") and kind != "RandomCrop"
