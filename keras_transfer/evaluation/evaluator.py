@@ -68,7 +68,7 @@ def evaluate(
         truth = columns[labels]
     probabilities = predict_pixels(classifier, split, batch_size=batch_size)
     scores = metrics(truth, probabilities, names)
-    uses = seen_in_training(classifier.path, split.hashes) if classifier.path is not None else []
+    uses = seen_in_training(classifier.path, getattr(split, "hashes", ())) if classifier.path is not None else []
     if any(uses):
         new = np.array([not use for use in uses])
         without = metrics(truth[new], probabilities[new], names) if new.any() else None

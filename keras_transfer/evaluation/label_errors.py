@@ -1,49 +1,85 @@
-"""Which labels are probably wrong: confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068)."""
+"""Which labels are probably wrong, by what a model says of photographs that it was not fitted on."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+_TEMPERATURES = np.geomspace(0.5, 4, 25)
+_RATES = np.geomspace(1e-4, 0.3, 60)
+_FITTED = 20_000  # labels at most that these two are fitted on
 
 
-def label_suspicion(labels: Any, probabilities: Any) -> tuple[Array, Array]:
-    """How suspect each label is, and what it should be where it is probably wrong.
+class LabelErrors(NamedTuple):
+    """What `label_suspicion` finds.
 
-    The suspicion is the normalized margin: half of one, less the probability of the given class, plus that of the most
-    probable other. A label is called wrong where another class is more probable than the given one, and at least as
-    probable as it is, on average, for the images that carry it.
+    Attributes:
+        suspicion: how probably each label is wrong, float `[n]` in 0..1.
+        better: the class that each should have, int `[n]`, -1 where the label is more probably right than wrong. With
+            several labels it is the class whose yes or no should be the other.
+        rate: the share of all labels that is wrong, as estimated.
+    """
+
+    suspicion: Array
+    better: Array
+    rate: float
+
+
+def label_suspicion(labels: Any, probabilities: Any) -> LabelErrors:
+    """How probably each label is wrong, and what it should be where that is more likely than not.
+
+    A model that is often wrong itself is no judge: each label is taken to be right but for a share of all that was
+    replaced by any other class (symmetric label noise; see Northcutt et al. 2021, https://arxiv.org/abs/1911.00068).
+    That share and a temperature, which makes the probabilities as sure as they may be (Guo et al. 2017,
+    https://arxiv.org/abs/1706.04599), are those under which the labels are most likely. Bayes' rule then gives the
+    probability that a label is wrong: only of what the model nearly rules out.
 
     Args:
         labels: int `[n]`; or 0/1 `[n, classes]` where several may hold: then each yes or no is judged alone, and an
             image is as suspect as its worst.
         probabilities: float `[n, classes]`, out of fold: of a model that did not see the image.
 
-    Returns:
-        Suspicions, `float [n]` in 0..1; and the class that each should have, `int [n]`, -1 where nothing is wrong.
-        With several labels it is the class whose yes or no should be the other.
-
-    >>> label_suspicion([0, 0, 1, 1], [[0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.2, 0.8]])[1].tolist()
+    >>> label_suspicion([0, 0, 1, 1], [[0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.2, 0.8]]).better.tolist()
     [-1, 1, -1, -1]
     """
     labels, values = np.asarray(labels), np.asarray(probabilities, np.float64)
     if labels.ndim == 2:
-        given = np.where(labels >= 0.5, values, 1 - values)
-        worst = given.argmin(axis=1)
-        suspicion = 1 - given.min(axis=1)
-        # As sure of the opposite as it is, on average, of what holds.
-        return suspicion, np.where(suspicion >= np.maximum(0.5, given.mean(axis=0))[worst], worst, -1)
-    rows = np.arange(len(labels))
-    own = values[rows, labels]
+        pairs = np.stack([1 - values, values], axis=-1).reshape(-1, 2)
+        wrong, rate = _wrong((labels >= 0.5).astype(int).reshape(-1), pairs)
+        wrong = wrong.reshape(labels.shape)
+        worst, suspicion = wrong.argmax(axis=1), wrong.max(axis=1)
+        return LabelErrors(suspicion, np.where(suspicion > 0.5, worst, -1), rate)
+    suspicion, rate = _wrong(labels, values)
     others = values.copy()
-    others[rows, labels] = -1
-    best = others.argmax(axis=1)
-    suspicion = (1 - own + others[rows, best]) / 2
-    counts = np.bincount(labels, minlength=values.shape[1])
-    usual = np.bincount(labels, own, minlength=values.shape[1]) / np.maximum(counts, 1)
-    usual[counts == 0] = np.inf
-    over = (others >= usual) & (others > own[:, None])
-    return suspicion, np.where(over.any(axis=1), np.where(over, others, -1).argmax(axis=1), -1)
+    others[np.arange(len(labels)), labels] = -1
+    return LabelErrors(suspicion, np.where(suspicion > 0.5, others.argmax(axis=1), -1), rate)
+
+
+def _wrong(labels: Array, values: Array) -> tuple[Array, float]:
+    """How probably each label is wrong, and the share that is."""
+    logs = np.log(np.clip(values, 1e-7, 1))
+    some = np.linspace(0, len(labels) - 1, min(len(labels), _FITTED)).astype(int)
+    share = 1 / (values.shape[1] - 1)  # of each other class, where a label is wrong
+    best: tuple[float, float, float] | None = None
+    for temperature in _TEMPERATURES:
+        own = _own(logs[some], labels[some], temperature)
+        likelihood = np.array([np.log((1 - rate) * own + rate * share * (1 - own)).sum() for rate in _RATES])
+        if best is None or likelihood.max() > best[0]:
+            best = float(likelihood.max()), float(temperature), float(_RATES[likelihood.argmax()])
+    assert best is not None
+    _, temperature, rate = best
+    own = _own(logs, labels, temperature)
+    other = rate * share * (1 - own)
+    return other / ((1 - rate) * own + other), rate
+
+
+def _own(logs: Array, labels: Array, temperature: float) -> Array:
+    """The probability of each one's own class at a temperature."""
+    scaled = logs / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    powers = np.exp(scaled)
+    found: Array = powers[np.arange(len(labels)), labels] / powers.sum(axis=1)
+    return found
 
 
 def remoteness(rows: Any, neighbours: int = 5) -> Array:

@@ -163,7 +163,7 @@ def _judged(
     from keras_transfer.training.probe import out_of_fold
 
     answers = out_of_fold(rows, labels, groups, len(data.class_names))
-    suspicion, better = label_suspicion(labels, answers)
+    suspicion, better, rate = label_suspicion(labels, answers)
     suspects, figures = [], {}
     for place in np.argsort(-suspicion, kind="stable"):
         index, column = order[place], int(better[place])
@@ -183,6 +183,7 @@ def _judged(
     right = answers.argmax(axis=1) == labels if labels.ndim == 1 else None
     return {
         "probe_accuracy": float(right.mean()) if right is not None else None,
+        "label_error_rate": rate,
         "suspects": suspects[:_SUSPECTS],
         "suspect_count": len(suspects),
         "outliers": outliers,
