@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -30,7 +30,7 @@ def _geometry(told: Any) -> Any:
     return Geometry.of(told) if isinstance(told, str | dict) else told
 
 
-def check_geometry(given: str | Mapping[str, Any] | Geometry) -> Geometry:
+def check_geometry(given: object) -> Geometry:
     """Returns a geometry that is given by its mode's name or in some other way.
 
     >>> check_geometry("squash").mode

@@ -556,7 +556,7 @@ def test_a_model_becomes_a_run_once(file_of: Any, model_of: Any, photos: Path, h
     file = file_of("functional")
     first = command("export", file, "--data", photos, "--format", "float32", "--out", "files")
     assert sorted(path.name for path in Path("files").iterdir()) == [
-        "geometry.json", "labels.txt", "model_float32.json", "model_float32.tflite",
+        "geometry.json", "inputs.json", "labels.txt", "model_float32.json", "model_float32.tflite",
     ]  # fmt: skip
     [run] = Path("runs").iterdir()
     assert run.name.startswith(f"{photos.name}-functional-") and not (run / "export").exists()

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -174,19 +174,33 @@ class LiteRT:
     def preparation(self) -> Callable[[np.ndarray], np.ndarray]:
         """Returns the function from an item to what the input takes of it, the batch axis left out.
 
-        An item is a picture, `uint8 [H, W, channels]`, as it is; or values of another type in their own range.
+        An item is a picture, `uint8 [H, W, channels]`, as it is; or, where the file's metadata says so, values of
+        another type in their own range.
         """
         if len(self.inputs) != 1 or not self.inputs[0].shape or self.inputs[0].shape[0] != 1:
             raise InputError(f"Not a classifier of one input: its inputs are {[list(t.shape) for t in self.inputs]}.")
-        tensor = self.inputs[0]
-        pixels = cache(self._pixels)
+        tensor, wanted = self.inputs[0], self._item_dtype()
+        convert = self._pixels() if wanted == "uint8" else partial(quantized, tensor=tensor)
 
         def prepare(item: np.ndarray) -> np.ndarray:
-            if item.shape != tensor.shape[1:]:
-                raise InputError(f"Items must be {list(tensor.shape[1:])}. Received: {item.dtype} {list(item.shape)}.")
-            return pixels()(item) if item.dtype == np.uint8 else quantized(item, tensor)
+            if item.dtype != wanted or item.shape != tensor.shape[1:]:
+                what = "Pixels" if wanted == "uint8" else "Items"
+                raise InputError(
+                    f"{what} must be {wanted} {list(tensor.shape[1:])}. Received: {item.dtype} {list(item.shape)}."
+                )
+            return convert(item)
 
         return prepare
+
+    def _item_dtype(self) -> str:
+        """What items are: as the metadata says; else pixels, but for floats in files of ours (their pixels are bytes)."""
+        from keras_transfer.litert.labels import read_inputs
+
+        inputs = read_inputs(self._content)
+        if inputs is not None and inputs.tensors:
+            return inputs.tensor.dtype
+        pictures = len(self.inputs[0].shape) == 4 and not (self.inputs[0].dtype == "float32" and is_ours(self._content))
+        return "uint8" if pictures or self.inputs[0].dtype == "uint8" else self.inputs[0].dtype
 
     def _pixels(self) -> Callable[[np.ndarray], np.ndarray]:
         """The function from bytes to what the input takes of them."""

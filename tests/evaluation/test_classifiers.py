@@ -19,6 +19,7 @@ import keras
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import evaluate, open_classifier, predict_files
 from keras_transfer.geometry import MODES, Geometry
+from keras_transfer.inputs import InputSpec
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
 from keras_transfer.modalities.image import ImagePreparer, decode_image, load_images
@@ -161,7 +162,8 @@ def test_the_geometry_is_one_more_entry_of_keras_own_metadata(files: dict[str, P
         assert sorted(archive.namelist()) == ["config.json", "metadata.json", "model.weights.h5"]
         about = json.loads(archive.read("metadata.json"))
     assert about["keras_version"] == keras.__version__
-    assert about["keras_transfer"] == {"geometry": MODES["letterbox"].to_dict()}
+    assert about["keras_transfer"]["geometry"] == MODES["letterbox"].to_dict()
+    assert InputSpec.from_dict(about["keras_transfer"]["inputs"]) == read_inputs(path)
     assert read_inputs(path).preparation == {"geometry": MODES["letterbox"].to_dict()}
     assert read_inputs(files["keras"]) is None
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.keras"]
@@ -184,7 +186,7 @@ def test_a_geometry_in_a_keras_file_that_is_none_is_refused(files: dict[str, Pat
                     content = json.dumps({"keras_transfer": {"geometry": entry}}).encode()
                 target.writestr(name, content)
         if refused:
-            with pytest.raises(InputError, match="geometry that cannot be used"):
+            with pytest.raises(InputError, match="does not say what its inputs are: `geometry` is wrong"):
                 open_classifier(tmp_path / "a.keras")
         else:
             assert open_classifier(tmp_path / "a.keras").geometry == MODES["squash"]

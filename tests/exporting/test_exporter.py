@@ -31,7 +31,7 @@ def test_what_is_written(exported, test_split):
     formats = ["float32", "float16", "dynamic", "int8"]
     assert [artifact["format"] for artifact in artifacts] == formats
     expected = {f"model_{name}.{kind}" for name in formats for kind in ("tflite", "json")}
-    expected |= {"labels.txt", "geometry.json"}
+    expected |= {"labels.txt", "inputs.json", "geometry.json"}
     assert {path.name for path in out.iterdir() if path.is_file()} == expected
     assert json.loads((out / "web" / "model.json").read_text("utf-8"))["class_names"] == test_split.class_names
     assert (out / "labels.txt").read_text("utf-8") == "red one\ngrün\nblue\n"

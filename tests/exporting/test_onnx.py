@@ -11,7 +11,7 @@ import pytest
 from keras_transfer.errors import InputError
 from keras_transfer.exporting import export
 from keras_transfer.exporting import onnx as exporting
-from keras_transfer.geometry import LEGACY
+from keras_transfer.modalities.image import ImagePreparer
 
 pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the extra `onnx`")
 
@@ -55,7 +55,7 @@ def test_statistics_of_a_normalization_are_constants(test_split):
     normalize = keras.layers.Normalization(mean=[120.0, 110.0, 100.0], variance=[50.0, 60.0, 70.0], name="normalize")
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="stem")(normalize(inputs)))
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="head")(x))
-    content = exporting.convert_onnx(model, test_split.class_names, LEGACY)
+    content = exporting.convert_onnx(model, test_split.class_names, ImagePreparer().spec(24))
     expected = model.predict(test_split.images[:8].astype("float32"), verbose=0)
     np.testing.assert_allclose(exporting.Onnx(content).predict(test_split.images[:8]), expected, atol=1e-4)
 

@@ -100,8 +100,7 @@ def open_preparer(preparation: Mapping[str, Json]) -> ImagePreparer:
     >>> open_preparer({"geometry": {"mode": "squash"}}).geometry.mode
     'squash'
     """
-    geometry = preparation.get("geometry")
-    return ImagePreparer(LEGACY if geometry is None else check_geometry(geometry))  # type: ignore[arg-type]
+    return ImagePreparer(check_geometry(preparation["geometry"]) if "geometry" in preparation else LEGACY)
 
 
 class ImageSplit(Split):
