@@ -1,7 +1,7 @@
 """`keras-transfer inspect`: what is broken, double, leaking, mislabelled or strange in a data set."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,6 +51,18 @@ def command(
         ("far from all others", len(found["outliers"])),
     ]
     print_table(("what", "count"), rows, title=f"{data}: {sum(found['images'].values())} files")
+    print(_judge(found))
     for warning in found["warnings"]:
         print(f"Note: {warning}")
     print(f"\nPictures: {place / 'inspection.html'}\nNext: look at {place / 'corrected.csv'}, then train on it.")
+
+
+def _judge(found: dict[str, Any]) -> str:
+    """How far the list of labels can be trusted."""
+    right = found["probe_accuracy"]
+    weights = {"imagenet": "", "bundled": ", bundled weights", "none": ", random weights"}
+    skill = "" if right is None else f", which is right on {right:.0%} of the photographs"
+    return (
+        f"Labels are judged by a linear probe on {found['backbone']}{weights.get(found['weights'], '')}{skill}: about "
+        f"{found['label_error_rate']:.1%} of all labels seem wrong, those are listed that more probably are than not."
+    )

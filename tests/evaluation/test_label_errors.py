@@ -28,13 +28,31 @@ def test_planted_errors_are_the_most_suspect_and_get_their_class_back() -> None:
     given_labels = truth.copy()
     given_labels[wrong] = (truth[wrong] + random.integers(1, 4, len(wrong))) % 4
     answers = out_of_fold(rows, given_labels, np.arange(len(rows)), 4)
-    suspicion, better = label_suspicion(given_labels, answers)
+    suspicion, better, rate = label_suspicion(given_labels, answers)
+    assert 0.01 < rate < 0.1
     most = np.argsort(-suspicion)[: int(0.08 * len(rows))]
     assert np.isin(wrong, most).mean() >= 0.8
     found = np.flatnonzero(better >= 0)
     assert np.isin(found, wrong).mean() >= 0.6
     hits = np.intersect1d(found, wrong)
     assert (better[hits] == truth[hits]).mean() >= 0.9
+
+
+def test_a_weak_model_accuses_few_labels() -> None:
+    """Right on two thirds, and as sure as it is right: the labels are sound, and so is nearly every one called."""
+    random = np.random.default_rng(0)
+    answers = random.dirichlet(np.full(5, 0.4), 2000)
+    labels = np.array([random.choice(5, p=row) for row in answers])
+    sound = label_suspicion(labels, answers)
+    assert (answers.argmax(axis=1) == labels).mean() < 0.75
+    assert (sound.better >= 0).sum() <= 5 and sound.rate < 0.005
+    wrong = random.choice(2000, 40, replace=False)
+    planted = labels.copy()
+    planted[wrong] = (labels[wrong] + random.integers(1, 5, 40)) % 5
+    found = label_suspicion(planted, answers)
+    called = np.flatnonzero(found.better >= 0)
+    assert np.isin(called, wrong).mean() >= 0.5 and 0.01 < found.rate < 0.04
+    assert np.isin(called, wrong).sum() == pytest.approx(found.suspicion[called].sum(), rel=0.5)  # it knows how sure
 
 
 def test_one_group_never_stands_on_both_sides() -> None:
@@ -50,7 +68,7 @@ def test_one_group_never_stands_on_both_sides() -> None:
 def test_several_labels_are_judged_one_by_one() -> None:
     labels = np.array([[1, 0], [1, 1], [0, 1]])
     answers = np.array([[0.9, 0.1], [0.9, 0.05], [0.1, 0.9]])
-    suspicion, better = label_suspicion(labels, answers)
+    suspicion, better, _ = label_suspicion(labels, answers)
     assert better.tolist() == [-1, 1, -1] and suspicion.argmax() == 1
 
 
@@ -60,7 +78,8 @@ def test_any_answers_give_sound_suspicions(seed: int, images: int, classes: int,
     random = np.random.default_rng(seed)
     answers = random.dirichlet(np.ones(classes), images)
     labels = random.integers(0, 2, (images, classes)) if several else random.integers(0, classes, images)
-    suspicion, better = label_suspicion(labels, answers)
+    suspicion, better, rate = label_suspicion(labels, answers)
+    assert 0 < rate <= 0.3 + 1e-9
     assert ((suspicion >= 0) & (suspicion <= 1)).all() and ((better >= -1) & (better < classes)).all()
     if not several:
         assert (better != labels).all()
