@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from table import write_rows
 
-from keras_transfer.data import load_images
 from keras_transfer.data.folds import joined, kin
 from keras_transfer.evaluation.label_errors import label_suspicion
 from keras_transfer.jobs.parts import frozen_features
+from keras_transfer.modalities.image import load_images
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.training.probe import out_of_fold
 

@@ -63,6 +63,7 @@ def _judge(found: dict[str, Any]) -> str:
     weights = {"imagenet": "", "bundled": ", bundled weights", "none": ", random weights"}
     skill = "" if right is None else f", which is right on {right:.0%} of the photographs"
     return (
-        f"Labels are judged by a linear probe on {found['backbone']}{weights.get(found['weights'], '')}{skill}: about "
-        f"{found['label_error_rate']:.1%} of all labels seem wrong, those are listed that more probably are than not."
+        f"Labels are judged by a linear probe on {found['backbone']}{weights.get(found['weights'], '')}{skill}. "
+        f"About {found['label_error_rate']:.1%} of all labels seem wrong; listed are those that more probably are "
+        "than not."
     )
