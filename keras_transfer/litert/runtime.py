@@ -193,7 +193,7 @@ class LiteRT:
         return prepare
 
     def _item_dtype(self) -> str:
-        """What items are: as the metadata says; else pixels, but for floats in files of ours (their pixels are bytes)."""
+        """What items are: as the metadata says; else pixels, but floats in files of ours (their pixels are bytes)."""
         from keras_transfer.litert.labels import read_inputs
 
         inputs = read_inputs(self._content)
