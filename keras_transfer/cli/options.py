@@ -59,7 +59,12 @@ RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may na
 GroupBy = Annotated[
     str | None, typer.Option(help="Keep together in one split: a CSV column, 'folder', or a regular expression.")
 ]
-Backbone = Annotated[str | None, typer.Option(help="See `keras-transfer backbones`.  [mobilenet_v2]")]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        help="See `keras-transfer backbones`; or a KerasHub preset: kerashub:NAME, a handle, ./FOLDER.  [mobilenet_v2]"
+    ),
+]
 Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
 Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")]

@@ -89,46 +89,66 @@ def preset_backbone(
         raise InputError(f"{name} gives {len(outputs)} outputs: a classifier needs a backbone of one.")
     features = _pooled(outputs[0], pooling, _class_tokens(backbone, outputs[0]), name)
     model = keras.Model(pixels, features, name=re.sub(r"\W", "_", Path(name).name) or "kerashub")
-    make_savable(model)
+    _require_savable(model, name)
     return model
 
 
-def make_savable(model: keras.Model) -> None:
-    """Mends the classes of KerasHub's layers in a model that save what they cannot be made of again (KerasHub 0.32).
+def mend_saving(model: keras.Model) -> None:
+    """Mends the classes of KerasHub's layers in a model that save other than what their constructors take.
 
-    `ViTEncoderBlock` and others save figures that their constructors do not take, and leave out some that these take.
-    It is found out here, before a training whose model could not be loaded.
-
-    Raises:
-        InputError: a layer cannot be mended.
+    In KerasHub 0.32 `ViTEncoderBlock` saves figures that its constructor refuses, and others leave some out.
     """
-    for layer in model.layers:
-        kind: Any = type(layer)
+    for kind, layer in {type(layer): layer for layer in model.layers}.items():
         if not kind.__module__.startswith("keras_hub."):
             continue
+        taken = _constructor_arguments(kind)
         try:
-            kind.from_config(layer.get_config())
-        except Exception:  # TypeError of Keras, or whatever the constructor raises
+            saved = layer.get_config().keys() - {"name", "trainable", "dtype"}
+            sound = saved <= taken and not any(hasattr(layer, name) for name in taken - saved)
+        except (AttributeError, TypeError):  # it saves what it does not have
+            sound = False
+        if not sound:
             kind.get_config = _constructor_config(kind)
-            try:
-                kind.from_config(layer.get_config())
-            except Exception as error:
-                raise InputError(
-                    f"KerasHub cannot save its layer {layer.name!r} ({kind.__name__}) by itself, so no model on it "
-                    f"could be loaded again ({in_one_line(error)}): choose another backbone."
-                ) from error
+
+
+def _constructor_arguments(kind: type) -> set[str]:
+    return inspect.signature(kind).parameters.keys() - {"kwargs", "name", "trainable", "dtype"}
 
 
 def _constructor_config(kind: Any) -> Callable[[Any], dict[str, Any]]:
     """A `get_config` for a class of layers that holds what its constructor takes."""
-    saved, own = kind.get_config, inspect.signature(kind.__init__).parameters.keys() - {"self", "kwargs"}
+    saved, taken = kind.get_config, _constructor_arguments(kind)
 
     def get_config(layer: Any) -> dict[str, Any]:
-        config = saved(layer)
-        config |= {name: getattr(layer, name) for name in own - config.keys() if hasattr(layer, name)}
-        return {name: value for name, value in config.items() if name in {*own, "name", "trainable", "dtype"}}
+        try:
+            config = saved(layer)
+        except (AttributeError, TypeError):
+            config = keras.layers.Layer.get_config(layer)
+        config |= {name: getattr(layer, name) for name in taken - config.keys() if hasattr(layer, name)}
+        return {name: value for name, value in config.items() if name in {*taken, "name", "trainable", "dtype"}}
 
     return get_config
+
+
+def _require_savable(model: keras.Model, preset: str) -> None:
+    """Raises where the model that would be loaded is another: better now than after training.
+
+    Raises:
+        InputError: a layer of KerasHub does not save all that it is made of.
+    """
+    mend_saving(model)
+    noise = np.random.default_rng(0).uniform(0, 255, (1, *model.input_shape[1:])).astype("float32")
+    try:
+        again = keras.models.model_from_json(model.to_json())
+        again.set_weights(model.get_weights())
+        reason = "" if np.allclose(model(noise), again(noise), atol=1e-4) else "it would compute something else"
+    except Exception as error:  # whatever a constructor raises
+        reason = in_one_line(error)
+    if reason:
+        raise InputError(
+            f"A model on {preset} could not be loaded again, because KerasHub does not save its layers whole "
+            f"({reason}): choose another backbone."
+        )
 
 
 def _load(preset: str, weights: bool, **arguments: Any) -> Any:

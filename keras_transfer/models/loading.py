@@ -51,9 +51,9 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # no
     except Exception as error:
         raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {in_one_line(error)}") from error
     if on_kerashub:
-        from keras_transfer.models.kerashub import make_savable
+        from keras_transfer.models.kerashub import mend_saving
 
-        make_savable(model)
+        mend_saving(model)
     return model
 
 

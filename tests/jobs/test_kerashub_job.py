@@ -31,7 +31,7 @@ def test_the_job_trains_exports_and_proves_a_vision_transformer(coloured_noise, 
     )
     assert process.returncode == 0, process.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["backbone"] == str(tmp_path / "vit") and result["image_size"] == 32
+    assert result["backbone"] == str(tmp_path / "vit") and result["image_size"] == [32, 32]
     assert [phase["name"] for phase in result["phases"]] == ["frozen", "fine-tuning"]
     files = {file["format"]: file for file in result["artifacts"]}
     assert set(files) == set(formats)

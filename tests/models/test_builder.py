@@ -95,7 +95,7 @@ def test_pooling_max_and_oblong_pictures():
     [
         ({"image_size": 16}, "32 x 32 or more. Received: image_size=16"),
         ({"image_size": "big"}, "`image_size` must be"),
-        ({"pooling": "mean"}, "`pooling` must be 'avg' or 'max'. Received: pooling='mean'"),
+        ({"pooling": "mean"}, "`pooling` must be 'avg', 'max' or 'token'. Received: pooling='mean'"),
         ({"classes": 1}, "at least two classes"),
         ({"dropout": 1.0}, "`dropout` must be"),
         ({"label_smoothing": -0.1}, "`label_smoothing` must be"),
