@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_transfer.data.listing import Layout
 from keras_transfer.errors import InputError
@@ -15,6 +15,9 @@ from keras_transfer.jobs.shift import open_photographs, open_run_model, unlabell
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run
+
+if TYPE_CHECKING:
+    from keras_transfer.data.split import Split
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ def _place(photographs: str | Path) -> str:
     return str(Path(photographs).absolute()) if Path(photographs).exists() else str(photographs)
 
 
-def both_kinds(own: Any, new: Any, seed: int) -> Any:
+def both_kinds(own: Any, new: "Split", seed: int) -> Any:
     """New photographs and as many of the run's own training ones, which together calibrate its int8 file."""
     from keras_transfer.data.folds import joined
 

@@ -4,18 +4,25 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY
+from keras_transfer.inputs import only
 from keras_transfer.jobs.finish import Clock, result_of, save_run_model
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_result
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
 
 OWN = "own model"
 """What `result.json` calls the strategy and the phase of a model that was not trained here."""
@@ -201,7 +208,7 @@ def _test_notes(recipe: Recipe) -> list[str]:
     ]
 
 
-def _check_classes(model: Any, data: Any, recipe: Recipe) -> None:
+def _check_classes(model: "keras.Model", data: "Dataset", recipe: Recipe) -> None:
     if not (len(data.train) and len(data.val) and len(data.test)):
         raise InputError(f"{recipe.data} must have photographs to train, validate and test on: add some, or a test/.")
     units, names = model.output_shape[1], data.class_names
@@ -213,7 +220,7 @@ def _check_classes(model: Any, data: Any, recipe: Recipe) -> None:
         )
 
 
-def choose_pixels(model: Any, make: Callable[..., Any], train: Any, name: str) -> str:
+def choose_pixels(model: "keras.Model", make: Callable[..., Any], train: "Split", name: str) -> str:
     """What a model takes pixels as, by how often it is right on training photographs that are prepared so.
 
     Args:
@@ -234,7 +241,7 @@ def choose_pixels(model: Any, make: Callable[..., Any], train: Any, name: str) -
     if scales_itself(model):
         return "0..255"
     part, shape = train.stratified(min(_LOOKED_AT, len(train))), model.input_shape[1:]
-    images = part.arrays(model_inputs(model))
+    images = only(part.arrays(model_inputs(model)))
     ways = [way for way in PIXELS if shape[2] == 3 or way not in ("torch", "caffe")]
     right = {way: decisions(part.labels, keras_classifier(make(pixels=way)).predict(images)) for way in ways}
     plain = right["0..255"]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from keras_transfer.jobs.parts import build_classifier_of, from_scratch, frozen_
 from keras_transfer.jobs.retrain import retrained
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
 
 PROBE_IMAGES = 2000
 """Probes are fitted on so many training photographs at most: a stratified part of a larger split."""
@@ -41,7 +45,9 @@ class Baseline:
     seconds: float = 0.0
 
 
-def make_baselines(recipe: Recipe, data: Any, test: Any, compare_backbones: Sequence[str] = ()) -> list[Baseline]:
+def make_baselines(
+    recipe: Recipe, data: "Dataset", test: "Split", compare_backbones: Sequence[str] = ()
+) -> list[Baseline]:
     """The baselines that `recipe.baselines` asks for, those with trained features or from scratch kept in the cache.
 
     Args:
@@ -85,7 +91,7 @@ def _timed(name: str, kind: str, make: Callable[[], tuple[str, np.ndarray]]) -> 
     return Baseline(name, kind, what, probabilities, time.perf_counter() - started)
 
 
-def majority(data: Any, test: Any) -> tuple[str, np.ndarray]:
+def majority(data: "Dataset", test: "Split") -> tuple[str, np.ndarray]:
     """Answers every photograph with the classes' frequencies in training."""
     counts = data.class_counts()
     shares = counts / (len(data.train) if data.multi_label else counts.sum())
@@ -97,7 +103,7 @@ def majority(data: Any, test: Any) -> tuple[str, np.ndarray]:
     return f"says {name} every time", np.tile(shares.astype(np.float32), (len(test), 1))
 
 
-def probe(recipe: Recipe, data: Any) -> tuple[str, np.ndarray]:
+def probe(recipe: Recipe, data: "Dataset") -> tuple[str, np.ndarray]:
     """Logistic regression on the frozen features of the recipe's backbone."""
     from keras_transfer.training.probe import linear_probe
 
@@ -116,7 +122,7 @@ def probe(recipe: Recipe, data: Any) -> tuple[str, np.ndarray]:
     return ", ".join(filter(None, (features, part))), answers
 
 
-def scratch_epochs(recipe: Recipe, data: Any) -> int:
+def scratch_epochs(recipe: Recipe, data: "Dataset") -> int:
     """How many epochs a network from scratch gets; 0 where it is not asked for and too dear."""
     from keras_transfer.models import multiply_adds
 
@@ -129,13 +135,13 @@ def scratch_epochs(recipe: Recipe, data: Any) -> int:
     return min(many, affordable) if affordable >= few else 0
 
 
-def scratch(recipe: Recipe, data: Any, test: Any, epochs: int) -> tuple[str, np.ndarray]:
+def scratch(recipe: Recipe, data: "Dataset", test: "Split", epochs: int) -> tuple[str, np.ndarray]:
     """The recipe's network trained from random weights, as `--strategy scratch` would, on the same photographs."""
     probabilities, done = retrained(from_scratch(recipe, epochs), data, test)
     return f"random weights, trained for {done} epochs", probabilities
 
 
-def _probe_other(recipe: Recipe, told: str, data: Any) -> tuple[str, np.ndarray]:
+def _probe_other(recipe: Recipe, told: str, data: "Dataset") -> tuple[str, np.ndarray]:
     return probe(_other(recipe, told), data)
 
 

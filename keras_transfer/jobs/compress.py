@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from keras_transfer.jobs.parts import build_classifier_of, check_files, epoch_re
 from keras_transfer.progress import say
 from keras_transfer.recipe import Compression, Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_run
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.split import Split
 
 _NETWORK = (
     "model", "model_sha256", "pixels", "backbone", "alpha", "weights", "image_size", "pooling", "hidden", "dropout",
@@ -213,7 +218,7 @@ def _compress(recipe: Recipe, told: Compression, base: Path, steps: Sequence[Ste
             files = {"int8": place.with_suffix(".tflite").read_bytes()}
     save_run_model(run, work.model, data)
 
-    def score(test: Any, probabilities: np.ndarray) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    def score(test: "Split", probabilities: np.ndarray) -> tuple[list[dict[str, Any]], list[str], list[str]]:
         return _score(done, teacher, test, probabilities, recipe, told)
 
     facts = {
@@ -251,7 +256,7 @@ def _run_step(step: Step, work: Work, rows: list[dict[str, Any]], place: Path) -
     return entry
 
 
-def _costs(model: Any) -> dict[str, Any]:
+def _costs(model: "keras.Model") -> dict[str, Any]:
     from keras_transfer.compression import weight_figures
     from keras_transfer.models.cost import multiply_adds
 
@@ -270,7 +275,7 @@ def _read_entry(place: Path) -> dict[str, Any] | None:
 def _score(
     done: Sequence[tuple[Step, dict[str, Any], Path]],
     teacher: Any,
-    test: Any,
+    test: "Split",
     probabilities: np.ndarray,
     recipe: Recipe,
     told: Compression,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from keras_transfer.jobs.retrain import VALIDATION, given, retrained
 from keras_transfer.jobs.train import complete
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_transfer.data.dataset import Dataset
 
 _SAME = ("data", "group_by", "val", "test", "allow_bad", "few_shot")
 
@@ -103,7 +106,7 @@ def cross_validate(
     }
 
 
-def prepared(recipe: Recipe, data: Any, images: int) -> Recipe:
+def prepared(recipe: Recipe, data: "Dataset", images: int) -> Recipe:
     """The recipe with what depends on the number of images settled, so that all trainings share their features.
 
     Args:

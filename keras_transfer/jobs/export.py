@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
@@ -12,6 +12,9 @@ from keras_transfer.jobs.parts import export_files, load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, moved_path, read_run
+
+if TYPE_CHECKING:
+    from keras_transfer.data.dataset import Dataset
 
 
 def export_run(
@@ -103,7 +106,7 @@ def export_run(
         return result
 
 
-def _as_the_run_was_made(run: Path, recipe: Recipe, result: dict[str, Any], data: Any) -> dict[str, Any]:
+def _as_the_run_was_made(run: Path, recipe: Recipe, result: dict[str, Any], data: "Dataset") -> dict[str, Any]:
     """Options of `export` without which an int8 file would not be the one that the run itself was given.
 
     Quantization-aware training made the file itself; an adaptation calibrated on both kinds of photographs.

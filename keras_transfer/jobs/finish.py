@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import write_json, write_text
@@ -17,6 +17,11 @@ from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import command_line, read_result, read_run
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
 
 
 class Clock:
@@ -59,7 +64,7 @@ class Clock:
         write_json(self._file, {"parts": self.parts, "wall_seconds": self.wall_seconds()})
 
 
-def save_run_model(run: Path, model: Any, data: Any) -> None:
+def save_run_model(run: Path, model: "keras.Model", data: "Dataset") -> None:
     """Writes `RUN/model.keras`, with what its inputs are inside, and `RUN/labels.txt`."""
     from keras_transfer.models import model_inputs, save_model
 
@@ -77,8 +82,8 @@ def phase_entry(name: str, rows: Sequence[Mapping[str, Any]], val_accuracy: floa
 def finish(
     run: Path,
     recipe: Recipe,
-    data: Any,
-    model: Any,
+    data: "Dataset",
+    model: "keras.Model",
     clock: Clock,
     facts: Mapping[str, Any],
     *,
@@ -157,7 +162,7 @@ def finish(
 
 def result_of(
     recipe: Recipe,
-    data: Any,
+    data: "Dataset",
     inputs: InputSpec,
     clock: Clock,
     facts: Mapping[str, Any],

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.parts import build_classifier_of, frozen_features
 from keras_transfer.progress import say, track
 from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_transfer.data.dataset import Dataset
 
 _SUSPECTS, _OUTLIERS = 48, 16  # how many the page shows
 
@@ -71,7 +74,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     return found
 
 
-def _features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> tuple[Recipe, list[Any]]:
+def _features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> tuple[Recipe, list[Any]]:
     """`frozen_features`, and the recipe they are of: without a network the bundled backbone's, which is said."""
     from keras_transfer.models import bundled
     from keras_transfer.models.weights import WeightsUnreachable
@@ -90,7 +93,7 @@ def _features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> tuple[Recipe,
     return recipe, frozen_features(recipe, data, splits)
 
 
-def _listed(recipe: Recipe, data: Any) -> dict[str, Any]:
+def _listed(recipe: Recipe, data: "Dataset") -> dict[str, Any]:
     """What the files alone tell: counts, broken files, groups of like pictures."""
     from keras_transfer.modalities.image.examine import image_size
 
@@ -129,7 +132,7 @@ def _listed(recipe: Recipe, data: Any) -> dict[str, Any]:
     }
 
 
-def _group(members: Sequence[int], data: Any) -> dict[str, Any]:
+def _group(members: Sequence[int], data: "Dataset") -> dict[str, Any]:
     records = [data.records[i] for i in members]
     clash = len({record.label for record in records}) > 1
     leak = any("duplicate of" in record.problem for record in records)
@@ -144,7 +147,7 @@ def _group(members: Sequence[int], data: Any) -> dict[str, Any]:
     }
 
 
-def _image(index: int, data: Any) -> dict[str, Any]:
+def _image(index: int, data: "Dataset") -> dict[str, Any]:
     record = data.records[index]
     return {
         "index": index,
@@ -156,7 +159,7 @@ def _image(index: int, data: Any) -> dict[str, Any]:
 
 
 def _judged(
-    rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, order: Sequence[int], data: Any
+    rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, order: Sequence[int], data: "Dataset"
 ) -> dict[str, Any]:
     """Suspect labels and outliers; `suspicion` has the figures of every photograph in use."""
     from keras_transfer.evaluation.label_errors import label_suspicion, remoteness
@@ -191,14 +194,14 @@ def _judged(
     }
 
 
-def _suggested(record: Any, column: int, data: Any) -> list[str]:
+def _suggested(record: Any, column: int, data: "Dataset") -> list[str]:
     if not data.multi_label:
         return [data.class_names[column]]
     held = set(record.label) ^ {column}
     return [data.class_names[i] for i in sorted(held)]
 
 
-def _write_corrected(path: Path, data: Any, figures: dict[int, tuple[float, list[str] | None]]) -> None:
+def _write_corrected(path: Path, data: "Dataset", figures: dict[int, tuple[float, list[str] | None]]) -> None:
     """Every usable file with its probable label; `given` is filled where that is another than it had."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -214,7 +217,7 @@ def _write_corrected(path: Path, data: Any, figures: dict[int, tuple[float, list
     write_text(path, text.getvalue())
 
 
-def _names(record: Any, data: Any) -> list[str]:
+def _names(record: Any, data: "Dataset") -> list[str]:
     label = record.label
     indices: Iterable[int] = () if label is None else (label,) if isinstance(label, int) else label
     return [data.class_names[i] for i in indices]

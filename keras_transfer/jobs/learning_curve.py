@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from keras_transfer.jobs.parts import build_classifier_of, check_weights, from_s
 from keras_transfer.jobs.retrain import given, retrained
 from keras_transfer.progress import track
 from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
 
 FILE = "learning_curve.json"
 _FOLDS, _LEAST, _MOST_SIZES = 5, 2, 8  # held-out parts; photographs of each class, and sizes, of a curve
@@ -28,7 +33,14 @@ _Way = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def learning_curve(
-    run: Path, recipe: Recipe, data: Any, model: Any, *, draws: int = 5, scratch: bool | None = None, own: bool = False
+    run: Path,
+    recipe: Recipe,
+    data: "Dataset",
+    model: "keras.Model",
+    *,
+    draws: int = 5,
+    scratch: bool | None = None,
+    own: bool = False,
 ) -> dict[str, Any]:
     """Computes the learning curves of a run and writes `RUN/learning_curve.json`.
 
@@ -118,7 +130,7 @@ def curve_sizes(images: int, classes: int) -> list[int]:
 
 def _ways(
     recipe: Recipe,
-    data: Any,
+    data: "Dataset",
     whole: Any,
     groups: np.ndarray,
     sizes: list[int],
@@ -157,7 +169,7 @@ def _cost(network: Any, sizes: list[int], draws: int) -> float:
     return 3.0 * multiply_adds(network) * sum(sizes) * draws * _EPOCHS
 
 
-def _unfreezing(recipe: Recipe, data: Any, model: Any, head: _Way) -> dict[str, float] | None:
+def _unfreezing(recipe: Recipe, data: "Dataset", model: "keras.Model", head: _Way) -> dict[str, float] | None:
     """By how much the run beats a head on frozen features on validation; None where it trained nothing but a head."""
     if not any(not phase.frozen for phase in recipe.phases or ()):
         return None

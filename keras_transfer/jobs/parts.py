@@ -16,6 +16,10 @@ from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
     from keras_transfer.exporting import Artifacts
 
 _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy")
@@ -37,12 +41,12 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
     return data
 
 
-def _compare(listing: Path, data: Any, place: str, run: Path | None) -> None:
+def _compare(listing: Path, data: "Dataset", place: str, run: Path | None) -> None:
     """Raises `InputError` where photographs, their classes or their splits are not those that are listed."""
     with listing.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     column = "labels" if data.multi_label else "class"
-    began = Counter((row["sha256"], row.get(column), row["split"]) for row in rows)
+    began = Counter((str(row["sha256"]), row.get(column) or "", str(row["split"])) for row in rows)
     now = Counter((record.sha256, data.labels_of(record), record.split) for record in data.records)
     if now != began:
         gone, new = (began - now).total(), (now - began).total()
@@ -64,7 +68,9 @@ def check_files(recipe: Recipe) -> None:
         check_tools(recipe.formats or (), recipe.targets)
 
 
-def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **more: Any) -> "Artifacts":
+def export_files(
+    model: "keras.Model", recipe: Recipe, data: "Dataset", test: "Split", out: Path, **more: Any
+) -> "Artifacts":
     """The files of a recipe: calibrated on its training split, proved on its test split."""
     from keras_transfer.exporting import export
 
@@ -82,7 +88,7 @@ def export_files(model: Any, recipe: Recipe, data: Any, test: Any, out: Path, **
     )
 
 
-def build_classifier_of(recipe: Recipe, data: Any, strategy: Any = None) -> Any:
+def build_classifier_of(recipe: Recipe, data: "Dataset", strategy: Any = None) -> Any:
     """The classifier that a recipe tells for this data, before any training; the same one for the same seed.
 
     It trains under `strategy`, or else on every GPU of this machine.
@@ -115,7 +121,7 @@ def _devices() -> AbstractContextManager[Any]:
     return scope
 
 
-def fit_recipe(model: Any, data: Any, recipe: Recipe, **more: Any) -> Any:
+def fit_recipe(model: "keras.Model", data: "Dataset", recipe: Recipe, **more: Any) -> Any:
     """Trains as a recipe tells; `more` goes to `fit`."""
     from keras_transfer.training import fit
 
@@ -142,7 +148,7 @@ def from_scratch(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.model_copy(update=told)
 
 
-def frozen_features(recipe: Recipe, data: Any, splits: Sequence[Any]) -> list[Any]:
+def frozen_features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> list[Any]:
     """What the head would see of each photograph, float32 `[n, features]` a split, before anything is trained.
 
     Of a network with random weights it is the means of every stage's map.

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,12 @@ from keras_transfer.jobs.segments import FILE as CORRUPTIONS
 from keras_transfer.jobs.segments import corruption_figures, read_figures, segment_figures
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, beside, command_line, data_option, read_run
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
 
 _PAIRS, _PER_PAIR, _SHOWN = 4, 6, 8  # pairs of classes, pictures of each, and of the mistakes and doubts
 
@@ -92,7 +98,7 @@ class Figures:
 
 
 def model_figures(
-    recipe: Recipe, kept: str, data: Any, model: Any, test: Any, answers: Callable[[], np.ndarray]
+    recipe: Recipe, kept: str, data: "Dataset", model: "keras.Model", test: "Split", answers: Callable[[], np.ndarray]
 ) -> Figures:
     """Computes what needs the model and its answers alone: a run does so while its files are converted.
 
@@ -130,7 +136,7 @@ def model_figures(
 
 
 def write_report(
-    run: Path, recipe: Recipe, data: Any, test: Any, figures: Figures, result: dict[str, Any]
+    run: Path, recipe: Recipe, data: "Dataset", test: "Split", figures: Figures, result: dict[str, Any]
 ) -> dict[str, Any]:
     """Writes `report.html`, `report.json`, `report.md` and `calibration.json` of a run that is open.
 
@@ -183,7 +189,7 @@ def write_report(
     return report
 
 
-def _example(index: int, test: Any, probabilities: np.ndarray) -> dict[str, Any]:
+def _example(index: int, test: "Split", probabilities: np.ndarray) -> dict[str, Any]:
     from keras_transfer.evaluation.scores import THRESHOLD
 
     row, label, path = probabilities[index], test.labels[index], test.paths[index]
@@ -207,7 +213,7 @@ def _example(index: int, test: Any, probabilities: np.ndarray) -> dict[str, Any]
     }
 
 
-def _calibration(model: Any, val: Any, test: Any, probabilities: np.ndarray) -> dict[str, Any]:
+def _calibration(model: "keras.Model", val: "Split", test: "Split", probabilities: np.ndarray) -> dict[str, Any]:
     """The temperature, fitted on validation, and what it does to the test split."""
     from keras_transfer.evaluation.calibration import apply_temperature, fit_temperature, reliability
     from keras_transfer.training.features import predict_cached
@@ -224,7 +230,7 @@ def _calibration(model: Any, val: Any, test: Any, probabilities: np.ndarray) -> 
     return found
 
 
-def _compared(made: Sequence[Any], data: Any, test: Any, probabilities: np.ndarray) -> list[dict[str, Any]]:
+def _compared(made: Sequence[Any], data: "Dataset", test: "Split", probabilities: np.ndarray) -> list[dict[str, Any]]:
     from keras_transfer.evaluation import metrics
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference, share_interval
@@ -243,7 +249,7 @@ def _compared(made: Sequence[Any], data: Any, test: Any, probabilities: np.ndarr
     return rows
 
 
-def _verdict(run: Path, recipe: Recipe, data: Any, report: dict[str, Any]) -> dict[str, Any]:
+def _verdict(run: Path, recipe: Recipe, data: "Dataset", report: dict[str, Any]) -> dict[str, Any]:
     from keras_transfer.evaluation.verdict import compression_verdict, verdict
 
     accuracy, images = report["metrics"]["accuracy"], len(data.test)
@@ -301,7 +307,7 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
     return steps
 
 
-def _preparation(data: Any, result: dict[str, Any]) -> dict[str, Any]:
+def _preparation(data: "Dataset", result: dict[str, Any]) -> dict[str, Any]:
     """How items become inputs: as the run's result tells it, or as it follows from the data."""
     modality = open_modality(data.test.preparer.modality)
     described = modality.describe(data.test.preparer)
@@ -309,7 +315,7 @@ def _preparation(data: Any, result: dict[str, Any]) -> dict[str, Any]:
     return {**found, "input": modality.input_words({**found, "image_size": result["image_size"]})}
 
 
-def _pictures(model: Any, test: Any, report: dict[str, Any]) -> dict[int, dict[str, str]]:
+def _pictures(model: "keras.Model", test: "Split", report: dict[str, Any]) -> dict[int, dict[str, str]]:
     """For each test item that the page shows: its picture, and where the asked class was seen, if that is known."""
     explained = {row["index"]: row for row in [*report["mistakes"], *report["least_confident"]]}
     pairs = (report["confusion"] or {"pairs": []})["pairs"]

@@ -3,13 +3,19 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.jobs.parts import build_classifier_of, fit_recipe
 from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
 
 VALIDATION = 7
 """One in so many of the photographs that a training is given is left out of it, to stop early by."""
@@ -20,7 +26,7 @@ _ELSEWHERE = {
 }  # fmt: skip
 
 
-def given(data: Any, whole: Any, rows: np.ndarray, groups: np.ndarray, seed: int = 0) -> Any:
+def given(data: "Dataset", whole: Any, rows: np.ndarray, groups: np.ndarray, seed: int = 0) -> Any:
     """The data of one training: some photographs of a whole, of which one in `VALIDATION` validates.
 
     Args:
@@ -45,7 +51,7 @@ def given(data: Any, whole: Any, rows: np.ndarray, groups: np.ndarray, seed: int
     return replace(data, train=whole.part(rows[np.sort(train)]), val=whole.part(rows[np.sort(val)]))
 
 
-def retrained(recipe: Recipe, data: Any, test: Any) -> tuple[np.ndarray, int]:
+def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[np.ndarray, int]:
     """Trains what a recipe tells on `data.train`, stops early by `data.val`, and answers `test`.
 
     Args:
@@ -62,7 +68,7 @@ def retrained(recipe: Recipe, data: Any, test: Any) -> tuple[np.ndarray, int]:
         weights=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
         images=[cache.digest(split.hashes) for split in (data.train, data.val, test)],
         labels=[cache.digest([split.labels.tobytes().hex()]) for split in (data.train, data.val)],
-        geometry=[split.geometry.to_dict() for split in (data.train, data.val, test)],
+        preparation=[dict(split.preparer.settings) for split in (data.train, data.val, test)],
     )
     found = cache.open_entry(key)
     if found is None:
@@ -78,7 +84,7 @@ def retrained(recipe: Recipe, data: Any, test: Any) -> tuple[np.ndarray, int]:
         found.close()
 
 
-def _answers(model: Any, test: Any) -> np.ndarray:
+def _answers(model: "keras.Model", test: "Split") -> np.ndarray:
     """What the model says; of a part of a whole, by the frozen features of the whole."""
     from keras_transfer.evaluation import predict_pixels
     from keras_transfer.training.features import predict_cached

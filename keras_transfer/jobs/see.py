@@ -1,17 +1,24 @@
 """What a run's network sees, and what fine-tuning changed of it: a page of pictures."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
+from keras_transfer.inputs import only
 from keras_transfer.jobs.parts import build_classifier_of, check_weights
 from keras_transfer.jobs.shift import open_run_model
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, read_run
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
 
 CKA_IMAGES = 96
 """Pictures that fine-tuned and pretrained features are compared on: CKA changes by about 0.01 with more."""
@@ -19,7 +26,7 @@ _LEAST_CKA_IMAGES = 4
 _MAPPED, _THUMBNAILS, _FOLLOWED = 400, 48, 2  # pictures on the map, those shown there, and those followed upwards
 
 
-def changed_stages(recipe: Recipe, kept: str, model: Any, data: Any) -> list[dict[str, Any]]:
+def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Dataset") -> list[dict[str, Any]]:
     """Linear CKA of a run's backbone with the pretrained one, stage by stage, on validation photographs; cheap.
 
     Args:
@@ -49,8 +56,8 @@ def changed_stages(recipe: Recipe, kept: str, model: Any, data: Any) -> list[dic
     try:
         from keras_transfer.models.graph import model_inputs
 
-        pixels = data.val.take(some).arrays(model_inputs(model))
-        return cka_by_stage(model, build_classifier_of(recipe, data), pixels, cached)
+        values = only(data.val.take(some).arrays(model_inputs(model)))
+        return cka_by_stage(model, build_classifier_of(recipe, data), values, cached)
     except InputError as error:
         say(f"Note: not compared with the pretrained backbone ({error})")
         return []
@@ -99,7 +106,7 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> dict[str, Any
     return found
 
 
-def forgotten(recipe: Recipe, model: Any, data: Any, source: str) -> dict[str, Any]:
+def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str) -> dict[str, Any]:
     """What a run's features tell of photographs that it was not made for, against what the pretrained ones did.
 
     Args:
@@ -116,10 +123,10 @@ def forgotten(recipe: Recipe, model: Any, data: Any, source: str) -> dict[str, A
     """
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference
-    from keras_transfer.modalities.image import load_images
+    from keras_transfer.modalities import load
     from keras_transfer.training.probe import linear_probe, pooled_features
 
-    other = load_images(source, val=0.15, test=0.4, seed=recipe.seed, geometry=data.train.geometry)
+    other = load(source, val=0.15, test=0.4, seed=recipe.seed).prepared_by(data.train.preparer)
     right = []
     for network in (model, build_classifier_of(recipe, data)):
         train, val, test = pooled_features(network, [other.train, other.val, other.test])
@@ -134,7 +141,7 @@ def forgotten(recipe: Recipe, model: Any, data: Any, source: str) -> dict[str, A
     }
 
 
-def _filters(model: Any) -> dict[str, Any]:
+def _filters(model: "keras.Model") -> dict[str, Any]:
     from keras_transfer.evaluation.views import first_filters
     from keras_transfer.report.views import sheet
 
@@ -144,7 +151,9 @@ def _filters(model: Any) -> dict[str, Any]:
     return {"filters": {"count": len(filters), "side": filters.shape[1], "picture": sheet(filters, 36, 16, 4)}}
 
 
-def _followed(model: Any, test: Any, answers: np.ndarray, right: np.ndarray, found: dict[str, Any]) -> dict[str, Any]:
+def _followed(
+    model: "keras.Model", test: "Split", answers: np.ndarray, right: np.ndarray, found: dict[str, Any]
+) -> dict[str, Any]:
     """The surest right answer and the surest mistake, on their way up."""
     from keras_transfer.evaluation.views import stage_maps
     from keras_transfer.report import thumbnail
@@ -152,7 +161,7 @@ def _followed(model: Any, test: Any, answers: np.ndarray, right: np.ndarray, fou
 
     sure = answers.max(axis=1)
     chosen = [int(np.flatnonzero(group)[sure[group].argmax()]) for group in (right, ~right) if group.any()][:_FOLLOWED]
-    pixels = test.rows(chosen)
+    pixels = only(test.rows(chosen))
     rows: list[dict[str, Any]] = [
         {"title": _title(test, answers, i), "picture": thumbnail(p), "stages": []}
         for i, p in zip(chosen, pixels, strict=True)
@@ -165,7 +174,7 @@ def _followed(model: Any, test: Any, answers: np.ndarray, right: np.ndarray, fou
     return {"followed": rows}
 
 
-def _map(model: Any, part: Any, test: Any, right: np.ndarray, found: dict[str, Any]) -> dict[str, Any]:
+def _map(model: "keras.Model", part: Any, test: "Split", right: np.ndarray, found: dict[str, Any]) -> dict[str, Any]:
     from keras_transfer.evaluation.views import embed, spread_out
     from keras_transfer.report import thumbnail
     from keras_transfer.report.views import embedding_map
@@ -183,7 +192,7 @@ def _map(model: Any, part: Any, test: Any, right: np.ndarray, found: dict[str, A
     return {"map": embedding_map(places, right.tolist(), titles, pictures, label)}
 
 
-def _title(test: Any, answers: np.ndarray | None, index: int) -> str:
+def _title(test: "Split", answers: np.ndarray | None, index: int) -> str:
     label = test.labels[index]
     names = [test.class_names[i] for i in (np.flatnonzero(label) if np.ndim(label) else [int(label)])]
     truth = ", ".join(names) or "none of the labels"

@@ -3,14 +3,20 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.inputs import open_modality
+from keras_transfer.inputs import only, open_modality
 from keras_transfer.progress import track
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
 
 FILE = "corruptions.json"
 CORRUPTED = 200
@@ -18,7 +24,7 @@ CORRUPTED = 200
 _SHOWN = 5  # segments that a report names; all stand in `report.json`
 
 
-def segment_figures(data: Any, test: Any, probabilities: np.ndarray) -> dict[str, Any]:
+def segment_figures(data: "Dataset", test: "Split", probabilities: np.ndarray) -> dict[str, Any]:
     """Accuracy by size, brightness, contrast, colour and sharpness, and by each column of the data's table.
 
     Args:
@@ -38,7 +44,7 @@ def segment_figures(data: Any, test: Any, probabilities: np.ndarray) -> dict[str
     return {"rows": rows, "named": [sentence(row, len(rows)) for row in worse[:_SHOWN]]}
 
 
-def segment_columns(data: Any, test: Any) -> dict[str, list[Any]]:
+def segment_columns(data: "Dataset", test: "Split") -> dict[str, list[Any]]:
     """What is known of each test item, whatever it shows: by its modality, and from its row in a table."""
     records = {record.path: record for record in data.records if record.split == test.name}
     own = [records[path] for path in test.paths]
@@ -48,7 +54,7 @@ def segment_columns(data: Any, test: Any) -> dict[str, list[Any]]:
     return columns
 
 
-def corruption_figures(run: Path, model: Any, test: Any, seed: int = 0) -> dict[str, Any]:
+def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int = 0) -> dict[str, Any]:
     """Accuracy on test images made worse, five strengths a way; writes `RUN/corruptions.json`.
 
     Args:
@@ -74,7 +80,7 @@ def corruption_figures(run: Path, model: Any, test: Any, seed: int = 0) -> dict[
     file = run / "export" / "model_float32.tflite"
     classifier = open_classifier(file) if file.is_file() else keras_classifier(model)
     chosen = np.sort(dealt(np.asarray(test.labels), np.random.default_rng(seed))[:CORRUPTED])
-    pixels, labels = test.rows(chosen), np.asarray(test.labels)[chosen]
+    pixels, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
     clean = decisions(labels, classifier.predict(pixels))
     rows = []
     steps = [(name, i) for name, row in modality.corruptions.items() for i in range(1, row.strengths + 1)]

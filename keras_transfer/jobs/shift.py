@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from keras_transfer.jobs.parts import load_data
 from keras_transfer.progress import track
 from keras_transfer.recipe import Recipe, write_recipe
 from keras_transfer.run import beside, command_line, data_option, read_run
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.split import Split
 
 MATCHING: dict[tuple[str, int], dict[str, float]] = {
     ("gray", 1): {"grayscale": 0.5},
@@ -135,12 +140,14 @@ def shift_run(
     return found
 
 
-def unlabelled(split: Any) -> Any:
+def unlabelled(split: "Split") -> Any:
     """The same photographs without what is known of them."""
     return replace(split, labels=np.zeros(len(split), np.int32), class_names=[""])
 
 
-def _seen(model: Any, own: Any, held: Any, new: Any, labelled: bool, result: dict[str, Any]) -> dict[str, Any]:
+def _seen(
+    model: "keras.Model", own: Any, held: "Split", new: "Split", labelled: bool, result: dict[str, Any]
+) -> dict[str, Any]:
     """What the network makes of both: distances, and how often it will be right."""
     from keras_transfer.evaluation import keras_classifier, predict_pixels
     from keras_transfer.evaluation.intervals import share_interval
@@ -175,7 +182,7 @@ def _seen(model: Any, own: Any, held: Any, new: Any, labelled: bool, result: dic
     }
 
 
-def _differences(model: Any, held: Any, new: Any) -> list[dict[str, Any]]:
+def _differences(model: "keras.Model", held: "Split", new: "Split") -> list[dict[str, Any]]:
     from keras_transfer.modalities.image.appearance import differences
     from keras_transfer.models.batchnorm import some
 
@@ -183,7 +190,7 @@ def _differences(model: Any, held: Any, new: Any) -> list[dict[str, Any]]:
     return differences(*(_figures(some(split, _LOOKED), size) for split in (held, new)))
 
 
-def _figures(split: Any, size: tuple[int, ...]) -> dict[str, list[float]]:
+def _figures(split: "Split", size: tuple[int, ...]) -> dict[str, list[float]]:
     from PIL import Image
 
     from keras_transfer.modalities.image.appearance import appearance

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_transfer.inputs import open_modality
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
@@ -19,6 +19,11 @@ from keras_transfer.jobs.parts import (
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run, read_result
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
 
 
 def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
@@ -116,12 +121,12 @@ def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
     return finish(run, recipe, data, model, clock, facts, notes=[*notes, *history.remarks])
 
 
-def build_model(recipe: Recipe, data: Any, strategy: Any = None) -> tuple[Any, Recipe]:
+def build_model(recipe: Recipe, data: "Dataset", strategy: Any = None) -> tuple[Any, Recipe]:
     model = build_classifier_of(recipe, data, strategy)
     return model, complete(recipe, model, data)
 
 
-def complete(recipe: Recipe, model: Any, data: Any, images: int | None = None) -> Recipe:
+def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", images: int | None = None) -> Recipe:
     """The recipe with what it left open chosen for this model and data; `images` if others than `data.train` train."""
     from keras_transfer.models import bundled, stages
     from keras_transfer.training.plan import make_phases, resolve_strategy, with_epochs
@@ -144,7 +149,7 @@ def complete(recipe: Recipe, model: Any, data: Any, images: int | None = None) -
     return recipe.model_copy(update=chosen)
 
 
-def _fit(model: Any, data: Any, recipe: Recipe, run: Path) -> Any:
+def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, run: Path) -> Any:
     history = fit_recipe(model, data, recipe, checkpoints=run / "checkpoints", on_epoch=epoch_recorder(run))
     write_history(run, history.rows)  # what was recorded in a checkpoint just before a kill is in it too
     return history
