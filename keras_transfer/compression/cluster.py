@@ -12,6 +12,7 @@ from keras_transfer.compression.sparsity import kernel_layers, spared_layers
 from keras_transfer.compression.tfmot import load_tfmot
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Strength
 from keras_transfer.models.twin import copy_weights, make_twin
 
 Start = Literal["linear", "density", "kmeans"]
@@ -31,7 +32,7 @@ def cluster(
     epochs: int = 4,
     learning_rate: float = 1e-4,
     batch_size: int = 32,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: Strength = "auto",
     seed: int = 0,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> keras.Model:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_transfer.data import Dataset
+from keras_transfer.inputs import Strength
 from keras_transfer.models import boundary, prefix, suffix
 from keras_transfer.training import feature_samples, pixel_samples
 from keras_transfer.training.feed import Samples
@@ -64,7 +64,7 @@ def taught_samples(
     *,
     alpha: float,
     temperature: float = 2.0,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: Strength = "auto",
     seed: int = 0,
 ) -> Iterator[tuple[Samples, Samples]]:
     """What `top` takes, of training and validation images, and labels that are in part what `top` says itself now.

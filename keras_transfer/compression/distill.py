@@ -14,11 +14,11 @@ from keras_transfer.compression.retrain import EVALUATION_BATCH, cosine_adam, fi
 from keras_transfer.compression.teacher import Teacher, label_table, open_teacher, pooled_features, score_table, teach
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Augmenter
+from keras_transfer.inputs import Augmenter, Strength
 from keras_transfer.models.graph import model_inputs
 from keras_transfer.training.feed import Samples, as_dataset
 
-MIXED = {"strength": "auto", "mixup": 1.0}
+MIXED: Strength = {"strength": "auto", "mixup": 1.0}
 _VIEW_BYTES = 2 * 2**30  # the most that the views of all training images may take on disk
 
 
@@ -34,7 +34,7 @@ def distill(
     learning_rate: float = 1e-3,
     batch_size: int = 32,
     warmup: float = 0.1,
-    augmentation: str | dict[str, Any] = MIXED,
+    augmentation: Strength = MIXED,
     views: int | None = None,
     batchnorm: bool = False,
     seed: int = 0,

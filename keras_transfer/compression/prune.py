@@ -12,6 +12,7 @@ from keras_transfer.compression.sparsity import kernel_layers
 from keras_transfer.compression.tfmot import load_tfmot
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Strength
 from keras_transfer.models.twin import copy_weights, make_twin
 
 Schedule = Literal["polynomial", "constant"]
@@ -35,7 +36,7 @@ def prune(
     batch_size: int = 16,
     alpha: float = 0.0,
     temperature: float = 2.0,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: Strength = "auto",
     seed: int = 0,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> keras.Model:

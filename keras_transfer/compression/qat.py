@@ -22,7 +22,7 @@ from keras_transfer.compression.retrain import retrain
 from keras_transfer.compression.teacher import label_table, open_teacher, teach
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import only
+from keras_transfer.inputs import Strength, only
 from keras_transfer.models.graph import model_inputs
 from keras_transfer.models.stage import can_train, require_stages
 from keras_transfer.models.stage import stages as find_stages
@@ -96,7 +96,7 @@ def quantize_aware(
     preserve: Sequence[str] = (),
     alpha: float = 0.0,
     batch_size: int = 16,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: Strength = "auto",
     seed: int = 0,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> QuantizationAware:
@@ -176,7 +176,7 @@ def quantize_aware(
 
 @contextmanager
 def _taught(
-    model: keras.Model, data: Dataset, alpha: float, augmentation: str | dict[str, Any], epochs: int, seed: int
+    model: keras.Model, data: Dataset, alpha: float, augmentation: Strength, epochs: int, seed: int
 ) -> Iterator[tuple[Samples, Samples]]:
     """Training images whose labels are in part what the model says of the same view; validation images as they are."""
     size = model_inputs(model)

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Strength
 from keras_transfer.progress import track
 from keras_transfer.training import feature_samples, pixel_samples
 from keras_transfer.training.feed import Samples, as_dataset
@@ -29,7 +30,7 @@ def retrain(
     learning_rate: float,
     batch_size: int = 32,
     warmup: float = 0.1,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: Strength = "auto",
     seed: int = 0,
     settled: int = 0,
     callbacks: Sequence[Any] = (),

@@ -11,7 +11,7 @@ from keras_transfer.compression.channels import remove_channels
 from keras_transfer.compression.distill import distill
 from keras_transfer.compression.retrain import retrain
 from keras_transfer.data import Dataset, Split
-from keras_transfer.inputs import Augmenter, only
+from keras_transfer.inputs import Augmenter, Strength, only
 from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import track
 from keras_transfer.training.phases import quicken_batchnorm
@@ -29,7 +29,7 @@ def shrink(
     epochs: int = 10,
     learning_rate: float = 3e-4,
     batch_size: int = 32,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: Strength = "auto",
     seed: int = 0,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     **options: Any,

@@ -1,7 +1,7 @@
 """What is wrong with a call of `export`, said before anything is written."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporting.onnx import require_onnx
@@ -9,11 +9,21 @@ from keras_transfer.exporting.repair import check_remedies
 from keras_transfer.exporting.targets import check_targets
 from keras_transfer.litert.convert import CALIBRATED
 
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.split import Split
+
 ONNX = "onnx"
 
 
 def check_call(
-    model: Any, names: list[str], tolerance: float, proof: Any, formats: Sequence[str], calibration: Any
+    model: "keras.Model",
+    names: list[str],
+    tolerance: float,
+    proof: "Split",
+    formats: Sequence[str],
+    calibration: "Split | None",
 ) -> None:
     """Raises `InputError` for what `export` cannot work with."""
     if not 0 <= tolerance <= 1:
@@ -38,7 +48,10 @@ def check_tools(formats: Sequence[str], targets: Sequence[str]) -> None:
 
 
 def check_repair(
-    repair: bool | Sequence[str], formats: Sequence[str], validation: Any, converted: Mapping[str, bytes] | None
+    repair: bool | Sequence[str],
+    formats: Sequence[str],
+    validation: "Split | None",
+    converted: Mapping[str, bytes] | None,
 ) -> None:
     """Raises `InputError` where there is nothing to repair or nothing to choose a remedy by."""
     if repair is not True:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -27,6 +27,11 @@ from keras_transfer.litert.labels import GEOMETRY_FILE, INPUTS_FILE, LABELS_FILE
 from keras_transfer.models import as_classifier
 from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import say
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.split import Split
 
 _PROMISED = ("int8",)  # of the default formats: the others are there to fall back on
 _DIAGNOSED_IMAGES = 8
@@ -65,11 +70,11 @@ class Artifacts(list[Artifact]):
 
 
 def export(
-    model: Any,
+    model: "keras.Model",
     out: str | Path,
     *,
-    calibration: Any = None,
-    proof: Any,
+    calibration: "Split | None" = None,
+    proof: "Split",
     formats: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
     tolerance: float = 0.01,
@@ -81,7 +86,7 @@ def export(
     keras_probabilities: np.ndarray | Callable[[], np.ndarray] | None = None,
     converted: Mapping[str, bytes] | None = None,
     repair: bool | Sequence[str] = False,
-    validation: Any = None,
+    validation: "Split | None" = None,
     name: str = "model",
     seed: int = 0,
     on_frozen: Callable[[], object] | None = None,
@@ -165,7 +170,7 @@ def export(
     )
     contents = _convert(task, converted or {}, on_frozen)
     results = _answer(task, contents, keras_probabilities)
-    if repair:
+    if repair and validation is not None:  # which `check_repair` has made sure of
         results = _repair(task, results, validation, tuple(REMEDIES) if repair is True else tuple(repair))
     artifacts = _write(task, results)
     if artifacts.problems and strict:
@@ -175,13 +180,13 @@ def export(
     return artifacts
 
 
-def _modality(split: Any) -> str:
+def _modality(split: "Split") -> str:
     """What the items of a split are; pictures where it has no preparer, as those in memory."""
     preparer = getattr(split, "preparer", None)
     return preparer.modality if preparer is not None else "image"
 
 
-def _item(model: Any, split: Any) -> TensorSpec | None:
+def _item(model: "keras.Model", split: "Split") -> TensorSpec | None:
     """What the model's input holds, where that is no pixels."""
     return None if _modality(split) == "image" else split.spec(model_inputs(model)).tensor
 
@@ -312,7 +317,7 @@ def _contents(files: Sequence[_File]) -> dict[str, bytes]:
     return {file.name: file.content for file in files}
 
 
-def _repair(task: _Task, results: _Results, validation: Any, remedies: tuple[str, ...]) -> _Results:
+def _repair(task: _Task, results: _Results, validation: "Split", remedies: tuple[str, ...]) -> _Results:
     """The results with the int8 file mended, where it lost more than the tolerance."""
     name, labels = f"{task.name}_int8.tflite", np.asarray(task.proof.labels)
     found = compare(results.expected, results.answers[name], labels, task.class_names)

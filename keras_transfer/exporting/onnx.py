@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from keras_transfer.exporting.contract import describe_inputs, versions
 from keras_transfer.exporting.latency import timed
 from keras_transfer.extras import require
 from keras_transfer.inputs import InputSpec
+
+if TYPE_CHECKING:
+    import keras
 
 _VERSIONS = ("onnx", "onnxruntime", "tf2onnx")
 
@@ -27,7 +30,7 @@ def require_onnx() -> None:
         require(module, "onnx", "The format onnx")
 
 
-def convert_onnx(model: Any, class_names: Sequence[str], inputs: InputSpec) -> bytes:
+def convert_onnx(model: "keras.Model", class_names: Sequence[str], inputs: InputSpec) -> bytes:
     """Converts a classifier to ONNX by `model.export(format="onnx")`.
 
     The file takes `float32 [batch, ...]`, such as pixels `[batch, H, W, channels]` in 0..255, any batch, and gives
@@ -80,7 +83,7 @@ def convert_onnx(model: Any, class_names: Sequence[str], inputs: InputSpec) -> b
     return content
 
 
-def _constant_normalization(model: Any) -> Any:
+def _constant_normalization(model: "keras.Model") -> Any:
     """The model with each `Normalization` as a `Rescaling`: tf2onnx would make inputs of its statistics."""
     import keras
 

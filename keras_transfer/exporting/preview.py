@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from keras_transfer.exporting.targets import TARGETS
 from keras_transfer.inputs import only
 from keras_transfer.litert import convert
 from keras_transfer.models.graph import model_inputs
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.split import Split
 
 _MADE_UP = 16  # pictures that calibrate where there are no others
 
@@ -24,7 +29,9 @@ class Preview(NamedTuple):
     calibration: str
 
 
-def preview(model: Any, targets: Sequence[str], calibration: Any = None, images: int = 100) -> Preview:
+def preview(
+    model: "keras.Model", targets: Sequence[str], calibration: "Split | None" = None, images: int = 100
+) -> Preview:
     """Converts a classifier as `export` would, but proves nothing.
 
     To int8, which every target takes; to float32 where LiteRT has no integer kernels for the model. What a device

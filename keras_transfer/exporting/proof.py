@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,15 +12,20 @@ from keras_transfer.exporting.contract import describe_inputs, versions
 from keras_transfer.exporting.latency import measure_latency
 from keras_transfer.exporting.onnx import Onnx
 from keras_transfer.exporting.targets import judge
-from keras_transfer.inputs import Inputs, InputSpec
+from keras_transfer.inputs import Inputs, InputSpec, only
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.split import Split
 
 _BATCH = 64
 
 
 def run_files(
-    model: Any, files: Mapping[str, bytes], split: Any, inputs: Inputs, known: np.ndarray | None = None
+    model: "keras.Model", files: Mapping[str, bytes], split: "Split", inputs: Inputs, known: np.ndarray | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Runs the Keras model and all files over a split in one pass over its pixels.
 
@@ -41,11 +46,13 @@ def run_files(
     keras_rows: list[np.ndarray] = []
     batches = split.batches(inputs, _BATCH)
     count = -(-len(split) // _BATCH)
-    for images, _ in track(batches, f"Proving {len(files)} files on {len(split)} images", total=count):
+    for batch, _ in track(batches, f"Proving {len(files)} files on {len(split)} items", total=count):
+        values = only(batch)
         if known is None:
-            keras_rows.append(np.asarray(model.predict_on_batch(np.asarray(images, model.inputs[0].dtype)), np.float32))
+            answers = model.predict_on_batch(values.astype(model.inputs[0].dtype))
+            keras_rows.append(np.asarray(answers, np.float32))
         for name, file in opened.items():
-            rows[name].append(file.predict(images))
+            rows[name].append(file.predict(values))
     expected = np.concatenate(keras_rows) if known is None else np.asarray(known, np.float32)
     if expected.shape[1] == 1:
         expected = np.concatenate([1 - expected, expected], axis=1)

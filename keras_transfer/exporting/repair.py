@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from keras_transfer.inputs import only
 from keras_transfer.litert import convert
 from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import say
+
+if TYPE_CHECKING:
+    from keras_transfer.data.split import Split
 
 _DIAGNOSED_IMAGES = 8
 
@@ -116,7 +119,7 @@ def weigh(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, tested: 
 
 
 def mend(
-    patient: Patient, validation: Any, tested: int, tolerance: float, names: Sequence[str] = tuple(REMEDIES)
+    patient: Patient, validation: "Split", tested: int, tolerance: float, names: Sequence[str] = tuple(REMEDIES)
 ) -> tuple[str, bytes, list[dict[str, Any]]]:
     """Tries remedies until a file's `bound` on the validation split (see `weigh`) is within the tolerance.
 

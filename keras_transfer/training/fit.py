@@ -14,7 +14,7 @@ from keras_transfer.cache import Arrays
 from keras_transfer.data import Dataset, Split
 from keras_transfer.data.stored import cached_inputs, input_names
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Augmenter
+from keras_transfer.inputs import Augmenter, Strength
 from keras_transfer.models import stages
 from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import say
@@ -68,7 +68,7 @@ def fit(
     epochs: int | None = None,
     gradual: bool = False,
     pretrained: bool = True,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: Strength = "auto",
     views: int | None = None,
     label_smoothing: float = 0.0,
     class_weights: bool | dict[int, float] = True,
@@ -152,7 +152,7 @@ def sweep_phases(
     data: Dataset,
     phases: Sequence[Phase],
     *,
-    augmentation: str | dict[str, Any] = "auto",
+    augmentation: Strength = "auto",
     views: int | None = None,
     label_smoothing: float = 0.0,
     class_weights: bool = True,

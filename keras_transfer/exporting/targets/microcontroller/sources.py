@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text
 from keras_transfer.litert.tflm import ALIGNMENT, run_tflm
+
+if TYPE_CHECKING:
+    from keras_transfer.data.split import Split
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _VECTORS = 50  # test images that TFLM and the reference kernels answer
@@ -87,7 +90,7 @@ def rounding_steps(info: FileInfo) -> int:
     return math.ceil(info.tensors[last.inputs[0]].scale[0] / 4 / info.tensors[last.outputs[0]].scale[0]) + 1
 
 
-def _test_images(split: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _test_images(split: "Split", shape: tuple[int, ...]) -> np.ndarray:
     """Images from all over the split, `uint8 [n, H, W, channels]`."""
     chosen = np.linspace(0, len(split) - 1, min(_VECTORS, len(split))).round().astype(int)
     found, start = [], 0
