@@ -17,6 +17,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.litert import open_litert, timing
 from keras_transfer.process import start_process
 from keras_transfer.progress import say, track
+from keras_transfer.run import command_line
 
 _WARM_UP = 5
 _MOST_RUNS = 100
@@ -109,7 +110,12 @@ def benchmark(
         raise InputError(f"`threads` must be numbers from 1 up. Received: threads={list(threads)}.")
     if not 0 < seconds <= 3600:
         raise InputError(f"`seconds` must be above 0, up to 3600. Received: seconds={seconds}.")
-    for path in paths:
+    for path in map(Path, paths):
+        if path.suffix == ".keras":
+            made = f"`{command_line('export', path)} --data DATA`"
+            raise InputError(f"{path} is a Keras model: {made} makes .tflite files of it, which can be timed.")
+        if path.is_dir():
+            raise InputError(f"{path} is no run that recommends a .tflite file. Give a finished run, or .tflite files.")
         open_litert(path, threads=1)  # is it sound, and can it be run at all?
     with contextlib.ExitStack() as stack:
         timed = [

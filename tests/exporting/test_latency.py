@@ -66,6 +66,11 @@ def test_what_is_no_file(files, tmp_path):
     for path in (tmp_path / "bad.tflite", tmp_path / "absent.tflite"):
         with pytest.raises(InputError, match=path.name):
             benchmark([files["int8"], path], seconds=0.1)
+    (tmp_path / "own.keras").touch()
+    wrong = {"own.keras": r"export .*own\.keras --data DATA", ".": "no run that recommends"}
+    for name, said in wrong.items():
+        with pytest.raises(InputError, match=said):
+            benchmark([tmp_path / name])
     with pytest.raises(InputError, match="nothing to time"):
         benchmark([])
 
