@@ -394,7 +394,8 @@ def _prove(
         if file.format == ONNX
         else describe(file.content, task.inputs, file.targets, task.target_options)
     )
-    found = {"file": file.name, "format": file.format, **compared, **about, "calibration_images": count}
+    found = {"file": file.name, "format": file.format, **compared, **about, "inputs": task.inputs.to_dict()}
+    found["calibration_images"] = count
     if calibrated and results.repair:
         chosen = next((step for step in results.repair if step.get("chosen")), None)
         found |= {"repair": results.repair}

@@ -134,7 +134,7 @@ def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", images: int 
 
     images, classes = images or len(data.train), len(data.class_names)
     strategy = resolve_strategy(recipe.strategy, images, classes, recipe.weights not in ("none", None))
-    chosen: dict[str, Any] = {}
+    chosen: dict[str, Any] = {"modality": data.train.preparer.modality}
     if data.train.preparer.modality == "image":
         token = any(layer.name == "class_token" for layer in model.layers)
         chosen["image_size"] = recipe.image_size or model.input_shape[1]

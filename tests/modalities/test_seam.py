@@ -58,6 +58,7 @@ def test_it_trains_is_exported_and_proved(run):
     )
     proof = json.loads((folder / "export" / "model_int8.json").read_text())
     assert proof["input"]["dtype"] == "uint8" and proof["agreement"] > 0.95
+    assert proof["inputs"] == result["inputs"] and "modality: bumps" in (folder / "recipe.yaml").read_text()
     assert proof["input"]["scale"] == pytest.approx(2 / 255) and proof["input"]["value_range"] == "-1..1"
     assert (folder / "report.html").is_file()
 
