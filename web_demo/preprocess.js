@@ -72,7 +72,7 @@ export function upright(rgb, width, height, orientation) {
   return { rgb: out, width: outWidth, height: outHeight };
 }
 
-/** By how much a JPEG of this size is reduced while it is decoded: 8, 4, 2 or 1, as `data/decode.py` asks Pillow for. */
+/** By how much a JPEG of this size is reduced while it is decoded: 8, 4, 2 or 1, as `modalities/image/decode.py` asks Pillow for. */
 export function reduction(width, height, outWidth, outHeight, geometry) {
   const least = Math.trunc((2 * Math.max(outWidth, outHeight)) / geometry.crop) + 1;
   const scale = Math.min(Math.trunc(width / least), Math.trunc(height / least));
