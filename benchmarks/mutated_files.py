@@ -20,6 +20,7 @@ from table import write_rows
 
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import evaluate, open_classifier
+from keras_transfer.inputs import TensorSpec
 from keras_transfer.jobs.check import judge_file
 
 Damage = Callable[[bytes, random.Random, bytes], bytes]
@@ -74,9 +75,9 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, image_size: tuple[int, int, int], batch_size: int) -> Iterator[tuple[Any, Any]]:
+    def batches(self, inputs: Sequence[TensorSpec], batch_size: int) -> Iterator[tuple[Any, Any]]:
         """The whole of it, whatever size is asked for: a damaged file may ask for any."""
-        yield np.resize(self.pixels, (4, *image_size)), self.labels
+        yield np.resize(self.pixels, (4, *inputs[0].shape)), self.labels
 
 
 def outcome(act: Callable[[], Any]) -> str:

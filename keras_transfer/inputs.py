@@ -112,7 +112,8 @@ class InputSpec:
 
     def to_dict(self) -> dict[str, Json]:
         """As JSON has it."""
-        return asdict(self)
+        tensors = [{**asdict(tensor), "shape": list(tensor.shape)} for tensor in self.tensors]
+        return {"modality": self.modality, "tensors": tensors, "preparation": dict(self.preparation)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Json]) -> "InputSpec":

@@ -103,7 +103,7 @@ def predict_pixels(
     """
     classifier = classifier_of(model, split)
     preparer = classifier.preparer
-    if preparer is not None and preparer != split.preparer:
+    if preparer is not None and preparer != getattr(split, "preparer", preparer):  # arrays in memory have none
         split = split.prepared_by(preparer)
     batches = split.batches(classifier.inputs.tensors, batch_size)
     answers = [
@@ -132,7 +132,7 @@ def classifier_of(
     if isinstance(model, Classifier):
         return model
     told: dict[str, Any] = {
-        "image_size": image_size if image_size is not None else split.common_shape,
+        "image_size": image_size if image_size is not None else getattr(split, "common_shape", None),
         "pixels": pixels,
         "multi_label": np.ndim(split.labels) == 2,
     }
@@ -141,7 +141,7 @@ def classifier_of(
     from keras_transfer.models import model_inputs
 
     inputs = None
-    if split.preparer.modality != "image":
+    if getattr(split, "preparer", None) is not None and split.preparer.modality != "image":
         inputs = split.spec(model_inputs(model))
     elif geometry is not None:
         inputs = InputSpec("image", (), {"geometry": check_geometry(geometry).to_dict()})

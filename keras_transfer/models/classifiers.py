@@ -177,7 +177,7 @@ def _called_on(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
 
 def _refuse_layout(model: keras.Model, shape: tuple[int | None, ...], name: str) -> None:
     first = next((a for a in model._flatten_layers() if getattr(a, "data_format", None) == "channels_first"), None)
-    by_shape = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3, None)
+    by_shape = len(shape) == 4 and shape[1] in (1, 3) and shape[2] != 1 and shape[3] not in (1, 3, None)
     if first is not None or by_shape:
         where = f"layer {first.name!r} has data_format='channels_first'" if first is not None else f"it takes {shape}"
         raise InputError(

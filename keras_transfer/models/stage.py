@@ -18,8 +18,6 @@ _POOLING = (
     keras.layers.GlobalMaxPooling2D,
     keras.layers.Flatten,
 )
-# Positions that hold more than this share of the backbone's weights are no single stage.
-_MOST_WEIGHTS = 0.9
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,10 @@ def stages(model: keras.Model) -> list[Stage]:
     A stage ends at a *block output*: a cut (see `cut_points`) that is not inside a block. The inside of an inverted
     bottleneck shows in its channels, which rise and fall again; padding belongs to the layer that needs it. Of the
     blocks that work on equally many positions (pixels of a map, tokens, time steps; within a factor of the square root
-    of two along each axis) the last ends a stage. Where these would hold nearly all of the weights, as the blocks of a
-    transformer or the layers of a dense network do, each block with a kernel of its own is a stage; normalizations
-    belong to the block before. A stage without weights (a last pooling) joins its neighbour. Architectures whose
-    blocks read two earlier ones (NASNet) can be cut in few places and so have few stages.
+    of two along each axis) the last ends a stage. Where that leaves one stage, as of the blocks of a transformer or the
+    layers of a dense network, each block with a kernel of its own is a stage; normalizations belong to the block
+    before. A stage without weights (a last pooling) joins its neighbour. Architectures whose blocks read two earlier
+    ones (NASNet) can be cut in few places and so have few stages.
 
     Args:
         model: a functional or Sequential model; it need not come from `build_classifier`.
@@ -71,14 +69,9 @@ def stages(model: keras.Model) -> list[Stage]:
     cuts = [node for node in cut_nodes(model) if id(node.output) in inside]
     blocks = _block_outputs(cuts)
     ends = {id(end) for end in _last_of_each(blocks, _scales(model, blocks))}
-    merged = _merged(_grouped(body, ends), _weighted)
-    whole = _weight_count(body)
-    groups: list[tuple[list[Node], Any]] = []
-    for group, output in merged:
-        if _weight_count(group) > _MOST_WEIGHTS * whole:
-            groups += _merged(_grouped(group, {id(node.output) for node in blocks}), _has_kernel)
-        else:
-            groups.append((group, output))
+    groups = _merged(_grouped(body, ends), _weighted)
+    if len(groups) == 1:
+        groups = _merged(_grouped(groups[0][0], {id(node.output) for node in blocks}), _has_kernel)
     return [
         Stage(f"stage{index}", index, tuple(_layers(group)), output)
         for index, (group, output) in enumerate(_with_shared(groups))
@@ -128,10 +121,6 @@ def _layers(group: Sequence[Node]) -> list[keras.layers.Layer]:
 def _has_kernel(group: list[Node]) -> bool:
     """Whether a group has a matrix to train: normalizations and biases have vectors alone."""
     return _weighted(group) and any(len(weight.shape) > 1 for layer in _layers(group) for weight in layer.weights)
-
-
-def _weight_count(group: list[Node]) -> int:
-    return sum(layer.count_params() for layer in _layers(group) if can_train(layer))
 
 
 def _grouped(order: list[Node], ends: set[int]) -> list[tuple[list[Node], Any]]:

@@ -19,7 +19,7 @@ from keras_transfer.jobs.finish import Clock, finish, phase_entry, save_run_mode
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.see import see_run
 from keras_transfer.jobs.shift import open_photographs, shift_run
-from keras_transfer.modalities.image import load_images
+from keras_transfer.modalities.image import ImagePreparer, load_images
 from keras_transfer.modalities.image.pizza import draw_pizzas
 from keras_transfer.models.batchnorm import adapt_batchnorm
 from keras_transfer.recipe import Phase, make_recipe
@@ -83,7 +83,7 @@ def write(folder, images, labels=None):
 
 def known(names):
     """A run's photographs, as far as new ones ask of them."""
-    return SimpleNamespace(class_names=names, train=SimpleNamespace(geometry=MODES["squash"]))
+    return SimpleNamespace(class_names=names, train=SimpleNamespace(preparer=ImagePreparer(MODES["squash"])))
 
 
 def dull(images):

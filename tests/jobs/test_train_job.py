@@ -255,7 +255,7 @@ def test_the_cache_is_listed_and_cleared(run):
     cache = run.parent / "cache"
     code, output, _ = keras_transfer("cache", "--json", cache=cache)
     kinds = {entry["about"]["kind"] for entry in json.loads(output)["entries"]}
-    assert code == 0 and kinds == {"features", "pixels"}
+    assert code == 0 and kinds == {"features", "inputs"}
     assert keras_transfer("cache", "clear", "--yes", cache=cache)[0] == 0
     assert json.loads(keras_transfer("cache", "--json", cache=cache)[1])["entries"] == []
 
