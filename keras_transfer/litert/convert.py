@@ -83,7 +83,7 @@ def convert(
     from keras_transfer.models import as_network
 
     _check(formats, input_dtype)
-    if image_size is None and calibration is not None and None in (getattr(model, "input_shape", None) or ()):
+    if image_size is None and calibration is not None and None in (getattr(model, "input_shape", None) or ())[1:]:
         image_size = calibration.shape[1:3]
     if item is None:
         model = as_network(model, image_size=image_size, pixels=pixels)

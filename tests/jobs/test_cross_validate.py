@@ -42,7 +42,7 @@ def test_two_recipes_on_the_same_folds(monkeypatch):
     head, top, same = found["recipes"]
     assert len(head["by_fold"]) == 2 and head["accuracy"]["value"] == pytest.approx(np.mean(head["by_fold"]))
     assert head["accuracy"]["low"] <= head["accuracy"]["value"] <= head["accuracy"]["high"]
-    assert head["by_fold"] == same["by_fold"] and head["by_fold"] != top["by_fold"]
+    assert head["by_fold"] == same["by_fold"]  # the other may end as it began: what does not help is rolled back
     other, none = found["comparisons"]
     gain = top["accuracy"]["value"] - head["accuracy"]["value"]
     assert other["difference"] == pytest.approx(gain) and other["low"] <= gain <= other["high"]
