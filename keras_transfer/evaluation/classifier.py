@@ -293,12 +293,14 @@ def _geometry_beside(path: Path) -> Geometry | None:
 def _spec(shape: tuple[int | None, ...], inputs: InputSpec | None, path: Path | None) -> InputSpec:
     """What a model takes that has such an input: as its file says, or pictures."""
     if inputs is not None and inputs.tensors:
-        if inputs.tensor.shape != shape:
+        # Metadata may say anything: dtype and range follow from the preparer, the shape from the model.
+        own = TensorSpec(inputs.tensor.name, shape)
+        spec = open_preparer(inputs.modality, inputs.preparation).spec((own,))
+        if spec.tensor.shape != shape:
             raise InputError(
-                f"{_where(path)} takes {list(shape)}, but its metadata says {list(inputs.tensor.shape)}: "
-                "export it again."
+                f"{_where(path)} takes {list(shape)}, but its metadata says {list(spec.tensor.shape)}: export it again."
             )
-        return inputs
+        return spec
     height, width, channels = shape if len(shape) == 3 else (None,) * 3
     if channels not in (1, 3) or height is None or width is None or height < 1 or width < 1:
         raise InputError(

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import open_preparer
 from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.trust import is_ours
 from keras_transfer.progress import say, track
@@ -179,7 +180,7 @@ class LiteRT:
         """
         if len(self.inputs) != 1 or not self.inputs[0].shape or self.inputs[0].shape[0] != 1:
             raise InputError(f"Not a classifier of one input: its inputs are {[list(t.shape) for t in self.inputs]}.")
-        tensor, wanted = self.inputs[0], self._item_dtype()
+        tensor, wanted = self.inputs[0], self._item_dtype
         convert = self._pixels() if wanted == "uint8" else partial(quantized, tensor=tensor)
 
         def prepare(item: np.ndarray) -> np.ndarray:
@@ -192,13 +193,15 @@ class LiteRT:
 
         return prepare
 
+    @cached_property
     def _item_dtype(self) -> str:
         """What items are: as the metadata says; else pixels, but floats in files of ours (their pixels are bytes)."""
         from keras_transfer.litert.labels import read_inputs
 
         inputs = read_inputs(self._content)
         if inputs is not None and inputs.tensors:
-            return inputs.tensor.dtype
+            spec = open_preparer(inputs.modality, inputs.preparation).spec(inputs.tensors)
+            return spec.tensor.dtype  # not what a file from anywhere calls it
         pictures = len(self.inputs[0].shape) == 4 and not (self.inputs[0].dtype == "float32" and is_ours(self._content))
         return "uint8" if pictures or self.inputs[0].dtype == "uint8" else self.inputs[0].dtype
 
