@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -137,7 +137,6 @@ Inputs: TypeAlias = InputSpec | Sequence[TensorSpec] | Sequence[int] | int
 """What items are to become: a spec; a model's input tensors; or a modality's short form, such as an image's side."""
 
 
-@runtime_checkable
 class Preparer(Protocol):
     """How a raw item becomes a model's inputs: one definition for training, prediction, calibration and proofs.
 
@@ -203,7 +202,6 @@ class Preparer(Protocol):
         ...
 
 
-@runtime_checkable
 class Augmenter(Protocol):
     """Random views of items, pure in its arguments: the same inputs and seed give the same bits."""
 
