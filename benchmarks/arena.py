@@ -14,7 +14,7 @@ import numpy as np
 
 import keras_transfer as kt
 from keras_transfer.errors import KerasTransferError
-from keras_transfer.exporting.targets.microcontroller.boards import ARENAS
+from keras_transfer.exporters.targets.microcontroller.boards import ARENAS
 from keras_transfer.files import replacing
 from keras_transfer.litert.ends import int8_ends
 from keras_transfer.litert.tflm import least_arena

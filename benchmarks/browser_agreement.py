@@ -73,7 +73,7 @@ def main() -> None:
     from serving import serve
 
     from keras_transfer.evaluation import open_classifier
-    from keras_transfer.exporting.targets import Kit, web
+    from keras_transfer.exporters.targets import Kit, web
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.exporting import judge_drop
-from keras_transfer.exporting.gate import SAME
+from keras_transfer.exporters import judge_drop
+from keras_transfer.exporters.gate import SAME
 
 CLASSES, IMAGES, SPLITS = 10, 400_000, 4000
 SIZES, TOLERANCE = (30, 100, 300, 1000), 0.01

@@ -33,7 +33,7 @@ _PUBLIC = {
     "batchnorm_shift": "models",
     "evaluate": "evaluation",
     "open_classifier": "evaluation",
-    "export": "exporting",
+    "export": "exporters",
     "make_twin": "models",
     "copy_weights": "models",
     "distill": "compression",

@@ -89,7 +89,7 @@ def test_it_is_plain_data(geometry):
 def test_the_filter_of_mediapipe_is_as_it_is_defined(width, height, out_width, out_height):
     """Linear between four pixels, positions at 32 a pixel, corners on corners: in fractions, that is without rounding.
 
-    `tests/exporting/test_mediapipe.py` compares it with MediaPipe itself.
+    `tests/exporters/test_mediapipe.py` compares it with MediaPipe itself.
     """
     picture = noise(width, height)
     if width // out_width >= 4 or height // out_height >= 4 or picture.size == (out_width, out_height):

@@ -24,7 +24,7 @@ def command(
     Latency, peak memory, operators. The files take turns, so that their ratio holds on a busy machine too.
     """
     from keras_transfer.cli.output import print_json, print_table
-    from keras_transfer.exporting import benchmark
+    from keras_transfer.exporters import benchmark
     from keras_transfer.progress import set_quiet
     from keras_transfer.run import recommended_file
 

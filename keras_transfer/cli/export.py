@@ -43,7 +43,7 @@ def command(
     from keras_transfer.cli.output import print_json
     from keras_transfer.cli.summary import print_artifacts
     from keras_transfer.errors import GateError
-    from keras_transfer.exporting import ExportGateError
+    from keras_transfer.exporters import ExportGateError
     from keras_transfer.jobs.adopt import run_of
     from keras_transfer.jobs.export import export_run
     from keras_transfer.progress import set_quiet

@@ -155,7 +155,7 @@ def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
 def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
     from keras_transfer.evaluation import load_keras, metrics, predict_pixels
     from keras_transfer.evaluation.hints import beats_chance
-    from keras_transfer.exporting.heads import two_columns
+    from keras_transfer.exporters.heads import two_columns
     from keras_transfer.models import as_classifier
     from keras_transfer.models.graph import model_inputs
 
@@ -234,7 +234,7 @@ def choose_pixels(model: "keras.Model", make: Callable[..., Any], train: "Split"
     """
     from keras_transfer.evaluation import keras_classifier
     from keras_transfer.evaluation.examples import decisions
-    from keras_transfer.exporting.paired import drop_above
+    from keras_transfer.exporters.paired import drop_above
     from keras_transfer.models.graph import model_inputs
     from keras_transfer.models.preprocessing import PIXELS, scales_itself
 

@@ -34,12 +34,12 @@ def judge_file(
         pixels: for a `.keras` whose pixels were scaled outside of it; see `as_classifier`.
 
     Returns:
-        One verdict a target (see `keras_transfer.exporting.judge`), with `file` and `sha256` of what is judged.
+        One verdict a target (see `keras_transfer.exporters.judge`), with `file` and `sha256` of what is judged.
 
     Raises:
         InputError: the file cannot be read, is of no kind that is known here, or an option is wrong.
     """
-    from keras_transfer.exporting.targets import TARGETS, check_targets
+    from keras_transfer.exporters.targets import TARGETS, check_targets
 
     wanted = list(dict.fromkeys(targets or TARGETS))
     if targets is not None:
@@ -96,7 +96,7 @@ def _converted(
 ) -> dict[str, bytes]:
     """Target -> the file that `export` would make of a Keras model for it."""
     from keras_transfer.evaluation import load_keras
-    from keras_transfer.exporting.preview import preview
+    from keras_transfer.exporters.preview import preview
     from keras_transfer.modalities.image import load_images
     from keras_transfer.models import as_classifier
 
@@ -110,7 +110,7 @@ def _converted(
 
 def _verdict(content: bytes, target: str, told: Mapping[str, str], must: bool) -> dict[str, Any]:
     """What a target says; where its tool is missing and it need not be there, that the question is open."""
-    from keras_transfer.exporting.targets import check_targets, judge
+    from keras_transfer.exporters.targets import check_targets, judge
     from keras_transfer.litert import read_flatbuffer
 
     try:

@@ -38,7 +38,7 @@ def compare(
         InputError: a folder holds no finished run or no such file, or the runs' test photographs differ.
     """
     from keras_transfer.evaluation.intervals import share_interval
-    from keras_transfer.exporting import benchmark
+    from keras_transfer.exporters import benchmark
     from keras_transfer.report import comparison_html
 
     results = {folder: read_run(folder)[1] for folder in map(Path, dict.fromkeys(map(str, runs)))}
@@ -99,7 +99,7 @@ def short_names(folders: Sequence[str]) -> list[str]:
 
 def _common(results: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     """The first of `PREFERRED` that every run has a file of; int8, which is then asked for, where there is none."""
-    from keras_transfer.exporting.gate import PREFERRED
+    from keras_transfer.exporters.gate import PREFERRED
 
     made = [{artifact["format"] for artifact in result["artifacts"]} for result in results]
     return (next((kind for kind in PREFERRED if kind != "onnx" and all(kind in one for one in made)), "int8"),)

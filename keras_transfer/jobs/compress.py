@@ -284,7 +284,7 @@ def _score(
     from keras_transfer.evaluation import load_keras, predict_pixels
     from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference
-    from keras_transfer.exporting import judge_drop
+    from keras_transfer.exporters import judge_drop
 
     base = before = decisions(test.labels, predict_pixels(teacher, test))
     first = {

@@ -43,11 +43,11 @@ def export_run(
         input_dtype: of the int8 file, `"uint8"` or `"int8"`.
         calibration_images: how many training images calibrate the int8 file; the run's own number unless given.
         tolerance: top-1 that a file may lose; the run's own unless given.
-        board: a name of `keras_transfer.exporting.targets.microcontroller.BOARDS`, on which the microcontroller's file
+        board: a name of `keras_transfer.exporters.targets.microcontroller.BOARDS`, on which the microcontroller's file
             must fit.
         fit: the room there is, such as `"flash=1MB,ram=256KB"`, in place of `board` or with it.
         repair: where the int8 file loses too much, try remedies from cheap to dear (or those named), chosen on the
-            run's validation split; see `keras_transfer.exporting.repair`.
+            run's validation split; see `keras_transfer.exporters.repair`.
 
     Returns:
         `RUN/result.json` with the new artifacts.
@@ -68,7 +68,7 @@ def export_run(
     recipe, result = read_run(run, **changes)
     target_options = {}
     if board is not None or fit is not None:
-        from keras_transfer.exporting.targets.microcontroller.boards import room_of
+        from keras_transfer.exporters.targets.microcontroller.boards import room_of
 
         if "microcontroller" not in recipe.targets:
             raise InputError("`board` and `fit` are for the target microcontroller: add --target microcontroller.")
@@ -76,7 +76,7 @@ def export_run(
         target_options = {"microcontroller": {"board": board, "fit": fit}}
     with add_to_run(run) if out is None else nullcontext():
         from keras_transfer.evaluation import load_keras
-        from keras_transfer.exporting import ExportGateError, recommend
+        from keras_transfer.exporters import ExportGateError, recommend
         from keras_transfer.models.graph import model_inputs
 
         photographs = load_data(recipe, run)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
-    from keras_transfer.exporting import Artifacts
+    from keras_transfer.exporters import Artifacts
 
 _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -63,7 +63,7 @@ def check_files(recipe: Recipe) -> None:
     The formats and no targets that are the default need no tool, and cost nothing to check.
     """
     if recipe.targets or "onnx" in (recipe.formats or ()):
-        from keras_transfer.exporting.checks import check_tools
+        from keras_transfer.exporters.checks import check_tools
 
         check_tools(recipe.formats or (), recipe.targets)
 
@@ -72,7 +72,7 @@ def export_files(
     model: "keras.Model", recipe: Recipe, data: "Dataset", test: "Split", out: Path, **more: Any
 ) -> "Artifacts":
     """The files of a recipe: calibrated on its training split, proved on its test split."""
-    from keras_transfer.exporting import export
+    from keras_transfer.exporters import export
 
     return export(
         model,

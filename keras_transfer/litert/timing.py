@@ -1,4 +1,4 @@
-"""A process that times one LiteRT file and holds nothing else: run as a script by `keras_transfer.exporting.benchmark`.
+"""A process that times one LiteRT file and holds nothing else: run as a script by `keras_transfer.exporters.benchmark`.
 
 It reads one JSON value a line and answers each with one. The first is what to time: `{"path", "threads", "delegate"}`,
 answered by how loading went; then `{"seconds"}` asks for single runs for about so long, `{"operators"}` for the time of

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_transfer.exporting.targets import android
-from keras_transfer.exporting.targets.base import Kit
+from keras_transfer.exporters.targets import android
+from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.geometry import LEGACY, MODES
 from keras_transfer.litert import convert, open_litert, read_labels
 from keras_transfer.litert.labels import write_labels

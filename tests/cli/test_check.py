@@ -14,7 +14,7 @@ from crafted import Graph
 from keras_transfer.cli import options
 from keras_transfer.cli.check import _reasons
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.targets import TARGETS, judge
+from keras_transfer.exporters.targets import TARGETS, judge
 from keras_transfer.jobs.check import judge_file
 
 LIGHT = ["android", "edgetpu", "web"]  # that run no compiler
@@ -100,7 +100,7 @@ def test_a_file_of_another_kind_ends_with_2(tmp_path: Path, content: bytes, sent
 
 
 def test_all_targets_by_default_and_a_missing_tool_leaves_one_open(int8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from keras_transfer.exporting.targets import ethos_u
+    from keras_transfer.exporters.targets import ethos_u
 
     monkeypatch.setattr(ethos_u.shutil, "which", lambda *_, **__: None)
     verdicts = judge_file(int8, None, {})

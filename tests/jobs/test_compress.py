@@ -12,7 +12,7 @@ from keras_transfer.cli.app import run
 from keras_transfer.compression import weight_figures
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation import load_keras, open_classifier
-from keras_transfer.exporting import ExportGateError, exporter
+from keras_transfer.exporters import ExportGateError, exporter
 from keras_transfer.jobs.compare import compare, pareto_front
 from keras_transfer.jobs.compress import compress
 from keras_transfer.jobs.export import export_run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from serving import HERE, NAMES, serve
 
-from keras_transfer.exporting.targets import Kit, web
+from keras_transfer.exporters.targets import Kit, web
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels

@@ -11,9 +11,9 @@ from crafted import Graph
 from PIL import Image
 from serving import HERE, NAMES, serve
 
-from keras_transfer.exporting import judge
-from keras_transfer.exporting.demos import demo_folder
-from keras_transfer.exporting.targets import Kit, web
+from keras_transfer.exporters import judge
+from keras_transfer.exporters.demos import demo_folder
+from keras_transfer.exporters.targets import Kit, web
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert, open_litert
 from keras_transfer.modalities.image import decode_image

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 import numpy as np
 
 from keras_transfer.errors import GateError, InputError
-from keras_transfer.exporting.checks import ONNX, check_call, check_repair
-from keras_transfer.exporting.diagnose import diagnose
-from keras_transfer.exporting.gate import SAME, DropVerdict, ExportGateError, advise, judge_drop, recommend, refusals
-from keras_transfer.exporting.heads import two_columns
-from keras_transfer.exporting.onnx import convert_onnx, describe_onnx
-from keras_transfer.exporting.proof import compare, describe, run_files
-from keras_transfer.exporting.repair import REMEDIES, Patient, mend
-from keras_transfer.exporting.targets import TARGETS, Kit, check_targets
+from keras_transfer.exporters.checks import ONNX, check_call, check_repair
+from keras_transfer.exporters.diagnose import diagnose
+from keras_transfer.exporters.gate import SAME, DropVerdict, ExportGateError, advise, judge_drop, recommend, refusals
+from keras_transfer.exporters.heads import two_columns
+from keras_transfer.exporters.onnx import convert_onnx, describe_onnx
+from keras_transfer.exporters.proof import compare, describe, run_files
+from keras_transfer.exporters.repair import REMEDIES, Patient, mend
+from keras_transfer.exporters.targets import TARGETS, Kit, check_targets
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.inputs import InputSpec, TensorSpec, only, open_preparer
@@ -58,7 +58,7 @@ class Artifacts(list[Artifact]):
     """What `export` returns: the files, each with the outcome of its gate.
 
     Attributes:
-        recommended: path of the file to use, see `keras_transfer.exporting.gate.recommend`.
+        recommended: path of the file to use, see `keras_transfer.exporters.gate.recommend`.
         problems: one sentence for each file asked for that failed its gate, each target that takes none of the files,
             and each target's test that failed.
         notes: one sentence for each other file that failed, and each that is a warning.
@@ -121,7 +121,7 @@ def export(
             gives them, asked once the files are converted.
         converted: format -> a LiteRT file of this model that is there already (of quantization-aware training, say).
         repair: where the int8 file loses more than `tolerance`, try remedies from cheap to dear, or those named out of
-            `keras_transfer.exporting.repair.REMEDIES`, and prove the first that `validation` says will do. Where that
+            `keras_transfer.exporters.repair.REMEDIES`, and prove the first that `validation` says will do. Where that
             is 16x8, its file takes the int8 file's place.
         validation: the validation `Split`, which `repair` chooses by.
         name: start of the files' names.

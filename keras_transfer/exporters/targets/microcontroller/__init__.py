@@ -3,9 +3,9 @@
 from typing import Any
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.targets.base import Kit, Target, Verdict, dynamic, ends, not_built_in, verdict
-from keras_transfer.exporting.targets.microcontroller.boards import BOARDS, judge_fit, room_of, suggestion
-from keras_transfer.exporting.targets.microcontroller.operators import METHODS
+from keras_transfer.exporters.targets.base import Kit, Target, Verdict, dynamic, ends, not_built_in, verdict
+from keras_transfer.exporters.targets.microcontroller.boards import BOARDS, judge_fit, room_of, suggestion
+from keras_transfer.exporters.targets.microcontroller.operators import METHODS
 from keras_transfer.extras import install_hint
 from keras_transfer.litert import FileInfo, OperatorInfo
 
@@ -94,7 +94,7 @@ def _per_channel_dense(info: FileInfo) -> bool:
 
 
 def _write(kit: Kit, folder: Any) -> list[Any]:
-    from keras_transfer.exporting.targets.microcontroller.sources import write
+    from keras_transfer.exporters.targets.microcontroller.sources import write
 
     return write(kit, folder)
 

@@ -9,10 +9,10 @@ import pytest
 
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import metrics
-from keras_transfer.exporting import ExportGateError, diagnose, export, judge
-from keras_transfer.exporting import exporter as exporting
-from keras_transfer.exporting.heads import two_columns
-from keras_transfer.exporting.proof import compare
+from keras_transfer.exporters import ExportGateError, diagnose, export, judge
+from keras_transfer.exporters import exporter as exporting
+from keras_transfer.exporters.heads import two_columns
+from keras_transfer.exporters.proof import compare
 from keras_transfer.geometry import LEGACY
 from keras_transfer.litert import convert, open_litert, read_labels
 
@@ -97,7 +97,7 @@ def spoil(monkeypatch, kind="int8"):
 
 
 def patch_web_runtime(monkeypatch):
-    monkeypatch.setattr("keras_transfer.exporting.targets.web._add_runtime", lambda source, folder: "none in tests")
+    monkeypatch.setattr("keras_transfer.exporters.targets.web._add_runtime", lambda source, folder: "none in tests")
 
 
 def test_gate_names_layers_and_remedies_after_everything_is_written(

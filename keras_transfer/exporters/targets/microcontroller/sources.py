@@ -12,9 +12,9 @@ import numpy as np
 
 from keras_transfer import __version__
 from keras_transfer.errors import GateError
-from keras_transfer.exporting.targets.base import Kit
-from keras_transfer.exporting.targets.microcontroller.boards import CODE_BYTES, KIB, MARGIN_BYTES
-from keras_transfer.exporting.targets.microcontroller.operators import methods
+from keras_transfer.exporters.targets.base import Kit
+from keras_transfer.exporters.targets.microcontroller.boards import CODE_BYTES, KIB, MARGIN_BYTES
+from keras_transfer.exporters.targets.microcontroller.operators import methods
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text

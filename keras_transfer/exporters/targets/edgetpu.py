@@ -17,8 +17,8 @@ from typing import Any
 
 from keras_transfer import geometry
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.targets.base import Kit, Target, Verdict, mostly_mapped
-from keras_transfer.exporting.targets.edgetpu_rules import CACHE_BYTES, COMPILED, Operator, fatal, reason
+from keras_transfer.exporters.targets.base import Kit, Target, Verdict, mostly_mapped
+from keras_transfer.exporters.targets.edgetpu_rules import CACHE_BYTES, COMPILED, Operator, fatal, reason
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo
 from keras_transfer.litert.details import read_constants, read_details

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.heads import two_columns
-from keras_transfer.exporting.targets import TARGETS
+from keras_transfer.exporters.heads import two_columns
+from keras_transfer.exporters.targets import TARGETS
 from keras_transfer.inputs import only
 from keras_transfer.litert import convert
 from keras_transfer.models.graph import model_inputs

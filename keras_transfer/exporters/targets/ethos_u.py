@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.targets.base import Kit, Target, Verdict, mostly_mapped
+from keras_transfer.exporters.targets.base import Kit, Target, Verdict, mostly_mapped
 from keras_transfer.extras import install_hint
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo, read_flatbuffer

@@ -6,8 +6,8 @@ from string import Template
 
 import numpy as np
 
-from keras_transfer.exporting.demos import demo_folder
-from keras_transfer.exporting.targets.base import Kit, Target, Verdict, custom_operators, dynamic, not_built_in, verdict
+from keras_transfer.exporters.demos import demo_folder
+from keras_transfer.exporters.targets.base import Kit, Target, Verdict, custom_operators, dynamic, not_built_in, verdict
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import open_modality
 from keras_transfer.litert import FileInfo, read_flatbuffer

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.exporting.demos import demo_folder
-from keras_transfer.exporting.targets.base import (
+from keras_transfer.exporters.demos import demo_folder
+from keras_transfer.exporters.targets.base import (
     Kit,
     Target,
     Verdict,

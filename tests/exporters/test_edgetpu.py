@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting import judge
-from keras_transfer.exporting.targets import TARGETS, Kit, edgetpu
-from keras_transfer.exporting.targets.edgetpu_rules import RULES
+from keras_transfer.exporters import judge
+from keras_transfer.exporters.targets import TARGETS, Kit, edgetpu
+from keras_transfer.exporters.targets.edgetpu_rules import RULES
 from keras_transfer.geometry import LEGACY, MODES
 from keras_transfer.litert import read_flatbuffer
 
@@ -749,7 +749,7 @@ def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_
 
 
 def test_export_writes_the_folder(tmp_path, classifier, train_split, test_split):
-    from keras_transfer.exporting import export
+    from keras_transfer.exporters import export
 
     out = tmp_path / "export"
     export(classifier, out, calibration=train_split, proof=test_split, formats=["int8"], targets=["edgetpu"])

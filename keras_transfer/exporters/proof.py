@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.contract import describe_inputs, versions
-from keras_transfer.exporting.latency import measure_latency
-from keras_transfer.exporting.onnx import Onnx
-from keras_transfer.exporting.targets import judge
+from keras_transfer.exporters.contract import describe_inputs, versions
+from keras_transfer.exporters.latency import measure_latency
+from keras_transfer.exporters.onnx import Onnx
+from keras_transfer.exporters.targets import judge
 from keras_transfer.inputs import Inputs, InputSpec, only
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track

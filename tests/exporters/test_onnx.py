@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting import export
-from keras_transfer.exporting import onnx as exporting
+from keras_transfer.exporters import export
+from keras_transfer.exporters import onnx as exporting
 from keras_transfer.modalities.image import ImagePreparer
 
 pytestmark = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the extra `onnx`")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting import ExportGateError, export
-from keras_transfer.exporting.repair import REMEDIES, Patient, mend, weigh
+from keras_transfer.exporters import ExportGateError, export
+from keras_transfer.exporters.repair import REMEDIES, Patient, mend, weigh
 from keras_transfer.litert import convert, open_litert
 
 SPREAD = np.array([3e4, 1, 1, 1, 1, 1, 1, 1], "float32")
@@ -74,7 +74,7 @@ def test_where_nothing_helps_the_least_bad_is_kept_and_the_gate_says_so(
     spread, train_split, test_split, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "keras_transfer.exporting.repair.convert", lambda model, formats, **_: dict.fromkeys(formats, bad)
+        "keras_transfer.exporters.repair.convert", lambda model, formats, **_: dict.fromkeys(formats, bad)
     )
     other = keras.models.clone_model(spread)
     bad = convert(other, ["int8"], calibration=train_split.images)["int8"]

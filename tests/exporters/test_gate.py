@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, multinomial
 
-from keras_transfer.exporting.gate import advise, judge_drop, recommend
-from keras_transfer.exporting.paired import drop_above, drop_below, score
+from keras_transfer.exporters.gate import advise, judge_drop, recommend
+from keras_transfer.exporters.paired import drop_above, drop_below, score
 
 
 @st.composite
@@ -120,7 +120,7 @@ def test_advice_fits_the_case(case, says, unfit):
 
 def test_training_is_only_advised_where_its_packages_are(monkeypatch):
     assert "--qat" in advise("int8", "fail")
-    monkeypatch.setattr("keras_transfer.exporting.gate.find_spec", lambda name: None)
+    monkeypatch.setattr("keras_transfer.exporters.gate.find_spec", lambda name: None)
     assert "--qat" not in advise("int8", "fail")
     assert advise("int8", "pass") == ""
 

@@ -11,7 +11,7 @@ import pytest
 from crafted import Graph
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.targets import TARGETS, Kit, check_targets, ethos_u, judge
+from keras_transfer.exporters.targets import TARGETS, Kit, check_targets, ethos_u, judge
 from keras_transfer.litert import convert, read_flatbuffer
 
 try:

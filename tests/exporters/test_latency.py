@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting import benchmark
+from keras_transfer.exporters import benchmark
 from keras_transfer.litert import convert
 
 

@@ -5,13 +5,13 @@ Judging files (`judge`, `TARGETS`) needs neither Keras nor TensorFlow; all else 
 
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.exporting.targets import TARGETS, judge
+from keras_transfer.exporters.targets import TARGETS, judge
 
 if TYPE_CHECKING:
-    from keras_transfer.exporting.diagnose import LayerError, diagnose
-    from keras_transfer.exporting.exporter import Artifact, Artifacts, export
-    from keras_transfer.exporting.gate import ExportGateError, judge_drop, recommend
-    from keras_transfer.exporting.latency import benchmark, measure_latency
+    from keras_transfer.exporters.diagnose import LayerError, diagnose
+    from keras_transfer.exporters.exporter import Artifact, Artifacts, export
+    from keras_transfer.exporters.gate import ExportGateError, judge_drop, recommend
+    from keras_transfer.exporters.latency import benchmark, measure_latency
 
 __all__ = [
     "TARGETS",
@@ -31,11 +31,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'keras_transfer.exporting' has no attribute '{name}'")
-    from keras_transfer.exporting.diagnose import LayerError, diagnose
-    from keras_transfer.exporting.exporter import Artifact, Artifacts, export
-    from keras_transfer.exporting.gate import ExportGateError, judge_drop, recommend
-    from keras_transfer.exporting.latency import benchmark, measure_latency
+        raise AttributeError(f"module 'keras_transfer.exporters' has no attribute '{name}'")
+    from keras_transfer.exporters.diagnose import LayerError, diagnose
+    from keras_transfer.exporters.exporter import Artifact, Artifacts, export
+    from keras_transfer.exporters.gate import ExportGateError, judge_drop, recommend
+    from keras_transfer.exporters.latency import benchmark, measure_latency
 
     # All at once: the function `diagnose` has the name of its module, which would take its place.
     names: tuple[Any, ...] = (

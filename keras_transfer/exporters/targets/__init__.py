@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.targets import android, edgetpu, ethos_u, microcontroller, web
-from keras_transfer.exporting.targets.base import Kit, Target, Verdict
+from keras_transfer.exporters.targets import android, edgetpu, ethos_u, microcontroller, web
+from keras_transfer.exporters.targets.base import Kit, Target, Verdict
 from keras_transfer.litert import read_flatbuffer
 
 __all__ = ["TARGETS", "Kit", "Target", "Verdict", "check_targets", "judge"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.diagnose import diagnose
-from keras_transfer.exporting.proof import compare, run_files
+from keras_transfer.exporters.diagnose import diagnose
+from keras_transfer.exporters.proof import compare, run_files
 from keras_transfer.inputs import only
 from keras_transfer.litert import convert
 from keras_transfer.models.graph import model_inputs

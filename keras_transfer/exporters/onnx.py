@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.contract import describe_inputs, versions
-from keras_transfer.exporting.latency import timed
+from keras_transfer.exporters.contract import describe_inputs, versions
+from keras_transfer.exporters.latency import timed
 from keras_transfer.extras import require
 from keras_transfer.inputs import InputSpec
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation import open_classifier
-from keras_transfer.exporting import export, judge, recommend
-from keras_transfer.exporting.targets.microcontroller import boards, sources
-from keras_transfer.exporting.targets.microcontroller.operators import METHODS
+from keras_transfer.exporters import export, judge, recommend
+from keras_transfer.exporters.targets.microcontroller import boards, sources
+from keras_transfer.exporters.targets.microcontroller.operators import METHODS
 from keras_transfer.litert import open_litert, read_flatbuffer, tflm
 
 API = Path(__file__).parent / "tflm_api"

@@ -1,7 +1,7 @@
 """What a file may lose: the paired test on the same images, its outcome in words, and what to do next.
 
 The gate has three outcomes. A file fails where it loses more than the tolerance beyond doubt: the exact one-sided test
-of `keras_transfer.exporting.paired` at 5%. It is a warning where the loss seen is over the tolerance but the test
+of `keras_transfer.exporters.paired` at 5%. It is a warning where the loss seen is over the tolerance but the test
 cannot tell it from chance, and also where the images are too few to rule out that it is broken, see `BREAKAGE`.
 Otherwise it passes. Only lost answers fail a file: its probabilities may shift without a decision changing.
 """
@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from keras_transfer.errors import GateError
-from keras_transfer.exporting.paired import drop_above, drop_below
+from keras_transfer.exporters.paired import drop_above, drop_below
 
 if TYPE_CHECKING:
-    from keras_transfer.exporting.exporter import Artifacts
+    from keras_transfer.exporters.exporter import Artifacts
 
 Outcome = Literal["pass", "warn", "fail"]
 DOUBT = 0.05

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporting.onnx import require_onnx
-from keras_transfer.exporting.repair import check_remedies
-from keras_transfer.exporting.targets import check_targets
+from keras_transfer.exporters.onnx import require_onnx
+from keras_transfer.exporters.repair import check_remedies
+from keras_transfer.exporters.targets import check_targets
 from keras_transfer.litert.convert import CALIBRATED
 
 if TYPE_CHECKING:
