@@ -22,7 +22,7 @@ from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.inputs import InputSpec, TensorSpec, only, open_preparer
 from keras_transfer.litert import convert
-from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_IMAGES, DEFAULT_FORMATS
+from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_ITEMS, DEFAULT_FORMATS
 from keras_transfer.litert.labels import GEOMETRY_FILE, INPUTS_FILE, LABELS_FILE, labels_text, write_labels
 from keras_transfer.models import as_classifier
 from keras_transfer.models.graph import model_inputs
@@ -82,7 +82,7 @@ def export(
     target_options: Mapping[str, Mapping[str, Any]] | None = None,
     input_dtype: str = "uint8",
     per_tensor_dense: bool | None = None,
-    calibration_images: int = CALIBRATION_IMAGES,
+    calibration_images: int = CALIBRATION_ITEMS,
     keras_probabilities: np.ndarray | Callable[[], np.ndarray] | None = None,
     converted: Mapping[str, bytes] | None = None,
     repair: bool | Sequence[str] = False,
@@ -264,12 +264,12 @@ def _convert(task: _Task, converted: Mapping[str, bytes], on_frozen: Callable[[]
     missing = [kind for kind in task.formats if kind not in (ONNX, *contents)]
     if missing:
         images = task.calibration_pixels
-        count = len(images) if images is not None else CALIBRATION_IMAGES
+        count = len(images) if images is not None else CALIBRATION_ITEMS
         contents |= convert(
             task.model,
             missing,
             calibration=images,
-            calibration_images=count,
+            calibration_items=count,
             on_frozen=on_frozen,
             **task.conversion,
         )

@@ -44,7 +44,7 @@ class Remedy(NamedTuple):
 def _more_images(patient: Patient) -> dict[str, Any]:
     count = min(5 * len(patient.images), len(patient.calibration))
     images = only(patient.calibration.stratified(count, patient.seed).arrays(model_inputs(patient.model)))
-    return {"calibration": images, "calibration_images": count}
+    return {"calibration": images, "calibration_items": count}
 
 
 def _float_layers(share: float) -> Callable[[Patient], dict[str, Any]]:
@@ -151,11 +151,13 @@ def mend(
         say(f"Repair: {name} (costs {remedy.cost})")
         options = remedy.options(patient)
         told: dict[str, Any] = (
-            {"calibration": patient.images, "calibration_images": len(patient.images)} | patient.options | options
+            {"calibration": patient.images, "calibration_items": len(patient.images)} | patient.options | options
         )
         content = convert(patient.model, [remedy.format], **told)[remedy.format]
         steps.append(step(name, content))
-        steps[-1] |= {key: options[key] for key in options if key != "calibration"}
+        # A key of proofs is never renamed.
+        recorded = {"calibration_images" if key == "calibration_items" else key: options[key] for key in options}
+        steps[-1] |= {key: value for key, value in recorded.items() if key != "calibration"}
         steps[-1]["seconds"] = round(time.perf_counter() - started, 1)
         if steps[-1]["val_bound"] < chosen["val_bound"]:
             chosen, best = steps[-1], (remedy.format, content)

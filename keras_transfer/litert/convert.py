@@ -22,7 +22,7 @@ from keras_transfer.process import start_process
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "16x8")
 DEFAULT_FORMATS = FORMATS[:4]  # 16x8 is slow where no kernel is written for it, which is nearly everywhere
-CALIBRATION_IMAGES = 100
+CALIBRATION_ITEMS = 100
 _RENEW_AFTER = 20  # conversions: bounds what the converter leaks
 _lock = threading.RLock()
 _worker: "_Worker | None" = None
@@ -35,7 +35,7 @@ def convert(
     calibration: np.ndarray | None = None,
     input_dtype: str = "uint8",
     per_tensor_dense: bool = False,
-    calibration_images: int = CALIBRATION_IMAGES,
+    calibration_items: int = CALIBRATION_ITEMS,
     float_layers: Sequence[str] = (),
     on_frozen: Callable[[], object] | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -59,7 +59,7 @@ def convert(
             and `16x8`.
         input_dtype: input and output type of the `int8` file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: quantize dense layers with one scale, for runtimes that know no other.
-        calibration_images: at most so many of `calibration` are used, spread evenly over it.
+        calibration_items: at most so many of `calibration` are used, spread evenly over it.
         float_layers: names of layers whose inputs and outputs the `int8` file keeps in float, for selective
             quantization: they work in float, and so do those beside them that write or read these.
         on_frozen: called when this process has done its part, which is tracing; what else traces waits for that.
@@ -91,7 +91,7 @@ def convert(
     _check_calibration(formats, calibration, item)
     _check_layers(model, float_layers)
     if calibration is not None:
-        chosen = np.linspace(0, len(calibration) - 1, min(len(calibration), calibration_images)).round().astype(int)
+        chosen = np.linspace(0, len(calibration) - 1, min(len(calibration), calibration_items)).round().astype(int)
         calibration = calibration[chosen]
     options = {
         "input_dtype": input_dtype,
