@@ -41,8 +41,9 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     """
     from keras_transfer.data.folds import joined, kin
     from keras_transfer.modalities.image import ImagePreparer, load_images
+    from keras_transfer.modalities.image.thumbnails import thumbnail
     from keras_transfer.models.batchnorm import batchnorm_shift
-    from keras_transfer.report import inspection_html, thumbnail
+    from keras_transfer.report import inspection_html
     from keras_transfer.report.page import GROUPS, IN_GROUP
 
     out = Path(out)
@@ -229,7 +230,7 @@ def _short(path: Path) -> str:
 
 def _decode(path: Path) -> np.ndarray | None:
     from keras_transfer.modalities.image import decode_image
-    from keras_transfer.report.thumbnails import SIDE
+    from keras_transfer.modalities.image.thumbnails import SIDE
 
     try:
         return decode_image(path, SIDE)

@@ -142,8 +142,8 @@ def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str
 
 
 def _filters(model: "keras.Model") -> dict[str, Any]:
-    from keras_transfer.evaluation.views import first_filters
-    from keras_transfer.report.views import sheet
+    from keras_transfer.modalities.image.network_views import first_filters
+    from keras_transfer.modalities.image.thumbnails import sheet
 
     filters = first_filters(model)
     if filters is None:
@@ -155,9 +155,8 @@ def _followed(
     model: "keras.Model", test: "Split", answers: np.ndarray, right: np.ndarray, found: dict[str, Any]
 ) -> dict[str, Any]:
     """The surest right answer and the surest mistake, on their way up."""
-    from keras_transfer.evaluation.views import stage_maps
-    from keras_transfer.report import thumbnail
-    from keras_transfer.report.views import sheet
+    from keras_transfer.modalities.image.network_views import stage_maps
+    from keras_transfer.modalities.image.thumbnails import sheet, thumbnail
 
     sure = answers.max(axis=1)
     chosen = [int(np.flatnonzero(group)[sure[group].argmax()]) for group in (right, ~right) if group.any()][:_FOLLOWED]
@@ -175,8 +174,8 @@ def _followed(
 
 
 def _map(model: "keras.Model", part: Any, test: "Split", right: np.ndarray, found: dict[str, Any]) -> dict[str, Any]:
-    from keras_transfer.evaluation.views import embed, spread_out
-    from keras_transfer.report import thumbnail
+    from keras_transfer.evaluation.embedding import embed, spread_out
+    from keras_transfer.modalities.image.thumbnails import thumbnail
     from keras_transfer.report.views import embedding_map
     from keras_transfer.training.probe import pooled_features
 

@@ -106,7 +106,8 @@ def shift_run(
         InputError: no finished run, no photographs, or too few to compare.
     """
     from keras_transfer.data.folds import joined
-    from keras_transfer.report import shift_html, thumbnail
+    from keras_transfer.modalities.image.thumbnails import thumbnail
+    from keras_transfer.report import shift_html
 
     folder, out = Path(folder), Path(out)
     model, recipe, result, own = open_run_model(folder, data)

@@ -8,15 +8,12 @@ from keras_transfer.report.page import (
     see_html,
     shift_html,
 )
-from keras_transfer.report.thumbnails import heat_thumbnail, thumbnail
 
 __all__ = [
     "comparison_html",
-    "heat_thumbnail",
     "inspection_html",
     "report_html",
     "report_markdown",
     "see_html",
     "shift_html",
-    "thumbnail",
 ]

@@ -1,50 +1,18 @@
-"""Pictures of what a network sees, as one image a row of small ones, and as a map of thumbnails."""
+"""Items as a map, by their features, with thumbnails of some."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
+from numpy.typing import NDArray
 
 from keras_transfer.report.plots import svg, tag
-from keras_transfer.report.thumbnails import address, heat_colours
-
-Array = np.ndarray[Any, Any]
-
-
-def sheet(tiles: Array, side: int, columns: int, gap: int = 2) -> str:
-    """Small pictures side by side in one, as a `data:` address.
-
-    Args:
-        tiles: `uint8 [n, h, w, 3]`, or float `[n, h, w]` in 0..1, which are coloured from dark to light.
-        side: width of each in pixels; its height follows.
-        columns: of the sheet.
-        gap: transparent pixels between them.
-
-    Returns:
-        The address of a PNG.
-
-    >>> sheet(np.zeros((3, 2, 2), np.float32), 8, 2)[:22]
-    'data:image/png;base64,'
-    """
-    if tiles.ndim == 3:
-        tiles = np.rint(heat_colours(np.clip(tiles, 0, 1)[..., None])).astype(np.uint8)
-    tall = max(1, round(side * tiles.shape[1] / tiles.shape[2]))
-    rows = -(-len(tiles) // columns)
-    whole = Image.new("RGBA", (columns * (side + gap) - gap, rows * (tall + gap) - gap))
-    for number, tile in enumerate(tiles):
-        # Larger pixels stay squares: they are what there is. Smaller ones are averaged.
-        how = Image.Resampling.NEAREST if side >= tile.shape[1] else Image.Resampling.BOX
-        place = number % columns * (side + gap), number // columns * (tall + gap)
-        whole.paste(Image.fromarray(tile).resize((side, tall), how), place)
-    return address(whole.quantize(128, Image.Quantize.FASTOCTREE), "PNG")
 
 
 def embedding_map(
-    places: Array, right: Sequence[bool], titles: Sequence[str], pictures: Mapping[int, str], label: str
+    places: NDArray[np.float64], right: Sequence[bool], titles: Sequence[str], pictures: Mapping[int, str], label: str
 ) -> Markup:
-    """A map of pictures: a dot each, and thumbnails of some.
+    """A map of items: a dot each, and thumbnails of some.
 
     Args:
         places: float `[n, 2]` in 0..1.

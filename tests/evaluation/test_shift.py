@@ -108,7 +108,7 @@ def test_the_map_is_umaps_where_it_is_installed(monkeypatch):
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-    from keras_transfer.evaluation.views import embed
+    from keras_transfer.evaluation.embedding import embed
 
     class UMAP:
         def __init__(self, n_components, random_state, n_jobs):

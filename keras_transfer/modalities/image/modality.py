@@ -138,8 +138,8 @@ def views(
     model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
 ) -> dict[int, dict[str, str]]:
     """Thumbnails, and by Grad-CAM where the asked class was seen, if that is known."""
-    from keras_transfer.evaluation.grad_cam import grad_cam
-    from keras_transfer.report import heat_thumbnail, thumbnail
+    from keras_transfer.modalities.image.grad_cam import grad_cam
+    from keras_transfer.modalities.image.thumbnails import heat_thumbnail, thumbnail
 
     pixels = dict(zip(wanted, only(test.rows(wanted)), strict=True))
     pictures = {index: {"picture": thumbnail(pixels[index])} for index in wanted}

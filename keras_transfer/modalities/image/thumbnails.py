@@ -70,3 +70,31 @@ def address(picture: Image.Image, kind: str = "JPEG") -> str:
     content = io.BytesIO()
     picture.save(content, kind, quality=_QUALITY, optimize=True)
     return f"data:image/{kind.lower()};base64," + base64.b64encode(content.getvalue()).decode("ascii")
+
+
+def sheet(tiles: Array, side: int, columns: int, gap: int = 2) -> str:
+    """Small pictures side by side in one, as a `data:` address.
+
+    Args:
+        tiles: `uint8 [n, h, w, 3]`, or float `[n, h, w]` in 0..1, which are coloured from dark to light.
+        side: width of each in pixels; its height follows.
+        columns: of the sheet.
+        gap: transparent pixels between them.
+
+    Returns:
+        The address of a PNG.
+
+    >>> sheet(np.zeros((3, 2, 2), np.float32), 8, 2)[:22]
+    'data:image/png;base64,'
+    """
+    if tiles.ndim == 3:
+        tiles = np.rint(heat_colours(np.clip(tiles, 0, 1)[..., None])).astype(np.uint8)
+    tall = max(1, round(side * tiles.shape[1] / tiles.shape[2]))
+    rows = -(-len(tiles) // columns)
+    whole = Image.new("RGBA", (columns * (side + gap) - gap, rows * (tall + gap) - gap))
+    for number, tile in enumerate(tiles):
+        # Larger pixels stay squares: they are what there is. Smaller ones are averaged.
+        how = Image.Resampling.NEAREST if side >= tile.shape[1] else Image.Resampling.BOX
+        place = number % columns * (side + gap), number // columns * (tall + gap)
+        whole.paste(Image.fromarray(tile).resize((side, tall), how), place)
+    return address(whole.quantize(128, Image.Quantize.FASTOCTREE), "PNG")
