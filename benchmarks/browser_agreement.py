@@ -73,7 +73,8 @@ def main() -> None:
     from serving import serve
 
     from keras_transfer.evaluation import open_classifier
-    from keras_transfer.exporters.targets import Kit, web
+    from keras_transfer.exporters.targets import Kit
+    from keras_transfer.modalities.image.targets import web
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
@@ -89,7 +90,8 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as place:
         site, pngs, large = Path(place, "site"), Path(place, "png"), Path(place, "large")
-        web.write(Kit(options.model.stem, options.model.read_bytes(), classifier.class_names, proof, split), site)
+        content, inputs = options.model.read_bytes(), classifier.inputs
+        web.write(Kit(options.model.stem, content, classifier.class_names, proof, split, inputs), site)
         pngs.mkdir()
         large.mkdir()
         for url in serve(site):

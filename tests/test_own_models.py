@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 import keras_transfer as kt
 from keras_transfer.cli.app import app
 from keras_transfer.evaluation import load_keras, open_classifier, predict_files
-from keras_transfer.exporters.targets.android import GOLDEN
 from keras_transfer.geometry import LEGACY, MODES
 from keras_transfer.jobs.adopt import adopt
+from keras_transfer.modalities.image.targets.android import GOLDEN
 from keras_transfer.recipe import make_recipe
 from keras_transfer.run import read_result
 

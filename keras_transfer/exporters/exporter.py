@@ -17,9 +17,9 @@ from keras_transfer.exporters.heads import two_columns
 from keras_transfer.exporters.onnx import convert_onnx, describe_onnx
 from keras_transfer.exporters.proof import compare, describe, run_files
 from keras_transfer.exporters.repair import REMEDIES, Patient, mend
-from keras_transfer.exporters.targets import TARGETS, Kit, check_targets
+from keras_transfer.exporters.targets import TARGETS, Kit, check_targets, kit_writer
 from keras_transfer.files import write_bytes, write_json, write_text
-from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.geometry import LEGACY
 from keras_transfer.inputs import InputSpec, TensorSpec, only, open_preparer
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_ITEMS, DEFAULT_FORMATS
@@ -82,7 +82,7 @@ def export(
     target_options: Mapping[str, Mapping[str, Any]] | None = None,
     input_dtype: str = "uint8",
     per_tensor_dense: bool | None = None,
-    calibration_images: int = CALIBRATION_ITEMS,
+    calibration_items: int = CALIBRATION_ITEMS,
     keras_probabilities: np.ndarray | Callable[[], np.ndarray] | None = None,
     converted: Mapping[str, bytes] | None = None,
     repair: bool | Sequence[str] = False,
@@ -116,7 +116,7 @@ def export(
             `{"microcontroller": {"board": "rp2040"}}`.
         input_dtype: of the int8 file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: see `keras_transfer.convert`; None does what `targets` want.
-        calibration_images: how many images calibrate.
+        calibration_items: how many items calibrate.
         keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already; or what
             gives them, asked once the files are converted.
         converted: format -> a LiteRT file of this model that is there already (of quantization-aware training, say).
@@ -160,7 +160,7 @@ def export(
         targets=tuple(targets),
         target_options=target_options or {},
         calibration=calibration,
-        calibration_images=calibration_images,
+        calibration_items=calibration_items,
         proof=proof,
         conversion={"input_dtype": input_dtype, "per_tensor_dense": per_tensor_dense, "item": _item(model, proof)},
         tolerance=tolerance,
@@ -203,7 +203,7 @@ class _Task:
     targets: tuple[str, ...]
     target_options: Mapping[str, Mapping[str, Any]]
     calibration: Any
-    calibration_images: int
+    calibration_items: int
     proof: Any
     conversion: dict[str, Any]  # options of `convert`
     tolerance: float
@@ -223,7 +223,7 @@ class _Task:
         """A stratified part of the training split, `uint8 [n, H, W, channels]`; None where no format is calibrated."""
         if set(CALIBRATED).isdisjoint(self.formats):
             return None
-        count = min(self.calibration_images, len(self.calibration))
+        count = min(self.calibration_items, len(self.calibration))
         pixels: np.ndarray = only(self.calibration.stratified(count, self.seed).arrays(model_inputs(self.model)))
         return pixels
 
@@ -471,13 +471,15 @@ def _list(task: _Task, proofs: Sequence[dict[str, Any]]) -> Artifacts:
 
 def _write_kit(task: _Task, target: str, files: Sequence[_File], proofs: Sequence[dict[str, Any]]) -> list[str]:
     """Writes what a target's owner needs, around the file recommended for it; returns the problems."""
-    write = TARGETS[target].write
     best = recommend([found for found in proofs if found["targets"].get(target, {}).get("ok")], [target])
-    if write is None or best is None or task.inputs.modality not in TARGETS[target].modalities:
+    write = kit_writer(target, task.inputs.modality)
+    if best is None:
+        return []
+    if write is None:
+        say(f"Note: {target} has no kit for {task.inputs.modality} models; its file is {best['file']} alone.")
         return []
     content = _contents(files)[best["file"]]
-    geometry = Geometry.of(task.inputs.preparation["geometry"])
-    kit = Kit(Path(best["file"]).stem, content, task.class_names, best, task.proof, geometry)
+    kit = Kit(Path(best["file"]).stem, content, task.class_names, best, task.proof, task.inputs)
     try:
         write(kit, task.out / target)
     except GateError as error:

@@ -79,7 +79,7 @@ def export_files(
         out,
         formats=recipe.formats,
         class_names=data.class_names,
-        calibration_images=recipe.calibration_images,
+        calibration_items=recipe.calibration_images,
         proof=test,
         tolerance=recipe.tolerance,
         targets=recipe.targets,

@@ -37,6 +37,10 @@ class Modality(Protocol):
     corruptions: Mapping[str, Corruption]
     """Ways to make items worse, for the robustness table; empty where there are none."""
 
+    kits: Mapping[str, str]
+    """Target -> the module whose `write(kit, folder)` fills that target's folder for models of this modality (see
+    `keras_transfer.exporters.targets.Kit`); empty where the `.tflite` files are all."""
+
     def recognizes(self, source: object) -> bool:
         """Whether a source holds this modality's items; cheap, and wrong calls are answered by False."""
         ...

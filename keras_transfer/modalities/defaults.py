@@ -17,7 +17,16 @@ from keras_transfer.recipe import Recipe
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["NoAugmenter", "choose_preparation", "corrupt", "corruptions", "describe", "prepared", "properties"]
+__all__ = [
+    "NoAugmenter",
+    "choose_preparation",
+    "corrupt",
+    "corruptions",
+    "describe",
+    "kits",
+    "prepared",
+    "properties",
+]
 
 
 class NoAugmenter:
@@ -40,6 +49,7 @@ class NoAugmenter:
 
 
 corruptions: Mapping[str, Corruption] = {}
+kits: Mapping[str, str] = {}
 
 
 def corrupt(values: Array, name: str, strength: int, seed: int) -> Array:

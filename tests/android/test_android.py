@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_transfer.exporters.targets import android
 from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.geometry import LEGACY, MODES
+from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert import convert, open_litert, read_labels
 from keras_transfer.litert.labels import write_labels
-from keras_transfer.modalities.image import decode_image, load_images
+from keras_transfer.modalities.image import ImagePreparer, decode_image, load_images
+from keras_transfer.modalities.image.targets import android
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "android_demo"
@@ -48,9 +49,8 @@ def content() -> bytes:
 
 
 def kit_of(content: bytes, split) -> Kit:
-    return Kit(
-        "model_float32", content, NAMES, {"test_accuracy": 0.75, "images": len(split)}, split, MODES["letterbox"]
-    )
+    inputs = ImagePreparer(MODES["letterbox"]).spec((TensorSpec("image", (24, 20, 3)),))
+    return Kit("model_float32", content, NAMES, {"test_accuracy": 0.75, "images": len(split)}, split, inputs)
 
 
 def photographs(folder: Path, count: int) -> None:

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters import judge
-from keras_transfer.exporters.targets import TARGETS, Kit, edgetpu
+from keras_transfer.exporters.targets import Kit, edgetpu, kit_writer
 from keras_transfer.exporters.targets.edgetpu_rules import RULES
 from keras_transfer.geometry import LEGACY, MODES
+from keras_transfer.inputs import InputSpec
 from keras_transfer.litert import read_flatbuffer
 
 IMAGE = (1, 8, 8, 4)
@@ -692,13 +693,14 @@ def test_a_compiler_that_fails(tmp_path, monkeypatch):
     assert "Didn't find op for builtin opcode 'CONV_2D' version '6'" in verdict["why"]
 
 
-def kit(content: bytes) -> Kit:
-    return Kit("model_int8", content, ["cat", "dog"], {"targets": {"edgetpu": judge(content, "edgetpu")}}, None)
+def kit(content: bytes, names=("cat", "dog"), geometry=LEGACY) -> Kit:
+    proof = {"targets": {"edgetpu": judge(content, "edgetpu")}}
+    return Kit("model_int8", content, names, proof, None, InputSpec("image", (), {"geometry": geometry.to_dict()}))
 
 
 def test_the_folder_without_a_compiler(tmp_path):
     content = four_convolutions()
-    written = TARGETS["edgetpu"].write(kit(content), tmp_path)
+    written = kit_writer("edgetpu", "image")(kit(content), tmp_path)
     names = {"model_int8.tflite", "labels.txt", "geometry.json", "geometry.py", "classify.py", "README.txt"}
     assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()} == names
     assert (tmp_path / "model_int8.tflite").read_bytes() == content
@@ -709,7 +711,7 @@ def test_the_folder_without_a_compiler(tmp_path):
 
 def test_the_folder_with_a_compiler(tmp_path, monkeypatch):
     fake_compiler(tmp_path / "bin", monkeypatch, LOG)
-    written = TARGETS["edgetpu"].write(kit(four_convolutions()), tmp_path / "out")
+    written = kit_writer("edgetpu", "image")(kit(four_convolutions()), tmp_path / "out")
     assert (tmp_path / "out/model_int8_edgetpu.tflite").read_bytes() == b"compiled TFL3"
     assert "HARD_SWISH" in (tmp_path / "out/model_int8_edgetpu.log").read_text()
     assert "3 of 4 operators are mapped" in (tmp_path / "out/README.txt").read_text()
@@ -733,12 +735,12 @@ def test_the_script_answers_as_predict(tmp_path, classifier, train_split, input_
     content = convert(classifier, ["int8"], calibration=train_split.images, input_dtype=input_dtype)["int8"]
     names = ["red one", "grün", "blue"]
     (tmp_path / "out").mkdir()
-    TARGETS["edgetpu"].write(Kit("m", content, names, kit(content).proof, None, geometry), tmp_path / "out")
+    kit_writer("edgetpu", "image")(kit(content, names, geometry), tmp_path / "out")
     random = np.random.default_rng(0)
     for size in ((40, 90), (24, 24), (300, 200)):
         pixels = random.integers(0, 256, (size[1] // 4 or 1, size[0] // 4 or 1, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize(size).save(tmp_path / "p.jpg", exif=Image.Exif())
-        command = [sys.executable, "classify.py", "m.tflite", "labels.txt", str(tmp_path / "p.jpg"), "--cpu"]
+        command = [sys.executable, "classify.py", "model_int8.tflite", "labels.txt", str(tmp_path / "p.jpg"), "--cpu"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "out", timeout=120)
         assert done.returncode == 0, done.stderr
         answers = open_litert(content, threads=1).predict(decode_image(tmp_path / "p.jpg", 24, geometry)[None])[0]

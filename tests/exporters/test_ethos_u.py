@@ -12,6 +12,7 @@ from crafted import Graph
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.targets import TARGETS, Kit, check_targets, ethos_u, judge
+from keras_transfer.inputs import InputSpec
 from keras_transfer.litert import convert, read_flatbuffer
 
 try:
@@ -96,7 +97,7 @@ def test_an_accelerator_that_is_not_there(network):
 
 
 def test_the_folder(network, tmp_path):
-    kit = Kit("model_int8", network, ["cat", "dog", "horse", "cow"], {}, None)
+    kit = Kit("model_int8", network, ["cat", "dog", "horse", "cow"], {}, None, InputSpec("image", ()))
     written = TARGETS["ethos-u"].write(kit, tmp_path)
     assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()}
     compiled = read_flatbuffer((tmp_path / "model_int8_vela.tflite").read_bytes())

@@ -204,7 +204,7 @@ def test_other_answers_fail_the_export(classifier, train_split, test_split, tmp_
     real = sources.run_tflm
     monkeypatch.setattr(sources, "run_tflm", lambda *told: real(*told) ^ np.int8(64))
     options = {"formats": ["int8"], "targets": ["microcontroller"], "proof": test_split}
-    with pytest.raises(GateError, match=r"50 of 50 test images otherwise .* by up to 64 of 255"):
+    with pytest.raises(GateError, match=r"50 of 50 test items otherwise .* by up to 64 of 255"):
         export(classifier, tmp_path / "e", calibration=train_split, strict=True, **options)
     assert (tmp_path / "e" / "microcontroller" / "README.txt").exists()
 

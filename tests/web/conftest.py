@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from serving import HERE, NAMES, serve
 
-from keras_transfer.exporters.targets import Kit, web
+from keras_transfer.exporters.targets import Kit
 from keras_transfer.geometry import MODES
+from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
+from keras_transfer.modalities.image import ImagePreparer
+from keras_transfer.modalities.image.targets import web
 
 WEB_DEMO = HERE.parents[1] / "web_demo"
 
@@ -34,7 +37,8 @@ def model() -> bytes:
 @pytest.fixture(scope="session")
 def kit(model: bytes) -> Kit:
     proof = {"test_accuracy": 0.75, "images": 400}
-    return Kit("model_int8", model, NAMES, proof, SimpleNamespace(labels=np.zeros(4, np.int32)), MODES["squash"])
+    inputs = ImagePreparer(MODES["squash"]).spec((TensorSpec("image", (48, 64, 3)),))
+    return Kit("model_int8", model, NAMES, proof, SimpleNamespace(labels=np.zeros(4, np.int32)), inputs)
 
 
 @pytest.fixture(scope="session")

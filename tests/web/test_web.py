@@ -13,12 +13,13 @@ from serving import HERE, NAMES, serve
 
 from keras_transfer.exporters import judge
 from keras_transfer.exporters.demos import demo_folder
-from keras_transfer.exporters.targets import Kit, web
+from keras_transfer.exporters.targets import Kit
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert, open_litert
 from keras_transfer.modalities.image import decode_image
 from keras_transfer.modalities.image.decode import _orientation
 from keras_transfer.modalities.image.golden import golden_vectors
+from keras_transfer.modalities.image.targets import web
 
 SIZE = (48, 64)
 

@@ -1,14 +1,16 @@
 """What each target asks of a file, and what is written for its owner: a small module and a row of `TARGETS` each."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.targets import android, edgetpu, ethos_u, microcontroller, web
-from keras_transfer.exporters.targets.base import Kit, Target, Verdict
+from keras_transfer.exporters.targets.base import Kit, KitWriter, Target, Verdict
+from keras_transfer.inputs import open_modality
 from keras_transfer.litert import read_flatbuffer
 
-__all__ = ["TARGETS", "Kit", "Target", "Verdict", "check_targets", "judge"]
+__all__ = ["TARGETS", "Kit", "KitWriter", "Target", "Verdict", "check_targets", "judge", "kit_writer"]
 
 TARGETS: dict[str, Target] = {
     "android": android.TARGET,
@@ -47,3 +49,20 @@ def judge(content: bytes, target: str, **options: Any) -> Verdict:
     """
     check_targets([target])
     return TARGETS[target].judge(content, read_flatbuffer(content), **options)
+
+
+def kit_writer(target: str, modality: str) -> KitWriter | None:
+    """What writes a target's folder for models of a modality; None where there is nothing beside the file.
+
+    Args:
+        target: a name of `TARGETS`.
+        modality: the name of the modality, whose own kits are looked up where the target's row has none.
+
+    >>> kit_writer("web", "image").__module__
+    'keras_transfer.modalities.image.targets.web'
+    """
+    own = TARGETS[target].write
+    if own is not None:
+        return own
+    module = open_modality(modality).kits.get(target)
+    return None if module is None else import_module(module).write

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.inputs import InputSpec
 from keras_transfer.litert import FileInfo
+
+if TYPE_CHECKING:
+    from keras_transfer.data.split import Split
 
 Verdict = dict[str, Any]
 
@@ -20,16 +23,21 @@ class Kit:
         content: the proven LiteRT file.
         class_names: in the order of its outputs.
         proof: the file's proof, as it stands in the JSON file beside it.
-        split: the test `Split` that proved it: `paths`, `labels`, `pixels(size)`, `take(indices)`.
-        geometry: how pictures are fitted to the file.
+        split: the test split that proved it.
+        inputs: what the file takes.
     """
 
     name: str
     content: bytes
     class_names: Sequence[str]
     proof: Mapping[str, Any]
-    split: Any
-    geometry: Geometry = LEGACY
+    split: "Split"
+    inputs: InputSpec
+
+
+KitWriter: TypeAlias = Callable[[Kit, Path], list[Path]]
+"""Fills a folder with what a target's owner needs, and returns its files. A `GateError` from it is reported once all
+files are written."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +47,20 @@ class Target:
     Attributes:
         what: a line for listings.
         judge: `(content, info, **options)` to a `Verdict`.
-        write: fills a folder with what the target's owner needs and returns the files, or None where the `.tflite`
-            is all. A `GateError` from it is reported once all files are written.
+        write: writes the kit of a model of any modality. None where the kit depends on what an input is: then the
+            modality has it (`Modality.kits`), or else the `.tflite` is all.
         adapt: makes of a LiteRT file the one that this target takes, or raises `InputError`; None where it takes files
             as they are. What it makes is proved like every other file and delivered as `TARGET/model.tflite`.
         per_tensor_dense: whether some of the target's runtimes know one scale a dense layer only.
-        modalities: those for which `write` knows the device's side; files of others are judged and delivered alone.
         require: raises `InputError` where a tool that the target cannot do without is missing.
     """
 
     what: str
     judge: Callable[..., Verdict]
-    write: Callable[[Kit, Path], list[Path]] | None = None
+    write: KitWriter | None = None
     adapt: Callable[[bytes], bytes] | None = None
     per_tensor_dense: bool = False
-    require: Callable[[], Any] | None = None
-    modalities: tuple[str, ...] = ("image",)
+    require: Callable[[], object] | None = None
 
 
 def verdict(target: str, info: FileInfo, why: str = "", refused: Mapping[int, str] | None = None) -> Verdict:

@@ -13,21 +13,46 @@ import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from keras_transfer import geometry
 from keras_transfer.errors import InputError
-from keras_transfer.exporters.targets.base import Kit, Target, Verdict, mostly_mapped
+from keras_transfer.exporters.targets.base import Target, Verdict, mostly_mapped
 from keras_transfer.exporters.targets.edgetpu_rules import CACHE_BYTES, COMPILED, Operator, fatal, reason
-from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo
 from keras_transfer.litert.details import read_constants, read_details
-from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text
 from keras_transfer.process import run_process
-from keras_transfer.progress import say
 
 COMPILER = "edgetpu_compiler"
 _SECONDS = 600.0
+
+
+class CompilerRow(TypedDict):
+    """A line of the compiler's table: `count` operators of a kind, and what becomes of them."""
+
+    op: str
+    count: int
+    status: str
+
+
+class CompilerLog(TypedDict):
+    """What `edgetpu_compiler -s` prints: see `read_log`."""
+
+    version: str | None
+    mapped: int | None
+    operators: int | None
+    rows: list[CompilerRow]
+    on_chip_bytes: int | None
+    on_chip_left_bytes: int | None
+    off_chip_bytes: int | None
+    subgraphs: int | None
+    error: str
+
+
+class Compiled(CompilerLog):
+    """What `compile_file` returns: the log, as read and as text, and the compiled file, empty where it failed."""
+
+    log: str
+    file: bytes
 
 
 def judge(content: bytes, info: FileInfo) -> Verdict:
@@ -100,12 +125,13 @@ def _cut_off(info: FileInfo, refused: Mapping[int, str], mapped: set[int]) -> di
 
 def _asked(content: bytes, found: Verdict) -> dict[str, Any]:
     """What the compiler itself says; its word decides."""
-    said = {key: value for key, value in compile_file(content, "model").items() if key not in ("log", "file")}
-    if said["error"]:
+    said = read_log(compile_file(content, "model")["log"])
+    mapped, operators = said["mapped"], said["operators"]
+    if mapped is None or operators is None:
         return {"compiler": said, "ok": False, "why": f"is refused by the compiler: {said['error']}"}
-    more = {"compiler": said, "ok": 2 * said["mapped"] >= said["operators"]}
-    if said["mapped"] != found["mapped"]:
-        why = f"the compiler maps {said['mapped']} of {said['operators']} operators, its rules say {found['mapped']}"
+    more = {"compiler": said, "ok": 2 * mapped >= operators}
+    if mapped != found["mapped"]:
+        why = f"the compiler maps {mapped} of {operators} operators, its rules say {found['mapped']}"
         more["why"] = "; ".join(filter(None, (why, found["why"])))
     return more
 
@@ -163,7 +189,7 @@ def _notes(info: FileInfo, mapped: set[int], held: int, activations: int) -> lis
     return notes
 
 
-def compile_file(content: bytes, name: str = "model") -> dict[str, Any]:
+def compile_file(content: bytes, name: str = "model") -> Compiled:
     """Compiles a file with the `edgetpu_compiler` on the PATH.
 
     Args:
@@ -183,7 +209,7 @@ def compile_file(content: bytes, name: str = "model") -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)  # judging a file and writing its folder ask for the same
-def _compile(program: str, content: bytes, name: str) -> dict[str, Any]:
+def _compile(program: str, content: bytes, name: str) -> Compiled:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, f"{name}.tflite")
         source.write_bytes(content)
@@ -197,7 +223,7 @@ def _compile(program: str, content: bytes, name: str) -> dict[str, Any]:
     return {**read_log(log), "log": log, "file": made}
 
 
-def read_log(log: str) -> dict[str, Any]:
+def read_log(log: str) -> CompilerLog:
     """Reads what `edgetpu_compiler -s` prints.
 
     Returns:
@@ -217,7 +243,7 @@ def read_log(log: str) -> dict[str, Any]:
     (35, 36, 3365929)
     """
     rows = [
-        {"op": op, "count": int(count), "status": status.strip()}
+        CompilerRow(op=op, count=int(count), status=status.strip())
         for op, count, status in re.findall(r"^([A-Z][A-Z0-9_]*)[ \t]+(\d+)[ \t]+(\S.*)$", log, re.MULTILINE)
     ]
     mapped = sum(row["count"] for row in rows if row["status"].startswith("Mapped"))
@@ -244,107 +270,4 @@ def _memory(what: str, log: str) -> int | None:
     return round(float(found.group(1)) * 1024 ** ["B", "KiB", "MiB", "GiB"].index(found.group(2)))
 
 
-_README = """\
-{name} for Coral's Edge TPU
-{line}
-{state}
-
-Run it on a computer with the device and its runtime (https://coral.ai/docs/accelerator/get-started):
-
-    pip install ai-edge-litert pillow numpy
-    python classify.py {compiled} labels.txt PHOTO.jpg
-
-or with this package:
-
-    keras-transfer predict {compiled} PHOTO.jpg --delegate libedgetpu.so.1
-
-Without the device, classify.py {name}.tflite labels.txt PHOTO.jpg --cpu gives the answers of the CPU.
-"""
-
-_CLASSIFY = '''\
-"""Classifies a photograph: python classify.py MODEL.tflite labels.txt PHOTO [--cpu]"""
-
-import json
-import sys
-from pathlib import Path
-
-import numpy as np
-from geometry import Geometry  # the file beside this one
-from PIL import Image, ImageOps
-
-try:
-    from ai_edge_litert.interpreter import Interpreter, load_delegate
-except ImportError:
-    from tflite_runtime.interpreter import Interpreter, load_delegate
-
-LIBRARY = {"linux": "libedgetpu.so.1", "darwin": "libedgetpu.1.dylib", "win32": "edgetpu.dll"}[sys.platform]
-
-model, labels, photo = [word for word in sys.argv[1:] if word != "--cpu"]
-delegates = [] if "--cpu" in sys.argv else [load_delegate(LIBRARY)]
-interpreter = Interpreter(model, experimental_delegates=delegates)
-interpreter.allocate_tensors()
-taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-
-# The picture is fitted to the model as in training. A large JPEG is reduced while it is decoded.
-geometry = Geometry.of(json.loads(Path(__file__).with_name("geometry.json").read_text("utf-8")))
-_, height, width, channels = (int(side) for side in taken["shape"])
-picture = Image.open(photo)
-least = geometry.least_side(width, height)
-picture.draft(None, (least, least))
-picture = geometry.fit(ImageOps.exif_transpose(picture).convert("RGB"), width, height)
-if channels == 1:
-    picture = picture.convert("L")
-pixels = np.asarray(picture).reshape(1, height, width, channels)
-if taken["dtype"] == np.int8:
-    pixels = (pixels ^ 128).view(np.int8)  # the byte less 128
-interpreter.set_tensor(taken["index"], pixels)
-interpreter.invoke()
-scale, zero_point = given["quantization"]
-scores = (interpreter.get_tensor(given["index"])[0].astype(np.float32) - zero_point) * scale
-if scores.size == 1:  # one sigmoid unit: the probability of the second class
-    scores = np.concatenate([1 - scores, scores])
-with open(labels, encoding="utf-8") as file:
-    names = file.read().splitlines()
-for index in np.argsort(-scores)[:3]:
-    print(f"{scores[index]:.3f}  {names[index]}")
-'''
-
-
-def _write(kit: Kit, folder: Path) -> list[Path]:
-    """The file, labels, a script for the device, and the compiled file where there is a compiler."""
-    names = [f"{kit.name}.tflite", LABELS_FILE, GEOMETRY_FILE, "geometry.py", "classify.py", "README.txt"]
-    command = f"{COMPILER} -s {kit.name}.tflite"
-    made: dict[str, Any] = {}
-    if shutil.which(COMPILER):
-        say(f"Compiling {kit.name} for the Edge TPU")
-        made = compile_file(kit.content, kit.name)
-        write_text(folder / f"{kit.name}_edgetpu.log", made["log"])
-        names.append(f"{kit.name}_edgetpu.log")
-    if made.get("file"):
-        write_bytes(folder / f"{kit.name}_edgetpu.tflite", made["file"])
-        names.append(f"{kit.name}_edgetpu.tflite")
-        state = f"Compiled: {made['mapped']} of {made['operators']} operators are mapped (see {kit.name}_edgetpu.log)."
-    elif made:
-        state = f"The compiler failed: {made['error']} (see {kit.name}_edgetpu.log). Once mended, compile with\n\n"
-        state += f"    {command}"
-    else:
-        found = kit.proof["targets"]["edgetpu"]
-        state = (
-            f"Not compiled yet: by its published rules {found['mapped']} of {found['operators']} operators map. "
-            "Compile it on Linux (x86-64)\nor in the browser (https://coral.ai/docs/edgetpu/compiler) with\n\n"
-            f"    {command}"
-        )
-    write_bytes(folder / f"{kit.name}.tflite", kit.content)
-    write_text(folder / LABELS_FILE, labels_text(kit.class_names))
-    write_json(folder / GEOMETRY_FILE, kit.geometry.to_dict())
-    write_bytes(folder / "geometry.py", Path(geometry.__file__).read_bytes())
-    write_text(folder / "classify.py", _CLASSIFY)
-    line = "=" * len(f"{kit.name} for Coral's Edge TPU")
-    write_text(
-        folder / "README.txt",
-        _README.format(name=kit.name, compiled=f"{kit.name}_edgetpu.tflite", state=state, line=line),
-    )
-    return [folder / name for name in names]
-
-
-TARGET = Target("Coral's Edge TPU", judge, _write, per_tensor_dense=True)
+TARGET = Target("Coral's Edge TPU", judge, per_tensor_dense=True)

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 corruptions: Mapping[str, Corruption] = {
     name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
 }
+kits: Mapping[str, str] = {
+    target: f"keras_transfer.modalities.image.targets.{target}"
+    for target in ("android", "edgetpu", "microcontroller", "web")
+}
 
 
 def recognizes(source: object) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporters.targets.base import Kit, Target, Verdict, dynamic, ends, not_built_in, verdict
+from keras_transfer.exporters.targets.base import Target, Verdict, dynamic, ends, not_built_in, verdict
 from keras_transfer.exporters.targets.microcontroller.boards import BOARDS, judge_fit, room_of, suggestion
 from keras_transfer.exporters.targets.microcontroller.operators import METHODS
 from keras_transfer.extras import install_hint
@@ -55,7 +55,7 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
 
 def _against(info: FileInfo, refused: dict[int, str]) -> str:
     if info.subgraphs > 1:
-        return f"has {info.subgraphs} graphs, of which an image classifier needs one"
+        return f"has {info.subgraphs} graphs, of which a classifier needs one"
     older = sum(reason == _UINT8 for reason in refused.values())
     if older:
         return f"computes {older} operators in uint8, for which TFLM has no kernels any more: convert the model to int8"
@@ -93,16 +93,10 @@ def _per_channel_dense(info: FileInfo) -> bool:
     return any(len(info.tensors[o.inputs[1]].scale) > 1 for o in info.operators if o.name == "FULLY_CONNECTED")
 
 
-def _write(kit: Kit, folder: Any) -> list[Any]:
-    from keras_transfer.exporters.targets.microcontroller.sources import write
-
-    return write(kit, folder)
-
-
 def _adapt(content: bytes) -> bytes:
     from keras_transfer.litert.ends import int8_ends, without_metadata
 
     return without_metadata(int8_ends(content))
 
 
-TARGET = Target("microcontrollers, by TFLM", _judge, _write, _adapt, per_tensor_dense=True)
+TARGET = Target("microcontrollers, by TFLM", _judge, adapt=_adapt, per_tensor_dense=True)

@@ -4,11 +4,13 @@ import hashlib
 import io
 import math
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer import __version__
 from keras_transfer.errors import GateError
@@ -16,44 +18,62 @@ from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.exporters.targets.microcontroller.boards import CODE_BYTES, KIB, MARGIN_BYTES
 from keras_transfer.exporters.targets.microcontroller.operators import methods
 from keras_transfer.files import write_bytes, write_json, write_text
-from keras_transfer.litert import FileInfo, read_flatbuffer
-from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text
+from keras_transfer.inputs import InputSpec, only
+from keras_transfer.litert import FileInfo, TensorInfo, read_flatbuffer
+from keras_transfer.litert.labels import LABELS_FILE, labels_text
+from keras_transfer.litert.runtime import quantized
 from keras_transfer.litert.tflm import ALIGNMENT, run_tflm
 
 if TYPE_CHECKING:
     from keras_transfer.data.split import Split
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_VECTORS = 50  # test images that TFLM and the reference kernels answer
+_VECTORS = 50  # test items that TFLM and the reference kernels answer
 _IN_FLASH = 4  # of them, those that stand in golden.cc
 _BATCH = 64
 _SOURCES = ("model.h", "model.cc", "classifier.h", "classifier.cc", "golden.h", "golden.cc")
 
 
-def write(kit: Kit, folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class InputWords:
+    """How the sources speak of the model's input: a modality's part of them.
+
+    Attributes:
+        declaration: C++ for `model.h`: a comment on the input, constants of its shape, and `kInputBytes`.
+        quantize: C++ for `classifier.h`: an inline function from a raw value to the byte that the model takes.
+        sensor: a comment for `main.cc`: what has to be put in place of the test item.
+        preparation: for the README: a heading, and how an item becomes the input.
+    """
+
+    declaration: str
+    quantize: str
+    sensor: str
+    preparation: str
+
+
+def write(kit: Kit, folder: Path, words: InputWords) -> list[Path]:
     """Writes the sources, the vectors, the examples and `tflm.json`.
 
     Args:
         kit: of an int8 file that the target takes; its proof holds the arena.
         folder: the place.
+        words: how the sources speak of the input.
 
     Returns:
         The files.
 
     Raises:
-        GateError: all is written, but TFLM answers some test image otherwise than LiteRT's reference kernels, by more
+        GateError: all is written, but TFLM answers some test item otherwise than LiteRT's reference kernels, by more
             than `rounding_steps`.
     """
     info = read_flatbuffer(kit.content)
-    image = info.tensors[info.inputs[0]]
-    pixels = _test_images(kit.split, image.shape[1:])
-    inputs = (pixels ^ np.uint8(128)).view(np.int8)
+    inputs = _test_inputs(kit.split, kit.inputs, info.tensors[info.inputs[0]])
     expected = _reference(kit.content, inputs)
     arena = kit.proof["targets"]["microcontroller"]["arena_bytes"]
     answers = run_tflm(kit.content, inputs, arena) if arena is not None else None
     outputs = expected if answers is None else answers
-    found = _comparison(expected, answers, arena) | {"rounding_steps": rounding_steps(info)}
-    values = _values(kit, info, inputs[:_IN_FLASH], outputs[:_IN_FLASH], found)
+    measured = _comparison(expected, answers, arena, rounding_steps(info))
+    values = _values(kit, info, inputs[:_IN_FLASH], outputs[:_IN_FLASH], measured) | asdict(words)
 
     def fill(name: str) -> str:
         return Template((_TEMPLATES / name).read_text("utf-8")).substitute(values)
@@ -62,17 +82,16 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     sketch = folder / "arduino" / "classifier"  # Arduino wants all in one folder, .cpp, and the folder's name
     files += [write_text(sketch / name.replace(".cc", ".cpp"), fill(name)) for name in (*_SOURCES, "classifier.ino")]
     files.append(write_text(folder / LABELS_FILE, labels_text(kit.class_names)))
-    files.append(write_json(folder / GEOMETRY_FILE, kit.geometry.to_dict()))
     for name, array in (("golden_inputs.npy", inputs), ("golden_outputs.npy", outputs)):
         content = io.BytesIO()
         np.save(content, array)
         files.append(write_bytes(folder / name, content.getvalue()))
-    files.append(write_json(folder / "tflm.json", found))
-    if found["largest_difference"] > found["rounding_steps"]:
+    files.append(write_json(folder / "tflm.json", measured))
+    if measured["largest_difference"] > measured["rounding_steps"]:
         raise GateError(
-            f"microcontroller: TFLM answers {found['different']} of {found['images']} test images otherwise than "
-            f"LiteRT's reference kernels, by up to {found['largest_difference']} of 255 steps where rounding explains "
-            f"{found['rounding_steps']}: see tflm.json."
+            f"microcontroller: TFLM answers {measured['different']} of {len(inputs)} test items otherwise than "
+            f"LiteRT's reference kernels, by up to {measured['largest_difference']} of 255 steps where rounding "
+            f"explains {measured['rounding_steps']}: see tflm.json."
         )
     return files
 
@@ -90,18 +109,20 @@ def rounding_steps(info: FileInfo) -> int:
     return math.ceil(info.tensors[last.inputs[0]].scale[0] / 4 / info.tensors[last.outputs[0]].scale[0]) + 1
 
 
-def _test_images(split: "Split", shape: tuple[int, ...]) -> np.ndarray:
-    """Images from all over the split, `uint8 [n, H, W, channels]`."""
+def _test_inputs(split: "Split", inputs: InputSpec, tensor: TensorInfo) -> NDArray[np.int8]:
+    """Items from all over the split as the model takes them, `int8 [n, ...]`."""
     chosen = np.linspace(0, len(split) - 1, min(_VECTORS, len(split))).round().astype(int)
-    found, start = [], 0
-    for pixels, _ in split.batches(shape, _BATCH):
-        inside = chosen[(chosen >= start) & (chosen < start + len(pixels))]
-        found.append(np.asarray(pixels)[inside - start])
-        start += len(pixels)
-    return np.concatenate(found)
+    parts, start = [], 0
+    for arrays, _ in split.batches(inputs.tensors, _BATCH):
+        values = only(arrays)
+        inside = chosen[(chosen >= start) & (chosen < start + len(values))]
+        parts.append(values[inside - start])
+        start += len(values)
+    values = np.concatenate(parts)
+    return (values ^ np.uint8(128)).view(np.int8) if values.dtype == np.uint8 else quantized(values, tensor)
 
 
-def _reference(content: bytes, inputs: np.ndarray) -> np.ndarray:
+def _reference(content: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
     """The answers of LiteRT's reference kernels."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -109,17 +130,30 @@ def _reference(content: bytes, inputs: np.ndarray) -> np.ndarray:
         model_content=content, num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
     )
     interpreter.allocate_tensors()
-    [taken], [given] = interpreter.get_input_details(), interpreter.get_output_details()
+    [input_], [output] = interpreter.get_input_details(), interpreter.get_output_details()
     outputs = []
-    for image in inputs:
-        interpreter.set_tensor(taken["index"], image[None])
+    for item in inputs:
+        interpreter.set_tensor(input_["index"], item[None])
         interpreter.invoke()
-        outputs.append(interpreter.get_tensor(given["index"])[0])
+        outputs.append(interpreter.get_tensor(output["index"])[0])
     return np.stack(outputs)
 
 
-def _comparison(expected: np.ndarray, answers: np.ndarray | None, arena: int | None) -> dict[str, Any]:
-    """What `tflm.json` says."""
+class Measured(TypedDict):
+    """What `tflm.json` says: how TFLM answers the test items."""
+
+    tflite_micro: str | None
+    arena_bytes: int | None
+    images: int  # items, of whatever modality
+    different: int
+    largest_difference: int
+    compared_with: str
+    rounding_steps: int
+
+
+def _comparison(
+    expected: NDArray[np.int8], answers: NDArray[np.int8] | None, arena: int | None, rounding: int
+) -> Measured:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -134,22 +168,23 @@ def _comparison(expected: np.ndarray, answers: np.ndarray | None, arena: int | N
         "different": int((off.max(axis=1) > 0).sum()),
         "largest_difference": int(off.max()),
         "compared_with": "LiteRT's reference kernels (OpResolverType.BUILTIN_REF)",
+        "rounding_steps": rounding,
     }
 
 
 def _values(
-    kit: Kit, info: FileInfo, inputs: np.ndarray, outputs: np.ndarray, found: dict[str, Any]
+    kit: Kit, info: FileInfo, inputs: NDArray[np.int8], outputs: NDArray[np.int8], measured: Measured
 ) -> dict[str, object]:
-    """What the templates ask for."""
-    image, scores = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    """What the templates ask for, but for `InputWords`."""
+    entry, scores = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
     calls = [f"resolver.{method}() == kTfLiteOk" for method in methods(o.name for o in info.operators)]
-    resize, arena = kit.geometry.describe(), found["arena_bytes"]
+    arena = measured["arena_bytes"]
     if arena is not None:
-        why = f"the least with which TFLM (tflite-micro {found['tflite_micro']}) runs the model, measured."
+        why = f"the least with which TFLM (tflite-micro {measured['tflite_micro']}) runs the model, measured."
         tried = (
-            f"{found['images']} test images went through the model in TFLM itself (the same tflite-micro, on this PC)\n"
-            f"  and through LiteRT's reference kernels: {found['different']} answers differed, by up to\n"
-            f"  {found['largest_difference']} of 255 steps (rounding explains {found['rounding_steps']})."
+            f"{measured['images']} test items went through the model in TFLM itself (the same tflite-micro, on this "
+            f"PC)\n  and through LiteRT's reference kernels: {measured['different']} answers differed, by up to\n"
+            f"  {measured['largest_difference']} of 255 steps (rounding explains {measured['rounding_steps']})."
         )
     else:
         arena = guess(info)
@@ -162,12 +197,9 @@ def _values(
         "length": len(kit.content),
         "flash": len(kit.content),
         "bytes": _numbers(kit.content, "0x%02x"),
-        "height": image.shape[1],
-        "width": image.shape[2],
-        "channels": image.shape[3],
-        "order": "R, G, B" if image.shape[3] == 3 else "gray",
-        "input_scale": _float(image.scale[0]),
-        "input_zero_point": image.zero_point[0],
+        "input_shape": ", ".join(map(str, entry.shape[1:])),
+        "input_scale": _float(entry.scale[0]),
+        "input_zero_point": entry.zero_point[0],
         "output_scale": _float(scores.scale[0]),
         "output_zero_point": scores.zero_point[0],
         "classes": len(kit.class_names),
@@ -181,10 +213,8 @@ def _values(
         "golden_inputs": _rows(inputs),
         "golden_outputs": _rows(outputs),
         "vectors": min(_VECTORS, len(kit.split)),
-        "images": kit.proof["images"],
+        "proved": kit.proof["images"],
         "accuracy": f"{kit.proof['test_accuracy']:.1%}",
-        "resize": resize[0].upper() + resize[1:],
-        "colours": kit.proof["input"]["colour_order"],
         "code": CODE_BYTES // KIB,
         "margin": MARGIN_BYTES // KIB,
         "tried": tried,
@@ -245,5 +275,5 @@ def _numbers(values: Iterable[int], form: str, a_line: int = 20) -> str:
     return "\n".join(f"    {', '.join(texts[i : i + a_line])}," for i in range(0, len(texts), a_line))
 
 
-def _rows(array: np.ndarray) -> str:
+def _rows(array: NDArray[np.int8]) -> str:
     return "\n".join(f"    {{\n{_numbers(row.reshape(-1).tolist(), '%d')}\n    }}," for row in array)

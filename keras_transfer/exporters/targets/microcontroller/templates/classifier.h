@@ -9,14 +9,13 @@
 // Sets the model up, once. False where it does not fit its arena or this TFLM; the reason is logged.
 bool ClassifierBegin();
 
-// Where the image goes, kInputBytes of it: fill it anew before every run, since running overwrites it.
+// Where the input goes, kInputBytes of it: fill it anew before every run, since running overwrites it.
 int8_t* ClassifierInput();
 
 // Runs the model. Returns kClassCount scores, good until the next run, or a null pointer where it failed.
 const int8_t* ClassifierRun();
 
-// One byte of a pixel as the model takes it.
-inline int8_t QuantizePixel(uint8_t byte) { return static_cast<int8_t>(byte - 128); }
+$quantize
 
 // The probability that a score stands for.
 inline float Probability(int8_t score) { return (score - kOutputZeroPoint) * kOutputScale; }

@@ -1,4 +1,4 @@
-// Written by keras-transfer $version. Classifies an image every second and prints the answer to the serial monitor.
+// Written by keras-transfer $version. Classifies an item every second and prints the answer to the serial monitor.
 //
 // Needs a TFLM library: "Arduino_TensorFlowLite" (github.com/tensorflow/tflite-micro-arduino-examples; a zip to add by
 // Sketch > Include Library > Add .ZIP Library) or "Chirale_TensorFlowLite" of the library manager. The next line makes
@@ -10,9 +10,8 @@
 #include "classifier.h"
 #include "golden.h"
 
-// Put your camera here: kInputHeight x kInputWidth pixels $order through QuantizePixel(), cut and resized as README.txt
-// says. The image that stands in is a test image, so that the sketch can be tried before there is a camera.
-static void ReadImage(int8_t* input) { memcpy(input, g_golden_inputs[0], kInputBytes); }
+$sensor
+static void ReadInput(int8_t* input) { memcpy(input, g_golden_inputs[0], kInputBytes); }
 
 static bool ready = false;
 
@@ -22,18 +21,18 @@ void setup() {
   }
   ready = ClassifierBegin();
   int equal = 0;
-  for (int image = 0; ready && image < kGoldenCount; ++image) {
-    memcpy(ClassifierInput(), g_golden_inputs[image], kInputBytes);
+  for (int item = 0; ready && item < kGoldenCount; ++item) {
+    memcpy(ClassifierInput(), g_golden_inputs[item], kInputBytes);
     const int8_t* scores = ClassifierRun();
-    if (scores != nullptr && memcmp(scores, g_golden_outputs[image], kClassCount) == 0) ++equal;
+    if (scores != nullptr && memcmp(scores, g_golden_outputs[item], kClassCount) == 0) ++equal;
   }
-  Serial.print(ready ? "Test images answered as in Python: " : "The model could not be set up: ");
+  Serial.print(ready ? "Test items answered as in Python: " : "The model could not be set up: ");
   Serial.println(equal);
 }
 
 void loop() {
   if (!ready) return;
-  ReadImage(ClassifierInput());
+  ReadInput(ClassifierInput());
   const unsigned long started = millis();
   const int8_t* scores = ClassifierRun();
   const unsigned long took = millis() - started;

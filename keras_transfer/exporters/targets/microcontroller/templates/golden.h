@@ -1,4 +1,4 @@
-// Written by keras-transfer $version. Test images as the model takes them, and what it must answer, bit for bit.
+// Written by keras-transfer $version. Test items as the model takes them, and what it must answer, bit for bit.
 // They are for golden_test.cc and the examples: leave them out of a product ($golden_bytes bytes of flash).
 #ifndef GOLDEN_H_
 #define GOLDEN_H_

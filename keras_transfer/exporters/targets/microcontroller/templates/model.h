@@ -9,12 +9,7 @@
 extern const unsigned char g_model[];
 extern const unsigned int g_model_len;
 
-// Input: $height x $width pixels of $channels channels ($order), row by row. Each is the byte 0..255 less 128.
-// That stands for (byte - 128 - kInputZeroPoint) * kInputScale, but no arithmetic is needed.
-constexpr int kInputHeight = $height;
-constexpr int kInputWidth = $width;
-constexpr int kInputChannels = $channels;
-constexpr int kInputBytes = kInputHeight * kInputWidth * kInputChannels;
+$declaration
 constexpr float kInputScale = ${input_scale}f;
 constexpr int kInputZeroPoint = $input_zero_point;
 
