@@ -73,7 +73,7 @@ def main() -> None:
         result, recipe = json.loads((run / "result.json").read_text()), make_recipe(run / "recipe.yaml")
         test = report["test"]
         way, images = result["strategy"], result["images"]["test"]
-        name, split = Path(recipe.data).name, f"test split, seed {recipe.seed}"
+        name, split = Path(recipe.data.source).name, f"test split, seed {recipe.seed}"
         rows.append(
             row_of(
                 name,

@@ -64,9 +64,16 @@ def main() -> None:
         row("WiSE-FT, 0.5 of the way", model)
     for strength in (30.0,):
         model = build_classifier_of(recipe, data)
-        head, *rest = recipe.phases or ()
+        head, *rest = recipe.training.phases or ()
         phases = [head, *(phase.model_copy(update={"l2_sp": strength}) for phase in rest)]
-        fit(model, data, phases=phases, augmentation=recipe.augmentation, views=recipe.views, seed=recipe.seed)
+        fit(
+            model,
+            data,
+            phases=phases,
+            augmentation=recipe.training.augmentation,
+            views=recipe.training.views,
+            seed=recipe.seed,
+        )
         row(f"L2-SP, strength {strength:g}", model)
 
 

@@ -39,7 +39,7 @@ def by_thresholds(labels: np.ndarray, answers: np.ndarray) -> int:
 
 def measure(recipe: Recipe) -> list[dict[str, object]]:
     """A row for each share of planted errors: means over the seeds."""
-    data = load_images(recipe.data)
+    data = load_images(recipe.data.source)
     splits = [data.train, data.val]
     whole, groups, classes = joined(splits), kin(data, joined(splits)), len(data.class_names)
     features = np.concatenate(frozen_features(recipe, data, splits))
@@ -59,7 +59,8 @@ def measure(recipe: Recipe) -> list[dict[str, object]]:
         accuracy, rate, *counts = np.mean(found, axis=0)
         named, right, caught, thresholds = (f"{count:.0f}" for count in counts)
         rows.append({
-            "data": Path(recipe.data).name, "weights": "bundled" if recipe.weights == "bundled" else "imagenet",
+            "data": Path(recipe.data.source).name,
+            "weights": "bundled" if recipe.model.weights == "bundled" else "imagenet",
             "probe": f"{accuracy:.3f}", "labels": len(whole), "planted": round(share * len(whole)),
             "seem wrong": f"{rate:.1%}", "named": named, "right": right, "in 8%": caught, "by thresholds": thresholds,
         })  # fmt: skip

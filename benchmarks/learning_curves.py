@@ -28,7 +28,7 @@ def main() -> None:
             for number, point in enumerate(points):
                 told = forecast(points[:number], point["images"])
                 figures = {name: point[name] and round(point[name], 4) for name in ("mean", "spread", "least", "most")}
-                row = {"data": Path(recipe.data).name, "way": found["names"][way], "images": point["images"]}
+                row = {"data": Path(recipe.data.source).name, "way": found["names"][way], "images": point["images"]}
                 rows.append(row | figures | {"foretold": "" if told is None else round(told, 4)})
         print(run, *found["sentences"], sep="\n  ")
     write_rows(options.csv, rows)

@@ -127,7 +127,7 @@ class Bench:
 
 def shifted(bench: "Bench", split: Any, name: str) -> Any:
     """The split's photographs under a shift, as files of their own, without labels."""
-    folder, size = bench.work / f"{name}-{split.name}", bench.recipe.image_size
+    folder, size = bench.work / f"{name}-{split.name}", bench.recipe.model.image_size
     if not folder.exists():
         folder.mkdir()
         for index in range(len(split)):
@@ -207,15 +207,29 @@ def aligned(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
 def augmented(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
     model, recipe = bench.backbone(), bench.recipe
     matching = {"strength": "auto", **REMEDIED[shift]}
-    fit(model, bench.data, strategy="fine-tuning", phases=recipe.phases, augmentation=matching, seed=recipe.seed)
+    fit(
+        model,
+        bench.data,
+        strategy="fine-tuning",
+        phases=recipe.training.phases,
+        augmentation=matching,
+        seed=recipe.seed,
+    )
     return scored(bench, shift, way, model)
 
 
 def deeper(bench: Bench, shift: str, way: str) -> list[dict[str, Any]]:
     def make() -> Any:
         model = bench.tuned()
-        phase = bench.recipe.phases[-1].model_copy(update={"name": "deeper", "stages": 2, "epochs": 3})
-        fit(model, bench.data, phases=[phase], augmentation=bench.recipe.augmentation, views=2, seed=bench.recipe.seed)
+        phase = bench.recipe.training.phases[-1].model_copy(update={"name": "deeper", "stages": 2, "epochs": 3})
+        fit(
+            model,
+            bench.data,
+            phases=[phase],
+            augmentation=bench.recipe.training.augmentation,
+            views=2,
+            seed=bench.recipe.seed,
+        )
         return model
 
     return scored(bench, shift, way, bench.once("deeper", make))

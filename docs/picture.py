@@ -22,7 +22,7 @@ OUT = "runs/photos-mobilenet_v2"
 
 def main() -> None:
     run, picture = Path(sys.argv[1]), Path(sys.argv[2]).absolute()
-    data = make_recipe(run / "recipe.yaml").data
+    data = make_recipe(run / "recipe.yaml").data.source
     command = [sys.executable, "-m", "keras_transfer.cli", "train", "--recipe", "recipe.yaml", "--out", "."]
     shown = capture([*command, "--profile"], run)
     told = "keras-transfer train photos/ --profile"

@@ -1,13 +1,14 @@
-"""What a run is told: one validated, typed record that is written to `RUN/recipe.yaml` and read back from it."""
+"""What a run is asked for: one validated, typed record that is written to `RUN/recipe.yaml` and read back from it."""
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypedDict, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.files import write_text
@@ -23,21 +24,21 @@ _Count = Annotated[int, Field(ge=1)]
 _Rate = Annotated[float, Field(gt=0, le=10)]
 
 
-def _geometry(told: Any) -> Any:
+def _geometry(value: object) -> object:
     """A mode's name or some fields as a `Geometry`; "auto" is None, the default: the run chooses."""
-    if told == "auto":
+    if value == "auto":
         return None
-    return Geometry.of(told) if isinstance(told, str | dict) else told
+    return Geometry.of(value) if isinstance(value, str | dict) else value
 
 
-def check_geometry(given: object) -> Geometry:
-    """Returns a geometry that is given by its mode's name or in some other way.
+def check_geometry(value: object) -> Geometry:
+    """Returns a geometry, which may be written as its mode's name or as some of its fields.
 
     >>> check_geometry("squash").mode
     'squash'
     """
     try:
-        return Geometry.of(given)
+        return Geometry.of(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"`geometry` is wrong: {error}.") from error
 
@@ -52,7 +53,7 @@ _T = TypeVar("_T", bound=_Strict)
 class Phase(_Strict):
     """One stretch of training: what trains, how fast, how long.
 
-    Of `stages`, `layers` and `from_layer` at most one is given; none of them means that only the head trains.
+    Of `stages`, `layers` and `from_layer` at most one is set; none of them means that only the head trains.
     """
 
     name: str
@@ -80,8 +81,96 @@ class Phase(_Strict):
         return self.stages is None and self.layers is None and self.from_layer is None
 
 
+class LayoutOptions(TypedDict):
+    """How a source is arranged: keywords of `load_images`, and the fields of `keras_transfer.data.listing.Layout`."""
+
+    group_by: str | None
+    root: str | None
+    path_column: str | None
+    label_column: str | None
+    classes_at_depth: int | None
+
+
+class DataOptions(_Strict):
+    """Which items, how they are split, and how they become the model's inputs. None: chosen from the data."""
+
+    source: str
+    modality: str | None = None  # a name of `inputs.MODALITIES`
+    group_by: str | None = None  # these five: see `data.listing.Layout`
+    root: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    classes_at_depth: _Count | None = None
+    val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    allow_bad: bool = False
+    few_shot: _Count | None = None
+    class_names: tuple[str, ...] | None = None  # in order, where the data's own order will not do
+    geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = None  # a mode, some fields of one, or auto
+
+    @property
+    def layout(self) -> LayoutOptions:
+        """How the source is arranged."""
+        return {
+            "group_by": self.group_by,
+            "root": self.root,
+            "path_column": self.path_column,
+            "label_column": self.label_column,
+            "classes_at_depth": self.classes_at_depth,
+        }
+
+
+class ModelOptions(_Strict):
+    """The network."""
+
+    file: str | None = None  # a `.keras` file of the user's own, in place of a backbone
+    file_sha256: str | None = None
+    pixels: Pixels | None = None  # what that model takes; see `keras_transfer.models.as_classifier`
+    backbone: str = "mobilenet_v2"
+    alpha: Annotated[float, Field(gt=0)] | None = None
+    weights: str = "imagenet"
+    image_size: Annotated[int, Field(ge=1)] | None = None
+    pooling: Literal["avg", "max", "token"] | None = None  # None: "token" where there is one, else "avg"
+    hidden: tuple[_Count, ...] = ()
+    dropout: _Fraction = 0.2
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the backbone begins with pretrained weights."""
+        return self.weights != "none"
+
+
+class TrainingOptions(_Strict):
+    """How the network trains; the fields are keywords of `keras_transfer.fit`. None: chosen by the run."""
+
+    strategy: Strategy = "auto"
+    phases: tuple[Phase, ...] | None = None
+    epochs: _Count | None = None  # of each phase after the head's, in place of its own number
+    gradual: bool = False
+    label_smoothing: _Fraction = 0.0
+    class_weights: bool = True
+    augmentation: str | dict[str, bool | float | str] = "auto"
+    views: _Count | None = None
+
+
+class ExportOptions(_Strict):
+    """Which files are made of the network."""
+
+    formats: tuple[Format, ...] | None = None  # the first four, of which only the int8 file's gate can fail the run
+    targets: tuple[str, ...] = ()
+    calibration_items: _Count = 100
+    tolerance: _Fraction = 0.01
+
+
+class ReportOptions(_Strict):
+    """What the run is compared with."""
+
+    baselines: Literal["auto", "none", "scratch"] = "auto"
+    compare_backbones: tuple[str, ...] = ()
+
+
 class Compression(_Strict):
-    """What `compress` is told to make of a finished run; the steps that are told happen in this order."""
+    """What `compress` makes of a finished run; its steps happen in this order."""
 
     distill: bool = False  # into a student: the backbone, alpha, weights and image size of the recipe
     multiply_adds: Annotated[float, Field(gt=0, lt=1)] | None = None  # share left after removing channels
@@ -95,68 +184,112 @@ class Compression(_Strict):
 
 
 class Recipe(_Strict):
-    """Everything a run is told. None means: chosen by the run, which writes its choice to `RUN/recipe.yaml`."""
+    """Everything that a run is asked for. What is None is chosen by the run and then written to `RUN/recipe.yaml`.
 
-    data: str
-    modality: str | None = None  # a name of `inputs.MODALITIES`; None: found from the data
-    group_by: str | None = None  # these five: see `data.listing.Layout`
-    root: str | None = None
-    path_column: str | None = None
-    label_column: str | None = None
-    classes_at_depth: _Count | None = None
-    val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    allow_bad: bool = False
-    few_shot: _Count | None = None
-    class_names: tuple[str, ...] | None = None  # in order, where the data's own order will not do
+    Each section goes whole to where it is used. No two sections share a field's name, so a command line, a recipe file
+    and `make_recipe` can set a field without its section.
+    """
 
-    model: str | None = None  # a `.keras` file of the user's own, in place of a backbone
-    model_sha256: str | None = None  # of that file
-    pixels: Pixels | None = None  # what that model takes; see `keras_transfer.models.as_classifier`
-
-    backbone: str = "mobilenet_v2"
-    alpha: Annotated[float, Field(gt=0)] | None = None
-    weights: str = "imagenet"
-    image_size: Annotated[int, Field(ge=1)] | None = None
-    geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = None  # a mode, fields of one, or auto
-    pooling: Literal["avg", "max", "token"] | None = None  # None: "token" where there is one, else "avg"
-    hidden: tuple[_Count, ...] = ()
-    dropout: _Fraction = 0.2
-
-    strategy: Strategy = "auto"
-    phases: tuple[Phase, ...] | None = None
-    epochs: _Count | None = None  # of each phase after the head's, in place of its own number
-    gradual: bool = False
-    label_smoothing: _Fraction = 0.0
-    class_weights: bool = True
-    augmentation: str | dict[str, bool | float | str] = "auto"
-    views: _Count | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-
-    formats: tuple[Format, ...] | None = None  # the first four, of which int8 alone counts as asked for
-    targets: tuple[str, ...] = ()
-    calibration_images: _Count = 100
-    tolerance: _Fraction = 0.01
-
-    baselines: Literal["auto", "none", "scratch"] = "auto"
-    compare_backbones: tuple[str, ...] = ()
-
-    base: str | None = None  # the run directory that `compress` begins with
+    data: DataOptions
+    model: ModelOptions = ModelOptions()
+    training: TrainingOptions = TrainingOptions()
+    export: ExportOptions = ExportOptions()
+    report: ReportOptions = ReportOptions()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of splits, augmentation, order and dropout
+    base: str | None = None  # the run directory that this run was made from
     compression: Compression | None = None
 
-    @property
-    def layout(self) -> dict[str, Any]:
-        """How `data` is to be read: arguments of `load_images`, and the fields of a `Layout`."""
-        names = ("group_by", "root", "path_column", "label_column", "classes_at_depth")
-        return {name: getattr(self, name) for name in names}
+    def replace(self, **changes: object) -> "Recipe":
+        """This recipe with other values, by the fields' names without their sections; they are not validated.
+
+        >>> make_recipe(data="photos/").replace(weights="none").model.weights
+        'none'
+        """
+        unknown = changes.keys() - _PLACES.keys() - Recipe.model_fields.keys()
+        if unknown:
+            raise TypeError(f"A recipe has no field {', '.join(sorted(unknown))}.")
+        updates = _in_sections(changes)
+        for section in _SECTIONS.keys() & updates.keys():
+            updates[section] = getattr(self, section).model_copy(update=updates[section])
+        return self.model_copy(update=updates)
+
+    def fields(self) -> dict[str, object]:
+        """All values by the fields' names without their sections, as `make_recipe` takes them.
+
+        >>> make_recipe(data="photos/").fields()["data"]
+        'photos/'
+        """
+        values: dict[str, object] = {}
+        for name in Recipe.model_fields:
+            value = getattr(self, name)
+            names = type(value).model_fields if name in _SECTIONS else ()
+            values |= {_shown(name, field): getattr(value, field) for field in names} if names else {name: value}
+        return values
 
 
-def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
-    """A recipe from a YAML file and the values told beside it, which win.
+_SECTIONS: dict[str, type[_Strict]] = {
+    "data": DataOptions,
+    "model": ModelOptions,
+    "training": TrainingOptions,
+    "export": ExportOptions,
+    "report": ReportOptions,
+}
+# What some fields are called without their section, also in recipe files from before there were sections.
+_SHORT = {
+    "data": ("data", "source"),
+    "model": ("model", "file"),
+    "model_sha256": ("model", "file_sha256"),
+    "calibration_images": ("export", "calibration_items"),
+}
+_PLACES = {field: (section, field) for section, options in _SECTIONS.items() for field in options.model_fields} | _SHORT
+
+
+def _shown(section: str, field: str) -> str:
+    """What a field is called without its section.
+
+    >>> _shown("data", "source"), _shown("model", "alpha")
+    ('data', 'alpha')
+    """
+    short = {place: name for name, place in _SHORT.items() if name != "calibration_images"}
+    return short.get((section, field), field)
+
+
+def _in_sections(fields: Mapping[str, object]) -> dict[str, object]:
+    """Values by section, whether they were written in sections or without.
+
+    >>> _in_sections({"data": "photos/", "seed": 1, "model": {"alpha": 0.5}, "dropout": 0.1})
+    {'data': {'source': 'photos/'}, 'model': {'alpha': 0.5, 'dropout': 0.1}, 'seed': 1}
+    """
+    sections: dict[str, dict[str, object]] = {name: {} for name in _SECTIONS}
+    others: dict[str, object] = {}
+    for name, value in fields.items():
+        if name in _SECTIONS and isinstance(value, Mapping):
+            sections[name] |= value
+        elif name in _PLACES:
+            section, field = _PLACES[name]
+            sections[section][field] = value
+        else:
+            others[name] = value
+    return {name: values for name, values in sections.items() if values} | others
+
+
+def _merged(base: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """Values in sections, of which those of `changes` win."""
+    merged = dict(base)
+    for name, value in changes.items():
+        before = merged.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping) and name in _SECTIONS
+        merged[name] = {**before, **value} if both else value  # type: ignore[dict-item]
+    return merged
+
+
+def make_recipe(base: str | Path | None = None, /, **values: object) -> Recipe:
+    """A recipe from a YAML file and from values beside it, which win.
 
     Args:
-        base: a recipe file, or None.
-        **told: fields of `Recipe`; None stands for "not told".
+        base: a recipe file, or None. Its fields may stand in their sections or without.
+        **values: fields of the sections of `Recipe`, and its own; None stands for "not said". `data` is the source,
+            `model` a file of the user's own.
 
     Returns:
         The validated recipe. What it names of files and folders that exist is absolute: it means the same from any
@@ -165,10 +298,10 @@ def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
     Raises:
         InputError: the file cannot be read, or a field is unknown or out of its range.
 
-    >>> make_recipe(data="photos/", seed=1).seed
-    1
+    >>> make_recipe(data="photos/", seed=1, alpha=0.5).model.alpha
+    0.5
     """
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     if base is not None:
         try:
             loaded = yaml.safe_load(Path(base).read_text())
@@ -179,10 +312,12 @@ def make_recipe(base: str | Path | None = None, /, **told: Any) -> Recipe:
             raise InputError(
                 f"The recipe {base} must be a YAML mapping of names to values. Received: {type(loaded).__name__}."
             )
-        fields = loaded
-    fields |= moved_root(fields, told) | {name: value for name, value in told.items() if value is not None}
+        fields = _in_sections(loaded)
+    set_now = {name: value for name, value in values.items() if value is not None}
+    fields = _merged(fields, _in_sections(moved_root(fields, set_now) | set_now))
     source = f"the recipe {base}" if base is not None else "the recipe"
-    return map_paths(_validated(Recipe, fields, source, told), lambda name: _absolute(name) if _exists(name) else name)
+    recipe = _validated(Recipe, fields, source, values)
+    return map_paths(recipe, lambda name: _absolute(name) if _exists(name) else name)
 
 
 # Where a recipe names files or folders: field -> what stands before the path, and the path.
@@ -200,7 +335,7 @@ _PATHS = {
 def map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     """The recipe with `change` applied to whatever in it may be the path of a file or folder.
 
-    >>> map_paths(make_recipe(data="photos", backbone="hub:module"), "old/".__add__).backbone
+    >>> map_paths(make_recipe(data="photos", backbone="hub:module"), "old/".__add__).model.backbone
     'hub:old/module'
     """
 
@@ -208,13 +343,14 @@ def map_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
         match = re.fullmatch(pattern, text, re.DOTALL)
         return text if match is None else (match[1] or "") + change(match[2])
 
-    fields: dict[str, Any] = {}
+    values, changes = recipe.fields(), dict[str, object]()
     for name, pattern in _PATHS.items():
-        value = getattr(recipe, name)
-        if value is not None:
-            several = isinstance(value, tuple)
-            fields[name] = tuple(changed(pattern, one) for one in value) if several else changed(pattern, value)
-    return recipe.model_copy(update=fields)
+        value = values[name]
+        if isinstance(value, str):
+            changes[name] = changed(pattern, value)
+        elif isinstance(value, tuple):
+            changes[name] = tuple(changed(pattern, one) for one in value)
+    return recipe.replace(**changes)
 
 
 def _exists(path: str) -> bool:
@@ -225,21 +361,28 @@ def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  (also takes out `..`)
 
 
-def moved_root(fields: dict[str, Any], told: dict[str, Any]) -> dict[str, str]:
-    """The `root` of a table that is told to lie elsewhere: seen from it as from the old place, if it is there.
+def moved_root(fields: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """The `root` of a table that now lies elsewhere: seen from its new place as from the old one, if it is there.
 
-    >>> moved_root({"data": "old/table.csv", "root": "old/photos"}, {"data": "new/table.csv"})  # no such folder
+    Args:
+        fields: in sections, as they were.
+        changes: without sections; `data` is the table's new place.
+
+    >>> moved_root({"data": {"source": "old/table.csv", "root": "old/photos"}}, {"data": "new/table.csv"})  # not there
     {}
     """
-    old, root, data = fields.get("data"), fields.get("root"), told.get("data")
-    if told.get("root") is not None or not (isinstance(old, str) and isinstance(root, str) and isinstance(data, str)):
+    before, data = fields.get("data"), changes.get("data")
+    if changes.get("root") is not None or not isinstance(before, Mapping) or not isinstance(data, str):
+        return {}
+    old, root = before.get("source"), before.get("root")
+    if not (isinstance(old, str) and isinstance(root, str)):
         return {}
     moved = Path(data).parent / os.path.relpath(root, Path(old).parent)
     return {"root": str(moved)} if moved.is_dir() else {}
 
 
-def make_compression(**told: Any) -> Compression:
-    """A `Compression` from what is told; None stands for "not told".
+def make_compression(**values: object) -> Compression:
+    """A `Compression` of these values; None stands for "not said".
 
     Raises:
         InputError: a value is out of its range.
@@ -247,30 +390,36 @@ def make_compression(**told: Any) -> Compression:
     >>> make_compression(sparsity=0.5, clusters=None).sparsity
     0.5
     """
-    return _validated(Compression, {name: value for name, value in told.items() if value is not None}, "", told)
+    return _validated(Compression, {name: value for name, value in values.items() if value is not None}, "", values)
 
 
-def _validated(kind: type[_T], fields: dict[str, Any], source: str, told: dict[str, Any]) -> _T:
+def _validated(kind: type[_T], fields: Mapping[str, object], source: str, set_now: Iterable[str]) -> _T:
+    """A checked record; the message of what is wrong says whether it stood in `source` or was set beside it."""
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-        from_file = first["loc"] and first["loc"][0] not in told
-        where = f" in {source}" if source and from_file else ""
-        if first["type"] == "extra_forbidden":
-            from difflib import get_close_matches
+        raise InputError(_sentence(error.errors()[0], source, set(set_now))) from error
 
-            known = [*Recipe.model_fields, *Phase.model_fields, *Compression.model_fields]
-            near = get_close_matches(str(first["loc"][-1]), known, 1)
-            hint = f" Did you mean `{near[0]}`?" if near else ""
-            raise InputError(f"`{place}`{where} is not a field of a recipe.{hint}") from error
-        if first["type"] == "missing":
-            raise InputError(f"`{place}` is missing: give it on the command line or in a recipe file.") from error
-        if first["type"] == "value_error":  # a sentence of our own, which says what was received
-            raise InputError(f"`{place}`{where} is wrong: {first['ctx']['error']}.") from error
-        wanted = first["msg"].replace("Input should be", "it should be", 1)
-        raise InputError(f"`{place}`{where} is wrong: {wanted}. Received: {first['input']!r}.") from error
+
+def _sentence(error: ErrorDetails, source: str, set_now: set[str]) -> str:
+    names = [str(part) for part in error["loc"] if not isinstance(part, int)]
+    if len(names) > 1 and names[0] in _SECTIONS:
+        names = [_shown(names[0], names[1]), *names[2:]]
+    place = ".".join(names)
+    where = f" in {source}" if source and names and names[0] not in set_now else ""
+    if error["type"] == "extra_forbidden":
+        from difflib import get_close_matches
+
+        known = [*_PLACES, *Recipe.model_fields, *Phase.model_fields, *Compression.model_fields]
+        near = get_close_matches(names[-1], known, 1)
+        hint = f" Did you mean `{near[0]}`?" if near else ""
+        return f"`{place}`{where} is not a field of a recipe.{hint}"
+    if error["type"] == "missing":
+        return f"`{place}` is missing: give it on the command line or in a recipe file."
+    if error["type"] == "value_error":  # a sentence of our own, which says what was received
+        return f"`{place}`{where} is wrong: {error['ctx']['error']}."
+    wanted = error["msg"].replace("Input should be", "it should be", 1)
+    return f"`{place}`{where} is wrong: {wanted}. Received: {error['input']!r}."
 
 
 def write_recipe(path: str | Path, recipe: Recipe) -> Path:
@@ -282,15 +431,12 @@ def write_recipe(path: str | Path, recipe: Recipe) -> Path:
     return write_text(path, text)
 
 
-def differences(told: Recipe, earlier: Recipe) -> list[str]:
-    """The fields in which `told` asks for something else than `earlier`; a field that is None asks for nothing.
+def differences(recipe: Recipe, earlier: Recipe) -> list[str]:
+    """The fields in which `recipe` asks for something else than `earlier`; a field that is None asks for nothing.
 
     >>> differences(make_recipe(data="a", seed=1), make_recipe(data="a", seed=2, image_size=96))
     ['seed']
     """
-    told, earlier = (map_paths(recipe, _absolute) for recipe in (told, earlier))  # whether there is such a file or not
-    return [
-        name
-        for name in Recipe.model_fields
-        if getattr(told, name) is not None and getattr(told, name) != getattr(earlier, name)
-    ]
+    # Whether there is such a file or not:
+    now, before = (map_paths(one, _absolute).fields() for one in (recipe, earlier))
+    return [name for name, value in now.items() if value is not None and value != before[name]]

@@ -38,7 +38,7 @@ def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
 
     Args:
         folder: the directory; made if missing.
-        recipe: what this run is told.
+        recipe: what this run is asked for.
 
     Yields:
         The directory, locked against other processes.
@@ -99,10 +99,10 @@ def _locked(folder: Path, advice: str) -> Iterator[None]:
         yield
 
 
-def begin(folder: Path, recipe: Recipe, **more: Any) -> None:
+def begin(folder: Path, recipe: Recipe, **facts: object) -> None:
     """Writes `recipe.yaml` again, now that what it left open has been chosen, and `environment.json`."""
     write_recipe(folder / "recipe.yaml", recipe)
-    write_json(folder / "environment.json", environment() | {"run": str(folder.resolve())} | more)
+    write_json(folder / "environment.json", environment() | {"run": str(folder.resolve())} | facts)
 
 
 def environment() -> dict[str, Any]:
@@ -151,14 +151,14 @@ def _git_state() -> str | None:
     return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
-def read_run(folder: Path, **changes: Any) -> tuple[Recipe, dict[str, Any]]:
+def read_run(folder: Path, **changes: object) -> tuple[Recipe, dict[str, Any]]:
     """Recipe and result of a finished run.
 
     Where the run was moved, and what its recipe names moved with it, the recipe names the new places.
 
     Args:
         folder: a run directory.
-        **changes: fields of `Recipe` that are told now; None stands for "not told".
+        **changes: fields of the recipe that have another value from now on, as for `make_recipe`.
 
     Raises:
         InputError: the folder holds no finished run, or a change is out of its range.
@@ -176,27 +176,28 @@ def read_run(folder: Path, **changes: Any) -> tuple[Recipe, dict[str, Any]]:
             else f"{folder} holds no finished run: give the --out of a `keras-transfer train`."
         )
     recipe = _moved(make_recipe(folder / "recipe.yaml"), folder)
-    fields = recipe.model_dump()
-    fields |= moved_root(fields, changes) | {k: v for k, v in changes.items() if v is not None}
+    set_now = {name: value for name, value in changes.items() if value is not None}
+    fields = recipe.fields() | moved_root(recipe.model_dump(), set_now) | set_now
     return make_recipe(None, **fields), result
 
 
-def follow_recipe(base: Path | None, **told: Any) -> Recipe:
+def follow_recipe(base: Path | None, **values: object) -> Recipe:
     """As `make_recipe`; of the recipe of a run that was moved, paths that moved with it name the new places.
 
     Args:
         base: a recipe file, maybe that of a run, or None.
-        **told: fields of `Recipe` that are told beside it; None stands for "not told".
+        **values: as for `make_recipe`.
 
     Raises:
         InputError: as for `make_recipe`.
     """
-    recipe = make_recipe(base, **told)
+    recipe = make_recipe(base, **values)
     if base is None:
         return recipe
-    wins = {name for name, value in told.items() if value is not None}
-    kept = {name: getattr(recipe, name) for name in (wins | {"root"} if "data" in wins else wins)}
-    return _moved(recipe, base.parent).model_copy(update=kept)
+    set_now = {name for name, value in values.items() if value is not None}
+    kept = set_now | {"root"} if "data" in set_now else set_now
+    fields = recipe.fields()
+    return _moved(recipe, base.parent).replace(**{name: fields[name] for name in kept})
 
 
 def _moved(recipe: Recipe, run: Path) -> Recipe:
@@ -218,7 +219,7 @@ def moved_path(run: Path, name: str) -> str:
 
 def data_option(run: Path, recipe: Recipe) -> tuple[str, ...]:
     """What a command on a run must be told where its photographs are not where the run knows them."""
-    return () if read_run(run)[0].data == recipe.data else ("--data", recipe.data)
+    return () if read_run(run)[0].data.source == recipe.data.source else ("--data", recipe.data.source)
 
 
 def command_line(*words: object) -> str:

@@ -363,7 +363,7 @@ def test_files_on_the_command_line(name: str, file_of: Any, photos: Path, here: 
 @pytest.mark.parametrize("name", ["0..1 outside", "0..1 outside, one channel", "-1..1 outside", "caffe outside"])
 def test_training_photographs_show_how_pixels_were_prepared(name: str, file_of: Any, photos: Path, here: Path) -> None:
     run = adopt(file_of(name), str(photos), here / "run")
-    assert make_recipe(run / "recipe.yaml").pixels == KINDS[name].told["pixels"]
+    assert make_recipe(run / "recipe.yaml").model.pixels == KINDS[name].told["pixels"]
     assert (read_result(run) or {})["test"]["accuracy"] == 1
 
 
@@ -591,10 +591,10 @@ def test_what_is_said_of_a_model_without_data_and_of_other_photographs(
     shutil.copytree(photos / "train", here / "all")
     shutil.copytree(photos / "test", here / "all", dirs_exist_ok=True)
     fitted = adopt(file, str(photos), here / "squashed", geometry="squash")
-    assert make_recipe(fitted / "recipe.yaml").geometry == MODES["squash"]
+    assert make_recipe(fitted / "recipe.yaml").data.geometry == MODES["squash"]
     assert (read_result(fitted) or {})["warnings"] == []
     plain = adopt(file, str(photos), here / "plain")
-    assert make_recipe(plain / "recipe.yaml").geometry == LEGACY
+    assert make_recipe(plain / "recipe.yaml").data.geometry == LEGACY
     assert "does not say how pictures are fitted to it" in (read_result(plain) or {})["warnings"][0]
     result = read_result(adopt(file, str(here / "all"), here / "drawn"))
     assert result is not None and "all has no test/ of its own" in result["warnings"][-1]

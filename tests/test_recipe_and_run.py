@@ -38,7 +38,7 @@ def test_a_recipe_survives_the_file(tmp_path):
 
 
 def test_a_geometry_is_told_by_its_mode_or_by_some_fields(tmp_path):
-    assert make_recipe(data="a").geometry is None is make_recipe(data="a", geometry="auto").geometry
+    assert make_recipe(data="a").data.geometry is None is make_recipe(data="a", geometry="auto").data.geometry
     for told, expected in (
         ("squash", MODES["squash"]),
         ({"mode": "crop", "crop": 1.0}, Geometry("crop", 1.0)),
@@ -47,12 +47,12 @@ def test_a_geometry_is_told_by_its_mode_or_by_some_fields(tmp_path):
     ):
         recipe = make_recipe(data="a", geometry=told)
         path = write_recipe(tmp_path / "r.yaml", recipe)
-        assert make_recipe(path).geometry == recipe.geometry == expected
+        assert make_recipe(path).data.geometry == recipe.data.geometry == expected
         assert differences(make_recipe(data="a", geometry="auto"), recipe) == []
         assert differences(recipe, make_recipe(path)) == []
     (tmp_path / "r.yaml").write_text("data: a\ngeometry: letterbox\n")
-    assert make_recipe(tmp_path / "r.yaml").geometry == MODES["letterbox"]
-    assert make_recipe(tmp_path / "r.yaml", geometry="auto").geometry is None
+    assert make_recipe(tmp_path / "r.yaml").data.geometry == MODES["letterbox"]
+    assert make_recipe(tmp_path / "r.yaml", geometry="auto").data.geometry is None
 
 
 @given(
@@ -74,6 +74,32 @@ def test_any_sound_recipe_survives_the_file(tmp_path_factory, fields):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "data: photos\nalpha: 0.5\nviews: 3\nmodel: net.keras\ncalibration_images: 7\n",
+        "data: {source: photos}\nmodel: {alpha: 0.5, file: net.keras}\ntraining: {views: 3}\n"
+        "export: {calibration_items: 7}\n",
+        "data: photos\nmodel: {file: net.keras}\nalpha: 0.5\nviews: 3\nexport: {calibration_items: 7}\n",
+    ],
+)
+def test_fields_stand_in_their_sections_or_without(tmp_path, text):
+    (tmp_path / "r.yaml").write_text(text)
+    recipe = make_recipe(tmp_path / "r.yaml", views=4)
+    assert (recipe.data.source, recipe.model.alpha, recipe.model.file) == ("photos", 0.5, "net.keras")
+    assert (recipe.training.views, recipe.export.calibration_items) == (4, 7)
+    assert recipe == make_recipe(None, **recipe.fields()) == recipe.replace(views=4)
+
+
+def test_no_two_sections_share_a_field():
+    names = [
+        name for section in Recipe.model_fields.values() for name in getattr(section.annotation, "model_fields", ())
+    ]
+    assert len(names) == len(set(names)) > 30
+    with pytest.raises(TypeError, match="no field wieghts"):
+        make_recipe(data="a").replace(wieghts="none")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[1, 2]", "must be a YAML mapping"),
@@ -85,6 +111,10 @@ def test_any_sound_recipe_survives_the_file(tmp_path_factory, fields):
         ("a: &a [*a]", "not a field|Cannot read|missing"),
         ("data: a\nval: .nan", "`val`"),
         ("seed: 1", "`data`"),
+        ("data: {val: 0.1}", "`data` is missing"),
+        ("data: {source: a, vla: 0.1}", "`vla` in .* is not a field.*Did you mean `val`"),
+        ("data: a\ntraining: 3", "`training`"),
+        ("data: a\nmodel: {backbone: 3}", "`backbone` in .* is wrong"),
         ("data: a\ngeometry: zoom", "`geometry` in .* is wrong: `mode` must be crop, squash or letterbox"),
         ("data: a\ngeometry: {mode: crop, corp: 1}", "a geometry has mode, crop.*Received: corp"),
         ("data: a\ngeometry: {mode: squash, crop: 0.5}", "`crop` must be 1 where mode is squash"),
@@ -114,7 +144,7 @@ def test_values_told_win_over_the_file(tmp_path):
 def test_a_run_is_opened_again_only_with_its_own_recipe(tmp_path):
     run, recipe = tmp_path / "run", make_recipe(data="a")
     with open_run(run, recipe) as folder:
-        begin(folder, recipe.model_copy(update={"image_size": 96}))
+        begin(folder, recipe.replace(image_size=96))
     with open_run(run, recipe):
         pass
     with pytest.raises(InputError, match="differs in `seed`"), open_run(run, make_recipe(data="a", seed=5)):
@@ -127,7 +157,7 @@ def test_a_run_that_never_began_may_be_told_anew(tmp_path):
     with open_run(run, make_recipe(data="a", seed=1)) as folder:
         (folder / "data.csv").write_text("listed")
     with open_run(run, make_recipe(data="b")) as folder:
-        assert make_recipe(folder / "recipe.yaml").data == "b" and not (folder / "data.csv").exists()
+        assert make_recipe(folder / "recipe.yaml").data.source == "b" and not (folder / "data.csv").exists()
     (run / ".lock").unlink()  # as where somebody laid down a recipe of his own
     with pytest.raises(InputError, match="holds another run"), open_run(run, make_recipe(data="a")):
         pass
@@ -172,7 +202,9 @@ def test_from_scratch_a_recipe_keeps_neither_its_own_epochs_nor_its_phases():
     from keras_transfer.jobs.parts import from_scratch
 
     told = from_scratch(make_recipe(data="photos/", epochs=3, views=2, phases=[{"name": "frozen"}]), 60)
-    assert (told.epochs, told.phases, told.views, told.strategy, told.weights) == (60, None, None, "scratch", "none")
+    training = told.training
+    assert (training.epochs, training.phases, training.views, training.strategy) == (60, None, None, "scratch")
+    assert not told.model.pretrained
 
 
 @pytest.fixture
@@ -192,10 +224,10 @@ def finished_run(tmp_path):
 def test_what_a_recipe_names_is_meant_from_any_folder(finished_run):
     project = finished_run.parents[1]
     recipe, _ = read_run(finished_run)
-    assert (recipe.data, recipe.weights) == (str(project / "photos"), str(project / "net.h5"))
-    assert recipe.compare_backbones == (f"mobilenet@0.25={project}/net.h5",)
+    assert (recipe.data.source, recipe.model.weights) == (str(project / "photos"), str(project / "net.h5"))
+    assert recipe.report.compare_backbones == (f"mobilenet@0.25={project}/net.h5",)
     for name in ("pizza", "tfds:beans", "nowhere"):
-        assert make_recipe(data=name, weights="bundled").data == name
+        assert make_recipe(data=name, weights="bundled").data.source == name
     with contextlib.chdir(project):
         assert "data" not in differences(make_recipe(data="photos"), recipe)
     assert "data" in differences(make_recipe(data="photos"), recipe)
@@ -205,12 +237,12 @@ def test_what_moved_with_its_run_is_found_again(finished_run):
     project = finished_run.parents[1]
     moved = project.rename(project.with_name("moved ü"))
     recipe, _ = read_run(moved / "runs" / "first")
-    assert (recipe.data, recipe.weights) == (str(moved / "photos"), str(moved / "net.h5"))
+    assert (recipe.data.source, recipe.model.weights) == (str(moved / "photos"), str(moved / "net.h5"))
     (moved / "link").symlink_to(moved / "runs" / "first")
-    assert read_run(moved / "link")[0].data == str(moved / "photos")
+    assert read_run(moved / "link")[0].data.source == str(moved / "photos")
     alone = (moved / "runs" / "first").rename(moved.parent / "alone")
-    assert read_run(alone)[0].data == str(project / "photos")  # where it was, for want of anything better
-    assert read_run(alone, data="elsewhere")[0].data == "elsewhere"
+    assert read_run(alone)[0].data.source == str(project / "photos")  # where it was, for want of anything better
+    assert read_run(alone, data="elsewhere")[0].data.source == "elsewhere"
     assert data_option(alone, read_run(alone, data="elsewhere")[0]) == ("--data", "elsewhere")
     assert data_option(alone, read_run(alone)[0]) == ()
 
@@ -221,17 +253,17 @@ def test_the_recipe_of_a_run_that_moved_is_followed(finished_run):
     moved = project.rename(project.with_name("moved"))
     run = moved / "runs" / "first"
     recipe = follow_recipe(run / "recipe.yaml", seed=1)
-    assert (recipe.data, recipe.weights) == (str(moved / "photos"), str(moved / "net.h5"))
+    assert (recipe.data.source, recipe.model.weights) == (str(moved / "photos"), str(moved / "net.h5"))
     with pytest.raises(InputError, match="differs in `seed`"), open_run(run, recipe):
         pass
     with open_run(run, follow_recipe(run / "recipe.yaml")):  # the same run, not another on other photographs
         pass
     (moved / "photos").rename(moved / "others")
     told = follow_recipe(run / "recipe.yaml", data=str(moved / "others"))
-    assert (told.data, told.weights) == (str(moved / "others"), str(moved / "net.h5"))
+    assert (told.data.source, told.model.weights) == (str(moved / "others"), str(moved / "net.h5"))
     alone = (run / "recipe.yaml").rename(moved / "copy.yaml")
     assert follow_recipe(alone) == made
-    assert follow_recipe(None, data="photos").data == "photos"
+    assert follow_recipe(None, data="photos").data.source == "photos"
 
 
 def test_a_run_stands_for_the_file_that_it_recommends(finished_run, capsys):

@@ -12,11 +12,11 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_sound_and_tells_its_command_and_result(path):
-    assert make_recipe(path).phases
+    assert make_recipe(path).training.phases
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert any("keras-transfer train" in line for line in comment) and any("docs/results" in line for line in comment)
 
 
 def test_the_food_recipe_is_what_the_strategy_plans():
     recipe = make_recipe(next(path for path in RECIPES if path.stem == "food10"))
-    assert recipe.phases == make_phases("fine-tuning", stage_count=5)
+    assert recipe.training.phases == make_phases("fine-tuning", stage_count=5)

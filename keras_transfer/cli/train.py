@@ -98,7 +98,7 @@ def command(
         compare_backbones=compare_backbones or None,
     )
     if out is None:
-        name = Path(told.data).stem.replace(":", "-") or "data"
-        backbone = Path(told.backbone).name.replace(":", "-")
+        name = Path(told.data.source).stem.replace(":", "-") or "data"
+        backbone = Path(told.model.backbone).name.replace(":", "-")
         out = Path("runs") / f"{name}-{backbone}"
     train_and_print(told, out, json, profile)

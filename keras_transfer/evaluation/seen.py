@@ -33,4 +33,4 @@ def _trained_in(folder: Path) -> bool:
     if not ((folder / "data.csv").is_file() and (folder / "recipe.yaml").is_file()):
         return False
     recipe = make_recipe(folder / "recipe.yaml")
-    return recipe.model is None or recipe.compression is not None
+    return recipe.model.file is None or recipe.compression is not None

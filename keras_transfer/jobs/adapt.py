@@ -43,7 +43,7 @@ class Method:
 def _adabn(work: Work) -> dict[str, Any]:
     from keras_transfer.models.batchnorm import adapt_batchnorm
 
-    trained = any(phase.batchnorm for phase in work.recipe.phases or ())
+    trained = any(phase.batchnorm for phase in work.recipe.training.phases or ())
     used = adapt_batchnorm(work.model, work.new, reference=None if trained else work.data.train, seed=work.recipe.seed)
     return {"images": used}
 
@@ -84,7 +84,7 @@ def before_fine_tuning(work: Work) -> list[Any]:
     from keras_transfer.models import boundary, freeze_backbone, logits_of, suffix
     from keras_transfer.training.callbacks import load_checkpoint
 
-    phases = work.recipe.phases or ()
+    phases = work.recipe.training.phases or ()
     saved = load_checkpoint(work.folder / "checkpoints" / "0.npz") if len(phases) > 1 and phases[0].frozen else None
     if saved is None:
         raise InputError(
@@ -141,7 +141,7 @@ def adapt_run(
         raise InputError(f"{out} is not empty: choose another --out.")
     model, recipe, result, own = open_run_model(folder, data)
     check_files(recipe)
-    recipe = recipe.model_copy(update={"base": str(folder.absolute())})
+    recipe = recipe.replace(base=str(folder.absolute()))
     new: Any = None
     labelled = False
     if photographs is not None:
@@ -165,7 +165,10 @@ def adapt_run(
         if (folder / "history.csv").is_file():
             shutil.copyfile(folder / "history.csv", run / "history.csv")
         facts = {name: result[name] for name in ("strategy", "kept", "views", "phases")} | {"adapted": adapted}
-        note = f"Adapted by {method}: {told.what}. The figures are on the photographs of the first run, {recipe.data}."
+        note = (
+            f"Adapted by {method}: {told.what}. The figures are on the photographs of the first run, "
+            f"{recipe.data.source}."
+        )
         more = {}
         if new is not None:  # an int8 file must be able to hold what it will be shown, and what its proof is of
             more["calibration"] = both_kinds(own, new, recipe.seed)

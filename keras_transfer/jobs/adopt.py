@@ -159,7 +159,7 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
     from keras_transfer.models import as_classifier
     from keras_transfer.models.graph import model_inputs
 
-    name = recipe.model or ""
+    name = recipe.model.file or ""
     clock = Clock(run)
     with clock.part("model"):
         loaded = load_keras(name)
@@ -167,14 +167,14 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
         data = load_data(recipe, run)
         notes += _test_notes(recipe)
     with clock.part("model"):
-        size = recipe.image_size or data.train.common_shape
+        size = recipe.model.image_size or data.train.common_shape
         told: dict[str, Any] = {"image_size": size, "multi_label": data.multi_label, "name": name}
         make = partial(as_classifier, loaded, **told)
-        model = make(pixels=recipe.pixels)
+        model = make(pixels=recipe.model.pixels)
         _check_classes(model, data, recipe)
-        pixels = recipe.pixels or choose_pixels(model, make, data.train, name)
-        model = model if pixels in (recipe.pixels, "0..255") else make(pixels=pixels)
-        recipe = recipe.model_copy(update={"pixels": pixels})
+        pixels = recipe.model.pixels or choose_pixels(model, make, data.train, name)
+        model = model if pixels in (recipe.model.pixels, "0..255") else make(pixels=pixels)
+        recipe = recipe.replace(pixels=pixels)
         begin(run, recipe)
         save_run_model(run, two_columns(model) if model.output_shape[1] == 1 else model, data)
         model = load_keras(run / "model.keras")  # as every later command finds it
@@ -200,23 +200,25 @@ def _test_notes(recipe: Recipe) -> list[str]:
     """What to know where the test photographs were drawn here, perhaps from those that the model was trained on."""
     from keras_transfer.modalities.image.sources import list_source
 
-    if not Path(recipe.data).exists() or list_source(recipe.data).splits & {"test"}:
+    if not Path(recipe.data.source).exists() or list_source(recipe.data.source).splits & {"test"}:
         return []
     return [
-        f"{recipe.data} has no test/ of its own: a part is drawn from it. If the model was trained on these "
+        f"{recipe.data.source} has no test/ of its own: a part is drawn from it. If the model was trained on these "
         "photographs, its accuracy here flatters it; what a file loses against it is right all the same."
     ]
 
 
 def _check_classes(model: "keras.Model", data: "Dataset", recipe: Recipe) -> None:
     if not (len(data.train) and len(data.val) and len(data.test)):
-        raise InputError(f"{recipe.data} must have photographs to train, validate and test on: add some, or a test/.")
+        raise InputError(
+            f"{recipe.data.source} must have photographs to train, validate and test on: add some, or a test/."
+        )
     units, names = model.output_shape[1], data.class_names
     if units != len(names) and not (units == 1 and len(names) == 2):
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         raise InputError(
-            f"{recipe.model} gives {units} scores, and {recipe.data} has {len(names)} classes ({shown}). Give "
-            "photographs of the classes that it was trained on."
+            f"{recipe.model.file} gives {units} scores, and {recipe.data.source} has {len(names)} classes ({shown}). "
+            "Give photographs of the classes that it was trained on."
         )
 
 

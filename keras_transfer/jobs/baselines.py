@@ -48,7 +48,7 @@ class Baseline:
 def make_baselines(
     recipe: Recipe, data: "Dataset", test: "Split", compare_backbones: Sequence[str] = ()
 ) -> list[Baseline]:
-    """The baselines that `recipe.baselines` asks for, those with trained features or from scratch kept in the cache.
+    """The baselines that a recipe asks for, those with trained features or from scratch kept in the cache.
 
     Args:
         recipe: of a run, complete.
@@ -62,13 +62,13 @@ def make_baselines(
     wanted: list[tuple[str, str, Callable[[], tuple[str, np.ndarray]]]] = [
         ("Majority class", "majority", partial(majority, data, test))
     ]
-    transfers = recipe.weights != "none"
-    built_here = not recipe.backbone.startswith("hub:") and not recipe.weights.startswith("hub:")
-    if recipe.baselines != "none" and transfers:
+    transfers = recipe.model.pretrained
+    built_here = not recipe.model.backbone.startswith("hub:") and not recipe.model.weights.startswith("hub:")
+    if recipe.report.baselines != "none" and transfers:
         name = "Logistic regression on pretrained features"
         wanted.append((name, "pretrained probe", partial(probe, recipe, data)))
-    if recipe.baselines != "none" and built_here:
-        random = recipe.model_copy(update={"weights": "none"})
+    if recipe.report.baselines != "none" and built_here:
+        random = recipe.replace(weights="none")
         wanted.append(("Logistic regression on random features", "random probe", partial(probe, random, data)))
         epochs = scratch_epochs(recipe, data) if transfers else 0
         if epochs:
@@ -115,10 +115,10 @@ def probe(recipe: Recipe, data: "Dataset") -> tuple[str, np.ndarray]:
         (rows[0], train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names), recipe.seed
     )
     part = f"fitted on {len(train)} of {len(data.train)} training photographs" if train is not data.train else ""
-    width = f" {recipe.alpha:g}" if recipe.alpha not in (None, 1.0) else ""
-    features = f"{rows[0].shape[1]} frozen {recipe.backbone}{width} features"
-    if recipe.weights == "none":
-        features = f"{rows[0].shape[1]} features of all stages of {recipe.backbone}{width} with random weights"
+    width = f" {recipe.model.alpha:g}" if recipe.model.alpha not in (None, 1.0) else ""
+    features = f"{rows[0].shape[1]} frozen {recipe.model.backbone}{width} features"
+    if not recipe.model.pretrained:
+        features = f"{rows[0].shape[1]} features of all stages of {recipe.model.backbone}{width} with random weights"
     return ", ".join(filter(None, (features, part))), answers
 
 
@@ -127,9 +127,9 @@ def scratch_epochs(recipe: Recipe, data: "Dataset") -> int:
     from keras_transfer.models import multiply_adds
 
     few, many = _SCRATCH_EPOCHS
-    if recipe.baselines == "scratch":
+    if recipe.report.baselines == "scratch":
         return many
-    model = build_classifier_of(recipe.model_copy(update={"weights": "none"}), data)
+    model = build_classifier_of(recipe.replace(weights="none"), data)
     an_epoch = 3 * multiply_adds(model) * len(data.train)  # once forward, about twice back
     affordable = int(SCRATCH_BUDGET / max(1, an_epoch))
     return min(many, affordable) if affordable >= few else 0
@@ -157,4 +157,4 @@ def _other(recipe: Recipe, told: str) -> Recipe:
         ) from None
     if weights and not Path(weights).is_file() and weights not in ("imagenet", "bundled"):
         raise InputError(f"{told}: there is no weights file {weights}.")
-    return recipe.model_copy(update={"backbone": name, "alpha": width, "weights": weights or "imagenet"})
+    return recipe.replace(backbone=name, alpha=width, weights=weights or "imagenet")

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +14,13 @@ from keras_transfer.files import replacing, write_bytes, write_json
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import build_classifier_of, check_files, epoch_recorder, load_data
 from keras_transfer.progress import say
-from keras_transfer.recipe import Compression, Recipe, make_recipe
+from keras_transfer.recipe import Compression, ModelOptions, Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_run
 
 if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.split import Split
-
-_NETWORK = (
-    "model", "model_sha256", "pixels", "backbone", "alpha", "weights", "image_size", "pooling", "hidden", "dropout",
-    "phases",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,9 @@ STEPS = (
     Step(
         "distill",
         lambda told: told.distill,
-        lambda recipe, _: f"distilled into {recipe.backbone}" + (f" x {recipe.alpha:g}" if recipe.alpha else ""),
+        lambda recipe, _: (
+            f"distilled into {recipe.model.backbone}" + (f" x {recipe.model.alpha:g}" if recipe.model.alpha else "")
+        ),
         _distill,
     ),
     Step(
@@ -174,12 +171,12 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
         return finished(run) or _compress(recipe, compression, base, steps, run)
 
 
-def _recipe_of(base: Path, told: Recipe, compression: Compression, changes: dict[str, Any]) -> Recipe:
-    """What `base` was told, but for what this run is told."""
-    fields = told.model_dump(mode="json")
+def _recipe_of(base: Path, recipe: Recipe, compression: Compression, changes: Mapping[str, object]) -> Recipe:
+    """The recipe of `base` with what this run asks for."""
     if compression.distill:  # the student is a network of its own, not a variant of its teacher
-        fields = {name: value for name, value in fields.items() if name not in _NETWORK}
-    fields |= {"base": str(base), "compression": compression.model_dump(), "baselines": "none", "compare_backbones": ()}
+        recipe = recipe.model_copy(update={"model": ModelOptions()}).replace(phases=None)
+    fields = recipe.fields() | {"base": str(base), "compression": compression}
+    fields |= {"baselines": "none", "compare_backbones": ()}
     return make_recipe(None, **fields | {name: value for name, value in changes.items() if value is not None})
 
 
@@ -233,7 +230,7 @@ def _compress(recipe: Recipe, told: Compression, base: Path, steps: Sequence[Ste
 
 def _options(recipe: Recipe, told: Compression) -> dict[str, Any]:
     """What every step is told alike."""
-    options: dict[str, Any] = {"seed": recipe.seed, "augmentation": recipe.augmentation}
+    options: dict[str, Any] = {"seed": recipe.seed, "augmentation": recipe.training.augmentation}
     return options | ({"epochs": told.epochs} if told.epochs else {})
 
 
@@ -309,7 +306,7 @@ def _score(
         )
         before = after
     lost, gained = int((base & ~before).sum()), int((before & ~base).sum())
-    gate = judge_drop(lost, gained, len(base), recipe.tolerance)
+    gate = judge_drop(lost, gained, len(base), recipe.export.tolerance)
     said = f"The compressed model against the one it began with: {gate.words()}"
     if gate.outcome == "fail":
         return entries, [f"{said} Compress less, train longer (--epochs) or accept it (--tolerance)."], []

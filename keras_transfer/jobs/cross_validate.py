@@ -53,7 +53,7 @@ def cross_validate(
         raise InputError(f"`repeats` must be 1 or more. Received: repeats={repeats}.")
     first = recipes[0]
     for field in _SAME:
-        values = [getattr(recipe, field) for recipe in recipes]
+        values = [recipe.fields()[field] for recipe in recipes]
         if any(value != values[0] for value in values):
             received = ", ".join(map(str, values))
             raise InputError(f"Recipes that are compared must agree in `{field}`. Received: {received}.")
@@ -73,12 +73,12 @@ def cross_validate(
     for number, recipe in enumerate(recipes):
         name = names[number] if names else str(number + 1)
         told, started, scores = prepared(recipe, data, len(whole) - size), time.perf_counter(), []
-        seen = whole.fitted(recipe.geometry or LEGACY)  # choosing by labels would tell of the parts
+        seen = whole.fitted(recipe.data.geometry or LEGACY)  # choosing by labels would tell of the parts
         for fold, (rest, part) in enumerate(cuts):
             answers, _ = retrained(told, given(data, seen, rest, groups, recipe.seed), seen.part(part))
             scores.append(metrics(whole.labels[part], answers, data.class_names))
             say(f"{name}, fold {fold + 1} of {len(cuts)}: accuracy {scores[-1]['accuracy']:.3f}")
-        row: dict[str, Any] = {"name": name, "strategy": told.strategy, "backbone": told.backbone}
+        row: dict[str, Any] = {"name": name, "strategy": told.training.strategy, "backbone": told.model.backbone}
         row["geometry"] = seen.geometry.mode
         for figure in ("accuracy", "macro_f1"):
             row[figure] = _bounded(resampled_mean([score[figure] for score in scores], len(whole) - size, size))
@@ -93,7 +93,7 @@ def cross_validate(
         row["adjusted_p"] = p
     return {
         "format": 1,
-        "data": first.data,
+        "data": first.data.source,
         "images": len(whole),
         "classes": data.class_names,
         "folds": folds,
@@ -117,9 +117,9 @@ def prepared(recipe: Recipe, data: "Dataset", images: int) -> Recipe:
     from keras_transfer.training.plan import resolve_strategy
 
     train = images - images // VALIDATION
-    strategy = resolve_strategy(recipe.strategy, train, len(data.class_names), recipe.weights != "none")
-    told = recipe.model_copy(update={"strategy": strategy})
-    return complete(told, build_classifier_of(told, data), data, train)
+    strategy = resolve_strategy(recipe.training.strategy, train, len(data.class_names), recipe.model.pretrained)
+    planned = recipe.replace(strategy=strategy)
+    return complete(planned, build_classifier_of(planned, data), data, train)
 
 
 def _bounded(row: dict[str, float]) -> dict[str, float]:

@@ -70,7 +70,7 @@ def export_run(
     if board is not None or fit is not None:
         from keras_transfer.exporters.targets.microcontroller.boards import room_of
 
-        if "microcontroller" not in recipe.targets:
+        if "microcontroller" not in recipe.export.targets:
             raise InputError("`board` and `fit` are for the target microcontroller: add --target microcontroller.")
         room_of(fit, board)  # raises now what is wrong with them
         target_options = {"microcontroller": {"board": board, "fit": fit}}
@@ -96,7 +96,7 @@ def export_run(
             new = {artifact["path"] for artifact in artifacts}
             kept = [old for old in result["artifacts"] if old["path"] not in new and (run / old["path"]).is_file()]
             result["artifacts"] = [*kept, *artifacts]
-            best = recommend(result["artifacts"], recipe.targets)
+            best = recommend(result["artifacts"], recipe.export.targets)
             result["recommended"] = best["path"] if best else None
             write_json(run / "result.json", result)
         else:
@@ -117,7 +117,7 @@ def _as_the_run_was_made(run: Path, recipe: Recipe, result: dict[str, Any], data
 
     options: dict[str, Any] = {}
     trained = sorted((run / "checkpoints").glob("*-qat.tflite"))
-    wanted = recipe.formats is None or "int8" in recipe.formats
+    wanted = recipe.export.formats is None or "int8" in recipe.export.formats
     if recipe.compression is not None and recipe.compression.qat and trained and wanted:
         options["converted"] = {"int8": trained[-1].read_bytes()}
     photographs = result.get("adapted", {}).get("photographs")

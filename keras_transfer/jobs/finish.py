@@ -114,7 +114,8 @@ def finish(
     """
     if len(data.test) == 0:
         raise InputError(
-            f"{recipe.data} has no test photographs, so nothing can be proved: give it a test/ folder or test=0.15."
+            f"{recipe.data.source} has no test photographs, so nothing can be proved: give it a test/ folder or "
+            "test=0.15."
         )
 
     from keras_transfer.evaluation import metrics, predict_pixels
@@ -171,9 +172,9 @@ def result_of(
 ) -> dict[str, Any]:
     """What `result.json` says of a run that has a model and no files yet."""
     return {
-        "backbone": recipe.backbone,
-        "alpha": recipe.alpha,
-        "weights": recipe.weights,
+        "backbone": recipe.model.backbone,
+        "alpha": recipe.model.alpha,
+        "weights": recipe.model.weights,
         "image_size": list(inputs.tensor.shape[:2]) if inputs.modality == "image" else None,
         "inputs": inputs.to_dict(),
         **open_modality(inputs.modality).describe(data.test.preparer),

@@ -47,9 +47,9 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     from keras_transfer.report.page import GROUPS, IN_GROUP
 
     out = Path(out)
-    data = load_images(recipe.data, val=0, test=0, seed=recipe.seed, allow_bad=True, **recipe.layout)
-    if recipe.geometry is not None:
-        data = data.prepared_by(ImagePreparer(recipe.geometry))
+    data = load_images(recipe.data.source, val=0, test=0, seed=recipe.seed, allow_bad=True, **recipe.data.layout)
+    if recipe.data.geometry is not None:
+        data = data.prepared_by(ImagePreparer(recipe.data.geometry))
     found = _listed(recipe, data)
     splits = [split for split in (data.train, data.val, data.test) if len(split)]
     where = {record.path: i for i, record in enumerate(data.records) if record.split}
@@ -58,9 +58,9 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     labels, groups = whole.labels, kin(data, whole)
     recipe, features = _features(recipe, data, splits)
     rows = np.concatenate(features)
-    found |= {"backbone": recipe.backbone, "weights": recipe.weights, "warnings": data.warnings}
+    found |= {"backbone": recipe.model.backbone, "weights": recipe.model.weights, "warnings": data.warnings}
     found |= _judged(rows, labels, groups, order, data)
-    found["stages"] = [] if recipe.weights == "none" else batchnorm_shift(build_classifier_of(recipe, data), whole)
+    found["stages"] = [] if not recipe.model.pretrained else batchnorm_shift(build_classifier_of(recipe, data), whole)
     shown = {row["index"] for kind in ("suspects", "outliers") for row in found[kind]}
     shown |= {row["index"] for group in found["groups"][:GROUPS] for row in group["images"][:IN_GROUP]}
     pictures = {}
@@ -84,13 +84,12 @@ def _features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> tuple[R
         return recipe, frozen_features(recipe, data, splits)
     except WeightsUnreachable as error:
         data.warnings.append(
-            f"The ImageNet weights of {recipe.backbone} cannot be downloaded ({error.reason}): labels and outliers are "
-            "judged by the small backbone bundled with this package, which knows less."
+            f"The ImageNet weights of {recipe.model.backbone} cannot be downloaded ({error.reason}): labels and "
+            "outliers are judged by the small backbone bundled with this package, which knows less."
         )
     say(f"Note: {data.warnings[-1]}")
-    size = max(recipe.image_size, bundled.MIN_SIZE) if recipe.image_size is not None else None
-    told = {"backbone": bundled.BACKBONE, "alpha": bundled.ALPHA, "weights": "bundled", "image_size": size}
-    recipe = recipe.model_copy(update=told)
+    size = max(recipe.model.image_size, bundled.MIN_SIZE) if recipe.model.image_size is not None else None
+    recipe = recipe.replace(backbone=bundled.BACKBONE, alpha=bundled.ALPHA, weights="bundled", image_size=size)
     return recipe, frozen_features(recipe, data, splits)
 
 
@@ -114,9 +113,9 @@ def _listed(recipe: Recipe, data: "Dataset") -> dict[str, Any]:
     sides = np.array([image_size(record) for record in used]) if used else np.zeros((0, 2))
     return {
         "format": 1,
-        "data": Path(recipe.data).name or recipe.data,
-        "backbone": recipe.backbone,
-        "weights": recipe.weights,
+        "data": Path(recipe.data.source).name or recipe.data.source,
+        "backbone": recipe.model.backbone,
+        "weights": recipe.model.weights,
         "multi_label": data.multi_label,
         "classes": {name: dict(count) for name, count in counts.items()},
         "images": dict(Counter(record.split or "left out" for record in records)),

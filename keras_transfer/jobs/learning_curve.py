@@ -65,7 +65,7 @@ def learning_curve(
     Raises:
         InputError: the run began from random weights, or has too few photographs.
     """
-    if recipe.weights == "none":
+    if not recipe.model.pretrained:
         raise InputError(f"{run} began from random weights: there is no transfer whose curve could be drawn.")
     check_weights(run, recipe)
     if draws < 1:
@@ -153,7 +153,7 @@ def _ways(
         return way
 
     ways: dict[str, _Way] = {"head": head}
-    if own and any(not phase.frozen for phase in recipe.phases or ()):
+    if own and any(not phase.frozen for phase in recipe.training.phases or ()):
         ways["run"] = trained(recipe)
     random = from_scratch(recipe, _EPOCHS)
     network = build_classifier_of(random, data) if scratch is not False else None
@@ -171,7 +171,7 @@ def _cost(network: Any, sizes: list[int], draws: int) -> float:
 
 def _unfreezing(recipe: Recipe, data: "Dataset", model: "keras.Model", head: _Way) -> dict[str, float] | None:
     """By how much the run beats a head on frozen features on validation; None where it trained nothing but a head."""
-    if not any(not phase.frozen for phase in recipe.phases or ()):
+    if not any(not phase.frozen for phase in recipe.training.phases or ()):
         return None
 
     from keras_transfer.evaluation import predict_pixels

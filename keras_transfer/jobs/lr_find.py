@@ -30,10 +30,17 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[dict[str, Any]]:
         model, recipe = build_model(recipe, data)
         modality = open_modality(data.train.preparer.modality)
         recipe, data = modality.prepared(recipe, data, modality.choose_preparation(recipe, data, model, None))
+        training = recipe.training
         sweeps = sweep_phases(
-            model, data, recipe.phases or (), augmentation=recipe.augmentation, views=recipe.views, seed=recipe.seed,
-            label_smoothing=recipe.label_smoothing, steps=steps,
-        )  # fmt: skip
+            model,
+            data,
+            training.phases or (),
+            augmentation=training.augmentation,
+            views=training.views,
+            label_smoothing=training.label_smoothing,
+            seed=recipe.seed,
+            steps=steps,
+        )
     return [
         {
             "phase": phase.name,
@@ -42,5 +49,5 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[dict[str, Any]]:
             "rates": sweep.rates.tolist(),
             "losses": sweep.losses.tolist(),
         }
-        for phase, sweep in zip(recipe.phases or (), sweeps, strict=True)
+        for phase, sweep in zip(recipe.training.phases or (), sweeps, strict=True)
     ]

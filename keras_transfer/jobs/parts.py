@@ -29,11 +29,13 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
     """The recipe's items, listed in `RUN/data.csv`; in a run that was begun they must be those it began with."""
     listing = run / "data.csv" if run is not None else None
     begun = listing is not None and listing.is_file()
-    if begun and Path(recipe.data).is_absolute() and not Path(recipe.data).exists():
-        raise InputError(f"The photographs of {run} are no longer in {recipe.data}: say where they are with --data.")
-    data = open_modality(recipe.modality or modality_of(recipe.data)).load(recipe)
+    if begun and Path(recipe.data.source).is_absolute() and not Path(recipe.data.source).exists():
+        raise InputError(
+            f"The photographs of {run} are no longer in {recipe.data.source}: say where they are with --data."
+        )
+    data = open_modality(recipe.data.modality or modality_of(recipe.data.source)).load(recipe)
     if listing is not None and begun:
-        _compare(listing, data, recipe.data, run)
+        _compare(listing, data, recipe.data.source, run)
     elif listing is not None:
         data.write_csv(listing)
     for warning in data.warnings:
@@ -62,10 +64,10 @@ def check_files(recipe: Recipe) -> None:
 
     The formats and no targets that are the default need no tool, and cost nothing to check.
     """
-    if recipe.targets or "onnx" in (recipe.formats or ()):
+    if recipe.export.targets or "onnx" in (recipe.export.formats or ()):
         from keras_transfer.exporters.checks import check_tools
 
-        check_tools(recipe.formats or (), recipe.targets)
+        check_tools(recipe.export.formats or (), recipe.export.targets)
 
 
 def export_files(
@@ -77,12 +79,12 @@ def export_files(
     return export(
         model,
         out,
-        formats=recipe.formats,
+        formats=recipe.export.formats,
         class_names=data.class_names,
-        calibration_items=recipe.calibration_images,
+        calibration_items=recipe.export.calibration_items,
         proof=test,
-        tolerance=recipe.tolerance,
-        targets=recipe.targets,
+        tolerance=recipe.export.tolerance,
+        targets=recipe.export.targets,
         seed=recipe.seed,
         **{"calibration": data.train, **more},
     )
@@ -93,9 +95,10 @@ def build_classifier_of(recipe: Recipe, data: "Dataset", strategy: Any = None) -
 
     It trains under `strategy`, or else on every GPU of this machine.
     """
-    if recipe.model is not None:
+    if recipe.model.file is not None:
         raise InputError(
-            f"This run began with a model of your own, {recipe.model}: there is no backbone to build and train again."
+            f"This run began with a model of your own, {recipe.model.file}: there is no backbone to build and train "
+            "again."
         )
     import keras
 
@@ -106,9 +109,10 @@ def build_classifier_of(recipe: Recipe, data: "Dataset", strategy: Any = None) -
 
 def check_weights(run: Path, recipe: Recipe) -> None:
     """Raises `InputError` where the weights that a finished run began with lay in a file that is gone."""
-    if Path(recipe.weights).is_absolute() and not Path(recipe.weights).exists():
+    if Path(recipe.model.weights).is_absolute() and not Path(recipe.model.weights).exists():
         raise InputError(
-            f"{run} began with the weights in {recipe.weights}, which is gone, and this needs them: put the file back."
+            f"{run} began with the weights in {recipe.model.weights}, which is gone, and this needs them: put the "
+            "file back."
         )
 
 
@@ -125,27 +129,12 @@ def fit_recipe(model: "keras.Model", data: "Dataset", recipe: Recipe, **more: An
     """Trains as a recipe tells; `more` goes to `fit`."""
     from keras_transfer.training import fit
 
-    return fit(
-        model,
-        data,
-        strategy=recipe.strategy,
-        phases=recipe.phases,
-        epochs=recipe.epochs,
-        gradual=recipe.gradual,
-        pretrained=recipe.weights not in ("none", None),
-        augmentation=recipe.augmentation,
-        views=recipe.views,
-        label_smoothing=recipe.label_smoothing,
-        class_weights=recipe.class_weights,
-        seed=recipe.seed,
-        **more,
-    )
+    return fit(model, data, **dict(recipe.training), pretrained=recipe.model.pretrained, seed=recipe.seed, **more)
 
 
 def from_scratch(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe of the same network trained from random weights, as `--strategy scratch` would, for so many epochs."""
-    told = {"weights": "none", "strategy": "scratch", "gradual": False, "views": None, "phases": None, "epochs": epochs}
-    return recipe.model_copy(update=told)
+    return recipe.replace(weights="none", strategy="scratch", gradual=False, views=None, phases=None, epochs=epochs)
 
 
 def frozen_features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> list[Any]:
@@ -155,8 +144,8 @@ def frozen_features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> l
     """
     from keras_transfer.training.probe import pooled_features, settle_batchnorm
 
-    model = build_classifier_of(recipe.model_copy(update={"hidden": ()}), data)
-    random = recipe.weights == "none"
+    model = build_classifier_of(recipe.replace(hidden=()), data)
+    random = not recipe.model.pretrained
     if random:
         settle_batchnorm(model, data.train, recipe.seed)
     return pooled_features(model, splits, every_stage=random)

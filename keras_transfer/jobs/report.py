@@ -159,7 +159,7 @@ def write_report(
     report: dict[str, Any] = {
         "format": 1,
         "run": str(run),
-        "data": Path(recipe.data).name or recipe.data,
+        "data": Path(recipe.data.source).name or recipe.data.source,
         **{key: result[key] for key in ("backbone", "alpha", "weights", "image_size", "classes", "strategy", "kept")},
         "inputs": result.get("inputs"),
         **_preparation(data, result),
@@ -177,7 +177,7 @@ def write_report(
         **figures.report,
     }
     write_json(run / FILE, {key: report["calibration"][key] for key in ("temperature", "images", "val", "test")})
-    made = make_baselines(recipe, data, test, recipe.compare_backbones)
+    made = make_baselines(recipe, data, test, recipe.report.compare_backbones)
     report["baselines"] = _compared(made, data, test, figures.probabilities)
     report["corruptions"], report["learning_curve"] = read_figures(run, (CORRUPTIONS, CURVE))
     report |= _verdict(run, recipe, data, report)
@@ -257,7 +257,7 @@ def _verdict(run: Path, recipe: Recipe, data: "Dataset", report: dict[str, Any])
         said = compression_verdict(accuracy, images, report["steps"])
     else:
         said = verdict(
-            accuracy, images, report["baselines"], transfers=recipe.weights != "none" or recipe.model is not None
+            accuracy, images, report["baselines"], transfers=recipe.model.pretrained or recipe.model.file is not None
         )
     return {"verdict": said, "next": _next(run, recipe, said["outcome"], report)}
 
@@ -266,15 +266,15 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
     """What to do now, the most useful first; each with its command."""
     steps: list[dict[str, str]] = []
     moved = data_option(run, recipe)
-    told: list[Any] = ["train", recipe.data, "--backbone", recipe.backbone]
-    told += ["--alpha", recipe.alpha] if recipe.alpha is not None else []
-    told += ["--image-size", recipe.image_size] if recipe.image_size else []
+    told: list[Any] = ["train", recipe.data.source, "--backbone", recipe.model.backbone]
+    told += ["--alpha", recipe.model.alpha] if recipe.model.alpha is not None else []
+    told += ["--image-size", recipe.model.image_size] if recipe.model.image_size else []
     made = {row["kind"] for row in report["baselines"] if row["accuracy"] is not None}
     if outcome == "negative":
         why = "Train from scratch, which is better here, or try another backbone (`keras-transfer backbones`)."
         steps.append({"why": why, "command": command_line(*told, "--weights", "none", "--out", beside(run, "scratch"))})
     if outcome in ("helped", "unclear") and report["strategy"] == "feature-extraction":
-        told += ["--weights", recipe.weights, "--strategy", "fine-tuning", "--out", beside(run, "fine-tuning")]
+        told += ["--weights", recipe.model.weights, "--strategy", "fine-tuning", "--out", beside(run, "fine-tuning")]
         why = "Only the head was trained: fine-tuning the top of the backbone may add some points."
         steps.append({"why": why, "command": command_line(*told)})
     if report["steps"]:
@@ -287,7 +287,7 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
                 "command": command_line("report", run, "--baselines", "scratch", *moved),
             }
         )
-    if outcome in ("helped", "unclear") and report["learning_curve"] is None and recipe.weights != "none":
+    if outcome in ("helped", "unclear") and report["learning_curve"] is None and recipe.model.pretrained:
         why = "See whether more photographs or more unfreezing would help."
         steps.append({"why": why, "command": command_line("learning-curve", run, *moved)})
     if report["corruptions"] is None:

@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 
 VALIDATION = 7
 """One in so many of the photographs that a training is given is left out of it, to stop early by."""
-# What a recipe says of its data and files changes nothing about a training on given splits.
-_ELSEWHERE = {
-    "data", "geometry", "group_by", "val", "test", "allow_bad", "few_shot", "formats", "targets", "calibration_images",
-    "tolerance", "baselines", "compare_backbones", "base", "compression",
-}  # fmt: skip
+# What changes nothing about a training on given splits.
+_ELSEWHERE = {"data", "export", "report", "base", "compression"}
 
 
 def given(data: "Dataset", whole: Any, rows: np.ndarray, groups: np.ndarray, seed: int = 0) -> Any:
@@ -62,7 +59,7 @@ def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[np.ndarra
     Returns:
         Probabilities `float32 [n, classes]`, and the epochs that were trained.
     """
-    weights = Path(recipe.weights)
+    weights = Path(recipe.model.weights)
     key = cache.cache_key(
         retrained=recipe.model_dump(mode="json", exclude=_ELSEWHERE),
         weights=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,

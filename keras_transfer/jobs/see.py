@@ -41,8 +41,8 @@ def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Datas
     from keras_transfer.evaluation.similarity import cka_by_stage
     from keras_transfer.training.features import compute_features
 
-    frozen = {phase.name for phase in recipe.phases or () if phase.frozen}
-    if recipe.weights == "none" or kept in frozen or len(data.val) < _LEAST_CKA_IMAGES:
+    frozen = {phase.name for phase in recipe.training.phases or () if phase.frozen}
+    if not recipe.model.pretrained or kept in frozen or len(data.val) < _LEAST_CKA_IMAGES:
         return []
     some = np.linspace(0, len(data.val) - 1, min(len(data.val), CKA_IMAGES)).astype(int)
 
@@ -96,7 +96,7 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> dict[str, Any
     test = part.stored(model_inputs(model))
     answers = predict_pixels(model, test)
     right = decisions(test.labels, answers)
-    found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.backbone, "images": len(test)}
+    found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.model.backbone, "images": len(test)}
     pictures = _filters(model) | _followed(model, test, answers, right, found) | _map(model, part, test, right, found)
     found["cka"] = changed_stages(recipe, result["kept"], model, own)
     found["held_back"] = forgotten(recipe, model, own, held_back) if held_back is not None else None

@@ -237,9 +237,9 @@ def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path, lay
         if row["words"]:
             matching |= MATCHING.get((row["property"], int(np.sign(row["size"]))), {})
     if matching:
-        told = recipe.augmentation
+        told = recipe.training.augmentation
         base = {"strength": told} if isinstance(told, str) else dict(told)
-        write_recipe(out / "recipe.yaml", recipe.model_copy(update={"augmentation": {**base, **matching}}))
+        write_recipe(out / "recipe.yaml", recipe.replace(augmentation={**base, **matching}))
         names = " and ".join(matching)
         why = f"Train again on pictures that are altered in the same way ({names}), which keeps the old kind as well."
         again = command_line("train", "--recipe", out / "recipe.yaml", "--out", beside(folder, "matched"))

@@ -101,7 +101,7 @@ def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
 
             send(strategy, json.dumps(chosen).encode())
     with clock.part("model"):
-        notes = [bundled.ADVICE] if recipe.weights == "bundled" else []
+        notes = [bundled.ADVICE] if recipe.model.weights == "bundled" else []
         for note in notes:
             say(f"Note: {note}")
         begin(run, recipe, weights=_weights_origin(recipe))
@@ -133,20 +133,22 @@ def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", images: int 
     from keras_transfer.training.views import plan_views
 
     images, classes = images or len(data.train), len(data.class_names)
-    strategy = resolve_strategy(recipe.strategy, images, classes, recipe.weights not in ("none", None))
+    strategy = resolve_strategy(recipe.training.strategy, images, classes, recipe.model.pretrained)
     chosen: dict[str, Any] = {"modality": data.train.preparer.modality}
     if data.train.preparer.modality == "image":
         token = any(layer.name == "class_token" for layer in model.layers)
-        chosen["image_size"] = recipe.image_size or model.input_shape[1]
-        chosen["pooling"] = recipe.pooling or ("token" if token else "avg")
-    if recipe.weights == "bundled":
+        chosen["image_size"] = recipe.model.image_size or model.input_shape[1]
+        chosen["pooling"] = recipe.model.pooling or ("token" if token else "avg")
+    if recipe.model.weights == "bundled":
         chosen["alpha"] = bundled.ALPHA
-    phases = recipe.phases or make_phases(
-        strategy, stage_count=len(stages(model)), images=images, gradual=recipe.gradual
+    phases = recipe.training.phases or make_phases(
+        strategy, stage_count=len(stages(model)), images=images, gradual=recipe.training.gradual
     )
-    chosen["phases"] = with_epochs(phases, recipe.epochs)
-    _, chosen["views"] = plan_views(model, chosen["phases"], data.train, recipe.augmentation, recipe.views, images)
-    return recipe.model_copy(update=chosen)
+    chosen["phases"] = with_epochs(phases, recipe.training.epochs)
+    _, chosen["views"] = plan_views(
+        model, chosen["phases"], data.train, recipe.training.augmentation, recipe.training.views, images
+    )
+    return recipe.replace(**chosen)
 
 
 def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, run: Path) -> Any:
@@ -158,8 +160,8 @@ def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, run: Path) -> An
 def _weights_origin(recipe: Recipe) -> dict[str, str | None]:
     import hashlib
 
-    path = Path(recipe.weights)
-    if recipe.weights == "imagenet":  # or the file of a KerasHub preset's folder
-        path = Path(recipe.backbone.removeprefix("kerashub:")) / "model.weights.h5"
+    path = Path(recipe.model.weights)
+    if recipe.model.weights == "imagenet":  # or the file of a KerasHub preset's folder
+        path = Path(recipe.model.backbone.removeprefix("kerashub:")) / "model.weights.h5"
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-    return {"told": recipe.weights, "sha256": digest}
+    return {"told": recipe.model.weights, "sha256": digest}

@@ -159,12 +159,16 @@ def _order(value: float | None) -> float:
     return 2.0 if value is None else value
 
 
-def _plain(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a recipe tells, without what it leaves at nothing; phases have a table of their own."""
+def _plain(recipe: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The fields of a recipe that have a value, with their sections; phases have a table of their own."""
+    rows: list[tuple[str, object]] = []
+    for name, value in recipe.items():
+        section = value if isinstance(value, Mapping) else None
+        rows += [(name, value)] if section is None else [(f"{name}.{field}", one) for field, one in section.items()]
     return [
         (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
-        for name, value in recipe.items()
-        if value not in (None, [], "") and name != "phases"
+        for name, value in rows
+        if value not in (None, [], "") and name != "training.phases"
     ]
 
 

@@ -49,7 +49,7 @@ def test_a_layout_goes_from_the_command_line_to_the_job(
     monkeypatch.setattr("keras_transfer.evaluation.require_model", lambda model: None)
     with pytest.raises(Stop):
         app([*words, *WORDS], standalone_mode=False)
-    recipes = [one.layout for one in told if isinstance(one, Recipe)]
+    recipes = [one.data.layout for one in told if isinstance(one, Recipe)]
     layouts = [one.said() for one in told if isinstance(one, Layout)]
     (said,) = recipes or layouts
     assert {key: value for key, value in said.items() if value is not None} == SAID
@@ -67,8 +67,8 @@ def test_no_command_that_takes_data_lacks_the_options() -> None:
 def test_a_recipe_keeps_the_layout(tmp_path: Path) -> None:
     recipe = make_recipe(data="table.csv", **SAID)
     again = make_recipe(write_recipe(tmp_path / "recipe.yaml", recipe))
-    assert again == recipe and {key: again.layout[key] for key in SAID} == SAID
-    assert set(again.layout) == set(Layout.__dataclass_fields__)
+    assert again == recipe and {key: again.data.layout[key] for key in SAID} == SAID
+    assert set(again.data.layout) == set(Layout.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("moved", [True, False])
@@ -84,5 +84,5 @@ def test_photographs_that_move_with_their_table_are_found(moved: bool, tmp_path:
         make_recipe(run / "recipe.yaml", data=str(tmp_path / "new/lists/table.csv")),
         read_run(run, data=str(tmp_path / "new/lists/table.csv"))[0],
     ):
-        assert recipe.root is not None
-        assert Path(recipe.root).resolve() == tmp_path / ("new" if moved else "old") / "photos"
+        assert recipe.data.root is not None
+        assert Path(recipe.data.root).resolve() == tmp_path / ("new" if moved else "old") / "photos"

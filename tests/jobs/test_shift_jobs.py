@@ -107,7 +107,7 @@ def test_a_shift_is_seen_named_and_answered(run, new, tmp_path, audit):
     assert "much lower in contrast" in words and found["accuracy"]["value"] < found["own_accuracy"]
     assert found["stages"][0]["new"] > found["stages"][0]["own"]
     assert "adapt" in found["next"][0]["command"] and "contrast" in found["next"][2]["why"]
-    matched = make_recipe(tmp_path / "out" / "recipe.yaml").augmentation
+    matched = make_recipe(tmp_path / "out" / "recipe.yaml").training.augmentation
     assert matched["strength"] == "none" and matched["contrast"] > 0.5
     page = check_page(tmp_path / "out" / "shift.html")
     assert "<b>gray</b>" in " ".join(page.text) and "b" not in page.tags

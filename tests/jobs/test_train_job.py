@@ -99,13 +99,13 @@ def test_the_run_directory_keeps_its_contract(run, photographs):
     assert len(listed) == 120
     broken = listed[str(photographs / "red" / "7.png")]
     assert broken["problem"] and not broken["split"]
-    assert make_recipe(run / "recipe.yaml").phases == tuple(PHASES)
+    assert make_recipe(run / "recipe.yaml").training.phases == tuple(PHASES)
     assert json.loads((run / "environment.json").read_text())["packages"]["keras"]
 
 
 def test_the_geometry_stands_wherever_the_model_goes(run):
     geometry = Geometry("letterbox", 1.0, "mediapipe", 7)
-    assert make_recipe(run / "recipe.yaml").geometry == geometry
+    assert make_recipe(run / "recipe.yaml").data.geometry == geometry
     places = [json.loads((run / name).read_text()) for name in ("result.json", "report.json", "export/model_int8.json")]
     assert places[0]["geometry"]["mode"] == places[1]["geometry"]["mode"] == "letterbox"
     for told in (places[0]["geometry"], places[2]["input"]["geometry"]):
@@ -125,7 +125,7 @@ def test_a_run_from_before_there_was_a_choice_is_cropped_as_it_was(run, tmp_path
     shutil.copytree(run, old)
     keras.models.load_model(run / "model.keras", compile=False).save(old / "model.keras")
     told = yaml.safe_load((run / "recipe.yaml").read_text())
-    del told["geometry"]
+    del told["data"]["geometry"]
     (old / "recipe.yaml").write_text(yaml.safe_dump(told))
     recipe = make_recipe(old / "recipe.yaml")
     photographs = load_data(recipe, old)
@@ -143,7 +143,7 @@ def test_what_the_recipe_leaves_open_is_chosen_and_can_be_told_again(photographs
     told = make_recipe(data=str(photographs), backbone="mobilenet", alpha=0.25, weights="none", strategy="fine-tuning")
     model = kt.build_classifier("mobilenet", data.class_names, alpha=0.25, image_size=32, weights="none")
     chosen = complete(told, model, data)
-    assert chosen.image_size == 32 and chosen.views and chosen.phases[0].frozen
+    assert chosen.model.image_size == 32 and chosen.training.views and chosen.training.phases[0].frozen
     assert complete(chosen, model, data) == chosen
 
 

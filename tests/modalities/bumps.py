@@ -52,7 +52,7 @@ def load_source(source, **options):
 
 
 def load(recipe):
-    return load_source(recipe.data, val=recipe.val, test=recipe.test, seed=recipe.seed)
+    return load_source(recipe.data.source, val=recipe.data.val, test=recipe.data.test, seed=recipe.seed)
 
 
 def build(recipe, dataset):

@@ -46,15 +46,15 @@ load_source = load_images
 def load(recipe: Recipe) -> Dataset:
     """The photographs of a recipe; one without a geometry is of a run from before there was a choice."""
     return load_images(
-        recipe.data,
-        val=recipe.val,
-        test=recipe.test,
+        recipe.data.source,
+        val=recipe.data.val,
+        test=recipe.data.test,
         seed=recipe.seed,
-        allow_bad=recipe.allow_bad,
-        few_shot=recipe.few_shot,
-        geometry=recipe.geometry or LEGACY,
-        **recipe.layout,
-        class_names=recipe.class_names,
+        allow_bad=recipe.data.allow_bad,
+        few_shot=recipe.data.few_shot,
+        geometry=recipe.data.geometry or LEGACY,
+        **recipe.data.layout,
+        class_names=recipe.data.class_names,
     )
 
 
@@ -63,14 +63,14 @@ def build(recipe: Recipe, dataset: Dataset) -> "keras.Model":
     from keras_transfer.models import build_classifier
 
     return build_classifier(
-        recipe.backbone,
+        recipe.model.backbone,
         dataset.class_names,
-        image_size=recipe.image_size,
-        weights=recipe.weights,
-        alpha=recipe.alpha,
-        pooling=recipe.pooling,
-        hidden=recipe.hidden,
-        dropout=recipe.dropout,
+        image_size=recipe.model.image_size,
+        weights=recipe.model.weights,
+        alpha=recipe.model.alpha,
+        pooling=recipe.model.pooling,
+        hidden=recipe.model.hidden,
+        dropout=recipe.model.dropout,
         multi_label=dataset.multi_label,
     )
 
@@ -85,13 +85,13 @@ def choose_preparation(recipe: Recipe, dataset: Dataset, model: "keras.Model", r
     kept = run / "checkpoints" / "geometry.json" if run is not None else None
     if kept is not None and kept.is_file():
         chosen: dict[str, Any] = json.loads(kept.read_text())
-    elif recipe.geometry is not None:
-        chosen = Chosen(recipe.geometry, "recipe").to_dict()
+    elif recipe.data.geometry is not None:
+        chosen = Chosen(recipe.data.geometry, "recipe").to_dict()
     elif run is not None and (run / "environment.json").is_file():
         chosen = Chosen(LEGACY, "before").to_dict()
     else:
-        pretrained, views = recipe.weights != "none", recipe.views or 1
-        phases = recipe.phases or ()
+        pretrained, views = recipe.model.pretrained, recipe.training.views or 1
+        phases = recipe.training.phases or ()
         picked = choose_geometry(model, dataset, phases, pretrained=pretrained, views=views, seed=recipe.seed)
         chosen = picked.to_dict()
     if kept is not None:
@@ -104,7 +104,7 @@ def prepared(recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tu
     """The recipe and the photographs with the geometry that was chosen."""
     fields: Any = chosen["geometry"]
     preparer = open_preparer({"geometry": {name: fields[name] for name in LEGACY.to_dict()}})
-    return recipe.model_copy(update={"geometry": preparer.geometry}), dataset.prepared_by(preparer)
+    return recipe.replace(geometry=preparer.geometry), dataset.prepared_by(preparer)
 
 
 def describe(preparer: Preparer) -> dict[str, Json]:
