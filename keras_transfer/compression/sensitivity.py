@@ -12,6 +12,7 @@ from keras_transfer.compression.channel_graph import channel_graph
 from keras_transfer.compression.channels import choose_channels, rebuild
 from keras_transfer.compression.importance import gate_importance
 from keras_transfer.data import Split
+from keras_transfer.decisions import correct_labels
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import keras_classifier
 from keras_transfer.inputs import only
@@ -112,9 +113,7 @@ def _parse(kind: str) -> tuple[str, int]:
 
 
 def _accuracy(answers: np.ndarray, split: Split) -> float:
-    if split.multi_label:
-        return float(((answers >= 0.5) == (split.labels >= 0.5)).mean())
-    return float((answers.argmax(1) == split.labels).mean())
+    return float(correct_labels(split.labels, answers).mean())
 
 
 def _divergence(whole: np.ndarray, answers: np.ndarray) -> float:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.decisions import correct_labels
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
-from keras_transfer.evaluation.scores import THRESHOLD, expected_calibration_error
+from keras_transfer.evaluation.scores import expected_calibration_error
 
 Array = np.ndarray[Any, Any]
 FILE = "calibration.json"
@@ -99,9 +100,9 @@ def reliability(labels: Any, probabilities: Any, bins: int = 15) -> dict[str, An
     labels, values = np.asarray(labels), np.asarray(probabilities, np.float64)
     if labels.ndim == 2:
         confidence = np.maximum(values, 1 - values).ravel()
-        correct = ((values >= THRESHOLD) == (labels >= 0.5)).ravel()
     else:
-        confidence, correct = values.max(axis=1), values.argmax(axis=1) == labels
+        confidence = values.max(axis=1)
+    correct = correct_labels(labels, values).ravel()
     edges = np.linspace(0, 1, bins + 1)
     place = np.searchsorted(edges[1:-1], confidence, side="left")
     rows = []

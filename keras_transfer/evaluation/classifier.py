@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.decisions import two_columns
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
 from keras_transfer.geometry import Geometry
@@ -88,7 +89,7 @@ class Classifier:
             )
         if len(values) == 0:
             return np.zeros((0, len(self.class_names)), np.float32)
-        return _two_columns(self.run(values), len(self.class_names))
+        return two_columns(self.run(values))
 
 
 def open_classifier(
@@ -309,13 +310,6 @@ def _spec(shape: tuple[int | None, ...], inputs: InputSpec | None, path: Path | 
         )
     preparation = inputs.preparation if inputs is not None else {}  # empty where nothing tells
     return replace(open_preparer("image", preparation).spec((TensorSpec("image", shape),)), preparation=preparation)
-
-
-def _two_columns(probabilities: Array, classes: int) -> Array:
-    values = np.asarray(probabilities, np.float32)
-    if values.shape[1] == 1 and classes == 2:  # one sigmoid unit: the probability of the second class
-        return np.concatenate([1 - values, values], axis=1)
-    return values
 
 
 def _where(path: Path | None) -> str:

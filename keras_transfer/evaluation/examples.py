@@ -5,23 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.evaluation.scores import THRESHOLD
+from keras_transfer.decisions import THRESHOLD, correct, correct_labels
 
 Array = np.ndarray[Any, Any]
-
-
-def decisions(labels: Any, probabilities: Any) -> Array:
-    """Whether each image is answered right, bool `[n]`; with several labels, whether all of them are.
-
-    >>> decisions([0, 1], [[0.9, 0.1], [0.8, 0.2]]).tolist()
-    [True, False]
-    """
-    labels, values = np.asarray(labels), np.asarray(probabilities)
-    if labels.ndim == 2:
-        right: Array = ((values >= THRESHOLD) == (labels >= 0.5)).all(axis=1)
-        return right
-    right = values.argmax(axis=1) == labels
-    return right
 
 
 def most_confident_mistakes(labels: Any, probabilities: Any, count: int) -> list[int]:
@@ -31,9 +17,9 @@ def most_confident_mistakes(labels: Any, probabilities: Any, count: int) -> list
     [1, 0]
     """
     labels, values = np.asarray(labels), np.asarray(probabilities)
-    wrong = np.flatnonzero(~decisions(labels, values))
+    wrong = np.flatnonzero(~correct(labels, values))
     if labels.ndim == 2:
-        off = (values >= THRESHOLD) != (labels >= 0.5)
+        off = ~correct_labels(labels, values)
         confidence = np.where(off, np.maximum(values, 1 - values), 0).max(axis=1)
     else:
         confidence = values.max(axis=1)

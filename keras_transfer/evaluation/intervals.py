@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.evaluation.scores import THRESHOLD, metrics, weighted_auc, weighted_average_precision
+from keras_transfer.decisions import decide, membership
+from keras_transfer.evaluation.scores import metrics, weighted_auc, weighted_average_precision
 
 Array = np.ndarray[Any, Any]
 RESAMPLES = 1000
@@ -114,8 +115,7 @@ def score_intervals(
     scores = metrics(truth, values, names)
     several = truth.ndim == 2
     count, classes = values.shape
-    wanted = truth >= 0.5 if several else truth[:, None] == np.arange(classes)
-    given = values >= THRESHOLD if several else values.argmax(axis=1)[:, None] == np.arange(classes)
+    wanted, given = membership(truth, classes), decide(values, several)
     drawn = _bootstrap(wanted, given, values, scores, several, max(100, min(resamples, int(_WORK / values.size))), seed)
     found: dict[str, Any] = {}
     for name, value in scores.items():

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.data.parallel import ordered
+from keras_transfer.decisions import THRESHOLD
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
-from keras_transfer.evaluation.scores import THRESHOLD
 from keras_transfer.inputs import Arrays, only, open_preparer, stacked
 
 _BATCH = 32

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.decisions import correct, correct_labels, decide, membership
 from keras_transfer.errors import InputError
 
 Array = np.ndarray[Any, Any]
-THRESHOLD = 0.5  # a label of a multi-label classifier is predicted from this probability up
 _LEAST = float(np.finfo(np.float32).eps)  # int8 files give probabilities of exactly 0; the log loss must stay finite
 
 
@@ -45,7 +45,7 @@ def metrics(labels: Any, probabilities: Any, class_names: Sequence[str]) -> dict
     truth, values = np.asarray(labels), np.asarray(probabilities, np.float64)
     _check(truth, values, names)
     if truth.ndim == 2:
-        return _multi_label(truth >= 0.5, values, names)
+        return _multi_label(membership(truth, len(names)), values, names)
     return _single_label(truth.astype(np.int64), values, names)
 
 
@@ -73,10 +73,10 @@ def _check(labels: Array, probabilities: Array, names: list[str]) -> None:
 
 # Own code where scikit-learn has the same: importing it would cost every run time and memory. Tests hold it to theirs.
 def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
-    predicted = probabilities.argmax(axis=1)
-    columns = np.arange(len(names))
-    figures = _figures(labels[:, None] == columns, predicted[:, None] == columns)
-    auc = _per_column(_auc, labels[:, None] == columns, probabilities)
+    predicted, right = probabilities.argmax(axis=1), correct(labels, probabilities)
+    wanted = membership(labels, len(names))
+    figures = _figures(wanted, decide(probabilities))
+    auc = _per_column(_auc, wanted, probabilities)
     confusion = np.zeros((len(names), len(names)), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     of_truth = probabilities[np.arange(len(labels)), labels]
@@ -85,23 +85,23 @@ def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict
     rank = (order == labels[:, None]).argmax(axis=1)
     return {
         "images": len(labels),
-        "accuracy": float((predicted == labels).mean()),
+        "accuracy": float(right.mean()),
         "balanced_accuracy": _mean(figures["recall"]),
         "macro_precision": _mean(figures["precision"]),
         "macro_f1": _mean(figures["f1"]),
         **{f"top_{k}": float((rank < k).mean()) for k in (3, 5) if len(names) > k},
         "auc_roc": _mean(auc),
         "log_loss": float(-np.log(np.clip(of_truth, _LEAST, 1)).mean()),
-        "ece": expected_calibration_error(predicted == labels, probabilities.max(axis=1)),
+        "ece": expected_calibration_error(right, probabilities.max(axis=1)),
         "per_class": _per_class(names, figures, auc),
         "confusion_matrix": confusion.tolist(),
     }
 
 
 def _multi_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
-    predicted = probabilities >= THRESHOLD
+    predicted = decide(probabilities, multi_label=True)
     figures = _figures(labels, predicted)
-    right = predicted == labels
+    right = correct_labels(labels, probabilities)
     hits = int((predicted & labels).sum())
     auc = _per_column(_auc, labels, probabilities)
     precision = _per_column(_average_precision, labels, probabilities, needs_both=False)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.decisions import correct
+
 Array = np.ndarray[Any, Any]
 LEVEL = 0.05
 """Differences count below this probability of chance, shared out over all that are asked for (Bonferroni)."""
@@ -127,7 +129,7 @@ def expected_accuracy(labels: Array, probabilities: Array, new: Array) -> float 
     labels = np.asarray(labels)
     if labels.ndim != 1 or not len(labels) or not len(new):
         return None
-    wrong = int((probabilities.argmax(axis=1) != labels).sum())
+    wrong = int((~correct(labels, probabilities)).sum())
     sure = np.sort(_certainty(probabilities))
     threshold = -np.inf if wrong == 0 else np.inf if wrong == len(sure) else (sure[wrong - 1] + sure[wrong]) / 2
     return float((_certainty(np.asarray(new)) > threshold).mean())

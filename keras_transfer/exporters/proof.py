@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.decisions import correct, correct_labels, decide, two_columns
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import describe_inputs, versions
 from keras_transfer.exporters.latency import measure_latency
@@ -53,9 +54,7 @@ def run_files(
             keras_rows.append(np.asarray(answers, np.float32))
         for name, file in opened.items():
             rows[name].append(file.predict(values))
-    expected = np.concatenate(keras_rows) if known is None else np.asarray(known, np.float32)
-    if expected.shape[1] == 1:
-        expected = np.concatenate([1 - expected, expected], axis=1)
+    expected = two_columns(np.concatenate(keras_rows) if known is None else known)
     results = {name: np.concatenate(parts) for name, parts in rows.items()}
     for name, result in {"Keras model": expected, **results}.items():
         if result.shape != expected.shape or len(result) != len(split):
@@ -85,15 +84,12 @@ def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_
         over images of the largest. With several labels also the accuracies of single labels.
     """
     several = labels.ndim == 2
+    right_before, right_after = correct(labels, expected), correct(labels, actual)
+    same = (decide(expected, several) == decide(actual, several)).all(axis=1)
     if several:
-        truth, before, after = labels >= 0.5, expected >= 0.5, actual >= 0.5
-        each_before, each_after = before == truth, after == truth
-        right_before, right_after = each_before.all(axis=1), each_after.all(axis=1)
-        same = (before == after).all(axis=1)
+        each_before, each_after = correct_labels(labels, expected), correct_labels(labels, actual)
         drops = dict(zip(class_names, (each_before.mean(axis=0) - each_after.mean(axis=0)).tolist(), strict=True))
     else:
-        before, after = expected.argmax(axis=1), actual.argmax(axis=1)
-        right_before, right_after, same = before == labels, after == labels, before == after
         drops = {
             name: float(right_before[labels == index].mean() - right_after[labels == index].mean())
             for index, name in enumerate(class_names)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from keras_transfer.decisions import decide
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.diagnose import diagnose
 from keras_transfer.exporters.proof import compare, run_files
@@ -104,7 +105,7 @@ def weigh(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, tested: 
     found = compare(expected, actual, labels, names)
     if several:  # an image is right where all of its labels are
         decided = np.maximum(expected, 1 - expected).prod(axis=1)
-        lost = decided - np.where(actual >= 0.5, expected, 1 - expected).prod(axis=1)
+        lost = decided - np.where(decide(actual, several), expected, 1 - expected).prod(axis=1)
     else:
         lost = expected.max(axis=1) - np.take_along_axis(expected, actual.argmax(axis=1)[:, None], axis=1)[:, 0]
     luck = np.sqrt((1 - found["agreement"]) / tested)

@@ -129,6 +129,7 @@ def adapt_run(
         InputError: an unknown method, no finished run, no photographs where some are needed, or `out` is not empty.
         GateError: all is written, but a file fell below its tolerance.
     """
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation import predict_pixels
 
     folder, out = Path(folder), Path(out)
@@ -148,7 +149,7 @@ def adapt_run(
         new, labelled, _ = open_photographs(photographs, own, layout)
 
     def right() -> float | None:
-        return float((predict_pixels(model, new).argmax(axis=1) == new.labels).mean()) if labelled else None
+        return float(correct(new.labels, predict_pixels(model, new)).mean()) if labelled else None
 
     with open_run(out, recipe) as run:
         clock = Clock(run)

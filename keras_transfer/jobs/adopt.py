@@ -234,8 +234,8 @@ def choose_pixels(model: "keras.Model", make: Callable[..., Any], train: "Split"
     Returns:
         A name of `PIXELS`: `"0..255"` where the model scales pixels itself, or where no other is better beyond doubt.
     """
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation import keras_classifier
-    from keras_transfer.evaluation.examples import decisions
     from keras_transfer.exporters.paired import drop_above
     from keras_transfer.models.graph import model_inputs
     from keras_transfer.models.preprocessing import PIXELS, scales_itself
@@ -245,7 +245,7 @@ def choose_pixels(model: "keras.Model", make: Callable[..., Any], train: "Split"
     part, shape = train.stratified(min(_LOOKED_AT, len(train))), model.input_shape[1:]
     images = only(part.arrays(model_inputs(model)))
     ways = [way for way in PIXELS if shape[2] == 3 or way not in ("torch", "caffe")]
-    right = {way: decisions(part.labels, keras_classifier(make(pixels=way)).predict(images)) for way in ways}
+    right = {way: correct(part.labels, keras_classifier(make(pixels=way)).predict(images)) for way in ways}
     plain = right["0..255"]
     best = max(ways, key=lambda way: int(right[way].sum()))  # of equals the first, which is the most usual
     gained, lost = int((right[best] & ~plain).sum()), int((plain & ~right[best]).sum())

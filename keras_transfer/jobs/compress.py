@@ -278,12 +278,12 @@ def _score(
     told: Compression,
 ) -> tuple[list[dict[str, Any]], list[str], list[str]]:
     """Each step on the test split against the one before; and whether all of them lost too much, or perhaps."""
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation import load_keras, predict_pixels
-    from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference
     from keras_transfer.exporters import judge_drop
 
-    base = before = decisions(test.labels, predict_pixels(teacher, test))
+    base = before = correct(test.labels, predict_pixels(teacher, test))
     first = {
         "name": "base",
         "what": f"as {Path(recipe.base or '').name} left it",
@@ -293,7 +293,7 @@ def _score(
     entries: list[dict[str, Any]] = [first | {"accuracy": float(base.mean()), **_costs(teacher)}]
     for step, entry, place in done:
         last = place == done[-1][2]
-        after = decisions(test.labels, probabilities if last else predict_pixels(load_keras(place), test))
+        after = correct(test.labels, probabilities if last else predict_pixels(load_keras(place), test))
         entries.append(
             {
                 "name": step.name,

@@ -162,6 +162,7 @@ def _judged(
     rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, order: Sequence[int], data: "Dataset"
 ) -> dict[str, Any]:
     """Suspect labels and outliers; `suspicion` has the figures of every photograph in use."""
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation.label_errors import label_suspicion, remoteness
     from keras_transfer.training.probe import out_of_fold
 
@@ -183,7 +184,7 @@ def _judged(
         for place in np.argsort(-far, kind="stable")[:_OUTLIERS]
         if far[place] > middle + 3 * spread
     ]
-    right = answers.argmax(axis=1) == labels if labels.ndim == 1 else None
+    right = correct(labels, answers) if labels.ndim == 1 else None
     return {
         "probe_accuracy": float(right.mean()) if right is not None else None,
         "label_error_rate": rate,

@@ -73,7 +73,7 @@ def learning_curve(
 
     from keras_transfer.data.folds import joined, kin, stratified_folds
     from keras_transfer.data.split import dealt
-    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation.learning_curve import advice, curve_rows, forecast, last_gain, meeting
 
     started = time.perf_counter()
@@ -90,7 +90,7 @@ def learning_curve(
     steps = [(name, draw, size) for size in sizes for draw in range(draws) for name in ways]
     for name, draw, size in track(steps, "Learning curves", total=len(steps)):
         part = cuts[draw][1]
-        right[name][draw].append(decisions(labels[part], ways[name](orders[draw][:size], part)))
+        right[name][draw].append(correct(labels[part], ways[name](orders[draw][:size], part)))
     rows = {name: curve_rows(sizes, found) for name, found in right.items()}
     best = "run" if "run" in rows else "head"
     found = {
@@ -174,14 +174,14 @@ def _unfreezing(recipe: Recipe, data: "Dataset", model: "keras.Model", head: _Wa
     if not any(not phase.frozen for phase in recipe.training.phases or ()):
         return None
 
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation import predict_pixels
-    from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference
     from keras_transfer.models.graph import model_inputs
 
     val = data.val.stored(model_inputs(model))
-    ours = decisions(val.labels, predict_pixels(model, val))
+    ours = correct(val.labels, predict_pixels(model, val))
     val.close()
     count = len(data.train)
-    theirs = decisions(data.val.labels, head(np.arange(count), np.arange(count, count + len(data.val))))
+    theirs = correct(data.val.labels, head(np.arange(count), np.arange(count, count + len(data.val))))
     return paired_difference(ours, theirs)

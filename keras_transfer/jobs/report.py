@@ -190,7 +190,7 @@ def write_report(
 
 
 def _example(index: int, test: "Split", probabilities: np.ndarray) -> dict[str, Any]:
-    from keras_transfer.evaluation.scores import THRESHOLD
+    from keras_transfer.decisions import THRESHOLD
 
     row, label, path = probabilities[index], test.labels[index], test.paths[index]
     if np.ndim(label):
@@ -231,16 +231,16 @@ def _calibration(model: "keras.Model", val: "Split", test: "Split", probabilitie
 
 
 def _compared(made: Sequence[Any], data: "Dataset", test: "Split", probabilities: np.ndarray) -> list[dict[str, Any]]:
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation import metrics
-    from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference, share_interval
 
-    ours, rows = decisions(test.labels, probabilities), []
+    ours, rows = correct(test.labels, probabilities), []
     for baseline in made:
         row: dict[str, Any] = {"name": baseline.name, "kind": baseline.kind, "what": baseline.what}
         row |= {"seconds": round(baseline.seconds, 1), "accuracy": None, "macro_f1": None, "difference": None}
         if baseline.probabilities is not None:
-            right = decisions(test.labels, baseline.probabilities)
+            right = correct(test.labels, baseline.probabilities)
             low, high = share_interval(int(right.sum()), len(right))
             row["accuracy"] = {"value": float(right.mean()), "low": low, "high": high}
             row["macro_f1"] = metrics(test.labels, baseline.probabilities, data.class_names)["macro_f1"]

@@ -84,8 +84,8 @@ def see_run(folder: str | Path, *, data: str | None = None, held_back: str | Non
 
 
 def _see(folder: Path, data: str | None, held_back: str | None) -> dict[str, Any]:
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation import predict_pixels
-    from keras_transfer.evaluation.examples import decisions
     from keras_transfer.models.graph import model_inputs
     from keras_transfer.report import see_html
 
@@ -95,7 +95,7 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> dict[str, Any
     part = own.test.stratified(_MAPPED, recipe.seed)
     test = part.stored(model_inputs(model))
     answers = predict_pixels(model, test)
-    right = decisions(test.labels, answers)
+    right = correct(test.labels, answers)
     found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.model.backbone, "images": len(test)}
     pictures = _filters(model) | _followed(model, test, answers, right, found) | _map(model, part, test, right, found)
     found["cka"] = changed_stages(recipe, result["kept"], model, own)
@@ -121,7 +121,7 @@ def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str
     Raises:
         InputError: `source` is none, or the pretrained weights cannot be had.
     """
-    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation.intervals import paired_difference
     from keras_transfer.modalities import load
     from keras_transfer.training.probe import linear_probe, pooled_features
@@ -131,7 +131,7 @@ def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str
     for network in (model, build_classifier_of(recipe, data)):
         train, val, test = pooled_features(network, [other.train, other.val, other.test])
         told = (train, other.train.labels), (val, other.val.labels)
-        right.append(decisions(other.test.labels, linear_probe(*told, test, len(other.class_names), recipe.seed)))
+        right.append(correct(other.test.labels, linear_probe(*told, test, len(other.class_names), recipe.seed)))
     return {
         "data": Path(source).name or source,
         "images": len(other.test),

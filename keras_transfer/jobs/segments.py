@@ -35,11 +35,11 @@ def segment_figures(data: "Dataset", test: "Split", probabilities: np.ndarray) -
     Returns:
         `rows`: see `segments`; `named`: a sentence for each of the worst that are worse beyond chance.
     """
-    from keras_transfer.evaluation.examples import decisions
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation.segments import segments, sentence
 
     labels = np.asarray(test.labels)
-    rows = segments(segment_columns(data, test), decisions(labels, probabilities), labels if labels.ndim == 1 else None)
+    rows = segments(segment_columns(data, test), correct(labels, probabilities), labels if labels.ndim == 1 else None)
     worse = sorted((row for row in rows if row["worse"]), key=lambda row: row["adjusted_p"])
     return {"rows": rows, "named": [sentence(row, len(rows)) for row in worse[:_SHOWN]]}
 
@@ -68,9 +68,9 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
         `words`, `by_strength` (five accuracies), `mean` and the `drop` at the middle strength with `low` and `high`.
     """
     from keras_transfer.data.split import dealt
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation import open_classifier
     from keras_transfer.evaluation.classifier import keras_classifier
-    from keras_transfer.evaluation.examples import decisions
     from keras_transfer.evaluation.intervals import paired_difference, share_interval
 
     modality = open_modality(test.preparer.modality)
@@ -81,11 +81,11 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     classifier = open_classifier(file) if file.is_file() else keras_classifier(model)
     chosen = np.sort(dealt(np.asarray(test.labels), np.random.default_rng(seed))[:CORRUPTED])
     pixels, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
-    clean = decisions(labels, classifier.predict(pixels))
+    clean = correct(labels, classifier.predict(pixels))
     rows = []
     steps = [(name, i) for name, row in modality.corruptions.items() for i in range(1, row.strengths + 1)]
     right = {
-        step: decisions(labels, classifier.predict(modality.corrupt(pixels, *step, seed)))
+        step: correct(labels, classifier.predict(modality.corrupt(pixels, *step, seed)))
         for step in track(steps, "Making items worse", total=len(steps))
     }
     for name, row in modality.corruptions.items():

@@ -150,6 +150,7 @@ def _seen(
     model: "keras.Model", own: Any, held: "Split", new: "Split", labelled: bool, result: dict[str, Any]
 ) -> dict[str, Any]:
     """What the network makes of both: distances, and how often it will be right."""
+    from keras_transfer.decisions import correct
     from keras_transfer.evaluation import keras_classifier, predict_pixels
     from keras_transfer.evaluation.intervals import share_interval
     from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, mmd
@@ -162,7 +163,7 @@ def _seen(
     answers = predict_pixels(classifier, new)
     accuracy = None
     if labelled:
-        right = int((answers.argmax(axis=1) == new.labels).sum())
+        right = int(correct(new.labels, answers).sum())
         low, high = share_interval(right, len(new))
         accuracy = {"value": right / len(new), "low": low, "high": high}
     measure = shift_meter(model)

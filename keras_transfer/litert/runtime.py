@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from keras_transfer.decisions import two_columns
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import open_preparer
 from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
@@ -272,8 +273,7 @@ def as_probabilities(values: np.ndarray, output: TensorInfo) -> np.ndarray:
     """Dequantizes raw outputs `[n, units]`, and shows one sigmoid unit as the two columns `[1 - p, p]`."""
     if output.scale and output.dtype != "float32":
         values = (values.astype(np.float32) - np.float32(output.zero_point[0])) * np.float32(output.scale[0])
-    values = values.astype(np.float32, copy=False)
-    return np.concatenate([1 - values, values], axis=1) if values.shape[1] == 1 else values
+    return two_columns(values)
 
 
 def quantized(values: np.ndarray, tensor: TensorInfo) -> np.ndarray:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_transfer.data import Split
+from keras_transfer.decisions import correct, two_columns
 from keras_transfer.errors import InputError
 from keras_transfer.models import boundary, prefix, suffix
 from keras_transfer.models.graph import input_tensor, model_inputs
@@ -76,11 +77,10 @@ def wise_ft(
     found = []
     for share in coefficients:
         interpolate_weights(model, before, after, share)
-        answers = np.concatenate([np.asarray(top.predict_on_batch(rows[i : i + 64])) for i in range(0, len(rows), 64)])
-        if answers.shape[1] == 1:
-            answers = np.concatenate([1 - answers, answers], axis=1)
+        parts = [np.asarray(top.predict_on_batch(rows[i : i + 64])) for i in range(0, len(rows), 64)]
+        answers = two_columns(np.concatenate(parts))
         of_truth = answers[np.arange(len(val)), val.labels]
-        right = float((answers.argmax(axis=1) == val.labels).mean())
+        right = float(correct(val.labels, answers).mean())
         loss = float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
         found.append({"share": float(share), "accuracy": right, "log_loss": loss})
     best = max(found, key=lambda row: (row["accuracy"], -row["log_loss"]))

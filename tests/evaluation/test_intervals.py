@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from keras_transfer.decisions import correct
 from keras_transfer.evaluation import metrics
-from keras_transfer.evaluation.examples import decisions
 from keras_transfer.evaluation.intervals import paired_difference, score_intervals, share_interval
 from keras_transfer.evaluation.scores import weighted_auc, weighted_average_precision
 
@@ -119,4 +119,4 @@ def test_paired_differences_hold_the_truth() -> None:
 
 def test_decisions_with_several_labels_need_all_of_them() -> None:
     labels, probabilities = np.array([[1, 0], [1, 1]]), np.array([[0.9, 0.1], [0.9, 0.1]])
-    assert decisions(labels, probabilities).tolist() == [True, False]
+    assert correct(labels, probabilities).tolist() == [True, False]

@@ -11,6 +11,7 @@ import numpy as np
 from keras_transfer.data import Dataset, Split
 from keras_transfer.data.folds import joined, kin, stratified_folds
 from keras_transfer.data.split import dealt
+from keras_transfer.decisions import correct
 from keras_transfer.errors import InputError
 from keras_transfer.geometry import MODES, Geometry
 from keras_transfer.modalities.image.examine import image_size
@@ -237,10 +238,9 @@ def probe_losses(rows: Array, labels: Array, folds: Sequence[tuple[Array, Array]
     for scores in _ridge_scores(rows, targets, folds):
         if several:
             candidates = [((scores - targets) ** 2).sum(axis=1)]
-            right = ((scores >= 0.5) == (targets >= 0.5)).all(axis=1)
         else:
             candidates = [_log_loss(scores * factor, labels) for factor in _SHARPNESS]
-            right = scores.argmax(axis=1) == labels
+        right = correct(labels, scores)
         losses = min(candidates, key=lambda losses: float(losses.mean()))
         if best is None or losses.mean() < best[0].mean():
             best = losses, right
