@@ -5,11 +5,15 @@ The records are plain dictionaries, as `json` reads and writes them. `docs/resul
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NotRequired
+from typing import Final, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 Outcome = Literal["pass", "warn", "fail"]
+N_ITEMS: Final = "images"
+"""The key of a number of items: files of every modality have the name that it got when there were only images."""
+N_CALIBRATION_ITEMS: Final = "calibration_images"
+"""The key of the number of items that calibrated a file."""
 
 
 class Interval(TypedDict):
@@ -282,6 +286,51 @@ class Result(TypedDict):
     base: NotRequired[str | None]  # the run that this one was made from
     steps: NotRequired[list[Step]]
     adapted: NotRequired[Adaptation]
+
+
+class Segment(TypedDict):
+    """The accuracy on the items of one kind, against all others: see `keras_transfer.evaluation.segments`."""
+
+    column: str
+    name: str
+    images: int  # how many items, of whatever modality
+    accuracy: float
+    low: float
+    high: float
+    rest: float  # the accuracy on the others
+    expected: float | None  # of its mix of classes
+    p: float
+    adjusted_p: float
+    worse: bool
+
+
+class CurvePoint(TypedDict):
+    """The accuracy after training on so many items: see `keras_transfer.evaluation.learning_curve`."""
+
+    images: int  # how many items, of whatever modality
+    mean: float
+    spread: float | None
+    least: float
+    most: float
+    draws: list[float]
+
+
+class TwoSample(TypedDict):
+    """How well a classifier sorts items into new and old: see `keras_transfer.evaluation.shift`."""
+
+    accuracy: float
+    images: int  # how many items it was asked about
+    p_value: float
+    typical: list[int]
+
+
+class Verdict(TypedDict):
+    """What figures say, in words: see `keras_transfer.evaluation.verdict`."""
+
+    outcome: str
+    title: str
+    sentences: list[str]
+    remarks: list[str]
 
 
 def json_schema() -> dict[str, object]:

@@ -1,5 +1,6 @@
 """`keras-transfer evaluate`: how good a model is on photographs it has not seen."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +46,9 @@ def command(
     require_model(model)
     layout = Layout(None, root, path_column, label_column, classes_at_depth)
     part = held_out(data, split, allow_bad=allow_bad, layout=layout)
-    classifier = classifier_of(model, part, image_size, pixels and pixels.value, geometry and geometry.value)
+    classifier = classifier_of(
+        model, part, image_size=image_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
+    )
     if not classifier.named and not data.startswith("tfds:"):  # whose classes have an order of their own
         part = in_text_order(part)
     scores = evaluate(classifier, part)
@@ -62,7 +65,8 @@ def command(
     if without is None:
         print_table(("metric", "value"), single, title)
     else:
-        rows = [(name, value, without[name]) for name, value in single]
+        others: Mapping[str, object] = without
+        rows = [(name, value, others[name]) for name, value in single]
         print_table(("metric", "value", "without those seen in training"), rows, title)
     per_class = scores["per_class"]
     columns = list(next(iter(per_class.values())))

@@ -14,7 +14,7 @@ from keras_transfer.compression.importance import gate_importance
 from keras_transfer.data import Split
 from keras_transfer.decisions import correct_labels
 from keras_transfer.errors import InputError
-from keras_transfer.evaluation.classifier import keras_classifier
+from keras_transfer.evaluation import keras_classifier
 from keras_transfer.inputs import only
 from keras_transfer.models import Stage, stages
 from keras_transfer.models.graph import model_inputs, nodes

@@ -1,11 +1,15 @@
 """How good a classifier is: figures, saved models that answer alike, and what they see in files."""
 
-from keras_transfer.evaluation.classifier import Classifier, keras_classifier, open_classifier, require_model
-from keras_transfer.evaluation.evaluator import classifier_of, evaluate, predict_pixels
+from keras_transfer.evaluation.classifier import Classifier
+from keras_transfer.evaluation.evaluator import classifier_of, evaluate, predict_split
 from keras_transfer.evaluation.hints import chance_hint, in_text_order
 from keras_transfer.evaluation.keras_file import load_keras
+from keras_transfer.evaluation.opening import keras_classifier, open_classifier, require_model
 from keras_transfer.evaluation.predictions import Prediction, predict_files
 from keras_transfer.evaluation.scores import expected_calibration_error, metrics
+
+predict_pixels = predict_split
+"""The name of earlier releases."""
 
 __all__ = [
     "Classifier",
@@ -21,5 +25,6 @@ __all__ = [
     "open_classifier",
     "predict_files",
     "predict_pixels",
+    "predict_split",
     "require_model",
 ]

@@ -1,24 +1,25 @@
-"""Whether probabilities mean what they say, and the one number that mends most of it: the temperature."""
+"""Calibration: whether probabilities mean what they say, and temperature scaling, which corrects most of it."""
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from keras_transfer.decisions import correct_labels
+from keras_transfer.decisions import correct_labels, membership
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.scores import expected_calibration_error
+from keras_transfer.inputs import Arrays
 
-Array = np.ndarray[Any, Any]
 FILE = "calibration.json"
 _LEAST = float(np.finfo(np.float32).eps)
 _GAIN = 1.92  # nats: twice that is the 95% point of chi-squared, one parameter; less may be chance
 _BOUNDS = (0.05, 20.0)
 
 
-def apply_temperature(probabilities: Any, temperature: float, several: bool = False) -> Array:
+def apply_temperature(probabilities: ArrayLike, temperature: float, several: bool = False) -> NDArray[np.float32]:
     """Softens (above 1) or sharpens (below 1) probabilities as if the logits had been divided by `temperature`.
 
     The order of the classes, and with it accuracy, stays as it is. The log of softmax's output is the logits up to
@@ -44,11 +45,11 @@ def apply_temperature(probabilities: Any, temperature: float, several: bool = Fa
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def fit_temperature(labels: Any, probabilities: Any) -> float:
+def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """The temperature under which held-out labels are most likely (Guo et al. 2017, "On Calibration", section 4.2).
 
     Args:
-        labels: as for `metrics`, of images that were not trained on: the validation split, never the test split.
+        labels: as for `metrics`, of items that were not trained on: the validation split, never the test split.
         probabilities: as for `metrics`.
 
     Returns:
@@ -62,50 +63,68 @@ def fit_temperature(labels: Any, probabilities: Any) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    labels = np.asarray(labels)
-    if len(labels) == 0:
+    truth = np.asarray(labels)
+    if len(truth) == 0:
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        return _log_likelihood(labels, apply_temperature(probabilities, float(np.exp(log_temperature)), several))
+        return _log_likelihood(truth, apply_temperature(probabilities, float(np.exp(log_temperature)), several))
 
-    several = labels.ndim == 2
-    found = minimize_scalar(loss, bounds=tuple(np.log(_BOUNDS)), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(found.x)) if loss(0.0) - found.fun > _GAIN else 1.0
+    several = truth.ndim == 2
+    best = minimize_scalar(loss, bounds=tuple(np.log(_BOUNDS)), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(best.x)) if loss(0.0) - best.fun > _GAIN else 1.0
 
 
-def _log_likelihood(labels: Array, probabilities: Array) -> float:
+def _log_likelihood(labels: NDArray[np.generic], probabilities: NDArray[np.floating]) -> float:
     if labels.ndim == 2:
-        of_truth = np.where(labels >= 0.5, probabilities, 1 - probabilities)
+        of_truth = np.where(membership(labels, labels.shape[1]), probabilities, 1 - probabilities)
     else:
         of_truth = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.clip(of_truth, _LEAST, 1)).sum())
 
 
-def reliability(labels: Any, probabilities: Any, bins: int = 15) -> dict[str, Any]:
+class Bin(TypedDict):
+    """The decisions whose confidence lies in one interval."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+class Reliability(TypedDict):
+    """What `reliability` returns."""
+
+    ece: float
+    log_loss: float
+    bins: list[Bin]
+
+
+def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> Reliability:
     """Confidence against accuracy in equal-width bins (Niculescu-Mizil & Caruana 2005), and the ECE.
 
     Args:
-        labels: as for `metrics`. With several labels an image, each yes or no counts as a decision of its own.
+        labels: as for `metrics`. With several labels per item, each yes or no counts as a decision of its own.
         probabilities: as for `metrics`.
         bins: how many bins 0..1 is cut into.
 
     Returns:
-        `ece`, `log_loss` (nats a decision) and `bins`: those that hold something, each with its `low` and `high`
+        `ece`, `log_loss` (nats per decision) and `bins`: those that hold something, each with its `low` and `high`
         edge, `count`, mean `confidence` and `accuracy`.
 
     >>> reliability([0, 0], [[0.9, 0.1], [0.6, 0.4]])["bins"][0]["accuracy"]
     1.0
     """
-    labels, values = np.asarray(labels), np.asarray(probabilities, np.float64)
-    if labels.ndim == 2:
+    truth, values = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if truth.ndim == 2:
         confidence = np.maximum(values, 1 - values).ravel()
     else:
         confidence = values.max(axis=1)
-    correct = correct_labels(labels, values).ravel()
+    correct = correct_labels(truth, values).ravel()
     edges = np.linspace(0, 1, bins + 1)
     place = np.searchsorted(edges[1:-1], confidence, side="left")
-    rows = []
+    rows: list[Bin] = []
     for number in np.unique(place):
         inside = place == number
         rows.append(
@@ -119,7 +138,7 @@ def reliability(labels: Any, probabilities: Any, bins: int = 15) -> dict[str, An
         )
     return {
         "ece": expected_calibration_error(correct, confidence, bins),
-        "log_loss": _log_likelihood(labels, values) / max(1, labels.size),
+        "log_loss": _log_likelihood(truth, values) / max(1, truth.size),
         "bins": rows,
     }
 
@@ -153,7 +172,7 @@ def calibrated(classifier: Classifier) -> Classifier:
         raise InputError(f"{file}: `temperature` must lie in {_BOUNDS[0]}..{_BOUNDS[1]}. Received: {temperature}.")
     several, plain = bool(classifier.multi_label), classifier.run
 
-    def run(pixels: Array) -> Array:
-        return apply_temperature(plain(pixels), temperature, several)
+    def run(values: Arrays) -> NDArray[np.float32]:
+        return apply_temperature(plain(values), temperature, several)
 
     return replace(classifier, run=run)

@@ -1,26 +1,26 @@
-"""What may be wrong with a model from elsewhere that knows nothing of photographs: said, never guessed from a test."""
+"""What may be wrong with a model from elsewhere that answers no better than chance."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from keras_transfer.data import Split
 from keras_transfer.evaluation.classifier import Classifier
+from keras_transfer.evaluation.own_models import PREPARED_OUTSIDE
 from keras_transfer.progress import say
+from keras_transfer.schemas import Metrics
 
 _CONFIDENCE = 1.645  # standard errors: one-sided 95%
 
 
-def beats_chance(scores: Mapping[str, Any]) -> bool:
-    """Whether a classifier agrees with the labels more often than its answers, dealt out at random, would.
+def beats_chance(scores: Metrics) -> bool:
+    """Whether a classifier agrees with the labels more often than its own answers, shuffled, would.
 
     By Cohen's kappa (Cohen 1960), which is 0 for a model that always names one class, however frequent that is.
 
     Args:
-        scores: from `metrics`; several labels an image are not judged.
+        scores: from `metrics`; several labels per item are not judged.
 
     >>> beats_chance({"confusion_matrix": [[0, 30], [0, 70]]}), beats_chance({"confusion_matrix": [[20, 10], [20, 50]]})
     (False, True)
@@ -28,20 +28,20 @@ def beats_chance(scores: Mapping[str, Any]) -> bool:
     if "confusion_matrix" not in scores:
         return True
     counts = np.asarray(scores["confusion_matrix"], np.float64)
-    images = counts.sum()
-    right = np.trace(counts) / images
-    by_chance = float(counts.sum(axis=0) @ counts.sum(axis=1)) / images**2
-    return bool(right - _CONFIDENCE * math.sqrt(right * (1 - right) / images) > by_chance)
+    n_items = counts.sum()
+    right = np.trace(counts) / n_items
+    by_chance = float(counts.sum(axis=0) @ counts.sum(axis=1)) / n_items**2
+    return bool(right - _CONFIDENCE * math.sqrt(right * (1 - right) / n_items) > by_chance)
 
 
-def chance_hint(classifier: Classifier, scores: Mapping[str, Any]) -> str:
+def chance_hint(classifier: Classifier, scores: Metrics) -> str:
     """A sentence on what to look at where a classifier does no better than chance; empty where it does."""
     if beats_chance(scores):
         return ""
     what = str(classifier.path) if classifier.path else "The model"
     hint = f"{what} does no better than chance here ({scores['accuracy']:.1%} right)."
     if classifier.path and classifier.path.suffix == ".keras":
-        hint += " If its pixels were scaled outside of it (x / 255, preprocess_input), say so: --pixels 0..1."
+        hint += f" {PREPARED_OUTSIDE}"
     if not classifier.named:
         order = ", ".join(list(scores["per_class"])[:5])
         hint += f" If it counts its classes in another order than {order}, put a labels.txt in that order beside it."

@@ -2,11 +2,12 @@
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Json
 
 if TYPE_CHECKING:
     import keras
@@ -116,7 +117,7 @@ def _about_hdf5(path: Path) -> str:
     )
 
 
-def _read_config(path: Path) -> tuple[dict[str, Any], str]:
+def _read_config(path: Path) -> tuple[dict[str, Json], str]:
     """The configuration that a `.keras` file holds, and the version of Keras that wrote it."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -149,9 +150,9 @@ def _read_config(path: Path) -> tuple[dict[str, Any], str]:
     return config, str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
 
 
-def _custom_objects(config: Any) -> Iterator[str]:
+def _custom_objects(config: Json) -> Iterator[str]:
     """Names of what a saved configuration wants that Keras does not have, and of Lambda layers."""
-    waiting = [config]
+    waiting: list[Json] = [config]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
@@ -169,7 +170,7 @@ def _custom_objects(config: Any) -> Iterator[str]:
                 yield str(value.get("registered_name") or name)
 
 
-def _ours(value: dict[str, Any], name: str) -> bool:
+def _ours(value: Mapping[str, Json], name: str) -> bool:
     """Whether a saved object is Keras's own, KerasHub's, or a layer that this package registers (its hub features)."""
     if "registered_name" not in value:
         return True

@@ -1,17 +1,21 @@
-"""Which labels are probably wrong, by what a model says of photographs that it was not fitted on."""
+"""Which labels are probably wrong, by what a model says of items that it was not fitted on."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-Array = np.ndarray[Any, Any]
+from keras_transfer.decisions import membership
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 _TEMPERATURES = np.geomspace(0.5, 4, 25)
 _RATES = np.geomspace(1e-4, 0.3, 60)
 _FITTED = 20_000  # labels at most that these two are fitted on
 
 
 class LabelErrors(NamedTuple):
-    """What `label_suspicion` finds.
+    """What `label_suspicion` returns.
 
     Attributes:
         suspicion: how probably each label is wrong, float `[n]` in 0..1.
@@ -20,12 +24,12 @@ class LabelErrors(NamedTuple):
         rate: the share of all labels that is wrong, as estimated.
     """
 
-    suspicion: Array
-    better: Array
+    suspicion: Floats
+    better: Indices
     rate: float
 
 
-def label_suspicion(labels: Any, probabilities: Any) -> LabelErrors:
+def label_suspicion(labels: ArrayLike, probabilities: ArrayLike) -> LabelErrors:
     """How probably each label is wrong, and what it should be where that is more likely than not.
 
     A model that is often wrong itself is no judge: each label is taken to be right but for a share of all that was
@@ -36,26 +40,26 @@ def label_suspicion(labels: Any, probabilities: Any) -> LabelErrors:
 
     Args:
         labels: int `[n]`; or 0/1 `[n, classes]` where several may hold: then each yes or no is judged alone, and an
-            image is as suspect as its worst.
-        probabilities: float `[n, classes]`, out of fold: of a model that did not see the image.
+            item is as suspect as its worst.
+        probabilities: float `[n, classes]`, out of fold: of a model that did not see the item.
 
     >>> label_suspicion([0, 0, 1, 1], [[0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.2, 0.8]]).better.tolist()
     [-1, 1, -1, -1]
     """
-    labels, values = np.asarray(labels), np.asarray(probabilities, np.float64)
-    if labels.ndim == 2:
+    truth, values = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if truth.ndim == 2:
         pairs = np.stack([1 - values, values], axis=-1).reshape(-1, 2)
-        wrong, rate = _wrong((labels >= 0.5).astype(int).reshape(-1), pairs)
-        wrong = wrong.reshape(labels.shape)
+        wrong, rate = _wrong(membership(truth, truth.shape[1]).astype(int).reshape(-1), pairs)
+        wrong = wrong.reshape(truth.shape)
         worst, suspicion = wrong.argmax(axis=1), wrong.max(axis=1)
         return LabelErrors(suspicion, np.where(suspicion > 0.5, worst, -1), rate)
-    suspicion, rate = _wrong(labels, values)
+    suspicion, rate = _wrong(truth, values)
     others = values.copy()
-    others[np.arange(len(labels)), labels] = -1
+    others[np.arange(len(truth)), truth] = -1
     return LabelErrors(suspicion, np.where(suspicion > 0.5, others.argmax(axis=1), -1), rate)
 
 
-def _wrong(labels: Array, values: Array) -> tuple[Array, float]:
+def _wrong(labels: Indices, values: Floats) -> tuple[Floats, float]:
     """How probably each label is wrong, and the share that is."""
     logs = np.log(np.clip(values, 1e-7, 1))
     some = np.linspace(0, len(labels) - 1, min(len(labels), _FITTED)).astype(int)
@@ -73,20 +77,20 @@ def _wrong(labels: Array, values: Array) -> tuple[Array, float]:
     return other / ((1 - rate) * own + other), rate
 
 
-def _own(logs: Array, labels: Array, temperature: float) -> Array:
-    """The probability of each one's own class at a temperature."""
+def _own(logs: Floats, labels: Indices, temperature: float) -> Floats:
+    """The probability of each item's own class at a temperature."""
     scaled = logs / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     powers = np.exp(scaled)
-    found: Array = powers[np.arange(len(labels)), labels] / powers.sum(axis=1)
-    return found
+    own: Floats = powers[np.arange(len(labels)), labels] / powers.sum(axis=1)
+    return own
 
 
-def remoteness(rows: Any, neighbours: int = 5) -> Array:
-    """How far each image lies from all others: the mean cosine distance of its features to the nearest.
+def remoteness(rows: NDArray[np.floating], neighbours: int = 5) -> Floats:
+    """How far each item lies from all others: the mean cosine distance of its features to the nearest.
 
     Args:
-        rows: features float `[n, features]`, of at least two images.
+        rows: features float `[n, features]`, of at least two items.
         neighbours: how many of the nearest count.
 
     Returns:
@@ -99,7 +103,6 @@ def remoteness(rows: Any, neighbours: int = 5) -> Array:
     from sklearn.neighbors import NearestNeighbors
 
     near = min(neighbours, len(rows) - 1)
-    found = NearestNeighbors(n_neighbors=near, metric="cosine").fit(rows)
-    distances, _ = found.kneighbors()
-    mean: Array = distances.mean(axis=1)
+    distances, _ = NearestNeighbors(n_neighbors=near, metric="cosine").fit(rows).kneighbors()
+    mean: Floats = distances.mean(axis=1)
     return mean

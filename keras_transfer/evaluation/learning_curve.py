@@ -1,54 +1,63 @@
-"""Accuracy against the number of images: what more photographs bring, and where transfer and scratch meet."""
+"""Accuracy against the number of training items: what more of them bring, and where transfer and scratch meet."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.evaluation.intervals import mean_difference
+from keras_transfer.schemas import N_ITEMS, CurvePoint, Difference
 
-Array = np.ndarray[Any, Any]
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 WORTH = 0.005
-"""A gain of less than half a point by twice the images is called none."""
+"""A gain of less than half a point by twice the items is called none."""
 
 
-def curve_rows(sizes: Sequence[int], right: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+def curve_rows(sizes: Sequence[int], right: Sequence[Sequence[Flags]]) -> list[CurvePoint]:
     """The points of one curve.
 
     Args:
-        sizes: numbers of images, ascending.
-        right: bool `[draws][sizes][held-out images of the draw]`, whether each was answered right.
+        sizes: numbers of training items, ascending.
+        right: bool `[draws][sizes][held-out items of the draw]`, whether each was answered right.
 
     Returns:
-        For each size `images`, `mean` over the draws, `spread` (their standard deviation; None of one draw), `least`
-        and `most`, and `draws`.
+        For each size the number of items (`schemas.N_ITEMS`), `mean` over the draws, `spread` (their standard
+        deviation; None of one draw), `least` and `most`, and `draws`.
 
     >>> curve_rows([4], [[[True, False]], [[True, True]]])[0]["mean"]
     0.75
     """
-    rows = []
+    rows: list[CurvePoint] = []
     for number, size in enumerate(sizes):
         draws = [float(np.mean(draw[number])) for draw in right]
-        spread = float(np.std(draws, ddof=1)) if len(draws) > 1 else None
-        row = {"images": int(size), "mean": float(np.mean(draws)), "spread": spread}
-        rows.append(row | {"least": min(draws), "most": max(draws), "draws": draws})
+        rows.append(
+            {
+                N_ITEMS: int(size),
+                "mean": float(np.mean(draws)),
+                "spread": float(np.std(draws, ddof=1)) if len(draws) > 1 else None,
+                "least": min(draws),
+                "most": max(draws),
+                "draws": draws,
+            }
+        )
     return rows
 
 
-def forecast(rows: Sequence[Mapping[str, Any]], images: int) -> float | None:
-    """The accuracy to expect of more images, if the error goes on falling as it did: by a power of their number.
+def forecast(rows: Sequence[CurvePoint], n_items: int) -> float | None:
+    """The accuracy to expect of more items, if the error goes on falling as it did: by a power of their number.
 
     The law (Hestness et al. 2017, https://arxiv.org/abs/1712.00409) is fitted to the points of a curve by least
-    squares, with a floor of the error that no number of images goes below.
+    squares, with a floor of the error that no number of items goes below.
 
     Args:
         rows: from `curve_rows`, of four sizes or more.
-        images: for how many.
+        n_items: for how many.
 
     Returns:
         The accuracy in 0..1; None where there are too few points.
 
-    >>> rows = [{"images": n, "mean": 1 - (0.1 + n**-0.5)} for n in (16, 32, 64, 128, 256)]
+    >>> rows = [{N_ITEMS: n, "mean": 1 - (0.1 + n**-0.5)} for n in (16, 32, 64, 128, 256)]
     >>> round(forecast(rows, 512), 2)
     0.86
     """
@@ -56,22 +65,22 @@ def forecast(rows: Sequence[Mapping[str, Any]], images: int) -> float | None:
 
     if len(rows) < 4:
         return None
-    numbers = np.array([row["images"] for row in rows], np.float64)
+    numbers = np.array([row[N_ITEMS] for row in rows], np.float64)
     errors = np.array([1 - row["mean"] for row in rows])
 
-    def law(x: Array, floor: float, scale: float, power: float) -> Array:
+    def law(x: Floats, floor: float, scale: float, power: float) -> Floats:
         return floor + scale * (x / numbers[0]) ** -power
 
     start = (errors[-1] / 2, max(errors[0] - errors[-1] / 2, 1e-3), 0.5)
     try:
-        found, _ = curve_fit(law, numbers, errors, p0=start, bounds=((0, 0, 0), (1, 1, 2)))
+        fitted, _ = curve_fit(law, numbers, errors, p0=start, bounds=((0, 0, 0), (1, 1, 2)))
     except RuntimeError:  # no fit within the iterations allowed
         return None
-    return float(1 - law(np.array(float(images)), *found))
+    return float(1 - law(np.array(float(n_items)), *fitted))
 
 
-def meeting(transfer: Sequence[Mapping[str, Any]], scratch: Sequence[Mapping[str, Any]]) -> float | None:
-    """The number of images from which on training from scratch is as good, between two sizes on a logarithmic scale.
+def meeting(transfer: Sequence[CurvePoint], scratch: Sequence[CurvePoint]) -> float | None:
+    """The number of items from which on training from scratch is as good, between two sizes on a logarithmic scale.
 
     Args:
         transfer: from `curve_rows`.
@@ -82,10 +91,10 @@ def meeting(transfer: Sequence[Mapping[str, Any]], scratch: Sequence[Mapping[str
         there within the data; the first size where it is ahead from the start.
 
     >>> points = [(10, 0.5, 0.3), (40, 0.6, 0.7)]
-    >>> meeting(*[[{"images": point[0], "mean": point[way]} for point in points] for way in (1, 2)])
+    >>> meeting(*[[{N_ITEMS: point[0], "mean": point[way]} for point in points] for way in (1, 2)])
     25.198420997897465
     """
-    sizes = [row["images"] for row in transfer]
+    sizes = [row[N_ITEMS] for row in transfer]
     gaps = [ours["mean"] - theirs["mean"] for ours, theirs in zip(transfer, scratch, strict=True)]
     if gaps[-1] > 0:
         return None
@@ -98,12 +107,12 @@ def meeting(transfer: Sequence[Mapping[str, Any]], scratch: Sequence[Mapping[str
     return min(float(above), below * (above / below) ** share)  # rounding may not lead out of the interval
 
 
-def last_gain(right: Sequence[Sequence[Any]], held_out: Sequence[Array]) -> dict[str, float]:
-    """What the last step of a curve, from half of the images to all, brought on the same held-out images.
+def last_gain(right: Sequence[Sequence[Flags]], held_out: Sequence[NDArray[np.integer]]) -> Difference:
+    """What the last step of a curve, from half of the items to all, brought on the same held-out items.
 
     Args:
         right: as for `curve_rows`.
-        held_out: for each draw the indices of its held-out images.
+        held_out: for each draw the indices of its held-out items.
 
     Returns:
         `value`, `low` and `high`, of the difference of the accuracies.
@@ -116,58 +125,74 @@ def last_gain(right: Sequence[Sequence[Any]], held_out: Sequence[Array]) -> dict
     return mean_difference(gained[seen > 0] / seen[seen > 0])
 
 
-def advice(found: Mapping[str, Any]) -> list[str]:
-    """What the curves say, in sentences: whether they meet, and whether more images or more unfreezing would help.
+def advice(
+    sizes: Sequence[int],
+    ways: Mapping[str, Sequence[CurvePoint]],
+    *,
+    meeting: float | None,
+    gain: Difference,
+    forecast: float | None,
+    unfreezing: Difference | None,
+) -> list[str]:
+    """What the curves say, in sentences: whether they meet, and whether more data or more unfreezing would help.
 
     Args:
-        found: `ways`, `sizes`, `meeting`, `gain` (from `last_gain`), `forecast` and `unfreezing` of a learning curve.
+        sizes: numbers of training items, ascending, two or more.
+        ways: `"head"` (a head on frozen features), and `"scratch"` if it was tried, each from `curve_rows`.
+        meeting: from `meeting`.
+        gain: from `last_gain`, of the head.
+        forecast: from `forecast`, of the head with twice as many items.
+        unfreezing: by how much the fine-tuned run is better on validation; None where nothing was unfrozen.
 
     Returns:
         One to three sentences.
     """
-    sizes, ways, gain = found["sizes"], found["ways"], found["gain"]
-    told = []
+    sentences = []
     if "scratch" in ways:
         gap = ways["head"][-1]["mean"] - ways["scratch"][-1]["mean"]
-        if found["meeting"] is None:
-            told.append(
-                f"Up to {sizes[-1]} images training from scratch does not reach transfer: {100 * gap:.1f} points lie "
-                "between them there."
-            )
-        elif found["meeting"] <= sizes[0]:
-            told.append(f"Training from scratch is as good as transfer from the first {sizes[0]} images on.")
-        else:
-            told.append(
-                f"Transfer and training from scratch meet at about {found['meeting']:.0f} images; with fewer, transfer "
-                "is ahead."
-            )
+        sentences.append(_on_scratch(sizes, gap, meeting))
     rising = gain["low"] > 0 and gain["value"] >= WORTH
     ends = f"(95% interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
-    said = f"from {sizes[-2]} to {sizes[-1]} images it gained {100 * gain['value']:.1f} points {ends}"
-    unfrozen = found["unfreezing"]
-    lifts = unfrozen is not None and unfrozen["low"] > 0
+    gained = f"from {sizes[-2]} to {sizes[-1]} items it gained {100 * gain['value']:.1f} points {ends}"
     if rising:
-        more = f"More photographs would help: the curve of the frozen backbone still rises, {said}"
-        if found["forecast"] is not None:
-            more += f"; twice as many would bring it to about {found['forecast']:.0%} if it goes on so"
-        told.append(f"{more}.")
+        more_data = f"More data would help: the curve of the frozen backbone still rises, {gained}"
+        if forecast is not None:
+            more_data += f"; twice as many would bring it to about {forecast:.0%} if it goes on so"
+        sentences.append(f"{more_data}.")
     elif gain["value"] < WORTH:
-        told.append(f"More photographs alone would hardly help a frozen backbone: its curve is flat, {said}.")
+        sentences.append(f"More data alone would hardly help a frozen backbone: its curve is flat, {gained}.")
     else:
-        told.append(f"Whether more photographs would help cannot be told from so few: {said}.")
-    if unfrozen is None:
-        if not rising:
-            told.append("Unfreezing was not tried: fine-tuning is the next step (`--strategy fine-tuning`).")
-    elif lifts:
-        told.append(
-            f"Unfreezing helped: on the validation images this run is better than a head on frozen features by "
-            f"{100 * unfrozen['value']:.1f} points (95% interval {100 * unfrozen['low']:+.1f} to "
-            f"{100 * unfrozen['high']:+.1f})" + ("; more of it may help further." if not rising else ".")
+        sentences.append(f"So few items do not show whether more data would help: {gained}.")
+    if unfreezing is not None:
+        sentences.append(_on_unfreezing(unfreezing, rising))
+    elif not rising:
+        sentences.append("Unfreezing was not tried: fine-tuning is the next step (`--strategy fine-tuning`).")
+    return sentences
+
+
+def _on_scratch(sizes: Sequence[int], gap: float, meeting: float | None) -> str:
+    """Where transfer and training from scratch meet; `gap` is what lies between them at the end."""
+    if meeting is None:
+        return (
+            f"Up to {sizes[-1]} items training from scratch does not reach transfer: {100 * gap:.1f} points lie "
+            "between them there."
         )
-    else:
-        told.append(
-            "On the validation images this run is not better beyond chance than a head on frozen features "
-            f"({100 * unfrozen['value']:+.1f} points): more unfreezing is not what it lacks"
-            + ("." if rising else "; another backbone, larger pictures or cleaner labels may.")
+    if meeting <= sizes[0]:
+        return f"Training from scratch is as good as transfer from the first {sizes[0]} items on."
+    return f"Transfer and training from scratch meet at about {meeting:.0f} items; with fewer, transfer is ahead."
+
+
+def _on_unfreezing(difference: Difference, rising: bool) -> str:
+    points = f"{100 * difference['value']:+.1f} points"
+    if difference["low"] > 0:
+        ends = f"(95% interval {100 * difference['low']:+.1f} to {100 * difference['high']:+.1f})"
+        rest = "." if rising else "; unfreezing more may help further."
+        return (
+            "Unfreezing helped: on the validation items this run is better than a head on frozen features by "
+            f"{100 * difference['value']:.1f} points {ends}{rest}"
         )
-    return told
+    rest = "." if rising else "; another backbone, larger inputs or cleaner labels may."
+    return (
+        "On the validation items this run is not better beyond chance than a head on frozen features "
+        f"({points}): more unfreezing is not what it lacks{rest}"
+    )

@@ -4,29 +4,29 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.data.parallel import ordered
 from keras_transfer.decisions import THRESHOLD
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
-from keras_transfer.inputs import Arrays, only, open_preparer, stacked
+from keras_transfer.inputs import Arrays, open_preparer, stacked
 
 _BATCH = 32
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one file shows.
+    """What the model sees in one file.
 
     Attributes:
         path: the file, as it was given.
         label: the most probable class; empty if the file could not be read.
         confidence: its probability, 0..1.
         top: the most probable classes with their probabilities, best first.
-        labels: the classes found: `label` alone, or each of at least 0.5 for a multi-label classifier.
+        labels: the predicted classes: `label` alone, or each of at least 0.5 for a multi-label classifier.
         problem: why the file could not be read; empty if it could.
     """
 
@@ -41,16 +41,16 @@ class Prediction:
 def predict_files(
     classifier: Classifier, paths: Iterable[str | Path | tuple[str, bytes]], top_k: int = 3
 ) -> Iterator[Prediction]:
-    """Predicts image files in order; threads decode the next ones meanwhile.
+    """Predicts files in order; threads prepare the next ones meanwhile.
 
     Args:
         classifier: from `open_classifier`.
-        paths: image files, or a name with the bytes of a picture. One that cannot be read gives a `Prediction` with its
+        paths: files, or a name with the content of a file. One that cannot be read gives a `Prediction` with its
             `problem`, in its place.
         top_k: how many classes `Prediction.top` names, 1 or more; no more than there are.
 
     Yields:
-        One `Prediction` a path.
+        One `Prediction` per path.
 
     Raises:
         InputError: `top_k` is below 1.
@@ -71,7 +71,7 @@ def predict_files(
     prepared = ordered(prepare, paths, ahead=2 * _BATCH)
     while batch := list(islice(prepared, _BATCH)):
         items = [arrays for _, arrays in batch if not isinstance(arrays, str)]
-        rows = iter(classifier.predict(only(stacked(items))) if items else ())
+        rows = iter(classifier.predict(stacked(items)) if items else ())
         for path, arrays in batch:
             if isinstance(arrays, str):
                 yield Prediction(path, problem=arrays)
@@ -79,7 +79,7 @@ def predict_files(
                 yield _prediction(path, next(rows), classifier, top_k)
 
 
-def _prediction(path: str, row: np.ndarray[Any, Any], classifier: Classifier, top_k: int) -> Prediction:
+def _prediction(path: str, row: NDArray[np.float32], classifier: Classifier, top_k: int) -> Prediction:
     order = np.argsort(-row, kind="stable")
     top = tuple((classifier.class_names[i], float(row[i])) for i in order[:top_k])
     labels = (top[0][0],)

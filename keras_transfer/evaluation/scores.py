@@ -2,21 +2,23 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from keras_transfer.decisions import correct, correct_labels, decide, membership
 from keras_transfer.errors import InputError
+from keras_transfer.schemas import N_ITEMS, ClassMetrics, Metrics
 
-Array = np.ndarray[Any, Any]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 _LEAST = float(np.finfo(np.float32).eps)  # int8 files give probabilities of exactly 0; the log loss must stay finite
 
 
-def metrics(labels: Any, probabilities: Any, class_names: Sequence[str]) -> dict[str, Any]:
+def metrics(labels: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str]) -> Metrics:
     """Scores predicted probabilities against the true labels.
 
-    What is not defined for these labels (the recall of a class without images, an AUC where only one class is
+    What is not defined for these labels (the recall of a class without items, an AUC where only one class is
     present) is `None`; means over classes are taken over those where the figure is defined.
 
     Args:
@@ -26,16 +28,16 @@ def metrics(labels: Any, probabilities: Any, class_names: Sequence[str]) -> dict
 
     Returns:
         A dict that `json.dumps` takes as it is, with these keys.
-        Single-label: `images`, `accuracy`, `balanced_accuracy`, `macro_precision`, `macro_f1`, `top_3` and `top_5`
-        (where there are more classes than that), `auc_roc` (macro, one class against the rest),
-        `log_loss`, `ece` (expected calibration error, 15 bins), `per_class` (name -> `precision`, `recall`, `f1`,
-        `support`, `auc_roc`) and `confusion_matrix` (rows: true classes, columns: predicted ones).
-        Multi-label: `images`, `accuracy` (all labels of an image right: subset accuracy), `label_accuracy`,
-        `macro_precision`, `macro_recall`, `macro_f1`, `micro_f1`, `auc_roc`, `mean_average_precision`, `log_loss` and
-        `per_class`.
+        One label per item: the number of items (`schemas.N_ITEMS`), `accuracy`, `balanced_accuracy`, `macro_precision`,
+        `macro_f1`, `top_3` and `top_5` (where there are more classes than that), `auc_roc` (macro, one class against
+        the rest), `log_loss`, `ece` (expected calibration error, 15 bins), `per_class` (name -> `precision`, `recall`,
+        `f1`, `support`, `auc_roc`) and `confusion_matrix` (rows: true classes, columns: predicted ones).
+        Several labels per item: the number of items, `accuracy` (all labels of an item right: subset accuracy),
+        `label_accuracy`, `macro_precision`, `macro_recall`, `macro_f1`, `micro_f1`, `auc_roc`,
+        `mean_average_precision`, `log_loss` and `per_class`.
 
     Raises:
-        InputError: there are no images, shapes or labels do not fit `class_names`, or the values are no probabilities.
+        InputError: there are no items, shapes or labels do not fit `class_names`, or the values are no probabilities.
 
     >>> scores = metrics([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ["cat", "dog"])
     >>> round(scores["accuracy"], 3), scores["confusion_matrix"], scores["per_class"]["dog"]["recall"]
@@ -49,12 +51,12 @@ def metrics(labels: Any, probabilities: Any, class_names: Sequence[str]) -> dict
     return _single_label(truth.astype(np.int64), values, names)
 
 
-def _check(labels: Array, probabilities: Array, names: list[str]) -> None:
+def _check(labels: NDArray[np.generic], probabilities: Floats, names: list[str]) -> None:
     if len(labels) == 0:
-        raise InputError("There are no images to evaluate. Give a split or a folder that holds some.")
+        raise InputError("There are no items to evaluate. Give a split or a folder that holds some.")
     if probabilities.shape != (len(labels), len(names)) or labels.shape not in (labels.shape[:1], probabilities.shape):
         raise InputError(
-            "`probabilities` must be [images, classes] and `labels` [images] or [images, classes]. Received: "
+            "`probabilities` must be [items, classes] and `labels` [items] or [items, classes]. Received: "
             f"{list(probabilities.shape)} and {list(labels.shape)} for {len(names)} classes."
         )
     if labels.ndim == 1 and (labels.min() < 0 or labels.max() >= len(names)):
@@ -72,7 +74,7 @@ def _check(labels: Array, probabilities: Array, names: list[str]) -> None:
 
 
 # Own code where scikit-learn has the same: importing it would cost every run time and memory. Tests hold it to theirs.
-def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
+def _single_label(labels: NDArray[np.int64], probabilities: Floats, names: list[str]) -> Metrics:
     predicted, right = probabilities.argmax(axis=1), correct(labels, probabilities)
     wanted = membership(labels, len(names))
     figures = _figures(wanted, decide(probabilities))
@@ -83,22 +85,26 @@ def _single_label(labels: Array, probabilities: Array, names: list[str]) -> dict
     # Equal probabilities rank in the order of the columns, as argmax has it.
     order = np.argsort(-probabilities, axis=1, kind="stable")
     rank = (order == labels[:, None]).argmax(axis=1)
-    return {
-        "images": len(labels),
+    scores: Metrics = {
+        N_ITEMS: len(labels),
         "accuracy": float(right.mean()),
         "balanced_accuracy": _mean(figures["recall"]),
         "macro_precision": _mean(figures["precision"]),
         "macro_f1": _mean(figures["f1"]),
-        **{f"top_{k}": float((rank < k).mean()) for k in (3, 5) if len(names) > k},
         "auc_roc": _mean(auc),
         "log_loss": float(-np.log(np.clip(of_truth, _LEAST, 1)).mean()),
         "ece": expected_calibration_error(right, probabilities.max(axis=1)),
         "per_class": _per_class(names, figures, auc),
         "confusion_matrix": confusion.tolist(),
     }
+    if len(names) > 3:
+        scores["top_3"] = float((rank < 3).mean())
+    if len(names) > 5:
+        scores["top_5"] = float((rank < 5).mean())
+    return scores
 
 
-def _multi_label(labels: Array, probabilities: Array, names: list[str]) -> dict[str, Any]:
+def _multi_label(labels: Flags, probabilities: Floats, names: list[str]) -> Metrics:
     predicted = decide(probabilities, multi_label=True)
     figures = _figures(labels, predicted)
     right = correct_labels(labels, probabilities)
@@ -107,7 +113,7 @@ def _multi_label(labels: Array, probabilities: Array, names: list[str]) -> dict[
     precision = _per_column(_average_precision, labels, probabilities, needs_both=False)
     clipped = np.clip(np.where(labels, probabilities, 1 - probabilities), _LEAST, 1)
     return {
-        "images": len(labels),
+        N_ITEMS: len(labels),
         "accuracy": float(right.all(axis=1).mean()),
         "label_accuracy": float(right.mean()),
         "macro_precision": _mean(figures["precision"]),
@@ -121,21 +127,21 @@ def _multi_label(labels: Array, probabilities: Array, names: list[str]) -> dict[
     }
 
 
-def _figures(wanted: Array, given: Array) -> dict[str, Array]:
+def _figures(wanted: Flags, predicted: Flags) -> dict[str, Floats]:
     """Precision, recall, F1 and support of every column of two bool arrays `[n, classes]`; NaN is not defined."""
-    hits, support, predicted = (wanted & given).sum(axis=0), wanted.sum(axis=0), given.sum(axis=0)
+    hits, support, named = (wanted & predicted).sum(axis=0), wanted.sum(axis=0), predicted.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        f1 = 2 * hits / (support + predicted)
-        return {"precision": hits / predicted, "recall": hits / support, "f1": f1, "support": support}
+        f1 = 2 * hits / (support + named)
+        return {"precision": hits / named, "recall": hits / support, "f1": f1, "support": support}
 
 
-def expected_calibration_error(correct: Any, confidence: Any, bins: int = 15) -> float:
+def expected_calibration_error(right: ArrayLike, confidence: ArrayLike, bins: int = 15) -> float:
     """How far confidence is from accuracy, averaged over equal-width bins of confidence.
 
     Guo et al., "On Calibration of Modern Neural Networks" (2017), equation 3.
 
     Args:
-        correct: bool `[n]`, whether each prediction is right.
+        right: bool `[n]`, whether each prediction is right.
         confidence: float `[n]` in 0..1, the probability of each predicted class.
         bins: how many bins 0..1 is cut into; each holds its upper edge.
 
@@ -145,23 +151,23 @@ def expected_calibration_error(correct: Any, confidence: Any, bins: int = 15) ->
     >>> expected_calibration_error([True, True, True, False], [0.75, 0.75, 0.75, 0.75])
     0.0
     """
-    correct, confidence = np.asarray(correct, np.float64), np.asarray(confidence, np.float64)
+    hits, confidence = np.asarray(right, np.float64), np.asarray(confidence, np.float64)
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     place = np.searchsorted(edges, confidence, side="left")
-    gap = np.bincount(place, correct - confidence, minlength=bins)
+    gap = np.bincount(place, hits - confidence, minlength=bins)
     return float(np.abs(gap).sum() / len(confidence))
 
 
-def weighted_auc(weights: Array, wanted: Array, values: Array) -> Array:
-    """The area under the ROC curve of one class under each row of image weights: the Mann-Whitney statistic.
+def weighted_auc(weights: Floats, wanted: Flags, values: Floats) -> Floats:
+    """The area under the ROC curve of one class under each row of item weights: the Mann-Whitney statistic.
 
     Args:
-        weights: `[rows, n]`, of the images.
-        wanted: bool `[n]`, whether an image is of the class.
+        weights: `[rows, n]`, of the items.
+        wanted: bool `[n]`, whether an item is of the class.
         values: `[n]`, its score.
 
     Returns:
-        `[rows]`, in 0..1; NaN where a row weighs no image of the class, or no other.
+        `[rows]`, in 0..1; NaN where a row weighs no item of the class, or no other.
     """
     positive, total = weights[:, wanted], weights.sum(axis=1)
     ups = positive.sum(axis=1)
@@ -174,27 +180,27 @@ def weighted_auc(weights: Array, wanted: Array, values: Array) -> Array:
     # A tie counts half.
     beaten = below[:, np.searchsorted(others, mine, "left")] + below[:, np.searchsorted(others, mine, "right")]
     with np.errstate(invalid="ignore", divide="ignore"):
-        area: Array = (positive * beaten).sum(axis=1) / 2 / (ups * downs)
+        area: Floats = (positive * beaten).sum(axis=1) / 2 / (ups * downs)
     return area
 
 
-def _auc(wanted: Array, values: Array) -> float:
+def _auc(wanted: Flags, values: Floats) -> float:
     return float(weighted_auc(np.ones((1, len(wanted))), wanted, values)[0])
 
 
-def weighted_average_precision(weights: Array, wanted: Array, values: Array) -> Array:
-    """The average precision of one class under each row of image weights.
+def weighted_average_precision(weights: Floats, wanted: Flags, values: Floats) -> Floats:
+    """The average precision of one class under each row of item weights.
 
-    The mean, over the images of the class in falling order of score, of the precision down to there; equal scores stand
+    The mean, over the items of the class in falling order of score, of the precision down to there; equal scores stand
     in one place.
 
     Args:
-        weights: `[rows, n]`, of the images.
-        wanted: bool `[n]`, whether an image is of the class.
+        weights: `[rows, n]`, of the items.
+        wanted: bool `[n]`, whether an item is of the class.
         values: `[n]`, its score.
 
     Returns:
-        `[rows]`, in 0..1; NaN where a row weighs no image of the class.
+        `[rows]`, in 0..1; NaN where a row weighs no item of the class.
     """
     order = np.argsort(-values, kind="stable")
     last = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)  # of each run of equal scores
@@ -202,24 +208,28 @@ def weighted_average_precision(weights: Array, wanted: Array, values: Array) -> 
     total = np.cumsum(weights[:, order], axis=1)[:, last]
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(total > 0, hits / total, 0.0)
-        found: Array = (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
-    return found
+        mean: Floats = (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
+    return mean
 
 
-def _average_precision(wanted: Array, values: Array) -> float:
+def _average_precision(wanted: Flags, values: Floats) -> float:
     return float(weighted_average_precision(np.ones((1, len(wanted))), wanted, values)[0])
 
 
-def _per_column(score: Callable[..., float], labels: Array, values: Array, needs_both: bool = True) -> Array:
+def _per_column(
+    score: Callable[[Flags, Floats], float], labels: Flags, values: Floats, needs_both: bool = True
+) -> Floats:
     """The score of each column, NaN where it has no positive (or, for `needs_both`, no negative) label."""
-    defined: Array = np.any(labels, axis=0) & ~(needs_both & np.all(labels, axis=0))
+    defined: Flags = np.any(labels, axis=0) & ~(needs_both & np.all(labels, axis=0))
     return np.array([score(labels[:, i], values[:, i]) if defined[i] else math.nan for i in range(labels.shape[1])])
 
 
-def _per_class(names: list[str], figures: dict[str, Array], auc: Array) -> dict[str, dict[str, Any]]:
+def _per_class(names: list[str], figures: dict[str, Floats], auc: Floats) -> dict[str, ClassMetrics]:
     return {
         name: {
-            **{figure: _number(figures[figure][i]) for figure in ("precision", "recall", "f1")},
+            "precision": _number(figures["precision"][i]),
+            "recall": _number(figures["recall"][i]),
+            "f1": _number(figures["f1"][i]),
             "support": int(figures["support"][i]),
             "auc_roc": _number(auc[i]),
         }
@@ -227,10 +237,10 @@ def _per_class(names: list[str], figures: dict[str, Array], auc: Array) -> dict[
     }
 
 
-def _number(value: Any) -> float | None:
+def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _mean(values: Array) -> float | None:
+def _mean(values: Floats) -> float | None:
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else None

@@ -1,4 +1,4 @@
-"""Photographs that a model was trained on: scored on them, it is flattered."""
+"""Items that a model was trained on: scored on them, it is flattered."""
 
 import csv
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ _DEPTH = 3  # folders from a run down to its files: RUN/export/TARGET/model.tfli
 
 
 def seen_in_training(model: Path, hashes: Sequence[str]) -> list[str]:
-    """For each photograph what the training of a model used it for.
+    """For each item what the training of a model used it for.
 
     Args:
         model: a model's file; what trained it is known where the file lies in a run directory.
-        hashes: SHA-256 of each photograph, in hexadecimal.
+        hashes: SHA-256 of each item, in hexadecimal.
 
     Returns:
         For each `"train"`, `"val"` (it stopped the training and chose among models), or `""` where it saw nothing of

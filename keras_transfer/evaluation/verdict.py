@@ -1,10 +1,12 @@
 """Did the transfer help, and how sure is that: two sentences from figures, and what to do next."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
 
-FEW_IMAGES = 100
-"""Under so many test images an interval is over ten points wide, and the verdict says so."""
+from keras_transfer.schemas import Difference, Interval, Share, Step, Verdict
+
+FEW_ITEMS = 100
+"""Under so many test items an interval is over ten points wide, and the verdict says so."""
 _EASY = 0.9  # of the run's accuracy: random features that reach it say that the data are easy
 _TITLES = {
     "helped": "Transfer helped",
@@ -15,9 +17,16 @@ _TITLES = {
 }
 
 
-def verdict(
-    accuracy: dict[str, Any], images: int, baselines: Sequence[dict[str, Any]], *, transfers: bool
-) -> dict[str, Any]:
+class Baseline(TypedDict):
+    """What a run is compared with; `accuracy` is None where it was not made."""
+
+    name: str
+    kind: str
+    accuracy: Share | None
+    difference: NotRequired[Difference]  # the accuracy of the run less that of the baseline
+
+
+def verdict(accuracy: Interval, n_items: int, baselines: Sequence[Baseline], *, transfers: bool) -> Verdict:
     """Says whether transfer helped.
 
     The judge is the same network trained from scratch; where that was not done, logistic regression on the same
@@ -25,66 +34,73 @@ def verdict(
     A difference counts when its 95% interval leaves out zero.
 
     Args:
-        accuracy: `value`, `low` and `high` of the run on its test split, 0..1.
-        images: test images.
-        baselines: each with `name`, `kind`, `accuracy`, and `difference` (the run's accuracy less its own, with
-            `low` and `high`); `accuracy` is None where it was not made.
+        accuracy: of the run on its test split, 0..1.
+        n_items: test items.
+        baselines: the kinds are `"scratch"`, `"random probe"`, `"majority"`, `"pretrained probe"` and `"backbone"`.
         transfers: whether the run began from pretrained weights.
 
     Returns:
         `outcome`: `"helped"`, `"unclear"`, `"negative"`, `"none"` (no pretrained weights) or `"unknown"` (nothing to
         compare with); its `title`; two `sentences`; more `remarks`.
 
-    >>> found = verdict(
+    >>> said = verdict(
     ...     {"value": 0.9, "low": 0.86, "high": 0.93}, 300, transfers=True,
     ...     baselines=[{"name": "scratch", "kind": "scratch", "accuracy": {"value": 0.5, "low": 0.44, "high": 0.56},
     ...                 "difference": {"value": 0.4, "low": 0.34, "high": 0.46}}],
     ... )
-    >>> found["outcome"], found["sentences"][0]
-    ('helped', 'Transfer helped: 90.0% of the test images are right, against 50.0% for the same network trained from
+    >>> said["outcome"], said["sentences"][0]
+    ('helped', 'Transfer helped: 90.0% of the test items are right, against 50.0% for the same network trained from
     scratch, a difference of 40.0 points (95% interval 34.0 to 46.0).')
     """
     made = {row["kind"]: row for row in baselines if row["accuracy"] is not None and row["kind"] != "backbone"}
-    right = f"{accuracy['value']:.1%} of the test images are right"
-    remarks: list[str] = []
-    random = made.get("random probe")
-    if not transfers:
-        outcome = "none"
-        first = f"No transfer took place: the network began from random weights, and {right}"
-        majority = made.get("majority")
-        if majority:
-            first += f", against {majority['accuracy']['value']:.1%} for always naming the most frequent class"
-        first += "."
-    else:
+    right = f"{accuracy['value']:.1%} of the test items are right"
+    if transfers:
         outcome, first = _compared(right, made)
-        if "scratch" not in made and random:
-            remarks.append("Training the same network from scratch was not tried: it would take long on this machine.")
-    if random and random["accuracy"]["value"] >= _EASY * accuracy["value"]:
+    else:
+        outcome, first = "none", _no_transfer(right, made.get("majority"))
+    title = "The pretrained features help" if outcome == "helped" and "scratch" not in made else _TITLES[outcome]
+    remarks = _remarks(accuracy["value"] or 0.0, made, baselines, transfers)
+    return {"outcome": outcome, "title": title, "sentences": [first, _sure(accuracy, n_items)], "remarks": remarks}
+
+
+def _no_transfer(right: str, majority: Baseline | None) -> str:
+    sentence = f"No transfer took place: the network began from random weights, and {right}"
+    if majority is not None:
+        sentence += f", against {_accuracy(majority):.1%} for always naming the most frequent class"
+    return f"{sentence}."
+
+
+def _remarks(
+    accuracy: float, made: Mapping[str, Baseline], baselines: Sequence[Baseline], transfers: bool
+) -> list[str]:
+    """What else the baselines show: that the data are easy, that training did harm, that a backbone is better."""
+    remarks = []
+    random, probe = made.get("random probe"), made.get("pretrained probe")
+    if transfers and "scratch" not in made and random:
+        remarks.append("Training the same network from scratch was not tried: it would take long on this machine.")
+    if random and _accuracy(random) >= _EASY * accuracy:
         remarks.append(
             "These data are easy: logistic regression on the features of the same network with random weights already "
-            f"reaches {random['accuracy']['value']:.1%}."
+            f"reaches {_accuracy(random):.1%}."
         )
-    probe = made.get("pretrained probe")
     if probe and probe["difference"]["high"] < 0:
         remarks.append(
             "Logistic regression on the frozen pretrained features is better by "
             f"{-100 * probe['difference']['value']:.1f} points: augmentation or fine-tuning did harm."
         )
-    other = [row for row in baselines if row["kind"] == "backbone" and row["accuracy"] is not None]
-    best = max(other, key=lambda row: row["accuracy"]["value"], default=None)
+    others = [row for row in baselines if row["kind"] == "backbone" and row["accuracy"] is not None]
+    best = max(others, key=_accuracy, default=None)
     if best and best["difference"]["high"] < 0:
-        remarks.append(f"{best['name']} does better, at {best['accuracy']['value']:.1%}: try that backbone.")
-    title = "The pretrained features help" if outcome == "helped" and "scratch" not in made else _TITLES[outcome]
-    return {"outcome": outcome, "title": title, "sentences": [first, _sure(accuracy, images)],
-            "remarks": remarks}  # fmt: skip
+        remarks.append(f"{best['name']} does better, at {_accuracy(best):.1%}: try that backbone.")
+    return remarks
 
 
-def compression_verdict(accuracy: dict[str, Any], images: int, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def compression_verdict(accuracy: Interval, n_items: int, steps: Sequence[Step]) -> Verdict:
     """Says what a compression cost, in the form of `verdict`.
 
     Args:
-        accuracy: `value`, `low` and `high` of the compressed model on its test split, 0..1.
-        images: test images.
+        accuracy: of the compressed model on its test split, 0..1.
+        n_items: test items.
         steps: what `result.json` says of them: the run that it began with, then each step.
 
     Returns:
@@ -94,26 +110,32 @@ def compression_verdict(accuracy: dict[str, Any], images: int, steps: Sequence[d
     >>> step = {"accuracy": 0.79, "parameters": 100, "multiply_adds": 60, "what": "channels removed"}
     >>> step["since_base"] = {"value": -0.01, "low": -0.03, "high": 0.01}
     >>> compression_verdict({"value": 0.79, "low": 0.75, "high": 0.82}, 500, [base, step])["sentences"][0]
-    'Channels removed: 79.0% of the test images are right, against 80.0% before, a difference of −1.0 points
+    'Channels removed: 79.0% of the test items are right, against 80.0% before, a difference of −1.0 points
     (95% interval −3.0 to 1.0), with 50% of the parameters and 60% of the multiply-adds.'
     """
     first, last = steps[0], steps[-1]
     what = "; ".join(step["what"] for step in steps[1:])
     change = last["since_base"]
-    shares = {key: f"{last[key] / first[key]:.0%}" for key in ("parameters", "multiply_adds")}
-    said = (
-        f"{what[0].upper()}{what[1:]}: {accuracy['value']:.1%} of the test images are right, against "
+    assert change is not None  # the first step alone has none
+    parameters = f"{last['parameters'] / first['parameters']:.0%}"
+    multiply_adds = f"{last['multiply_adds'] / first['multiply_adds']:.0%}"
+    sentence = (
+        f"{what[0].upper()}{what[1:]}: {accuracy['value']:.1%} of the test items are right, against "
         f"{first['accuracy']:.1%} before, a difference of {_signed(change['value'])} points (95% interval "
-        f"{_signed(change['low'])} to {_signed(change['high'])}), with {shares['parameters']} of the parameters and "
-        f"{shares['multiply_adds']} of the multiply-adds."
+        f"{_signed(change['low'])} to {_signed(change['high'])}), with {parameters} of the parameters and "
+        f"{multiply_adds} of the multiply-adds."
     )
     kept = change["high"] >= 0
     title = "No loss beyond chance" if kept else "Smaller, and less accurate"
-    return {"outcome": "helped" if kept else "unclear", "title": title, "sentences": [said, _sure(accuracy, images)],
-            "remarks": []}  # fmt: skip
+    sentences = [sentence, _sure(accuracy, n_items)]
+    return {"outcome": "helped" if kept else "unclear", "title": title, "sentences": sentences, "remarks": []}
 
 
-def _compared(right: str, made: dict[str, dict[str, Any]]) -> tuple[str, str]:
+def _accuracy(row: Baseline) -> float:
+    return row["accuracy"]["value"] if row["accuracy"] is not None else 0.0
+
+
+def _compared(right: str, made: Mapping[str, Baseline]) -> tuple[str, str]:
     judges = {
         "scratch": "the same network trained from scratch",
         "random probe": "logistic regression on the same network's features with random weights",
@@ -122,7 +144,7 @@ def _compared(right: str, made: dict[str, dict[str, Any]]) -> tuple[str, str]:
     kind = next((kind for kind in judges if kind in made), None)
     if kind is None:
         return "unknown", f"{right[0].upper()}{right[1:]}; there is nothing to compare that with."
-    theirs, difference = made[kind]["accuracy"]["value"], made[kind]["difference"]
+    theirs, difference = _accuracy(made[kind]), made[kind]["difference"]
     ends = f"(95% interval {_signed(difference['low'])} to {_signed(difference['high'])})"
     points = f"{abs(100 * difference['value']):.1f} points"
     against = f"{right}, against {theirs:.1%} for {judges[kind]}"
@@ -137,14 +159,14 @@ def _compared(right: str, made: dict[str, dict[str, Any]]) -> tuple[str, str]:
     return "unclear", f"{start}: {against}, a difference of {_signed(difference['value'])} points {ends}."
 
 
-def _sure(accuracy: dict[str, Any], images: int) -> str:
+def _sure(accuracy: Interval, n_items: int) -> str:
     low, high = f"{accuracy['low']:.1%}", f"{accuracy['high']:.1%}"
-    if images < FEW_IMAGES:
+    if n_items < FEW_ITEMS:
         return (
-            f"There are only {images} test images, so the true accuracy may lie anywhere from {low} to {high} "
+            f"There are only {n_items} test items, so the true accuracy may lie anywhere from {low} to {high} "
             "(95% interval): gather more before you rely on it."
         )
-    return f"On {images} test images, the true accuracy lies between {low} and {high} (95% interval)."
+    return f"On {n_items} test items, the true accuracy lies between {low} and {high} (95% interval)."
 
 
 def _signed(share: float) -> str:

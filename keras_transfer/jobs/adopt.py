@@ -97,8 +97,8 @@ def adopt(
     Raises:
         InputError: the file is no image classifier, there are no photographs, or their classes are not the model's.
     """
-    from keras_transfer.evaluation.classifier import geometry_of_file
     from keras_transfer.evaluation.keras_file import check_keras
+    from keras_transfer.evaluation.own_models import geometry_of_file
     from keras_transfer.models import read_inputs
 
     path = Path(model)
@@ -140,7 +140,7 @@ def _fitted_note(model: Path) -> str:
 
 def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
     """The classes in the order of the model's outputs; None where the data's own order is all that is known."""
-    from keras_transfer.evaluation.classifier import names_beside
+    from keras_transfer.evaluation.opening import names_beside
     from keras_transfer.modalities.image.sources import list_source
 
     named = names_beside(model)

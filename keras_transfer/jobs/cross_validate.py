@@ -16,6 +16,7 @@ from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
+    from keras_transfer.evaluation.resampling import ResampledMean
 
 _SAME = ("data", "group_by", "val", "test", "allow_bad", "few_shot")
 
@@ -80,15 +81,17 @@ def cross_validate(
             say(f"{name}, fold {fold + 1} of {len(cuts)}: accuracy {scores[-1]['accuracy']:.3f}")
         row: dict[str, Any] = {"name": name, "strategy": told.training.strategy, "backbone": told.model.backbone}
         row["geometry"] = seen.geometry.mode
-        for figure in ("accuracy", "macro_f1"):
-            row[figure] = _bounded(resampled_mean([score[figure] for score in scores], len(whole) - size, size))
         row["by_fold"] = [score["accuracy"] for score in scores]
+        row["accuracy"] = _bounded(resampled_mean(row["by_fold"], len(whole) - size, size))
+        f1 = [score["macro_f1"] or 0.0 for score in scores]
+        row["macro_f1"] = _bounded(resampled_mean(f1, len(whole) - size, size))
         found.append(row | {"seconds": round(time.perf_counter() - started, 1)})
     comparisons = []
     for row in found[1:]:
         gains = np.subtract(row["by_fold"], found[0]["by_fold"])
         compared = resampled_mean(gains.tolist(), len(whole) - size, size)
-        comparisons.append({"name": row["name"], "difference": compared.pop("value"), **compared})
+        difference = {"difference" if key == "value" else key: figure for key, figure in compared.items()}
+        comparisons.append({"name": row["name"], **difference})
     for row, p in zip(comparisons, adjusted([row["p"] for row in comparisons]), strict=True):
         row["adjusted_p"] = p
     return {
@@ -122,7 +125,7 @@ def prepared(recipe: Recipe, data: "Dataset", images: int) -> Recipe:
     return complete(planned, build_classifier_of(planned, data), data, train)
 
 
-def _bounded(row: dict[str, float]) -> dict[str, float]:
+def _bounded(row: "ResampledMean") -> dict[str, float]:
     """Of a share: the interval within 0..1, and no test of zero."""
     ends = {"low": max(0.0, row["low"]), "high": min(1.0, row["high"])}
     return {"value": row["value"], "spread": row["spread"], **ends}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.dataset import Dataset
+    from keras_transfer.schemas import Difference
 
 FILE = "learning_curve.json"
 _FOLDS, _LEAST, _MOST_SIZES = 5, 2, 8  # held-out parts; photographs of each class, and sizes, of a curve
@@ -93,7 +94,7 @@ def learning_curve(
         right[name][draw].append(correct(labels[part], ways[name](orders[draw][:size], part)))
     rows = {name: curve_rows(sizes, found) for name, found in right.items()}
     best = "run" if "run" in rows else "head"
-    found = {
+    found: dict[str, Any] = {
         "format": 1,
         "sizes": sizes,
         "draws": draws,
@@ -105,7 +106,15 @@ def learning_curve(
         "forecast": forecast(rows["head"], 2 * sizes[-1]),
         "unfreezing": _unfreezing(recipe, data, model, ways["head"]),
     }
-    found |= {"sentences": advice(found), "seconds": round(time.perf_counter() - started, 1)}
+    sentences = advice(
+        sizes,
+        rows,
+        meeting=found["meeting"],
+        gain=found["gain"],
+        forecast=found["forecast"],
+        unfreezing=found["unfreezing"],
+    )
+    found |= {"sentences": sentences, "seconds": round(time.perf_counter() - started, 1)}
     write_json(run / FILE, found)
     return found
 
@@ -169,7 +178,7 @@ def _cost(network: Any, sizes: list[int], draws: int) -> float:
     return 3.0 * multiply_adds(network) * sum(sizes) * draws * _EPOCHS
 
 
-def _unfreezing(recipe: Recipe, data: "Dataset", model: "keras.Model", head: _Way) -> dict[str, float] | None:
+def _unfreezing(recipe: Recipe, data: "Dataset", model: "keras.Model", head: _Way) -> "Difference | None":
     """By how much the run beats a head on frozen features on validation; None where it trained nothing but a head."""
     if not any(not phase.frozen for phase in recipe.training.phases or ()):
         return None

@@ -117,12 +117,19 @@ def model_figures(
     changed = changed_stages(recipe, kept, model, data)
     probabilities = np.asarray(answers(), np.float32)
     names, labels, several = data.class_names, np.asarray(test.labels), data.multi_label
-    report: dict[str, Any] = score_intervals(labels, probabilities, names, seed=recipe.seed)
+    report: dict[str, Any] = {**score_intervals(labels, probabilities, names, seed=recipe.seed)}
     report["confusion"] = None
     if not several:
-        pairs = examples.confused_pairs(labels, probabilities, names, _PAIRS, _PER_PAIR)
-        for pair in pairs:
-            pair["images"] = [_example(i, test, probabilities) for i in pair["images"]]
+        pairs = [
+            {
+                "true": pair.true,
+                "predicted": pair.predicted,
+                "count": pair.count,
+                "of": pair.of,
+                "images": [_example(i, test, probabilities) for i in pair.indices],
+            }
+            for pair in examples.confused_pairs(labels, probabilities, names, _PAIRS, _PER_PAIR)
+        ]
         matrix = metrics(labels, probabilities, names)["confusion_matrix"]
         report["confusion"] = {"matrix": matrix, "pairs": pairs}
     mistakes = examples.most_confident_mistakes(labels, probabilities, _SHOWN)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
+    from keras_transfer.evaluation.similarity import StageSimilarity
 
 CKA_IMAGES = 96
 """Pictures that fine-tuned and pretrained features are compared on: CKA changes by about 0.01 with more."""
@@ -26,7 +27,7 @@ _LEAST_CKA_IMAGES = 4
 _MAPPED, _THUMBNAILS, _FOLLOWED = 400, 48, 2  # pictures on the map, those shown there, and those followed upwards
 
 
-def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Dataset") -> list[dict[str, Any]]:
+def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Dataset") -> "list[StageSimilarity]":
     """Linear CKA of a run's backbone with the pretrained one, stage by stage, on validation photographs; cheap.
 
     Args:
@@ -56,7 +57,7 @@ def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Datas
     try:
         from keras_transfer.models.graph import model_inputs
 
-        values = only(data.val.take(some).arrays(model_inputs(model)))
+        values = data.val.take(some).arrays(model_inputs(model))
         return cka_by_stage(model, build_classifier_of(recipe, data), values, cached)
     except InputError as error:
         say(f"Note: not compared with the pretrained backbone ({error})")

@@ -69,8 +69,7 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     """
     from keras_transfer.data.split import dealt
     from keras_transfer.decisions import correct
-    from keras_transfer.evaluation import open_classifier
-    from keras_transfer.evaluation.classifier import keras_classifier
+    from keras_transfer.evaluation import keras_classifier, open_classifier
     from keras_transfer.evaluation.intervals import paired_difference, share_interval
 
     modality = open_modality(test.preparer.modality)

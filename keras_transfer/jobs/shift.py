@@ -211,7 +211,15 @@ def _figures(split: "Split", size: tuple[int, ...]) -> dict[str, list[float]]:
 def _verdict(found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     from keras_transfer.evaluation.shift import judge
 
-    return {"verdict": judge(found)}
+    return {
+        "verdict": judge(
+            two_sample=found["two_sample"],
+            differences=found["differences"],
+            own_accuracy=found["own_accuracy"],
+            expected_accuracy=found["expected_accuracy"],
+            accuracy=found["accuracy"],
+        )
+    }
 
 
 def _spread(count: int) -> list[int]:

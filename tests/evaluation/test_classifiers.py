@@ -227,7 +227,7 @@ def test_several_labels(tmp_path: Path) -> None:
     assert scores["auc_roc"] == scores["mean_average_precision"] == 1
     (prediction,) = predict_files(classifier, [tmp_path / "red" / "0.png"])
     assert all((probability >= 0.5) == (name in prediction.labels) for name, probability in prediction.top)
-    with pytest.raises(InputError, match="several labels an image and the data have one"):
+    with pytest.raises(InputError, match="several labels per item and the data have one"):
         evaluate(classifier, held_out(draw(tmp_path / "single", NAMES)))
 
 

@@ -54,20 +54,16 @@ def said(gain, unfreezing=None, scratch=None, crossing=None, width=0.01):
     told = (
         {"low": unfreezing - 0.02, "high": unfreezing + 0.02, "value": unfreezing} if unfreezing is not None else None
     )
-    return " ".join(
-        advice(
-            {"sizes": sizes, "ways": ways, "meeting": crossing, "forecast": None, "unfreezing": told,
-             "gain": {"value": gain, "low": low, "high": high}}
-        )
-    )  # fmt: skip
+    figures = {"value": gain, "low": low, "high": high}
+    return " ".join(advice(sizes, ways, meeting=crossing, gain=figures, forecast=None, unfreezing=told))
 
 
 def test_what_is_said_follows_from_the_curves() -> None:
-    assert "More photographs would help" in said(0.05) and "Unfreezing" not in said(0.05)
+    assert "More data would help" in said(0.05) and "Unfreezing" not in said(0.05)
     assert "hardly help" in said(0.0) and "fine-tuning is the next step" in said(0.0)
-    assert "cannot be told" in said(0.03, width=0.05) and "would help:" not in said(0.03, width=0.05)
-    assert "Unfreezing helped" in said(0.0, 0.05) and "more of it" in said(0.0, 0.05)
+    assert "do not show whether" in said(0.03, width=0.05) and "still rises" not in said(0.03, width=0.05)
+    assert "Unfreezing helped" in said(0.0, 0.05) and "unfreezing more may help" in said(0.0, 0.05)
     assert "not better beyond chance" in said(0.05, 0.0)
     assert "does not reach transfer" in said(0.05, scratch=[0.2, 0.4])
-    assert "meet at about 70 images" in said(0.05, scratch=[0.2, 0.8], crossing=70.0)
-    assert "from the first 50 images" in said(0.05, scratch=[0.7, 0.8], crossing=50.0)
+    assert "meet at about 70 items" in said(0.05, scratch=[0.2, 0.8], crossing=70.0)
+    assert "from the first 50 items" in said(0.05, scratch=[0.7, 0.8], crossing=50.0)

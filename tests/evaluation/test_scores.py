@@ -124,7 +124,7 @@ def test_calibration_error_is_the_weighted_gap_of_its_bins(pairs: list[tuple[boo
 @pytest.mark.parametrize(
     ("labels", "probabilities", "said"),
     [
-        ([], np.zeros((0, 2)), "no images"),
+        ([], np.zeros((0, 2)), "no items"),
         ([0], [[0.5, 0.3, 0.2]], "for 2 classes"),
         ([0, 1], [[1.0, 0.0]], "for 2 classes"),
         ([2], [[1.0, 0.0]], r"0\.\.1"),

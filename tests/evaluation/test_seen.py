@@ -51,7 +51,7 @@ def test_photographs_of_the_training_are_counted_and_left_out_beside(
             expected = metrics(split.labels, predict_pixels(run, split), data.class_names)
             assert found["confusion_matrix"] == expected["confusion_matrix"]
             assert found["log_loss"] == pytest.approx(expected["log_loss"], rel=1e-5)  # batches are others
-        assert f"{40 - len(data.test)} of these 40 photographs were used to train" in capsys.readouterr().err
+        assert f"{40 - len(data.test)} of these 40 items were used to train" in capsys.readouterr().err
     assert evaluate(run, data.train)["seen"]["without"] is None
     assert "No other is among them" in capsys.readouterr().err
 

@@ -98,8 +98,10 @@ def test_the_expected_accuracy_of_the_same_answers_is_their_own(seed, count):
 
 def test_a_small_but_certain_shift_is_some_shift():
     found = {"two_sample": {"accuracy": 0.62, "p_value": 0.001}, "differences": [], "own_accuracy": 0.8}
-    said = judge({**found, "expected_accuracy": None, "accuracy": {"value": 0.7, "low": 0.6, "high": 0.8}})
-    assert said["outcome"] == "some" and "70.0%" in said["sentences"][-1] and "do not tell why" in said["sentences"][1]
+    said = judge(**found, expected_accuracy=None, accuracy={"value": 0.7, "low": 0.6, "high": 0.8})
+    assert (
+        said["outcome"] == "some" and "70.0%" in said["sentences"][-1] and "do not explain it" in said["sentences"][1]
+    )
     assert expected_accuracy(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2))) is None
 
 
