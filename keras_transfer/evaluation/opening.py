@@ -199,15 +199,17 @@ def _spec(shapes: Sequence[Shape], inputs: InputSpec | None, path: Path | None) 
     """What a model takes that has inputs of these shapes."""
     if inputs is None or not inputs.tensors:
         return unknown_spec(shapes, inputs, _name(path))
-    # Metadata may say anything: dtype and range follow from the preparer, the shapes from the model.
-    own = tuple(TensorSpec(tensor.name, shape) for tensor, shape in zip(inputs.tensors, shapes, strict=False))
-    spec = open_preparer(inputs.modality, inputs.preparation).spec(own)
-    stated = [tensor.shape for tensor in spec.tensors]
-    if stated != list(shapes) or len(inputs.tensors) != len(shapes):
-        raise InputError(
-            f"{_name(path)} takes {_listed(shapes)}, but its metadata says {_listed(stated)}: export it again."
-        )
-    return spec
+    stated = [tensor.shape for tensor in inputs.tensors]
+    if len(stated) == len(shapes):
+        # Metadata may say anything: dtype and range follow from the preparer, the shapes from the model.
+        own = tuple(TensorSpec(tensor.name, shape) for tensor, shape in zip(inputs.tensors, shapes, strict=True))
+        spec = open_preparer(inputs.modality, inputs.preparation).spec(own)
+        stated = [tensor.shape for tensor in spec.tensors]
+        if stated == list(shapes):
+            return spec
+    raise InputError(
+        f"{_name(path)} takes {_listed(shapes)}, but its metadata says {_listed(stated)}: export it again."
+    )
 
 
 def _listed(shapes: Sequence[Shape]) -> str:
