@@ -16,7 +16,7 @@ from table import write_rows
 
 from keras_transfer.evaluation import keras_classifier, metrics, open_classifier, predict_pixels
 from keras_transfer.evaluation.intervals import score_intervals, share_interval
-from keras_transfer.modalities.image.held_out import held_out
+from keras_transfer.modalities import held_out
 from keras_transfer.models import build_imagenet_classifier
 
 SAMPLES, SIZES = 200, (60, 200, 500)

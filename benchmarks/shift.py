@@ -20,11 +20,12 @@ import numpy as np
 from PIL import Image, ImageFilter
 from table import write_rows
 
+from keras_transfer.data.unlabelled import list_unlabelled
 from keras_transfer.evaluation import load_keras, predict_pixels
 from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, mmd
 from keras_transfer.jobs.parts import build_classifier_of, load_data
+from keras_transfer.modalities.image import ImageReader
 from keras_transfer.modalities.image.embedded import load_embedded
-from keras_transfer.modalities.image.unlabelled import list_photographs
 from keras_transfer.models import adapt_batchnorm, batchnorm_shift
 from keras_transfer.recipe import make_recipe
 from keras_transfer.training import fit
@@ -133,14 +134,14 @@ def shifted(bench: "Bench", split: Any, name: str) -> Any:
         for index in range(len(split)):
             pixels = SHIFTS[name](split.read(index, size))
             Image.fromarray(pixels).save(folder / f"{index:05d}.png", compress_level=1)
-    return list_photographs(folder)[0]
+    return list_unlabelled(folder, ImageReader())[0]
 
 
 def digits(work: Path) -> Any:
     (work / "digits").mkdir()
     for index, pixels in enumerate(load_embedded("digits")[0][:500]):
         Image.fromarray(pixels).save(work / "digits" / f"{index:05d}.png")
-    return list_photographs(work / "digits")[0]
+    return list_unlabelled(work / "digits", ImageReader())[0]
 
 
 def row_of(

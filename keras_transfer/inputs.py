@@ -225,7 +225,7 @@ class Augmenter(Protocol):
 
 
 MODALITIES: dict[str, str] = {"image": "keras_transfer.modalities.image"}
-"""The name of each modality, and the module that holds it; imported when it is first needed."""
+"""The name of each modality, and the module whose `MODALITY` it is."""
 
 
 def inputs_of(entry: Mapping[str, Json]) -> InputSpec | None:
@@ -251,8 +251,21 @@ def inputs_of(entry: Mapping[str, Json]) -> InputSpec | None:
     return spec
 
 
-def open_modality(name: str) -> Any:
-    """The module of a modality: see `keras_transfer.modalities`.
+class ModalityInputs(Protocol):
+    """What rooms below the modalities ask of one; all of it is `keras_transfer.modalities.Modality`."""
+
+    @property
+    def kits(self) -> Mapping[str, str]:
+        """Target -> the module that writes that target's folder for models of this modality."""
+        ...
+
+    def preparer(self, preparation: Mapping[str, Json]) -> Preparer:
+        """See `open_preparer`."""
+        ...
+
+
+def open_modality(name: str) -> ModalityInputs:
+    """The modality of a name, imported when it is first needed.
 
     Raises:
         InputError: there is no such modality.
@@ -260,7 +273,8 @@ def open_modality(name: str) -> Any:
     if name not in MODALITIES:
         known = ", ".join(MODALITIES)
         raise InputError(f"There is no modality {name!r}, only {known}. Is the file of a later release?")
-    return import_module(MODALITIES[name])
+    modality: ModalityInputs = import_module(MODALITIES[name]).MODALITY
+    return modality
 
 
 def open_preparer(modality: str, preparation: Mapping[str, Json]) -> Preparer:
@@ -273,5 +287,4 @@ def open_preparer(modality: str, preparation: Mapping[str, Json]) -> Preparer:
     Raises:
         InputError: there is no such modality, or the settings are none of its preparer's.
     """
-    preparer: Preparer = open_modality(modality).open_preparer(preparation)
-    return preparer
+    return open_modality(modality).preparer(preparation)

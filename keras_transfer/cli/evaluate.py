@@ -39,7 +39,7 @@ def command(
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.data.listing import Layout
     from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, in_text_order, require_model
-    from keras_transfer.modalities.image.held_out import held_out
+    from keras_transfer.modalities import held_out
     from keras_transfer.progress import say, set_quiet
 
     set_quiet(json)

@@ -11,6 +11,7 @@ from keras_transfer.cli import options
 
 if TYPE_CHECKING:
     from keras_transfer.evaluation import Prediction
+    from keras_transfer.modalities import Modality
 
 
 def command(
@@ -46,18 +47,14 @@ def command(
     """
     from keras_transfer.errors import InputError
     from keras_transfer.evaluation import open_classifier, predict_files
+    from keras_transfer.modalities import open_modality
     from keras_transfer.progress import set_quiet, track
 
     wanted = [name for name, on in (("json", json), ("jsonl", jsonl), ("csv", csv)) if on]
     if len(wanted) > 1:
         raise InputError(f"Only one of --{' and --'.join(wanted)} can be printed.")
     set_quiet(bool(wanted))
-    sources = list(_expand(files or ()))
-    if camera is not None:
-        from keras_transfer.modalities.image.camera import camera_frame
-
-        sources.append((f"camera {camera}", camera_frame(camera)))
-    if not sources:
+    if not files and camera is None:
         raise InputError("There is nothing to predict. Give photographs, folders, patterns, - or --camera.")
     classifier = open_classifier(
         model,
@@ -66,6 +63,10 @@ def command(
         pixels=pixels and pixels.value,
         geometry=geometry and geometry.value,
     )
+    modality = open_modality(classifier.inputs.modality)
+    sources = list(_expand(files or (), modality))
+    if camera is not None:
+        sources.append((f"camera {camera}", modality.capture(camera)))
     if calibrated:
         from keras_transfer.evaluation.calibration import calibrated as scaled
 
@@ -76,7 +77,8 @@ def command(
         first = first or prediction
         readable += not prediction.problem
     if not readable and first is not None:
-        raise InputError(f"None of {len(sources)} files can be read as a photograph ({first.path}: {first.problem}).")
+        item = modality.kind.item
+        raise InputError(f"None of {len(sources)} files can be read as a {item} ({first.path}: {first.problem}).")
 
 
 def _print_table(found: Iterable["Prediction"], top_k: int) -> Iterable["Prediction"]:
@@ -134,23 +136,24 @@ def _details(prediction: "Prediction") -> str:
     return prediction.problem or ", ".join(f"{name} {probability:.3f}" for name, probability in prediction.top)
 
 
-def _expand(files: Iterable[str]) -> Iterator[Path | tuple[str, bytes]]:
-    """Each file, each picture below a folder, each match of a pattern, what standard input holds for `-`.
+def _expand(files: Iterable[str], modality: "Modality") -> Iterator[Path | tuple[str, bytes]]:
+    """Each file, each item below a folder, each match of a pattern, what standard input holds for `-`.
 
     A name that is none of these stays as it is.
     """
     from keras_transfer.data.folders import files_below
     from keras_transfer.errors import InputError
-    from keras_transfer.modalities.image.decode import EXTENSIONS
 
+    kind = modality.kind
     for name in files:
         path = Path(name)
         if name == "-":
-            yield from _standard_input()
+            yield from _standard_input(modality)
         elif path.is_dir():
-            below = sorted(p for p in files_below(path) if p.suffix.lower() in EXTENSIONS and p.is_file())
+            below = sorted(p for p in files_below(path) if p.suffix.lower() in kind.extensions and p.is_file())
             if not below:
-                raise InputError(f"{name} holds no photographs ({', '.join(sorted(EXTENSIONS))}). Give another folder.")
+                known = ", ".join(sorted(kind.extensions))
+                raise InputError(f"{name} holds no {kind.items} ({known}). Give another folder.")
             yield from below
         elif not path.exists() and has_magic(name):
             found = map(Path, glob(name, recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
@@ -162,21 +165,20 @@ def _expand(files: Iterable[str]) -> Iterator[Path | tuple[str, bytes]]:
             yield path
 
 
-def _standard_input() -> Iterator[Path | tuple[str, bytes]]:
-    """A picture's bytes, or else paths: one a line, or each ended by a zero byte as `find -print0` writes them."""
+def _standard_input(modality: "Modality") -> Iterator[Path | tuple[str, bytes]]:
+    """An item's bytes, or else paths: one a line, or each ended by a zero byte as `find -print0` writes them."""
     import os
     import sys
 
     from keras_transfer.errors import InputError
-    from keras_transfer.modalities.image.decode import sniff
 
     content = sys.stdin.buffer.read()
-    if sniff(content):
+    if modality.is_item(content):
         yield "-", content
         return
     separator = b"\0" if b"\0" in content else b"\n"
     names = [name for name in (part.strip(b"\r\n") for part in content.split(separator)) if name]
     if not names or any(len(name) > 4096 for name in names):
-        raise InputError("Standard input (-) holds neither a photograph nor a list of paths, one a line.")
+        raise InputError(f"Standard input (-) holds neither a {modality.kind.item} nor a list of paths, one a line.")
     for name in names:
         yield Path(os.fsdecode(name))

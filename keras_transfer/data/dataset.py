@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, TypedDict
 
 import numpy as np
 
@@ -205,12 +205,24 @@ class Dataset:
         return write_text(path, text.getvalue())
 
 
+class LoadOptions(TypedDict, total=False):
+    """Options of `load_listing`, which explains them."""
+
+    val: float
+    test: float
+    seed: int
+    allow_bad: bool
+    class_names: Sequence[str] | None
+    near_duplicates: bool
+    few_shot: int | None
+
+
 def load_listing(
     listing: Listing,
     reader: Reader,
     *,
-    val: float,
-    test: float,
+    val: float = 0.15,
+    test: float = 0.15,
     seed: int = 0,
     allow_bad: bool = False,
     class_names: Sequence[str] | None = None,

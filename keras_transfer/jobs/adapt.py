@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.data.listing import Layout
+from keras_transfer.data.unlabelled import unlabelled
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.finish import Clock, finish, save_run_model
 from keras_transfer.jobs.parts import build_classifier_of, check_files, check_weights
-from keras_transfer.jobs.shift import open_photographs, open_run_model, unlabelled
+from keras_transfer.jobs.shift import open_photographs, open_run_model
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run

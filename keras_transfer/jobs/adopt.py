@@ -1,33 +1,24 @@
 """A model of the user's own as a finished run, so that whatever a run can be asked, it can be asked too."""
 
 import hashlib
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY
-from keras_transfer.inputs import only
 from keras_transfer.jobs.finish import Clock, result_of, save_run_model
 from keras_transfer.jobs.parts import load_data
+from keras_transfer.modalities import modality_of, open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_result
 
 if TYPE_CHECKING:
-    import keras
-
-    from keras_transfer.data.dataset import Dataset
-    from keras_transfer.data.split import Split
+    pass
 
 OWN = "own model"
 """What `result.json` calls the strategy and the phase of a model that was not trained here."""
-_LOOKED_AT = 100  # training photographs that show how a model's pixels were prepared
-_SURE = 5e-3  # p-value at which another way than 0..255 is taken; `drop_above` gives 1e-3 at least
 
 
 def run_of(
@@ -141,14 +132,13 @@ def _fitted_note(model: Path) -> str:
 def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
     """The classes in the order of the model's outputs; None where the data's own order is all that is known."""
     from keras_transfer.evaluation.opening import names_beside
-    from keras_transfer.modalities.image.sources import list_source
 
     named = names_beside(model)
     if named is not None:
         return tuple(named)
     if not Path(data).exists():  # a data set by name, which has an order of its own
         return None
-    listing = list_source(data)
+    listing = modality_of(data).list_source(data)
     return None if listing.numbered else tuple(sorted({name for entry in listing.entries for name in entry.labels}))
 
 
@@ -156,7 +146,6 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
     from keras_transfer.evaluation import load_keras, metrics, predict_pixels
     from keras_transfer.evaluation.hints import beats_chance
     from keras_transfer.exporters.heads import two_columns
-    from keras_transfer.models import as_classifier
     from keras_transfer.models.graph import model_inputs
 
     name = recipe.model.file or ""
@@ -167,14 +156,7 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
         data = load_data(recipe, run)
         notes += _test_notes(recipe)
     with clock.part("model"):
-        size = recipe.model.image_size or data.train.common_shape
-        told: dict[str, Any] = {"image_size": size, "multi_label": data.multi_label, "name": name}
-        make = partial(as_classifier, loaded, **told)
-        model = make(pixels=recipe.model.pixels)
-        _check_classes(model, data, recipe)
-        pixels = recipe.model.pixels or choose_pixels(model, make, data.train, name)
-        model = model if pixels in (recipe.model.pixels, "0..255") else make(pixels=pixels)
-        recipe = recipe.replace(pixels=pixels)
+        model, recipe = open_modality(data.train.preparer.modality).adopt(loaded, recipe, data)
         begin(run, recipe)
         save_run_model(run, two_columns(model) if model.output_shape[1] == 1 else model, data)
         model = load_keras(run / "model.keras")  # as every later command finds it
@@ -198,62 +180,10 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
 
 def _test_notes(recipe: Recipe) -> list[str]:
     """What to know where the test photographs were drawn here, perhaps from those that the model was trained on."""
-    from keras_transfer.modalities.image.sources import list_source
-
-    if not Path(recipe.data.source).exists() or list_source(recipe.data.source).splits & {"test"}:
+    source = recipe.data.source
+    if not Path(source).exists() or modality_of(source).list_source(source).splits & {"test"}:
         return []
     return [
         f"{recipe.data.source} has no test/ of its own: a part is drawn from it. If the model was trained on these "
         "photographs, its accuracy here flatters it; what a file loses against it is right all the same."
     ]
-
-
-def _check_classes(model: "keras.Model", data: "Dataset", recipe: Recipe) -> None:
-    if not (len(data.train) and len(data.val) and len(data.test)):
-        raise InputError(
-            f"{recipe.data.source} must have photographs to train, validate and test on: add some, or a test/."
-        )
-    units, names = model.output_shape[1], data.class_names
-    if units != len(names) and not (units == 1 and len(names) == 2):
-        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise InputError(
-            f"{recipe.model.file} gives {units} scores, and {recipe.data.source} has {len(names)} classes ({shown}). "
-            "Give photographs of the classes that it was trained on."
-        )
-
-
-def choose_pixels(model: "keras.Model", make: Callable[..., Any], train: "Split", name: str) -> str:
-    """What a model takes pixels as, by how often it is right on training photographs that are prepared so.
-
-    Args:
-        model: from `as_classifier`, on pixels in 0..255.
-        make: makes the same with another `pixels`.
-        train: the training split.
-        name: what sentences call the model.
-
-    Returns:
-        A name of `PIXELS`: `"0..255"` where the model scales pixels itself, or where no other is better beyond doubt.
-    """
-    from keras_transfer.decisions import correct
-    from keras_transfer.evaluation import keras_classifier
-    from keras_transfer.exporters.paired import drop_above
-    from keras_transfer.models.graph import model_inputs
-    from keras_transfer.models.preprocessing import PIXELS, scales_itself
-
-    if scales_itself(model):
-        return "0..255"
-    part, shape = train.stratified(min(_LOOKED_AT, len(train))), model.input_shape[1:]
-    images = only(part.arrays(model_inputs(model)))
-    ways = [way for way in PIXELS if shape[2] == 3 or way not in ("torch", "caffe")]
-    right = {way: correct(part.labels, keras_classifier(make(pixels=way)).predict(images)) for way in ways}
-    plain = right["0..255"]
-    best = max(ways, key=lambda way: int(right[way].sum()))  # of equals the first, which is the most usual
-    gained, lost = int((right[best] & ~plain).sum()), int((plain & ~right[best]).sum())
-    if best == "0..255" or drop_above(gained, lost, len(plain), 0.0) > _SURE:
-        return "0..255"
-    say(
-        f"Note: {name} takes pixels as {best} ({PIXELS[best]}): so it is right on {np.mean(right[best]):.0%} of "
-        f"{len(plain)} training photographs, on {np.mean(plain):.0%} as they are. A layer that does it is put before "
-        "the model; --pixels 0..255 leaves it out."
-    )
-    return best

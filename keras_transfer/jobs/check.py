@@ -97,12 +97,12 @@ def _converted(
     """Target -> the file that `export` would make of a Keras model for it."""
     from keras_transfer.evaluation import load_keras
     from keras_transfer.exporters.preview import preview
-    from keras_transfer.modalities.image import load_images
+    from keras_transfer.modalities import load
     from keras_transfer.models import as_classifier
 
     path = file / "model.keras" if (file / "model.keras").is_file() else file
     model = as_classifier(load_keras(path), image_size=image_size, pixels=pixels, name=str(path))
-    made = preview(model, targets, load_images(data).train if data is not None else None)
+    made = preview(model, targets, load(data).train if data is not None else None)
     how = f", calibrated on {made.calibration}" if made.calibration else ""
     say(f"Note: {path} is judged as the {made.format} file that `export` would make of it{how}; nothing is proved.")
     return made.contents

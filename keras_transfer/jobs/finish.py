@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import write_json, write_text
-from keras_transfer.inputs import InputSpec, open_modality
+from keras_transfer.inputs import InputSpec
 from keras_transfer.jobs.parts import export_files
+from keras_transfer.modalities import open_modality
 from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -175,9 +176,9 @@ def result_of(
         "backbone": recipe.model.backbone,
         "alpha": recipe.model.alpha,
         "weights": recipe.model.weights,
-        "image_size": list(inputs.tensor.shape[:2]) if inputs.modality == "image" else None,
+        "image_size": None,
         "inputs": inputs.to_dict(),
-        **open_modality(inputs.modality).describe(data.test.preparer),
+        **open_modality(inputs.modality).describe(data.test.preparer, inputs),
         "classes": data.class_names,
         **facts,
         "images": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},

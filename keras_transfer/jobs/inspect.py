@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.parts import build_classifier_of, frozen_features
-from keras_transfer.progress import say, track
+from keras_transfer.modalities import open_modality, recipe_modality
+from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -40,17 +40,14 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
         InputError: the data cannot be read at all, or a weights file is wrong.
     """
     from keras_transfer.data.folds import joined, kin
-    from keras_transfer.modalities.image import ImagePreparer, load_images
-    from keras_transfer.modalities.image.thumbnails import thumbnail
     from keras_transfer.models.batchnorm import batchnorm_shift
     from keras_transfer.report import inspection_html
     from keras_transfer.report.page import GROUPS, IN_GROUP
 
     out = Path(out)
-    data = load_images(recipe.data.source, val=0, test=0, seed=recipe.seed, allow_bad=True, **recipe.data.layout)
-    if recipe.data.geometry is not None:
-        data = data.prepared_by(ImagePreparer(recipe.data.geometry))
-    found = _listed(recipe, data)
+    data = recipe_modality(recipe).load(recipe.replace(val=0, test=0, allow_bad=True))
+    modality = open_modality(data.train.preparer.modality)
+    found = _listed(recipe, data) | modality.summarize([record for record in data.records if record.split])
     splits = [split for split in (data.train, data.val, data.test) if len(split)]
     where = {record.path: i for i, record in enumerate(data.records) if record.split}
     order = [where[path] for split in splits for path in split.paths]
@@ -63,11 +60,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     found["stages"] = [] if not recipe.model.pretrained else batchnorm_shift(build_classifier_of(recipe, data), whole)
     shown = {row["index"] for kind in ("suspects", "outliers") for row in found[kind]}
     shown |= {row["index"] for group in found["groups"][:GROUPS] for row in group["images"][:IN_GROUP]}
-    pictures = {}
-    for index in track(sorted(shown), "Drawing thumbnails", total=len(shown)):
-        pixels = _decode(data.records[index].path)
-        if pixels is not None:
-            pictures[index] = thumbnail(pixels)
+    pictures = _thumbnails(data, sorted(shown))
     _write_corrected(out / "corrected.csv", data, found["suspicion"])
     found = {key: value for key, value in found.items() if key != "suspicion"}
     write_json(out / "inspection.json", found)
@@ -95,8 +88,6 @@ def _features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> tuple[R
 
 def _listed(recipe: Recipe, data: "Dataset") -> dict[str, Any]:
     """What the files alone tell: counts, broken files, groups of like pictures."""
-    from keras_transfer.modalities.image.examine import image_size
-
     records = data.records
     counts: dict[str, Counter[str]] = {name: Counter() for name in data.class_names}
     for record in records:
@@ -109,8 +100,6 @@ def _listed(recipe: Recipe, data: "Dataset") -> dict[str, Any]:
         if record.problem and i not in alike
     ]
     groups = sorted((_group(members, data) for members in data.similar), key=lambda g: (-g["rank"], -g["count"]))
-    used = [record for record in records if record.split]
-    sides = np.array([image_size(record) for record in used]) if used else np.zeros((0, 2))
     return {
         "format": 1,
         "data": Path(recipe.data.source).name or recipe.data.source,
@@ -119,11 +108,6 @@ def _listed(recipe: Recipe, data: "Dataset") -> dict[str, Any]:
         "multi_label": data.multi_label,
         "classes": {name: dict(count) for name, count in counts.items()},
         "images": dict(Counter(record.split or "left out" for record in records)),
-        "sides": {
-            "smallest": int(sides.min()) if len(sides) else None,
-            "median": float(np.median(sides.min(axis=1))) if len(sides) else None,
-            "largest": int(sides.max()) if len(sides) else None,
-        },
         "broken": broken,
         "groups": groups,
         "leaks": sum(group["leak"] for group in groups),
@@ -228,11 +212,12 @@ def _short(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _decode(path: Path) -> np.ndarray | None:
-    from keras_transfer.modalities.image import decode_image
-    from keras_transfer.modalities.image.thumbnails import SIDE
+def _thumbnails(data: "Dataset", indices: Sequence[int]) -> dict[int, str]:
+    """Thumbnails of some records, by their index."""
+    from keras_transfer.data.unlabelled import split_of_files
 
-    try:
-        return decode_image(path, SIDE)
-    except InputError:
-        return None
+    records = [data.records[index] for index in indices]
+    paths, hashes = [record.path for record in records], [record.sha256 for record in records]
+    items = split_of_files("shown", paths, hashes, data.reader)
+    pictures = open_modality(items.preparer.modality).thumbnails(items, range(len(items)))
+    return {indices[place]: picture for place, picture in pictures.items()}

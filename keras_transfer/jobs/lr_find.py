@@ -20,9 +20,9 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[dict[str, Any]]:
     Raises:
         InputError: the input is wrong, or no rate makes the loss fall.
     """
-    from keras_transfer.inputs import open_modality
     from keras_transfer.jobs.parts import load_data
     from keras_transfer.jobs.train import build_model
+    from keras_transfer.modalities import open_modality
     from keras_transfer.training import sweep_phases
 
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:

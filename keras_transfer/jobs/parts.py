@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
-from keras_transfer.inputs import open_modality
-from keras_transfer.modalities import modality_of
+from keras_transfer.modalities import open_modality, recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
@@ -33,7 +32,7 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
         raise InputError(
             f"The photographs of {run} are no longer in {recipe.data.source}: say where they are with --data."
         )
-    data = open_modality(recipe.data.modality or modality_of(recipe.data.source)).load(recipe)
+    data = recipe_modality(recipe).load(recipe)
     if listing is not None and begun:
         _compare(listing, data, recipe.data.source, run)
     elif listing is not None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.files import write_json, write_text
-from keras_transfer.inputs import open_modality
+from keras_transfer.inputs import InputSpec
 from keras_transfer.jobs.learning_curve import FILE as CURVE
 from keras_transfer.jobs.learning_curve import learning_curve
 from keras_transfer.jobs.parts import load_data, read_history
 from keras_transfer.jobs.see import changed_stages
 from keras_transfer.jobs.segments import FILE as CORRUPTIONS
 from keras_transfer.jobs.segments import corruption_figures, read_figures, segment_figures
+from keras_transfer.modalities import open_modality
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, beside, command_line, data_option, read_run
 
@@ -266,10 +267,10 @@ def _verdict(run: Path, recipe: Recipe, data: "Dataset", report: dict[str, Any])
         said = verdict(
             accuracy, images, report["baselines"], transfers=recipe.model.pretrained or recipe.model.file is not None
         )
-    return {"verdict": said, "next": _next(run, recipe, said["outcome"], report)}
+    return {"verdict": said, "next": _next(run, recipe, data, said["outcome"], report)}
 
 
-def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> list[dict[str, str]]:
+def _next(run: Path, recipe: Recipe, data: "Dataset", outcome: str, report: dict[str, Any]) -> list[dict[str, str]]:
     """What to do now, the most useful first; each with its command."""
     steps: list[dict[str, str]] = []
     moved = data_option(run, recipe)
@@ -297,8 +298,10 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
     if outcome in ("helped", "unclear") and report["learning_curve"] is None and recipe.model.pretrained:
         why = "See whether more photographs or more unfreezing would help."
         steps.append({"why": why, "command": command_line("learning-curve", run, *moved)})
-    if report["corruptions"] is None:
-        why = "See how it bears noise, blur, compression and other light."
+    corruptions = open_modality(data.test.preparer.modality).corruptions
+    if corruptions and report["corruptions"] is None:
+        ways = ", ".join(corruption.words for corruption in corruptions.values())
+        why = f"See how well it does on worse {data.reader.kind.items}: {ways}."
         steps.append({"why": why, "command": command_line("report", run, "--corruptions", *moved)})
     recommended = report["recommended"]
     if recommended and recommended.endswith(".tflite"):
@@ -317,9 +320,10 @@ def _next(run: Path, recipe: Recipe, outcome: str, report: dict[str, Any]) -> li
 def _preparation(data: "Dataset", result: dict[str, Any]) -> dict[str, Any]:
     """How items become inputs: as the run's result tells it, or as it follows from the data."""
     modality = open_modality(data.test.preparer.modality)
-    described = modality.describe(data.test.preparer)
+    spec = InputSpec.from_dict(result["inputs"]) if result.get("inputs") else data.test.spec(result["image_size"])
+    described = modality.describe(data.test.preparer, spec)
     found = {name: result.get(name) or value for name, value in described.items()}
-    return {**found, "input": modality.input_words({**found, "image_size": result["image_size"]})}
+    return {**found, "input": modality.input_words(found)}
 
 
 def _pictures(model: "keras.Model", test: "Split", report: dict[str, Any]) -> dict[int, dict[str, str]]:
@@ -331,8 +335,7 @@ def _pictures(model: "keras.Model", test: "Split", report: dict[str, Any]) -> di
         return {}
     names = list(test.class_names)
     asked = {index: names.index(row["asked"]) for index, row in explained.items()}
-    pictures: dict[int, dict[str, str]] = open_modality(test.preparer.modality).views(model, test, wanted, asked)
-    return pictures
+    return open_modality(test.preparer.modality).views(model, test, wanted, asked)
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:

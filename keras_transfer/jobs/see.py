@@ -7,9 +7,9 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
-from keras_transfer.inputs import only
 from keras_transfer.jobs.parts import build_classifier_of, check_weights
 from keras_transfer.jobs.shift import open_run_model
+from keras_transfer.modalities import load, open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, read_run
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 CKA_IMAGES = 96
 """Pictures that fine-tuned and pretrained features are compared on: CKA changes by about 0.01 with more."""
 _LEAST_CKA_IMAGES = 4
-_MAPPED, _THUMBNAILS, _FOLLOWED = 400, 48, 2  # pictures on the map, those shown there, and those followed upwards
+_MAPPED, _THUMBNAILS, _FOLLOWED = 400, 48, 2  # items on the map, those shown there, and those followed upwards
+_SIDE = 56  # pixels of a thumbnail on the map
 
 
 def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Dataset") -> "list[StageSimilarity]":
@@ -98,7 +99,10 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> dict[str, Any
     answers = predict_pixels(model, test)
     right = correct(test.labels, answers)
     found: dict[str, Any] = {"format": 1, "run": str(folder), "backbone": recipe.model.backbone, "images": len(test)}
-    pictures = _filters(model) | _followed(model, test, answers, right, found) | _map(model, part, test, right, found)
+    titles = _followed(test, answers, right)
+    found["followed"] = list(titles.values())
+    modality = open_modality(test.preparer.modality)
+    pictures = {**modality.network_views(model, test, titles), **_map(model, part, test, right, found)}
     found["cka"] = changed_stages(recipe, result["kept"], model, own)
     found["held_back"] = forgotten(recipe, model, own, held_back) if held_back is not None else None
     test.close()
@@ -124,7 +128,6 @@ def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str
     """
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation.intervals import paired_difference
-    from keras_transfer.modalities import load
     from keras_transfer.training.probe import linear_probe, pooled_features
 
     other = load(source, val=0.15, test=0.4, seed=recipe.seed).prepared_by(data.train.preparer)
@@ -142,41 +145,16 @@ def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str
     }
 
 
-def _filters(model: "keras.Model") -> dict[str, Any]:
-    from keras_transfer.modalities.image.network_views import first_filters
-    from keras_transfer.modalities.image.thumbnails import sheet
-
-    filters = first_filters(model)
-    if filters is None:
-        return {"filters": None}
-    return {"filters": {"count": len(filters), "side": filters.shape[1], "picture": sheet(filters, 36, 16, 4)}}
-
-
-def _followed(
-    model: "keras.Model", test: "Split", answers: np.ndarray, right: np.ndarray, found: dict[str, Any]
-) -> dict[str, Any]:
-    """The surest right answer and the surest mistake, on their way up."""
-    from keras_transfer.modalities.image.network_views import stage_maps
-    from keras_transfer.modalities.image.thumbnails import sheet, thumbnail
-
-    sure = answers.max(axis=1)
-    chosen = [int(np.flatnonzero(group)[sure[group].argmax()]) for group in (right, ~right) if group.any()][:_FOLLOWED]
-    pixels = only(test.rows(chosen))
-    rows: list[dict[str, Any]] = [
-        {"title": _title(test, answers, i), "picture": thumbnail(p), "stages": []}
-        for i, p in zip(chosen, pixels, strict=True)
-    ]
-    for stage in stage_maps(model, pixels):
-        for row, maps in zip(rows, stage.maps, strict=True):
-            size = f"{maps.shape[1]} by {maps.shape[2]}"
-            row["stages"].append({"name": stage.name, "size": size, "picture": sheet(maps, 96, len(maps), 4)})
-    found["followed"] = [row["title"] for row in rows]
-    return {"followed": rows}
+def _followed(test: "Split", answers: np.ndarray, right: np.ndarray) -> dict[int, str]:
+    """The most confident right answer and the most confident mistake: item -> title."""
+    confidence = answers.max(axis=1)
+    groups = [np.flatnonzero(group) for group in (right, ~right) if group.any()][:_FOLLOWED]
+    chosen = [int(group[confidence[group].argmax()]) for group in groups]
+    return {index: _title(test, answers, index) for index in chosen}
 
 
 def _map(model: "keras.Model", part: Any, test: "Split", right: np.ndarray, found: dict[str, Any]) -> dict[str, Any]:
     from keras_transfer.evaluation.embedding import embed, spread_out
-    from keras_transfer.modalities.image.thumbnails import thumbnail
     from keras_transfer.report.views import embedding_map
     from keras_transfer.training.probe import pooled_features
 
@@ -185,7 +163,7 @@ def _map(model: "keras.Model", part: Any, test: "Split", right: np.ndarray, foun
     (rows,) = pooled_features(model, [part])
     places, method = embed(rows)
     chosen = spread_out(places, _THUMBNAILS)
-    pictures = {i: thumbnail(p, 56) for i, p in zip(chosen, test.rows(chosen), strict=True)}
+    pictures = open_modality(part.preparer.modality).thumbnails(part, chosen, _SIDE)
     titles = [_title(test, None, i) + ("" if right[i] else ", answered wrong") for i in range(len(part))]
     found["map"] = {"method": method, "images": len(part)}
     label = f"Map of {len(part)} test images by {method}; {int((~right).sum())} of them were answered wrong"

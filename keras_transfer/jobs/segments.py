@@ -9,7 +9,8 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.inputs import only, open_modality
+from keras_transfer.inputs import only
+from keras_transfer.modalities import open_modality
 from keras_transfer.progress import track
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def segment_columns(data: "Dataset", test: "Split") -> dict[str, list[Any]]:
     """What is known of each test item, whatever it shows: by its modality, and from its row in a table."""
     records = {record.path: record for record in data.records if record.split == test.name}
     own = [records[path] for path in test.paths]
-    columns: dict[str, list[Any]] = open_modality(test.preparer.modality).properties(data, test)
+    columns = open_modality(test.preparer.modality).properties(data, test)
     for name in dict.fromkeys(name for record in own for name in record.columns):
         columns[f"column {name}"] = [record.columns.get(name) for record in own]
     return columns

@@ -9,10 +9,11 @@ import numpy as np
 
 from keras_transfer.data.listing import Layout
 from keras_transfer.data.tables import TABLES
+from keras_transfer.data.unlabelled import list_unlabelled, unlabelled
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.parts import load_data
-from keras_transfer.progress import track
+from keras_transfer.modalities import Difference, held_out, open_modality
 from keras_transfer.recipe import Recipe, write_recipe
 from keras_transfer.run import beside, command_line, data_option, read_run
 
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
 
     from keras_transfer.data.split import Split
 
-MATCHING: dict[tuple[str, int], dict[str, float]] = {
-    ("gray", 1): {"grayscale": 0.5},
-    ("colour", -1): {"grayscale": 0.5},
-    ("sharpness", -1): {"blur": 0.5},
-    ("contrast", -1): {"contrast": 0.9},
-    ("contrast", 1): {"contrast": 0.9},
-    ("brightness", -1): {"brightness": 0.5},
-    ("brightness", 1): {"brightness": 0.5},
-}
-"""For a property and the sign of its difference, the augmentation that shows training photographs in that light."""
 _LOOKED, _SHOWN = 200, 6  # photographs a side that are measured, and whose thumbnails are shown
 
 
@@ -60,9 +51,6 @@ def open_photographs(source: str | Path, own: Any, layout: Layout | None = None)
     Raises:
         InputError: there are none.
     """
-    from keras_transfer.modalities.image.held_out import held_out
-    from keras_transfer.modalities.image.unlabelled import list_photographs
-
     folder, class_names = Path(source), own.class_names
     said = layout is not None and bool(layout.said())
     labelled = said or folder.suffix.lower() in TABLES or not folder.exists()
@@ -71,8 +59,9 @@ def open_photographs(source: str | Path, own: Any, layout: Layout | None = None)
         sides = {path.name for side in ("test", "testing") for path in folder.glob(f"{side}/*") if path.is_dir()}
         labelled = bool(names) and (names <= set(class_names) or (bool(sides) and sides <= set(class_names)))
     if not labelled:
-        split, problems = list_photographs(folder)
-        return split.prepared_by(own.train.preparer), False, problems
+        preparer = own.train.preparer
+        split, problems = list_unlabelled(folder, open_modality(preparer.modality).reader(preparer.settings))
+        return split, False, problems
     found = held_out(str(source), allow_bad=True, layout=layout).prepared_by(own.train.preparer)
     if not found.multi_label and set(found.class_names) <= set(class_names):
         columns = np.array([list(class_names).index(name) for name in found.class_names], np.int32)
@@ -106,7 +95,6 @@ def shift_run(
         InputError: no finished run, no photographs, or too few to compare.
     """
     from keras_transfer.data.folds import joined
-    from keras_transfer.modalities.image.thumbnails import thumbnail
     from keras_transfer.report import shift_html
 
     folder, out = Path(folder), Path(out)
@@ -131,19 +119,11 @@ def shift_run(
     found["next"] = _next(found, recipe, folder, out, layout or Layout())
     looked = {"new": new, "own": held}
     shown = {"new": found.pop("typical"), "own": _spread(len(held))}
-    size = model.input_shape[1:3]  # in colours, whatever the model takes
-    pictures = {
-        side: [thumbnail(looked[side].read(i, size)) for i in track(indices, "Drawing thumbnails", total=len(indices))]
-        for side, indices in shown.items()
-    }
+    modality = open_modality(new.preparer.modality)
+    pictures = {side: list(modality.thumbnails(looked[side], indices).values()) for side, indices in shown.items()}
     write_json(out / "shift.json", found)
     write_text(out / "shift.html", shift_html(found, pictures))
     return found
-
-
-def unlabelled(split: "Split") -> Any:
-    """The same photographs without what is known of them."""
-    return replace(split, labels=np.zeros(len(split), np.int32), class_names=[""])
 
 
 def _seen(
@@ -184,28 +164,12 @@ def _seen(
     }
 
 
-def _differences(model: "keras.Model", held: "Split", new: "Split") -> list[dict[str, Any]]:
-    from keras_transfer.modalities.image.appearance import differences
+def _differences(model: "keras.Model", held: "Split", new: "Split") -> list[Difference]:
     from keras_transfer.models.batchnorm import some
+    from keras_transfer.models.graph import model_inputs
 
-    size = model.input_shape[1:3]
-    return differences(*(_figures(some(split, _LOOKED), size) for split in (held, new)))
-
-
-def _figures(split: "Split", size: tuple[int, ...]) -> dict[str, list[float]]:
-    from PIL import Image
-
-    from keras_transfer.modalities.image.appearance import appearance
-
-    rows = []
-    for pixels, _ in track(split.batches(size, 32), "Looking at pixels", total=-(-len(split) // 32)):
-        rows += [appearance(picture) for picture in pixels]
-    figures = {name: [row[name] for row in rows] for name in rows[0]}
-    sides = []
-    for path in split.paths:
-        with Image.open(path) as opened:
-            sides.append(float(min(opened.size)))
-    return figures | {"side": sides}
+    modality, spec = open_modality(new.preparer.modality), new.spec(model_inputs(model))
+    return modality.differences(some(held, _LOOKED), some(new, _LOOKED), spec)
 
 
 def _verdict(found: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,7 +208,7 @@ def _next(found: Mapping[str, Any], recipe: Recipe, folder: Path, out: Path, lay
     matching: dict[str, float] = {}
     for row in found["differences"]:
         if row["words"]:
-            matching |= MATCHING.get((row["property"], int(np.sign(row["size"]))), {})
+            matching |= row["augmentation"]
     if matching:
         told = recipe.training.augmentation
         base = {"strength": told} if isinstance(told, str) else dict(told)

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.inputs import open_modality
 from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import (
     build_classifier_of,
@@ -16,6 +15,7 @@ from keras_transfer.jobs.parts import (
     load_data,
     write_history,
 )
+from keras_transfer.modalities import open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run, read_result
@@ -135,10 +135,6 @@ def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", images: int 
     images, classes = images or len(data.train), len(data.class_names)
     strategy = resolve_strategy(recipe.training.strategy, images, classes, recipe.model.pretrained)
     chosen: dict[str, Any] = {"modality": data.train.preparer.modality}
-    if data.train.preparer.modality == "image":
-        token = any(layer.name == "class_token" for layer in model.layers)
-        chosen["image_size"] = recipe.model.image_size or model.input_shape[1]
-        chosen["pooling"] = recipe.model.pooling or ("token" if token else "avg")
     if recipe.model.weights == "bundled":
         chosen["alpha"] = bundled.ALPHA
     phases = recipe.training.phases or make_phases(
@@ -148,7 +144,7 @@ def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", images: int 
     _, chosen["views"] = plan_views(
         model, chosen["phases"], data.train, recipe.training.augmentation, recipe.training.views, images
     )
-    return recipe.replace(**chosen)
+    return open_modality(data.train.preparer.modality).complete(recipe.replace(**chosen), model)
 
 
 def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, run: Path) -> Any:

@@ -1,153 +1,104 @@
-"""What a raw item is: readers, preparation, augmentation, networks and views of each modality.
+"""What a raw item is: how the items of each modality are read, prepared and shown, and which network they get.
 
-A modality is a module with the attributes of `Modality`; `keras_transfer.inputs.MODALITIES` names it. Jobs know no
-more of it than this protocol.
+Jobs and commands know no modality by name: they ask `Modality`, and find the right one by the source of the items
+(`load`, `modality_of`) or by what a model's file says of its inputs (`open_modality`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Unpack
 
-from keras_transfer.data.dataset import Dataset
+from keras_transfer import inputs
+from keras_transfer.data import held_out as parts
+from keras_transfer.data.dataset import Dataset, LoadOptions
+from keras_transfer.data.listing import Layout
 from keras_transfer.data.split import Split
-from keras_transfer.inputs import MODALITIES, Array, Json, Preparer, open_modality
+from keras_transfer.inputs import MODALITIES, Json
+from keras_transfer.modalities.augmenter import NoAugmenter
+from keras_transfer.modalities.modality import (
+    Corruption,
+    Difference,
+    FollowedItem,
+    InputWords,
+    Modality,
+    NetworkViews,
+    StageView,
+)
 from keras_transfer.recipe import Recipe
 
-if TYPE_CHECKING:
-    import keras
+__all__ = [
+    "Corruption",
+    "Difference",
+    "FollowedItem",
+    "InputWords",
+    "Modality",
+    "NetworkViews",
+    "NoAugmenter",
+    "StageView",
+    "held_out",
+    "load",
+    "modality_of",
+    "open_modality",
+    "recipe_modality",
+]
 
 
-@dataclass(frozen=True)
-class Corruption:
-    """One way in which items get worse.
+def open_modality(name: str) -> Modality:
+    """The modality of a name, imported when it is first needed.
 
-    Attributes:
-        words: what it is, for the report.
-        strengths: how many there are, the mildest first.
+    Raises:
+        InputError: there is no such modality.
+
+    >>> open_modality("image").kind.items
+    'photographs'
     """
-
-    words: str
-    strengths: int
-
-
-class Modality(Protocol):
-    """What jobs ask of a modality."""
-
-    corruptions: Mapping[str, Corruption]
-    """Ways to make items worse, for the robustness table; empty where there are none."""
-
-    kits: Mapping[str, str]
-    """Target -> the module whose `write(kit, folder)` fills that target's folder for models of this modality (see
-    `keras_transfer.exporters.targets.Kit`); empty where the `.tflite` files are all."""
-
-    def recognizes(self, source: object) -> bool:
-        """Whether a source holds this modality's items; cheap, and wrong calls are answered by False."""
-        ...
-
-    def load_source(self, source: object, **options: object) -> Dataset:
-        """The items of a source, examined and split; the modality's plain door, such as `load_images`.
-
-        Raises:
-            InputError: see `keras_transfer.data.dataset.load_listing`.
-        """
-        ...
-
-    def load(self, recipe: Recipe) -> Dataset:
-        """The items that a recipe names, examined and split.
-
-        Raises:
-            InputError: see `keras_transfer.data.dataset.load_listing`.
-        """
-        ...
-
-    def open_preparer(self, preparation: Mapping[str, Json]) -> Preparer:
-        """See `keras_transfer.inputs.open_preparer`."""
-        ...
-
-    def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
-        """The classifier of a recipe, before any training."""
-        ...
-
-    def choose_preparation(
-        self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
-    ) -> dict[str, Json]:
-        """How items become inputs in this run, as `result.json` tells it; a run that was begun keeps what it chose.
-
-        Args:
-            recipe: with all chosen but the preparation.
-            dataset: its items.
-            model: the classifier that will train.
-            run: the run directory, if there is one.
-        """
-        ...
-
-    def describe(self, preparer: Preparer) -> dict[str, Json]:
-        """Entries of `result.json` and `report.json` on how items become inputs."""
-        ...
-
-    def input_words(self, described: Mapping[str, Json]) -> dict[str, str]:
-        """How the report and the model card call the inputs.
-
-        Args:
-            described: what `describe` gave, or what `result.json` has in its place, and `image_size`.
-
-        Returns:
-            `task`, Hugging Face's name of the task; `words` on what the model takes; and `sentence` on how items become
-            that, which may be empty.
-        """
-        ...
-
-    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
-        """The recipe and the items as `choose_preparation` has chosen."""
-        ...
-
-    def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
-        """Figures and kinds of each test item, whatever it shows, by which the report looks for weak segments.
-
-        Args:
-            dataset: of the test split, whose records tell of the files.
-            test: the split, `stored`.
-        """
-        ...
-
-    def corrupt(self, values: Array, name: str, strength: int, seed: int) -> Array:
-        """Items `[n, ...]` made worse in one of the ways of `corruptions`, by a strength from 1 up."""
-        ...
-
-    def views(
-        self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
-    ) -> dict[int, dict[str, str]]:
-        """Pictures of test items for the report, as data URIs.
-
-        Args:
-            model: the trained model.
-            test: the split, `stored`.
-            wanted: which items.
-            asked: item -> the class that the model is asked about; only of these the reasons are shown.
-
-        Returns:
-            For each item `picture`, and `heat` where the reasons can be shown.
-        """
-        ...
+    modality = inputs.open_modality(name)
+    if not isinstance(modality, Modality):
+        raise TypeError(f"`{MODALITIES[name]}.MODALITY` must be a Modality. Received: {modality!r}.")
+    return modality
 
 
-def modality_of(source: object) -> str:
-    """The name of the modality whose items a source holds; images where none says so.
+def modality_of(source: object) -> Modality:
+    """The modality whose items a source holds; photographs where no other knows it.
 
-    >>> modality_of("digits")
+    >>> modality_of("digits").name
     'image'
     """
-    others = (name for name in MODALITIES if name != "image")
-    return next((name for name in others if open_modality(name).recognizes(source)), "image")
+    others = (open_modality(name) for name in MODALITIES if name != "image")
+    return next((modality for modality in others if modality.recognizes(source)), open_modality("image"))
 
 
-def load(source: object, **options: object) -> Dataset:
-    """Finds, checks and splits labelled items, whatever a source holds.
+def recipe_modality(recipe: Recipe) -> Modality:
+    """The modality of a recipe's items: the one that it names, or that of its source."""
+    name = recipe.data.modality
+    return open_modality(name) if name is not None else modality_of(recipe.data.source)
+
+
+def load(
+    source: object,
+    *,
+    labels: object = None,
+    preparation: Mapping[str, Json] | None = None,
+    group_by: str | None = None,
+    root: str | Path | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    classes_at_depth: int | None = None,
+    **options: Unpack[LoadOptions],
+) -> Dataset:
+    """Finds, checks and splits labelled items of any modality.
 
     Args:
-        source: see `keras_transfer.load_images` for pictures.
-        **options: those of the modality's own door, such as `val`, `test` and `seed`.
+        source: class folders, a table, or what else a modality takes; see `keras_transfer.load_images`.
+        labels: of a source that has none of its own, such as an array.
+        preparation: how items become inputs, such as `{"geometry": "squash"}`.
+        group_by: see `keras_transfer.load_images`, as for the next four.
+        root: the folder in which a table's relative paths begin.
+        path_column: the table's column of paths.
+        label_column: the table's column of labels.
+        classes_at_depth: how many levels down the class folders are.
+        **options: `val`, `test`, `seed` and others; see `keras_transfer.load_images`.
 
     Returns:
         A `Dataset`.
@@ -161,5 +112,26 @@ def load(source: object, **options: object) -> Dataset:
     >>> load((images, ["cat", "dog"] * 10), val=0.2, test=0.2)
     Dataset(2 classes; train ..., val ..., test ...)
     """
-    dataset: Dataset = open_modality(modality_of(source)).load_source(source, **options)
-    return dataset
+    layout = Layout(
+        group_by, os.fspath(root) if root is not None else None, path_column, label_column, classes_at_depth
+    )
+    modality = modality_of(source)
+    return modality.load_items(source, labels=labels, layout=layout, preparation=preparation, **options)
+
+
+def held_out(
+    source: object, split: str | None = None, *, allow_bad: bool = False, layout: Layout | None = None
+) -> Split:
+    """The part of a data set to evaluate on; see `keras_transfer.data.held_out`.
+
+    Args:
+        source: what `load` takes.
+        split: `"train"`, `"val"`, `"test"` or `"all"`; by default the test split, or all items where there is none.
+        allow_bad: go on though more than 5% of the items cannot be used.
+        layout: how a folder or a table is arranged.
+
+    Raises:
+        InputError: `split` is none of these, the source has no such split, or it cannot be read.
+    """
+    modality = modality_of(source)
+    return parts.held_out(modality.list_source(source, layout=layout), modality.reader({}), split, allow_bad=allow_bad)

@@ -31,15 +31,6 @@ _METRICS = {
     "ece": "Calibration error (ECE)",
 }
 _SHARES = set(_METRICS) - {"auc_roc", "log_loss", "mean_average_precision"}  # shown in percent
-PROPERTY_NAMES = {
-    "brightness": "Brightness (0 to 1)",
-    "contrast": "Contrast (0 to 1)",
-    "colour": "Colour (0 to 1)",
-    "warmth": "Warmth (red less blue, -1 to 1)",
-    "sharpness": "Sharpness (decibels)",
-    "gray": "Share without colour",
-    "side": "Shorter side of the file (pixels)",
-}
 GROUPS, IN_GROUP = 16, 4  # groups of like pictures that an inspection's page shows, and pictures of each
 _MOST_CLASSES = 200  # rows of the table of classes; `report.json` has all
 
@@ -125,7 +116,7 @@ def shift_html(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]) 
         The page.
     """
     template = _templates().get_template("shift.html.jinja")
-    return template.render(found=found, pictures=pictures, bars=stage_bars, names=PROPERTY_NAMES)
+    return template.render(found=found, pictures=pictures, bars=stage_bars)
 
 
 def see_html(found: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ TELLS = {
     "inspect": (("inspect", "table.csv"), "keras_transfer.jobs.inspect:inspect_data"),
     "cross_validate": (("cross-validate", "table.csv"), "keras_transfer.jobs.cross_validate:cross_validate"),
     "lr_find": (("lr-find", "table.csv"), "keras_transfer.jobs.lr_find:find_rates"),
-    "evaluate": (("evaluate", "model.keras", "table.csv"), "keras_transfer.modalities.image.held_out:held_out"),
+    "evaluate": (("evaluate", "model.keras", "table.csv"), "keras_transfer.modalities:held_out"),
     "shift": (("shift", "run", "table.csv"), "keras_transfer.jobs.shift:shift_run"),
     "adapt": (("adapt", "run", "--to", "table.csv"), "keras_transfer.jobs.adapt:adapt_run"),
 }

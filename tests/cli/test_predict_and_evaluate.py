@@ -13,6 +13,7 @@ from PIL import Image
 
 from keras_transfer.cli.predict import _expand
 from keras_transfer.errors import InputError
+from keras_transfer.modalities import open_modality
 
 NAMES = ["red", "green"]
 
@@ -157,15 +158,21 @@ def test_evaluate_answers_alike_and_says_on_what(place: Path) -> None:
     assert "no splits of its own" in done.stderr
 
 
+IMAGE = open_modality("image")
+
+
 def test_what_files_stand_for(place: Path, tmp_path: Path) -> None:
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for name in ("b.JPG", "a.txt", "deep/er/c.webp", "odd[1].png"):
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in _expand([str(tmp_path)])]
+    found = [path.relative_to(tmp_path).as_posix() for path in _expand([str(tmp_path)], IMAGE)]
     assert found == ["b.JPG", "deep/er/c.webp", "odd[1].png"]
-    assert list(_expand([f"{tmp_path}/odd[1].png", "absent.png"])) == [tmp_path / "odd[1].png", Path("absent.png")]
-    assert list(_expand([f"{tmp_path}/**/*.webp"])) == [tmp_path / "deep" / "er" / "c.webp"]
+    assert list(_expand([f"{tmp_path}/odd[1].png", "absent.png"], IMAGE)) == [
+        tmp_path / "odd[1].png",
+        Path("absent.png"),
+    ]
+    assert list(_expand([f"{tmp_path}/**/*.webp"], IMAGE)) == [tmp_path / "deep" / "er" / "c.webp"]
     for name, said in [(f"{tmp_path}/*.gif", "No file matches"), (f"{tmp_path}/deep/er", "holds no photographs")]:
         (tmp_path / "deep" / "er" / "c.webp").unlink(missing_ok=True)
         with pytest.raises(InputError, match=said):
-            list(_expand([name]))
+            list(_expand([name], IMAGE))

@@ -10,8 +10,9 @@ from made_up import encoded, photograph
 
 from keras_transfer import InputError, load_images
 from keras_transfer.data.listing import Layout, Listing
+from keras_transfer.data.unlabelled import list_unlabelled
+from keras_transfer.modalities.image import ImageReader
 from keras_transfer.modalities.image.sources import list_source
-from keras_transfer.modalities.image.unlabelled import list_photographs
 
 
 def tree(root: Path, *files: str) -> Path:
@@ -273,5 +274,5 @@ def test_listing_asks_nothing_of_single_files(tmp_path: Path, monkeypatch: pytes
 def test_photographs_without_labels_are_found_alike(folder: Callable[..., Path]) -> None:
     root = folder(**{"a/b": 3, "__MACOSX": 2, ".thumbs": 2})
     (root / "a" / "b" / "scan.tif").write_bytes(encoded(photograph(50), "TIFF"))
-    split, problems = list_photographs(root)
+    split, problems = list_unlabelled(root, ImageReader())
     assert len(split) == 4 and not problems

@@ -22,8 +22,8 @@ from keras_transfer.geometry import MODES, Geometry
 from keras_transfer.inputs import InputSpec
 from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
+from keras_transfer.modalities import held_out
 from keras_transfer.modalities.image import ImagePreparer, decode_image, load_images
-from keras_transfer.modalities.image.held_out import held_out
 from keras_transfer.models import model_inputs, read_inputs, save_model
 
 NAMES = ["red", "green", "blue"]

@@ -6,17 +6,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_transfer.data.dataset import load_listing
-from keras_transfer.data.listing import Kind, Layout
+from keras_transfer.data.listing import Kind
 from keras_transfer.data.reader import FileReader
-from keras_transfer.data.sources import list_path
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
 from keras_transfer.inputs import InputSpec, TensorSpec
-from keras_transfer.modalities.defaults import *  # noqa: F403  (a modality has what it does not define)
-from keras_transfer.modalities.defaults import NoAugmenter
-
-KIND = Kind("signals", "signal", frozenset({".bump"}), facts=("peak",))
+from keras_transfer.modalities import Modality, NoAugmenter
 
 
 @dataclass(frozen=True)
@@ -38,34 +33,26 @@ class BumpPreparer:
         return self.gain * np.frombuffer(content, np.float32).reshape(64, 1)
 
 
-def open_preparer(preparation):
-    return BumpPreparer(**preparation)
+class Bumps(Modality):
+    name = "bumps"
+    kind = Kind("signals", "signal", frozenset({".bump"}), facts=("peak",))
+
+    def recognizes(self, source):
+        return isinstance(source, str) and any(Path(source).rglob("*.bump"))
+
+    def preparer(self, preparation):
+        return BumpPreparer(**preparation)
+
+    def reader(self, preparation):
+        preparer = self.preparer(preparation)
+        return FileReader(self.kind, preparer, lambda content: (int(preparer.prepare(content).argmax()),))
+
+    def build(self, recipe, dataset):
+        x = inputs = keras.Input((64, 1), name="signal")
+        for stage, width in enumerate((8, 16)):
+            x = keras.layers.Conv1D(width, 5, strides=2, padding="same", activation="relu", name=f"conv{stage}")(x)
+        x = keras.layers.Dense(len(dataset.class_names), name="logits")(keras.layers.GlobalAveragePooling1D()(x))
+        return keras.Model(inputs, keras.layers.Activation("softmax", name="predictions")(x), name="bumps")
 
 
-def recognizes(source):
-    return isinstance(source, str) and any(Path(source).rglob("*.bump"))
-
-
-def load_source(source, **options):
-    reader = FileReader(KIND, BumpPreparer(), lambda content: (int(BumpPreparer().prepare(content).argmax()),))
-    return load_listing(list_path(Path(source), Layout(), KIND), reader, **options)
-
-
-def load(recipe):
-    return load_source(recipe.data.source, val=recipe.data.val, test=recipe.data.test, seed=recipe.seed)
-
-
-def build(recipe, dataset):
-    x = inputs = keras.Input((64, 1), name="signal")
-    for stage, width in enumerate((8, 16)):
-        x = keras.layers.Conv1D(width, 5, strides=2, padding="same", activation="relu", name=f"conv{stage}")(x)
-    x = keras.layers.Dense(len(dataset.class_names), name="logits")(keras.layers.GlobalAveragePooling1D()(x))
-    return keras.Model(inputs, keras.layers.Activation("softmax", name="predictions")(x), name="bumps")
-
-
-def input_words(described):
-    return {"task": "other", "words": "64 values from -1 to 1", "sentence": ""}
-
-
-def views(model, test, wanted, asked):
-    return {i: {"picture": "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'/>"} for i in wanted}
+MODALITY = Bumps()

@@ -45,8 +45,8 @@ def run(registered, tmp_path_factory):
 
 
 def test_it_is_found_from_the_source(run):
-    assert modality_of(json.loads(json.dumps(str(run[0].parent / "data")))) == "bumps"
-    assert modality_of(str(run[0])) == "image"
+    assert modality_of(str(run[0].parent / "data")).name == "bumps"
+    assert modality_of(str(run[0])).name == "image"
 
 
 def test_it_trains_is_exported_and_proved(run):

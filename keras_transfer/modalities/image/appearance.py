@@ -1,14 +1,34 @@
 """What a photograph is like, whatever it shows: brightness, contrast, colour and sharpness, from its pixels alone."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from keras_transfer.evaluation.shift import LEVEL
+from keras_transfer.inputs import Array
+from keras_transfer.modalities import Difference
 
 _SMALL, _LARGE = 0.3, 0.8  # standardized differences (Cohen's d) under which nothing is said, and above which "much" is
-Array = np.ndarray[Any, Any]
+TITLES = {
+    "brightness": "Brightness (0 to 1)",
+    "contrast": "Contrast (0 to 1)",
+    "colour": "Colour (0 to 1)",
+    "warmth": "Warmth (red less blue, -1 to 1)",
+    "sharpness": "Sharpness (decibels)",
+    "gray": "Share without colour",
+    "side": "Shorter side of the file (pixels)",
+}
+MATCHING: dict[tuple[str, int], dict[str, float]] = {
+    ("gray", 1): {"grayscale": 0.5},
+    ("colour", -1): {"grayscale": 0.5},
+    ("sharpness", -1): {"blur": 0.5},
+    ("contrast", -1): {"contrast": 0.9},
+    ("contrast", 1): {"contrast": 0.9},
+    ("brightness", -1): {"brightness": 0.5},
+    ("brightness", 1): {"brightness": 0.5},
+}
+"""For a property and the sign of its difference, the augmentation that shows training photographs in that light."""
 GRAY = 2.0
 """A picture whose channels differ by less than this on average (of 255) counts as gray."""
 
@@ -71,18 +91,17 @@ def appearance(pixels: Array) -> dict[str, float]:
     return found | {"gray": float(span.mean() < GRAY)}
 
 
-def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
-    """What sets two sets of photographs apart that anyone can see.
+def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> list[Difference]:
+    """In which visible properties two sets of photographs differ.
 
     Args:
-        ours: figures of the training photographs by the names of `modalities.image.appearance`, and maybe `side`,
-            the files' shorter sides in pixels.
+        ours: for each property its value in every photograph of the run: those of `appearance`, and optionally `side`,
+            the shorter side of the file in pixels.
         theirs: the same of the new photographs.
 
     Returns:
-        One row a property, the largest difference first: `property`, `ours` and `theirs` (medians; of `gray` shares),
-        `size` (Cohen's d, the difference of the means in pooled deviations), `p_value` (Mann-Whitney; of `gray`
-        Fisher's) and `words`, empty where the difference is small or may be chance.
+        One row per property, the largest difference first. `p_value` is of the Mann-Whitney test. Of `gray`, `ours`
+        and `theirs` are shares, `size` is their difference, and the test is Fisher's.
 
     >>> row = differences({"contrast": [0.2, 0.3, 0.25, 0.22] * 5}, {"contrast": [0.05, 0.06, 0.04, 0.05] * 5})[0]
     >>> row["words"], row["size"] < -3
@@ -90,7 +109,7 @@ def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequen
     """
     from scipy.stats import fisher_exact, mannwhitneyu
 
-    rows = []
+    rows: list[Difference] = []
     asked = [name for name in ours if name in theirs]
     for name in asked:
         first, second = (np.asarray(side[name], np.float64) for side in (ours, theirs))
@@ -106,23 +125,34 @@ def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequen
         else:
             p_value = float(mannwhitneyu(first, second).pvalue)
         middle = np.mean if name == "gray" else np.median
-        told = [float(middle(np.asarray(side[name], np.float64))) for side in (ours, theirs)]
-        counts_here = p_value < LEVEL / len(asked)
+        typical = [float(middle(np.asarray(side[name], np.float64))) for side in (ours, theirs)]
+        words = _words(name, size, typical) if p_value < LEVEL / len(asked) else ""
         rows.append(
-            {"property": name, "ours": told[0], "theirs": told[1], "size": float(np.clip(size, -99, 99)),
-             "p_value": p_value, "words": _words(name, size, told) if counts_here else ""}
-        )  # fmt: skip
-    if any(row["property"] == "gray" and row["words"] for row in rows):  # which says the other two as well
-        rows = [{**row, "words": ""} if row["property"] in ("colour", "warmth") else row for row in rows]
+            {
+                "property": name,
+                "title": TITLES[name],
+                "ours": typical[0],
+                "theirs": typical[1],
+                "size": float(np.clip(size, -99, 99)),
+                "p_value": p_value,
+                "words": words,
+                "augmentation": MATCHING.get((name, int(np.sign(size))), {}),
+            }
+        )
+    if any(row["property"] == "gray" and row["words"] for row in rows):  # which implies the other two
+        for row in rows:
+            row["words"] = "" if row["property"] in ("colour", "warmth") else row["words"]
     return sorted(rows, key=lambda row: (row["words"] == "", -abs(row["size"])))
 
 
-def _words(name: str, size: float, told: Sequence[float]) -> str:
+def _words(name: str, size: float, typical: Sequence[float]) -> str:
     if name == "gray":
-        return f"{told[1]:.0%} of them without colour, against {told[0]:.0%}" if abs(size) > 0.1 else ""
+        return f"{typical[1]:.0%} of them without colour, against {typical[0]:.0%}" if abs(size) > 0.1 else ""
     if abs(size) < _SMALL:
         return ""
     strength = "much " if abs(size) > _LARGE else "somewhat "
     if name == "side":
-        return f"{strength}{'smaller' if size < 0 else 'larger'} files ({told[1]:.0f} against {told[0]:.0f} pixels)"
+        return (
+            f"{strength}{'smaller' if size < 0 else 'larger'} files ({typical[1]:.0f} against {typical[0]:.0f} pixels)"
+        )
     return strength + (PROPERTIES[name].less if size < 0 else PROPERTIES[name].more)

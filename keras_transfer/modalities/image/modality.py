@@ -3,153 +3,253 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from keras_transfer.data.dataset import Dataset
+from keras_transfer.data.dataset import Dataset, Record
+from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.split import Split
+from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY
-from keras_transfer.inputs import Json, Preparer, only
-from keras_transfer.modalities import Corruption
-from keras_transfer.modalities.image.appearance import appearance
-from keras_transfer.modalities.image.corruptions import CORRUPTIONS
-from keras_transfer.modalities.image.corruptions import corrupt as corrupt
-from keras_transfer.modalities.image.dataset import load_images
+from keras_transfer.inputs import Array, InputSpec, Json, Preparer, only
+from keras_transfer.modalities import Corruption, Difference, FollowedItem, InputWords, Modality, NetworkViews
+from keras_transfer.modalities.image.appearance import appearance, differences
+from keras_transfer.modalities.image.corruptions import CORRUPTIONS, corrupt
+from keras_transfer.modalities.image.dataset import ImageReader
+from keras_transfer.modalities.image.decode import sniff
 from keras_transfer.modalities.image.examine import image_size
-from keras_transfer.modalities.image.preparer import open_preparer
-from keras_transfer.progress import say
+from keras_transfer.modalities.image.preparer import ImagePreparer, open_preparer
+from keras_transfer.modalities.image.sources import KIND, list_source
+from keras_transfer.modalities.image.thumbnails import SIDE, heat_thumbnail, sheet, thumbnail
+from keras_transfer.progress import say, track
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
     import keras
 
-corruptions: Mapping[str, Corruption] = {
-    name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
-}
-kits: Mapping[str, str] = {
-    target: f"keras_transfer.modalities.image.targets.{target}"
-    for target in ("android", "edgetpu", "microcontroller", "web")
-}
+_FILTER, _MAP = 36, 96  # pixels that a filter and a stage's map take on the page
 
 
-def recognizes(source: object) -> bool:
-    """Photographs are what a source holds where no other modality knows it."""
-    return True
+class ImageModality(Modality):
+    """Photographs and other pictures."""
 
-
-load_source = load_images
-
-
-def load(recipe: Recipe) -> Dataset:
-    """The photographs of a recipe; one without a geometry is of a run from before there was a choice."""
-    return load_images(
-        recipe.data.source,
-        val=recipe.data.val,
-        test=recipe.data.test,
-        seed=recipe.seed,
-        allow_bad=recipe.data.allow_bad,
-        few_shot=recipe.data.few_shot,
-        geometry=recipe.data.geometry or LEGACY,
-        **recipe.data.layout,
-        class_names=recipe.data.class_names,
-    )
-
-
-def build(recipe: Recipe, dataset: Dataset) -> "keras.Model":
-    """The classifier of a recipe; see `build_classifier`."""
-    from keras_transfer.models import build_classifier
-
-    return build_classifier(
-        recipe.model.backbone,
-        dataset.class_names,
-        image_size=recipe.model.image_size,
-        weights=recipe.model.weights,
-        alpha=recipe.model.alpha,
-        pooling=recipe.model.pooling,
-        hidden=recipe.model.hidden,
-        dropout=recipe.model.dropout,
-        multi_label=dataset.multi_label,
-    )
-
-
-def choose_preparation(recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None) -> dict[str, Json]:
-    """The geometry that is asked for or chosen, as `result.json` has it.
-
-    A run that was begun keeps what it began with: what it chose, or the crop of before there was a choice.
-    """
-    from keras_transfer.modalities.image.choose_geometry import Chosen, choose_geometry
-
-    kept = run / "checkpoints" / "geometry.json" if run is not None else None
-    if kept is not None and kept.is_file():
-        chosen: dict[str, Any] = json.loads(kept.read_text())
-    elif recipe.data.geometry is not None:
-        chosen = Chosen(recipe.data.geometry, "recipe").to_dict()
-    elif run is not None and (run / "environment.json").is_file():
-        chosen = Chosen(LEGACY, "before").to_dict()
-    else:
-        pretrained, views = recipe.model.pretrained, recipe.training.views or 1
-        phases = recipe.training.phases or ()
-        picked = choose_geometry(model, dataset, phases, pretrained=pretrained, views=views, seed=recipe.seed)
-        chosen = picked.to_dict()
-    if kept is not None:
-        write_json(kept, chosen)
-    say(chosen["sentence"])
-    return {"geometry": chosen}
-
-
-def prepared(recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
-    """The recipe and the photographs with the geometry that was chosen."""
-    fields: Any = chosen["geometry"]
-    preparer = open_preparer({"geometry": {name: fields[name] for name in LEGACY.to_dict()}})
-    return recipe.replace(geometry=preparer.geometry), dataset.prepared_by(preparer)
-
-
-def describe(preparer: Preparer) -> dict[str, Json]:
-    """The geometry: its fields, and in `words` what they say."""
-    geometry = open_preparer(preparer.settings).geometry
-    return {"geometry": {**geometry.to_dict(), "words": geometry.describe()}}
-
-
-def input_words(described: Mapping[str, Json]) -> dict[str, str]:
-    """Size and geometry of the pictures."""
-    geometry: Any = described["geometry"]
-    size: Any = described["image_size"]
-    return {
-        "task": "image-classification",
-        "words": f"RGB images of {size[0]} x {size[1]} pixels in 0..255: {geometry['words']}",
-        "sentence": geometry.get("sentence") or f"Of each picture: {geometry['words']}.",
+    name: ClassVar[str] = "image"
+    kind: ClassVar[Kind] = KIND
+    corruptions: ClassVar[Mapping[str, Corruption]] = {
+        name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
+    }
+    kits: ClassVar[Mapping[str, str]] = {
+        target: f"keras_transfer.modalities.image.targets.{target}"
+        for target in ("android", "edgetpu", "microcontroller", "web")
     }
 
+    def recognizes(self, source: object) -> bool:
+        """Photographs are what a source holds where no other modality knows it."""
+        return True
 
-def properties(dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
-    """Size, brightness, contrast, colour and sharpness of each test photograph."""
-    records = {record.path: record for record in dataset.records if record.split == test.name}
-    columns: dict[str, list[Any]] = {
-        "shorter side in pixels": [min(image_size(records[path])) or None for path in test.paths]
-    }
-    rows = list(ordered(lambda i: appearance(only(test.rows([i]))[0]), range(len(test))))
-    for name in rows[0] if rows else ():
-        columns[name] = [row[name] for row in rows]
-    if "gray" in columns:
-        columns["colours"] = ["none" if gray else "some" for gray in columns.pop("gray")]
-    return columns
+    def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
+        """Lists the files of any source that `load_images` takes."""
+        return list_source(source, labels, layout)
+
+    def reader(self, preparation: Mapping[str, Json]) -> ImageReader:
+        """Decodes, examines and compares photographs."""
+        return ImageReader(open_preparer(preparation).geometry)
+
+    def is_item(self, content: bytes) -> bool:
+        """Whether bytes begin as a picture does."""
+        return bool(sniff(content))
+
+    def capture(self, device: int) -> bytes:
+        """A photograph by a camera; see `camera_frame`."""
+        from keras_transfer.modalities.image import camera
+
+        return camera.camera_frame(device)
+
+    def summarize(self, records: Sequence[Record]) -> dict[str, Json]:
+        """`sides`: the smallest side, the median of the shorter sides, and the largest side, in pixels."""
+        sides = np.array([image_size(record) for record in records]).reshape(-1, 2)
+        if not len(sides):
+            return {"sides": {"smallest": None, "median": None, "largest": None}}
+        median = float(np.median(sides.min(axis=1)))
+        return {"sides": {"smallest": int(sides.min()), "median": median, "largest": int(sides.max())}}
+
+    def preparer(self, preparation: Mapping[str, Json]) -> ImagePreparer:
+        """Decodes and fits photographs by a `geometry`."""
+        return open_preparer(preparation)
+
+    def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
+        """The recipe's geometry; a recipe without one is of a run from before there was a choice."""
+        return {"geometry": (recipe.data.geometry or LEGACY).to_dict()}
+
+    def choose_preparation(
+        self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
+    ) -> dict[str, Json]:
+        """The geometry that is asked for or chosen, as `result.json` has it.
+
+        A run that was begun keeps what it began with: what it chose, or the crop of before there was a choice.
+        """
+        from keras_transfer.modalities.image.choose_geometry import Chosen, choose_geometry
+
+        kept = run / "checkpoints" / "geometry.json" if run is not None else None
+        if kept is not None and kept.is_file():
+            chosen: dict[str, Json] = json.loads(kept.read_text())
+        elif recipe.data.geometry is not None:
+            chosen = Chosen(recipe.data.geometry, "recipe").to_dict()
+        elif run is not None and (run / "environment.json").is_file():
+            chosen = Chosen(LEGACY, "before").to_dict()
+        else:
+            pretrained, views = recipe.model.pretrained, recipe.training.views or 1
+            phases = recipe.training.phases or ()
+            picked = choose_geometry(model, dataset, phases, pretrained=pretrained, views=views, seed=recipe.seed)
+            chosen = picked.to_dict()
+        if kept is not None:
+            write_json(kept, chosen)
+        say(str(chosen["sentence"]))
+        return {"geometry": chosen}
+
+    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
+        """The recipe and the photographs with the geometry that was chosen."""
+        preparer = open_preparer({"geometry": _geometry_fields(chosen)})
+        return recipe.replace(geometry=preparer.geometry), dataset.prepared_by(preparer)
+
+    def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
+        """`image_size`, height and width; and `geometry`, its fields, and in `words` what they say."""
+        geometry = open_preparer(preparer.settings).geometry
+        height, width, _ = spec.tensor.shape
+        return {"image_size": [height, width], "geometry": {**geometry.to_dict(), "words": geometry.describe()}}
+
+    def input_words(self, described: Mapping[str, Json]) -> InputWords:
+        """Size and geometry of the pictures."""
+        geometry, size = described["geometry"], described["image_size"]
+        assert isinstance(geometry, Mapping) and isinstance(size, Sequence)
+        return {
+            "task": "image-classification",
+            "words": f"RGB images of {size[0]} x {size[1]} pixels in 0..255: {geometry['words']}",
+            "sentence": str(geometry.get("sentence") or f"Of each picture: {geometry['words']}."),
+        }
+
+    def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
+        """The classifier of a recipe; see `build_classifier`."""
+        from keras_transfer.models import build_classifier
+
+        return build_classifier(
+            recipe.model.backbone,
+            dataset.class_names,
+            image_size=recipe.model.image_size,
+            weights=recipe.model.weights,
+            alpha=recipe.model.alpha,
+            pooling=recipe.model.pooling,
+            hidden=recipe.model.hidden,
+            dropout=recipe.model.dropout,
+            multi_label=dataset.multi_label,
+        )
+
+    def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
+        """The recipe with the model's picture size and pooling."""
+        token = any(layer.name == "class_token" for layer in model.layers)
+        size, pooling = (
+            recipe.model.image_size or model.input_shape[1],
+            recipe.model.pooling or ("token" if token else "avg"),
+        )
+        return recipe.replace(image_size=size, pooling=pooling)
+
+    def adopt(self, model: "keras.Model", recipe: Recipe, dataset: Dataset) -> tuple["keras.Model", Recipe]:
+        """An image classifier from anywhere as one of ours."""
+        from keras_transfer.modalities.image.adoption import adopt
+
+        return adopt(model, recipe, dataset)
+
+    def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
+        """Size, brightness, contrast, colour and sharpness of each test photograph."""
+        records = {record.path: record for record in dataset.records if record.split == test.name}
+        columns: dict[str, list[float | str | None]] = {
+            "shorter side in pixels": [min(image_size(records[path])) or None for path in test.paths]
+        }
+        rows = list(ordered(lambda i: appearance(only(test.rows([i]))[0]), range(len(test))))
+        for name in rows[0] if rows else ():
+            columns[name] = [row[name] for row in rows]
+        if "gray" in columns:
+            columns["colours"] = ["none" if gray else "some" for gray in columns.pop("gray")]
+        return columns
+
+    def corrupt(self, values: Array, name: str, strength: int, seed: int) -> Array:
+        """Photographs made worse; see `corrupt`."""
+        return corrupt(values, name, strength, seed)
+
+    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[Difference]:
+        """Brightness, contrast, colour and sharpness at the network's size, and the size of the files."""
+        size = spec.tensor.shape[:2]  # in colours, whatever the model takes
+        return differences(_figures(own, size), _figures(new, size))
+
+    def thumbnails(self, items: Split, indices: Sequence[int], side: int = SIDE) -> dict[int, str]:
+        """Photographs as small JPEGs."""
+        spec, pictures = items.spec(side), {}
+        for index in track(indices, "Drawing thumbnails", total=len(indices)):
+            try:
+                pictures[index] = thumbnail(only(items.read(index, spec)), side)
+            except InputError:  # it is damaged, or has vanished
+                continue
+        return pictures
+
+    def views(
+        self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
+    ) -> dict[int, dict[str, str]]:
+        """Thumbnails, and by Grad-CAM where the asked class was seen, if that is known."""
+        from keras_transfer.modalities.image.grad_cam import grad_cam
+
+        pixels = dict(zip(wanted, only(test.rows(wanted)), strict=True))
+        pictures = {index: {"picture": thumbnail(pixels[index])} for index in wanted}
+        if asked:
+            shown = np.stack([pixels[index] for index in asked])
+            maps = grad_cam(model, shown, np.array(list(asked.values())))
+            for index, heat in zip(asked, maps if maps is not None else (), strict=maps is not None):
+                pictures[index]["heat"] = heat_thumbnail(pixels[index], heat)
+        return pictures
+
+    def network_views(self, model: "keras.Model", test: Split, titles: Mapping[int, str]) -> NetworkViews:
+        """The first filters, and the channels of each stage that vary most over a photograph."""
+        from keras_transfer.modalities.image.network_views import first_filters, stage_maps
+
+        filters = first_filters(model)
+        pixels = only(test.rows(list(titles)))
+        followed: list[FollowedItem] = [
+            {"title": title, "picture": thumbnail(picture), "stages": []}
+            for title, picture in zip(titles.values(), pixels, strict=True)
+        ]
+        for stage in stage_maps(model, pixels):
+            for item, maps in zip(followed, stage.maps, strict=True):
+                size, picture = f"{maps.shape[1]} by {maps.shape[2]}", sheet(maps, _MAP, len(maps), 4)
+                item["stages"].append({"name": stage.name, "size": size, "picture": picture})
+        if filters is None:
+            return {"filters": None, "followed": followed}
+        picture = sheet(filters, _FILTER, 16, 4)
+        return {"filters": {"count": len(filters), "side": filters.shape[1], "picture": picture}, "followed": followed}
 
 
-def views(
-    model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
-) -> dict[int, dict[str, str]]:
-    """Thumbnails, and by Grad-CAM where the asked class was seen, if that is known."""
-    from keras_transfer.modalities.image.grad_cam import grad_cam
-    from keras_transfer.modalities.image.thumbnails import heat_thumbnail, thumbnail
+MODALITY = ImageModality()
 
-    pixels = dict(zip(wanted, only(test.rows(wanted)), strict=True))
-    pictures = {index: {"picture": thumbnail(pixels[index])} for index in wanted}
-    maps = (
-        grad_cam(model, np.stack([pixels[index] for index in asked]), np.array(list(asked.values()))) if asked else None
-    )
-    for index, heat in zip(asked, maps if maps is not None else (), strict=maps is not None):
-        pictures[index]["heat"] = heat_thumbnail(pixels[index], heat)
-    return pictures
+
+def _geometry_fields(chosen: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The fields of a geometry alone, of an entry that says more of it."""
+    fields = chosen["geometry"]
+    assert isinstance(fields, Mapping)
+    return {name: fields[name] for name in LEGACY.to_dict()}
+
+
+def _figures(split: Split, size: Sequence[int | None]) -> dict[str, list[float]]:
+    """See `appearance`; and `side`, the shorter side of each file."""
+    from PIL import Image
+
+    rows = []
+    batches = split.batches(split.preparer.spec([side or 0 for side in size]), 32)
+    for pixels, _ in track(batches, "Measuring pixels", total=-(-len(split) // 32)):
+        rows += [appearance(picture) for picture in only(pixels)]
+    figures = {name: [row[name] for row in rows] for name in rows[0]}
+    sides = []
+    for path in split.paths:
+        with Image.open(path) as opened:
+            sides.append(float(min(opened.size)))
+    return figures | {"side": sides}

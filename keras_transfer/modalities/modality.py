@@ -1,0 +1,353 @@
+"""What jobs and commands ask of a modality."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
+
+from keras_transfer.data.dataset import Dataset, LoadOptions, Reader, Record, load_listing
+from keras_transfer.data.listing import Kind, Layout, Listing
+from keras_transfer.data.sources import list_path
+from keras_transfer.data.split import Split
+from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array, InputSpec, Json, Preparer
+from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
+
+_THUMBNAIL = 144  # the longest side in pixels: sharp on a phone at the 96 it is shown at
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One way in which items get worse.
+
+    Attributes:
+        words: what it is, for the report.
+        strengths: how many there are, the mildest first.
+    """
+
+    words: str
+    strengths: int
+
+
+class Difference(TypedDict):
+    """One property in which new items may differ from those of a run.
+
+    Attributes:
+        property: its name.
+        title: its name and unit, for the page.
+        ours, theirs: its median in the run's items and in the new ones.
+        size: Cohen's d, the difference of the means in pooled standard deviations.
+        p_value: of no difference.
+        words: the difference in words; empty where it is small or may be chance.
+        augmentation: settings of `Preparer.augmenter` that make training items look so; empty where none do.
+    """
+
+    property: str
+    title: str
+    ours: float
+    theirs: float
+    size: float
+    p_value: float
+    words: str
+    augmentation: dict[str, float]
+
+
+class InputWords(TypedDict):
+    """How the report and the model card describe the inputs.
+
+    Attributes:
+        task: Hugging Face's name of the task.
+        words: what the model takes.
+        sentence: how an item becomes that; may be empty.
+    """
+
+    task: str
+    words: str
+    sentence: str
+
+
+class FilterSheet(TypedDict):
+    """The filters of the first layer as one picture, a `data:` address."""
+
+    count: int
+    side: int
+    picture: str
+
+
+class StageView(TypedDict):
+    """What one stage makes of an item, as a picture."""
+
+    name: str
+    size: str
+    picture: str
+
+
+class FollowedItem(TypedDict):
+    """One item on its way through the stages."""
+
+    title: str
+    picture: str
+    stages: list[StageView]
+
+
+class NetworkViews(TypedDict):
+    """Pictures of what a network sees, for the page of `keras-transfer see`."""
+
+    filters: FilterSheet | None
+    followed: list[FollowedItem]
+
+
+class Modality(ABC):
+    """What a raw item is: how items are read, prepared, corrupted and shown, and which network they get.
+
+    A modality is a subclass. Its only instance is called `MODALITY` and stands in a module that
+    `keras_transfer.inputs.MODALITIES` names. Six members have no default: `name`, `kind`, `recognizes`, `preparer`,
+    `reader` and `build`. Where a default offers nothing, reports leave the section out, and commands refuse by name.
+
+    Attributes:
+        name: its name in `MODALITIES`.
+        kind: how its items are called and recognised.
+        corruptions: ways to make items worse, for the robustness table; empty where there are none.
+        kits: target -> the module whose `write(kit, folder)` fills that target's folder for models of this modality
+            (see `keras_transfer.exporters.targets.Kit`); empty where the `.tflite` files are all.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind]
+    corruptions: ClassVar[Mapping[str, Corruption]] = {}
+    kits: ClassVar[Mapping[str, str]] = {}
+
+    # Items
+
+    @abstractmethod
+    def recognizes(self, source: object) -> bool:
+        """Whether a source holds this modality's items; cheap, and wrong calls are answered by False."""
+
+    def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
+        """Lists the items of a source, before any is read: by default files in class folders or in a table.
+
+        Args:
+            source: a path, or what else the modality takes.
+            labels: of a source that has none of its own, such as an array.
+            layout: how a folder or a table is arranged.
+
+        Raises:
+            InputError: the source is missing or of no known kind, or `layout` does not fit it.
+        """
+        if labels is not None or not isinstance(source, str | Path):
+            kind = type(source).__name__
+            raise InputError(f"Give a folder or a table of {self.kind.items}. Received: a source of type {kind}.")
+        return list_path(Path(source).expanduser(), layout or Layout(), self.kind)
+
+    @abstractmethod
+    def reader(self, preparation: Mapping[str, Json]) -> Reader:
+        """Reads items and makes splits of them; see `keras_transfer.data.reader.FileReader`.
+
+        Args:
+            preparation: see `preparer`.
+        """
+
+    def load_items(
+        self,
+        source: object,
+        *,
+        labels: object = None,
+        layout: Layout | None = None,
+        preparation: Mapping[str, Json] | None = None,
+        **options: Unpack[LoadOptions],
+    ) -> Dataset:
+        """The items of a source, examined and split.
+
+        Args:
+            source: see `list_source`.
+            labels: see `list_source`.
+            layout: see `list_source`.
+            preparation: see `preparer`.
+            **options: see `keras_transfer.data.dataset.load_listing`.
+
+        Raises:
+            InputError: see `keras_transfer.data.dataset.load_listing`.
+        """
+        return load_listing(self.list_source(source, labels, layout), self.reader(preparation or {}), **options)
+
+    def load(self, recipe: Recipe) -> Dataset:
+        """The items that a recipe names, examined and split.
+
+        Raises:
+            InputError: see `keras_transfer.data.dataset.load_listing`.
+        """
+        data = recipe.data
+        return self.load_items(
+            data.source,
+            layout=Layout(**data.layout),
+            preparation=self.recipe_preparation(recipe),
+            val=data.val,
+            test=data.test,
+            seed=recipe.seed,
+            allow_bad=data.allow_bad,
+            few_shot=data.few_shot,
+            class_names=data.class_names,
+        )
+
+    def is_item(self, content: bytes) -> bool:
+        """Whether bytes from standard input are one item, not a list of paths."""
+        return False
+
+    def capture(self, device: int) -> bytes:
+        """One item from a device of this machine, such as a camera.
+
+        Raises:
+            InputError: there is no such device; by default always.
+        """
+        raise InputError(f"No device records {self.kind.items} here: give files. Received: device {device}.")
+
+    def summarize(self, records: Sequence[Record]) -> dict[str, Json]:
+        """Entries of `inspection.json` on the items in use, such as their sizes."""
+        return {}
+
+    # Inputs
+
+    @abstractmethod
+    def preparer(self, preparation: Mapping[str, Json]) -> Preparer:
+        """How items become inputs.
+
+        Args:
+            preparation: `Preparer.settings`; what is missing has its default.
+
+        Raises:
+            InputError: a setting is unknown or wrong.
+        """
+
+    def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
+        """The preparation that a recipe asks for, as far as it does."""
+        return {}
+
+    def choose_preparation(
+        self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
+    ) -> dict[str, Json]:
+        """The preparation of a run, as `result.json` has it; by default the one that items were loaded with.
+
+        Args:
+            recipe: complete but for the preparation.
+            dataset: its items.
+            model: the classifier that will train.
+            run: the run directory, if there is one. A run that was begun keeps what it chose.
+        """
+        return dict(dataset.train.preparer.settings)
+
+    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
+        """The recipe and the items with what `choose_preparation` chose."""
+        return recipe, dataset.prepared_by(self.preparer(chosen))
+
+    def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
+        """Entries of `result.json` and `report.json` on how items become inputs.
+
+        Args:
+            preparer: of the items.
+            spec: what they become.
+        """
+        return dict(preparer.settings)
+
+    def input_words(self, described: Mapping[str, Json]) -> InputWords:
+        """How the report and the model card describe the inputs.
+
+        Args:
+            described: from `describe`, or the same entries of `result.json`.
+        """
+        return {"task": "other", "words": self.kind.items, "sentence": ""}
+
+    # Networks
+
+    @abstractmethod
+    def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
+        """The classifier of a recipe, before any training."""
+
+    def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
+        """The recipe with what it leaves open of the network, as it was built."""
+        return recipe
+
+    def adopt(self, model: "keras.Model", recipe: Recipe, dataset: Dataset) -> tuple["keras.Model", Recipe]:
+        """A model that was trained elsewhere as one of ours, and the recipe with what was chosen for it.
+
+        Args:
+            model: as it was loaded.
+            recipe: names its file in `model.file`.
+            dataset: items of its classes.
+
+        Raises:
+            InputError: it cannot become one of ours; by default always.
+        """
+        raise InputError(f"{recipe.model.file} was trained elsewhere: that is not supported yet for {self.kind.items}.")
+
+    # Reports
+
+    def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
+        """Properties of each test item, by which the report looks for weak segments.
+
+        Args:
+            dataset: of the test split; its records hold facts of the files.
+            test: the split, `stored`.
+
+        Returns:
+            For each property, one value per item: a number, a word, or None where it is unknown.
+        """
+        return {}
+
+    def corrupt(self, values: Array, name: str, strength: int, seed: int) -> Array:
+        """Items `[n, ...]` made worse in one of the ways of `corruptions`, by a strength from 1 up.
+
+        Raises:
+            InputError: there is no such corruption.
+        """
+        raise InputError(f"There is no corruption {name!r} of {self.kind.items}.")
+
+    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[Difference]:
+        """How new items differ from those of a run, apart from what they show; the largest difference first.
+
+        Args:
+            own: items of the run.
+            new: the new ones.
+            spec: the inputs of the run's model.
+        """
+        return []
+
+    def thumbnails(self, items: Split, indices: Sequence[int], side: int = _THUMBNAIL) -> dict[int, str]:
+        """Small pictures of items, as `data:` addresses by index; items that cannot be shown are missing.
+
+        Args:
+            items: the split.
+            indices: which of its items.
+            side: the longest side, in pixels.
+        """
+        return {}
+
+    def views(
+        self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
+    ) -> dict[int, dict[str, str]]:
+        """Pictures of test items for the report, as `data:` addresses.
+
+        Args:
+            model: the trained model.
+            test: the split, `stored`.
+            wanted: which items.
+            asked: item -> the class to explain.
+
+        Returns:
+            For each item its `picture`, and the `heat` map that explains the class, where there is one. Items
+            without a picture are missing.
+        """
+        return {index: {"picture": picture} for index, picture in self.thumbnails(test, wanted).items()}
+
+    def network_views(self, model: "keras.Model", test: Split, titles: Mapping[int, str]) -> NetworkViews:
+        """Pictures of what a network sees.
+
+        Args:
+            model: the trained model.
+            test: the split, `stored`.
+            titles: item -> its title, for the items to follow through the stages.
+        """
+        return {"filters": None, "followed": []}
