@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import dataclass, replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from keras_transfer.evaluation import evaluate, keras_classifier, predict_files,
 from keras_transfer.evaluation.similarity import cka_by_stage
 from keras_transfer.files import read_file
 from keras_transfer.inputs import MODALITIES, InputSpec, TensorSpec
-from keras_transfer.modalities.defaults import NoAugmenter
+from keras_transfer.modalities import NoAugmenter
 from keras_transfer.models import model_inputs
 
 
@@ -49,7 +49,7 @@ class PairPreparer:
 @pytest.fixture(scope="module", autouse=True)
 def pair():
     module = ModuleType("pair_modality")
-    module.open_preparer = lambda preparation: PairPreparer()
+    module.MODALITY = SimpleNamespace(preparer=lambda preparation: PairPreparer())
     sys.modules["pair_modality"], MODALITIES["pair"] = module, "pair_modality"
     yield
     del MODALITIES["pair"], sys.modules["pair_modality"]
