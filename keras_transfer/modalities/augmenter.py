@@ -1,6 +1,6 @@
 """The augmentation of a modality that has none."""
 
-from keras_transfer.inputs import Array
+from keras_transfer.inputs import Array, Arrays
 
 
 class NoAugmenter:
@@ -17,6 +17,6 @@ class NoAugmenter:
         """That it changes nothing."""
         return False
 
-    def __call__(self, arrays: Array, labels: Array, /, seed: int) -> tuple[Array, Array]:
+    def __call__(self, arrays: Arrays, labels: Array, /, seed: int) -> tuple[Arrays, Array]:
         """The arrays and the labels as they are."""
         return arrays, labels

@@ -1,7 +1,6 @@
 """The seam between jobs and modalities, proved by a modality of which the package knows nothing."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +8,11 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer.evaluation import evaluate, open_classifier, predict_files
-from keras_transfer.inputs import MODALITIES, InputSpec, open_preparer
+from keras_transfer.inputs import InputSpec, open_preparer
 from keras_transfer.jobs.train import train
 from keras_transfer.litert import open_litert
 from keras_transfer.modalities import modality_of
 from keras_transfer.recipe import make_recipe
-
-
-@pytest.fixture(scope="module")
-def registered():
-    sys.path.insert(0, str(Path(__file__).parent))
-    MODALITIES["bumps"] = "bumps"
-    yield
-    del MODALITIES["bumps"]
-    sys.path.pop(0)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,82 @@
+"""Items of every modality, for the contract tests of this folder."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from keras_transfer.data import Dataset
+from keras_transfer.inputs import InputSpec, TensorSpec
+from keras_transfer.modalities import Modality
+from keras_transfer.recipe import Recipe, make_recipe
+
+NAMES = ("down", "up")
+COUNT = 24  # items of each class
+
+
+def _picture(label: int, random: np.random.Generator) -> bytes:
+    """Noise, mostly of one colour."""
+    pixels = random.integers(0, 120, (40, 48, 3), np.uint8)
+    pixels[..., 2 * label] += 120
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def _bump(label: int, random: np.random.Generator) -> bytes:
+    """A signal with a bump down or up."""
+    bump = random.uniform(0.6, 0.9) * np.exp(-(((np.arange(64) - random.integers(16, 48)) / 3) ** 2))
+    return ((2 * label - 1) * bump + random.normal(0, 0.02, 64)).astype(np.float32).tobytes()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A modality for the contract tests: how to make an item of it, and what the inputs of a small model are."""
+
+    content: Callable[[int, np.random.Generator], bytes]
+    suffix: str
+    inputs: tuple[TensorSpec, ...]
+    preparation: dict
+    module: str = ""  # of this folder, for one that the package does not have
+
+
+EXAMPLES = {
+    "image": Example(_picture, ".png", (TensorSpec("image", (32, 32, 3)),), {"geometry": {"mode": "squash"}}),
+    "bumps": Example(_bump, ".bump", (TensorSpec("signal", (64, 1)),), {"gain": 0.5}, "bumps"),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Items of a modality in class folders, and the data set that was loaded from them."""
+
+    modality: Modality
+    example: Example
+    folder: Path
+    dataset: Dataset
+
+    @property
+    def spec(self) -> InputSpec:
+        return self.dataset.train.spec(self.example.inputs)
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of a small network with random weights."""
+        return make_recipe(
+            data=str(self.folder), backbone="mobilenet", alpha=0.25, image_size=32, weights="none", geometry="squash"
+        )
+
+    def contents(self) -> list[bytes]:
+        return [path.read_bytes() for path in self.dataset.train.paths]
+
+
+def write_items(folder: Path, example: Example, count: int = COUNT, seed: int = 0) -> Path:
+    random = np.random.default_rng(seed)
+    for label, name in enumerate(NAMES):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            (folder / name / f"{number}{example.suffix}").write_bytes(example.content(label, random))
+    return folder
