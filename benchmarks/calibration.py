@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.data.folds import joined, kin, stratified_folds
+from keras_transfer.data.folds import item_groups, joined, stratified_folds
 from keras_transfer.evaluation.calibration import apply_temperature, fit_temperature, reliability
 from keras_transfer.jobs.retrain import retrained
 from keras_transfer.modalities.image import load_images
@@ -38,7 +38,7 @@ def heads(source: str, weights: str) -> list[dict[str, Any]]:
     """Heads on frozen features, each tested on another fifth of the photographs; and all their answers together."""
     data = load_images(source, val=0, test=0)
     whole = joined([split for split in (data.train, data.val, data.test) if len(split)])
-    groups, rows, name, way = kin(data, whole), [], Path(source).name, "head on frozen features"
+    groups, rows, name, way = item_groups(data, whole), [], Path(source).name, "head on frozen features"
     told = make_recipe(data=source, weights=weights, strategy="feature-extraction", augmentation="none", views=1)
     plain, scaled, temperatures, order = [], [], [], []
     for fold, (rest, test) in enumerate(stratified_folds(whole.labels, groups, PARTS)):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from table import write_rows
 
-from keras_transfer.data.folds import joined, kin
+from keras_transfer.data.folds import item_groups, joined
 from keras_transfer.evaluation.label_errors import label_suspicion
 from keras_transfer.jobs.parts import frozen_features
 from keras_transfer.modalities.image import load_images
@@ -41,7 +41,7 @@ def measure(recipe: Recipe) -> list[dict[str, object]]:
     """A row for each share of planted errors: means over the seeds."""
     data = load_images(recipe.data.source)
     splits = [data.train, data.val]
-    whole, groups, classes = joined(splits), kin(data, joined(splits)), len(data.class_names)
+    whole, groups, classes = joined(splits), item_groups(data, joined(splits)), len(data.class_names)
     features = np.concatenate(frozen_features(recipe, data, splits))
     rows: list[dict[str, object]] = []
     for share in SHARES:

@@ -29,7 +29,7 @@ def joined(splits: Sequence[SplitT], name: str = "all") -> SplitT:
     )
 
 
-def kin(data: "Dataset", split: Split) -> np.ndarray:
+def item_groups(data: "Dataset", split: Split) -> np.ndarray:
     """Which items must stay together: near-duplicates, and those of one group (`group_by`).
 
     Args:
@@ -53,7 +53,7 @@ def stratified_folds(
 
     Args:
         labels: int `[n]`, or 0/1 `[n, classes]` (the first that holds counts).
-        groups: int `[n]`, from `kin`.
+        groups: int `[n]`, from `item_groups`.
         folds: how many parts, two or more.
         seed: of the choice.
 

@@ -1,8 +1,9 @@
 """Which items of a data set a model is scored on."""
 
-from keras_transfer.data.dataset import Reader, load_listing
+from keras_transfer.data.dataset import Reader
 from keras_transfer.data.folds import joined
 from keras_transfer.data.listing import Listing
+from keras_transfer.data.loading import load_listing
 from keras_transfer.data.split import Split
 from keras_transfer.data.splits import SPLITS
 from keras_transfer.errors import InputError

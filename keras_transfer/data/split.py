@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.stored import Stored
 
 
-def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def stratified_order(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """An order in which the first `count` hold every class in its share, for any `count`.
 
     Args:
@@ -30,7 +30,7 @@ def dealt(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     Returns:
         The indices of `labels`, `int64 [n]`: each class's first come first.
 
-    >>> sorted(dealt(np.array([0, 0, 0, 0, 1, 2]), np.random.default_rng(0))[:3].tolist())[1:]
+    >>> sorted(stratified_order(np.array([0, 0, 0, 0, 1, 2]), np.random.default_rng(0))[:3].tolist())[1:]
     [4, 5]
     """
     shuffled = random.permutation(len(labels))
@@ -162,7 +162,7 @@ class Split:
         if count < 1:
             raise InputError(f"`count` must be at least 1. Received: count={count}")
         random = np.random.default_rng(seed)
-        return self.take(random.permutation(dealt(self.labels, random)[:count]))
+        return self.take(random.permutation(stratified_order(self.labels, random)[:count]))
 
     def augmenter(self, strength: Strength, items: int | None = None) -> Augmenter:
         """The augmentation of a strength for so many training items; this split's unless another number is given.

@@ -1,7 +1,7 @@
 """Which item stands on which side: train, val or test, decided by what it holds and by nothing else."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keras_transfer.errors import InputError
 
@@ -31,7 +31,7 @@ def assign(
     clusters: Sequence[Sequence[int]],
     keys: Sequence[str],
     labels: Sequence[int],
-    shares: dict[str, float],
+    shares: Mapping[str, float],
     seed: int,
     class_names: Sequence[str],
 ) -> list[str]:
@@ -47,7 +47,7 @@ def assign(
     Args:
         clusters: indices of items that must stand together; a partition of all of them.
         keys: one for each item: its group, or its sha256.
-        labels: one class index a photograph; all 0 where items have several labels.
+        labels: one class index per item; all 0 where items have several labels.
         shares: share of each wanted split, summing to 1, such as `{"test": 0.15, "val": 0.15, "train": 0.7}`.
         seed: another seed, another split.
         class_names: for the error's sentence.
@@ -61,23 +61,55 @@ def assign(
     >>> assign([[0], [1], [2]], ["a", "b", "c"], [0, 0, 0], {"test": 0.5, "train": 0.5}, 0, ["cat"])
     ['test', 'train', 'train']
     """
-    bounds: dict[str, tuple[float, float]] = {}
-    start = 0.0
+    bounds = _bounds(shares)
+    last = list(bounds)[-1]
+    positions = [position(leader([keys[i] for i in members]), seed) for members in clusters]
+    places = [next((name for name, (_, end) in bounds.items() if p < end), last) for p in positions]
+    _fill_empty(places, positions, [{labels[i] for i in members} for members in clusters], bounds, class_names)
+    result = [""] * len(keys)
+    for members, place in zip(clusters, places, strict=True):
+        for i in members:
+            result[i] = place
+    return result
+
+
+def _bounds(shares: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """The stretch of the line from 0 to 1 that each wanted split gets."""
+    bounds, start = {}, 0.0
     for name, share in shares.items():
         if share > 0:
             bounds[name] = (start, start + share)
             start += share
-    last = list(bounds)[-1]
-    positions = [position(leader([keys[i] for i in members]), seed) for members in clusters]
-    places = [next((name for name, (_, end) in bounds.items() if p < end), last) for p in positions]
-    classes = [{labels[i] for i in members} for members in clusters]
+    return bounds
 
-    having = {label: [c for c, found in enumerate(classes) if label in found] for label in sorted(set(labels))}
 
-    def held(label: int, name: str) -> int:
-        return sum(places[c] == name for c in having[label])
+def _fill_empty(
+    places: list[str],
+    positions: Sequence[float],
+    classes: Sequence[set[int]],
+    bounds: Mapping[str, tuple[float, float]],
+    class_names: Sequence[str],
+) -> None:
+    """Moves the nearest cluster of a class into each split that lacks the class.
 
-    for label, own in having.items():
+    Args:
+        places: the split of each cluster, changed in place.
+        positions: of the clusters.
+        classes: those that each cluster holds.
+        bounds: of the splits.
+        class_names: for the error's sentence.
+
+    Raises:
+        InputError: see `assign`.
+    """
+    clusters_of = {
+        label: [c for c, labels in enumerate(classes) if label in labels] for label in sorted(set().union(*classes))
+    }
+
+    def count(label: int, name: str) -> int:
+        return sum(places[c] == name for c in clusters_of[label])
+
+    for label, own in clusters_of.items():
         if len(own) < len(bounds):
             raise InputError(
                 f"Class '{class_names[label]}' has fewer items than splits need: {len(own)} distinct "
@@ -85,10 +117,10 @@ def assign(
                 "a split's share to 0."
             )
         for name, (low, high) in bounds.items():
-            if held(label, name):
+            if count(label, name):
                 continue
             # A cluster may go where no class that it holds thereby loses its last in the split it leaves.
-            free = [c for c in own if all(held(other, places[c]) > 1 for other in classes[c])]
+            free = [c for c in own if all(count(other, places[c]) > 1 for other in classes[c])]
             if not free:
                 raise InputError(
                     f"Class '{class_names[label]}' cannot be brought into '{name}' without breaking up a group or "
@@ -96,12 +128,6 @@ def assign(
                 )
             nearest = min(free, key=lambda c: (max(low - positions[c], positions[c] - high, 0), positions[c]))
             places[nearest] = name
-
-    result = [""] * len(keys)
-    for members, place in zip(clusters, places, strict=True):
-        for i in members:
-            result[i] = place
-    return result
 
 
 def merge(clusters: Sequence[Sequence[int]], groups: Sequence[str]) -> list[list[int]]:

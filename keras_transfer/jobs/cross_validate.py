@@ -59,13 +59,13 @@ def cross_validate(
             received = ", ".join(map(str, values))
             raise InputError(f"Recipes that are compared must agree in `{field}`. Received: {received}.")
 
-    from keras_transfer.data.folds import joined, kin, stratified_folds
+    from keras_transfer.data.folds import item_groups, joined, stratified_folds
     from keras_transfer.evaluation import metrics
     from keras_transfer.evaluation.resampling import adjusted, resampled_mean
 
     data = load_data(first)
     whole = joined([data.train, data.val, data.test] if use_test else [data.train, data.val])
-    groups = kin(data, whole)
+    groups = item_groups(data, whole)
     cuts = [
         cut for repeat in range(repeats) for cut in stratified_folds(whole.labels, groups, folds, first.seed + repeat)
     ]

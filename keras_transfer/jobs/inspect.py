@@ -39,7 +39,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     Raises:
         InputError: the data cannot be read at all, or a weights file is wrong.
     """
-    from keras_transfer.data.folds import joined, kin
+    from keras_transfer.data.folds import item_groups, joined
     from keras_transfer.models.batchnorm import batchnorm_shift
     from keras_transfer.report import inspection_html
     from keras_transfer.report.page import GROUPS, IN_GROUP
@@ -52,7 +52,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
     where = {record.path: i for i, record in enumerate(data.records) if record.split}
     order = [where[path] for split in splits for path in split.paths]
     whole = joined(splits)
-    labels, groups = whole.labels, kin(data, whole)
+    labels, groups = whole.labels, item_groups(data, whole)
     recipe, features = _features(recipe, data, splits)
     rows = np.concatenate(features)
     found |= {"backbone": recipe.model.backbone, "weights": recipe.model.weights, "warnings": data.warnings}

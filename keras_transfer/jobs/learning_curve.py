@@ -72,19 +72,22 @@ def learning_curve(
     if draws < 1:
         raise InputError(f"`draws` must be 1 or more. Received: draws={draws}.")
 
-    from keras_transfer.data.folds import joined, kin, stratified_folds
-    from keras_transfer.data.split import dealt
+    from keras_transfer.data.folds import item_groups, joined, stratified_folds
+    from keras_transfer.data.split import stratified_order
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation.learning_curve import advice, curve_rows, forecast, last_gain, meeting
 
     started = time.perf_counter()
     whole = joined([data.train, data.val])
-    groups, labels = kin(data, whole), whole.labels
+    groups, labels = item_groups(data, whole), whole.labels
     cuts = [
         cut for i in range(-(-draws // _FOLDS)) for cut in stratified_folds(labels, groups, _FOLDS, recipe.seed + i)
     ]
     cuts = cuts[:draws]
-    orders = [rest[dealt(labels[rest], np.random.default_rng((recipe.seed, i)))] for i, (rest, _) in enumerate(cuts)]
+    orders = [
+        rest[stratified_order(labels[rest], np.random.default_rng((recipe.seed, i)))]
+        for i, (rest, _) in enumerate(cuts)
+    ]
     sizes = curve_sizes(min(map(len, orders)), len(data.class_names))
     ways = _ways(recipe, data, whole, groups, sizes, draws, scratch, own)
     right: dict[str, list[list[np.ndarray]]] = {name: [[] for _ in cuts] for name in ways}

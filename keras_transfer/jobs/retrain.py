@@ -30,7 +30,7 @@ def given(data: "Dataset", whole: Any, rows: np.ndarray, groups: np.ndarray, see
         data: the `Dataset` that all belong to.
         whole: a `Split` of photographs of `data`.
         rows: which of them may be used, int `[n]`.
-        groups: of all of `whole`, from `kin`.
+        groups: of all of `whole`, from `item_groups`.
         seed: of the choice.
 
     Returns:

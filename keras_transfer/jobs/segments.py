@@ -68,7 +68,7 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
         What stands in the file: `images`, `clean` (their accuracy as they are, with its interval) and `rows`: `name`,
         `words`, `by_strength` (five accuracies), `mean` and the `drop` at the middle strength with `low` and `high`.
     """
-    from keras_transfer.data.split import dealt
+    from keras_transfer.data.split import stratified_order
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation import keras_classifier, open_classifier
     from keras_transfer.evaluation.intervals import paired_difference, share_interval
@@ -79,7 +79,7 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     started = time.perf_counter()
     file = run / "export" / "model_float32.tflite"
     classifier = open_classifier(file) if file.is_file() else keras_classifier(model)
-    chosen = np.sort(dealt(np.asarray(test.labels), np.random.default_rng(seed))[:CORRUPTED])
+    chosen = np.sort(stratified_order(np.asarray(test.labels), np.random.default_rng(seed))[:CORRUPTED])
     pixels, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
     clean = correct(labels, classifier.predict(pixels))
     rows = []

@@ -11,8 +11,9 @@ from typing import Unpack
 
 from keras_transfer import inputs
 from keras_transfer.data import held_out as parts
-from keras_transfer.data.dataset import Dataset, LoadOptions
+from keras_transfer.data.dataset import Dataset
 from keras_transfer.data.listing import Layout
+from keras_transfer.data.loading import LoadOptions
 from keras_transfer.data.split import Split
 from keras_transfer.inputs import MODALITIES, Json
 from keras_transfer.modalities.augmenter import NoAugmenter

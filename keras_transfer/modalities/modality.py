@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
-from keras_transfer.data.dataset import Dataset, LoadOptions, Reader, Record, load_listing
+from keras_transfer.data.dataset import Dataset, Reader, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
+from keras_transfer.data.loading import LoadOptions, load_listing
 from keras_transfer.data.sources import list_path
 from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
@@ -167,10 +168,10 @@ class Modality(ABC):
             labels: see `list_source`.
             layout: see `list_source`.
             preparation: see `preparer`.
-            **options: see `keras_transfer.data.dataset.load_listing`.
+            **options: see `keras_transfer.data.loading.load_listing`.
 
         Raises:
-            InputError: see `keras_transfer.data.dataset.load_listing`.
+            InputError: see `keras_transfer.data.loading.load_listing`.
         """
         return load_listing(self.list_source(source, labels, layout), self.reader(preparation or {}), **options)
 
@@ -178,7 +179,7 @@ class Modality(ABC):
         """The items that a recipe names, examined and split.
 
         Raises:
-            InputError: see `keras_transfer.data.dataset.load_listing`.
+            InputError: see `keras_transfer.data.loading.load_listing`.
         """
         data = recipe.data
         return self.load_items(

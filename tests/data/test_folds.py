@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_transfer.data.folds import joined, kin, stratified_folds
-from keras_transfer.data.split import dealt
+from keras_transfer.data.folds import item_groups, joined, stratified_folds
+from keras_transfer.data.split import stratified_order
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.image import load_images
 
@@ -30,7 +30,7 @@ def test_folds_are_a_partition_that_breaks_up_no_group(seed: int, count: int, cl
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 30), min_size=2, max_size=5))
 def test_every_beginning_of_a_dealt_order_has_the_classes_shares(seed: int, counts: list[int]) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
-    order = dealt(labels, np.random.default_rng(seed))
+    order = stratified_order(labels, np.random.default_rng(seed))
     assert sorted(order) == list(range(len(labels)))
     for count in range(len(counts), len(labels) + 1):
         held = np.bincount(labels[order[:count]], minlength=len(counts))
@@ -59,7 +59,7 @@ def test_near_duplicates_and_groups_are_kin_and_columns_are_carried(tmp_path) ->
     table.write_text("\n".join(rows) + "\n")
     data = load_images(table, val=0.2, test=0.2, group_by="place")
     whole = joined([data.train, data.val, data.test])
-    family = dict(zip((path.name for path in whole.paths), kin(data, whole), strict=True))
+    family = dict(zip((path.name for path in whole.paths), item_groups(data, whole), strict=True))
     assert family["5.png"] == family["copy.png"] == family["4.png"] == family["3.png"] != family["6.png"]
     assert len(set(family.values())) == 8
     first = data.records[0]

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_transfer.data import Dataset, Split
-from keras_transfer.data.folds import joined, kin, stratified_folds
-from keras_transfer.data.split import dealt
+from keras_transfer.data.folds import item_groups, joined, stratified_folds
+from keras_transfer.data.split import stratified_order
 from keras_transfer.decisions import correct
 from keras_transfer.errors import InputError
 from keras_transfer.geometry import MODES, Geometry
@@ -154,7 +154,7 @@ def choose_geometry(
             part = parts[count - 1].prepared_by(ImagePreparer(geometry))
             rows[geometry.mode].append(_features(model, tensors, part, expected))
         try:
-            folds = stratified_folds(seen.labels, kin(data, seen), _FOLDS, seed)
+            folds = stratified_folds(seen.labels, item_groups(data, seen), _FOLDS, seed)
         except InputError:  # a part in which some class or group of like pictures is too large
             continue
         for geometry in alive:
@@ -195,7 +195,7 @@ def _parts(data: Dataset, seed: int) -> list[Split]:
     """The photographs that are looked at, in two parts; the first are those of validation, if they are not too many."""
     count = int(np.clip((len(data.train) + len(data.val)) // _SHARE, _LEAST, _MOST))
     if len(data.val) >= count:
-        order = dealt(data.val.labels, np.random.default_rng(seed))
+        order = stratified_order(data.val.labels, np.random.default_rng(seed))
         return [data.val.take(order[: count // 2]), data.val.take(order[count // 2 : count])]
     rest = count - len(data.val)
     return [split for split in (data.val, data.train.stratified(rest, seed) if len(data.train) else None) if split]

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.data.dataset import Dataset, load_listing
+from keras_transfer.data.dataset import Dataset
 from keras_transfer.data.listing import Kind, Layout
+from keras_transfer.data.loading import load_listing
 from keras_transfer.data.split import Split
 from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.modalities.image.examine import NOTES, ImageExamination, examine
