@@ -64,7 +64,7 @@ class Geometry:
     interpolation: Interpolation = "bilinear"
     padding: int = 127
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # of a recipe's field
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # of a recipe's field
 
     def __post_init__(self) -> None:
         if self.mode not in ("crop", "squash", "letterbox"):
@@ -80,26 +80,26 @@ class Geometry:
             raise ValueError(f"`padding` must be a whole number from 0 to 255. Received: padding={self.padding!r}")
 
     @classmethod
-    def of(cls, told: object) -> Geometry:
+    def of(cls, value: object) -> Geometry:
         """A geometry by its mode's name, or from a mapping of some fields; the rest as the mode has them by default.
 
         >>> Geometry.of({"mode": "letterbox", "padding": 0})
         Geometry(mode='letterbox', crop=1.0, interpolation='mediapipe', padding=0)
         """
-        if isinstance(told, Geometry):
-            return told
-        if not isinstance(told, str | Mapping):
-            raise TypeError(f"a geometry is a mode or a mapping of fields. Received: {told!r}")
-        given: dict[str, Any] = {"mode": told} if isinstance(told, str) else dict(told)
+        if isinstance(value, Geometry):
+            return value
+        if not isinstance(value, str | Mapping):
+            raise TypeError(f"a geometry is a mode or a mapping of fields. Received: {value!r}")
+        wanted: dict[str, Any] = {"mode": value} if isinstance(value, str) else dict(value)  # checked by what follows
         names = [field.name for field in fields(cls)]
-        unknown = [str(name) for name in given if name not in names]
+        unknown = [str(name) for name in wanted if name not in names]
         if unknown:
             raise ValueError(f"a geometry has {', '.join(names)}. Received: {', '.join(unknown)}")
-        mode = given.get("mode", "crop")
+        mode = wanted.get("mode", "crop")
         default = MODES.get(mode) if isinstance(mode, str) else None
-        return cls(**{**(asdict(default) if default else {}), **given})
+        return cls(**{**(asdict(default) if default else {}), **wanted})
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str | float]:
         """The fields, ready for JSON; `of` takes them back."""
         return asdict(self)
 
@@ -225,9 +225,7 @@ def _mediapipe(picture: Image.Image, width: int, height: int, box: Box) -> Image
 
 
 @lru_cache(maxsize=64)  # photographs of one camera are of one size
-def _between(
-    size: int, first: float, last: float, out_size: int
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _between(size: int, first: float, last: float, out_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each output pixel the two input pixels that it lies between, and how near to the second, of 32."""
     import numpy as np
 

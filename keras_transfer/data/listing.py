@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 SPLIT_NAMES = {
     "train": "train",
@@ -134,7 +133,7 @@ class Listing:
     multi_label: bool = False
     class_names: list[str] | None = None
     numbered: bool = False
-    owner: Any = None
+    owner: object = None
     warnings: list[str] = field(default_factory=list)
     missing_hint: str = ""
     one_class_hint: str = ""

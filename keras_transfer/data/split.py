@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def stratified_order(labels: np.ndarray, random: np.random.Generator) -> np.ndar
     """
     shuffled = random.permutation(len(labels))
     strata = labels[shuffled].argmax(axis=1) if labels.ndim == 2 else labels[shuffled]
-    # The k-th of a class's n photographs comes at (k + 1/2) / n of the way, but each class's first comes first.
+    # The k-th of a class's n items comes at (k + 1/2) / n of the way, but each class's first comes first.
     turn = np.zeros(len(labels))
     for label in np.unique(strata):
         own = np.flatnonzero(strata == label)
@@ -83,7 +83,7 @@ class Split:
         name: `"train"`, `"val"` or `"test"`.
         paths: where the items lie.
         labels: `int32 [n]` class indices, or `float32 [n, classes]` of 0 and 1 where an item has several labels.
-        hashes: SHA-256 of each item's content, in hexadecimal, as found when it was examined.
+        hashes: SHA-256 of each item's content, in hexadecimal, from its examination.
         class_names: the classes, in the order of their indices.
         preparer: how an item becomes a model's inputs.
     """
@@ -250,7 +250,7 @@ class Split:
         batch_size: int = 32,
         shuffle: bool = False,
         seed: int = 0,
-        augment: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None,
+        augment: "Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None" = None,
     ) -> "tf.data.Dataset":
         """Batches for `model.fit`, `model.evaluate` and `model.predict`.
 

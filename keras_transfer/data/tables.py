@@ -9,11 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Kind, Layout, Listing
 from keras_transfer.errors import InputError
 from keras_transfer.extras import require
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+    import pyarrow
+    import pyarrow.parquet
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
 """Files of these endings are read as tables; Excel saves "Unicode text" as .txt."""
@@ -286,11 +293,11 @@ def _csv_table(path: Path, lines: Iterator[str], layout: Layout) -> Table:
     if len(columns) > MAX_COLUMNS:
         raise InputError(f"{path} has {len(columns)} columns, over the limit of {MAX_COLUMNS}. Is it a table?")
     if not columns:
-        raise InputError(f"{path} has no rows. It needs a heading and a row for each photograph.")
+        raise InputError(f"{path} has no rows. It needs a heading and a row for each item.")
     return Table(columns, rows())
 
 
-def _cells(path: Path, reader: Any) -> Iterator[list[str]]:
+def _cells(path: Path, reader: "Reader") -> Iterator[list[str]]:
     """The rows that are not blank, without spaces around cells."""
     try:
         for cells in reader:
@@ -331,7 +338,7 @@ def _read_parquet(path: Path, layout: Layout, use: Callable[[Table], Listing]) -
         raise InputError(f"{path} is not a sound Parquet file: {str(error).splitlines()[0]}") from error
 
 
-def _parquet_table(path: Path, file: Any, layout: Layout) -> Table:
+def _parquet_table(path: Path, file: "pyarrow.parquet.ParquetFile", layout: Layout) -> Table:
     import pyarrow.types as types
 
     about, schema = file.metadata, file.schema_arrow
@@ -361,7 +368,7 @@ def _parquet_table(path: Path, file: Any, layout: Layout) -> Table:
     return Table(columns, rows(), lists)
 
 
-def _nested(types: Any, kind: Any) -> bool:
+def _nested(types: ModuleType, kind: "pyarrow.DataType") -> bool:
     """Whether a column's values are bytes, or more than one value that is no list of plain ones."""
     if types.is_list(kind) or types.is_large_list(kind):
         return types.is_nested(kind.value_type) or _nested(types, kind.value_type)
@@ -370,7 +377,7 @@ def _nested(types: Any, kind: Any) -> bool:
     )
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, list | tuple):
         return "|".join(_text(part) for part in value)
     if isinstance(value, float) and value.is_integer():

@@ -1,15 +1,19 @@
 """Augmentation: how strong, from how many photographs there are, and a pure function that does it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array, Strength
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
+
+TensorLike: TypeAlias = "Array | tf.Tensor"
 
 # What each setting is, and its largest sensible value.
 SETTINGS = {
@@ -76,7 +80,9 @@ class ImageAugmenter:
             found.append(layers.RandAugment(own["randaugment"]))
         return found
 
-    def __call__(self, images: Any, labels: Any, seed: Any) -> tuple[Any, Any]:
+    def __call__(
+        self, images: TensorLike, labels: TensorLike, seed: "int | tf.Tensor"
+    ) -> tuple[TensorLike, TensorLike]:
         """Gives one random view of each image.
 
         Args:
@@ -96,12 +102,12 @@ class ImageAugmenter:
         return (mixed[0].numpy(), mixed[1].numpy()) if isinstance(images, np.ndarray) else mixed
 
     @cached_property
-    def _compiled(self) -> Any:
+    def _compiled(self) -> "Callable[[TensorLike, TensorLike, int | tf.Tensor], tuple[tf.Tensor, tf.Tensor]]":
         import tensorflow as tf
 
         from keras_transfer.modalities.image.augmentation_layers import mix, split_seed
 
-        def augment(images: Any, labels: Any, seed: Any) -> tuple[Any, Any]:
+        def augment(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             views = tf.cast(images, tf.float32)
             if images.shape[-1] == 1:  # the layers see colours
                 views = tf.image.grayscale_to_rgb(views)
@@ -121,23 +127,23 @@ class ImageAugmenter:
 
         compiled = tf.function(augment, autograph=False, reduce_retracing=True)
 
-        def call(images: Any, labels: Any, seed: Any) -> tuple[Any, Any]:
+        def call(images: TensorLike, labels: TensorLike, seed: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return compiled(tf.convert_to_tensor(images), tf.convert_to_tensor(labels), tf.convert_to_tensor(seed))
 
         return call
 
 
 def build_augmenter(
-    strength: str | Mapping[str, Any] = "auto", images_per_class: float | None = None, classes: int | None = None
+    strength: Strength = "auto", images_per_class: float | None = None, classes: int | None = None
 ) -> ImageAugmenter:
     """Builds the augmentation of a strength, by default the one that fits the number of photographs.
 
     Args:
-        strength: `"auto"` (strong under 50 images a class, medium under 500, else light), `"none"`, `"light"`,
+        strength: `"auto"` (strong under 50 images per class, medium under 500, else light), `"none"`, `"light"`,
             `"medium"`, `"strong"`; or a dict of settings by the names of `SETTINGS` (`flip`, `rotation`, `zoom`,
             `contrast`, `brightness`, `grayscale`, `blur`, `randaugment`, `mixup`, `cutmix`), which may start from a
             strength, such as `{"strength": "auto", "mixup": 0.2}`.
-        images_per_class: training photographs a class, for `"auto"`; `None` is taken for many.
+        images_per_class: training photographs per class, for `"auto"`; `None` is taken for many.
         classes: number of classes, for MixUp and CutMix of class indices.
 
     Returns:
@@ -151,17 +157,20 @@ def build_augmenter(
     >>> build_augmenter({"flip": True, "mixup": 0.2}, classes=10)
     Augmenter(flip=1, mixup=0.2)
     """
-    given: dict[str, Any] = {"strength": strength} if isinstance(strength, str) else {"strength": "none", **strength}
-    name = given.pop("strength")
+    settings: dict[str, bool | float | str] = {"strength": "none"}
+    settings |= {"strength": strength} if isinstance(strength, str) else strength
+    name = settings.pop("strength")
     if name == "auto":
         many = float("inf") if images_per_class is None else images_per_class
         name = next(row for limit, row in AUTO if many < limit or limit == float("inf"))
     if name not in STRENGTHS:
         raise InputError(f"`strength` must be 'auto', {', '.join(map(repr, STRENGTHS))} or a dict. Received: {name!r}")
-    for setting, value in given.items():
+    chosen = dict(STRENGTHS[str(name)])
+    for setting, value in settings.items():
         if setting not in SETTINGS:
             raise InputError(f"Augmentation has no setting {setting!r}. It has: {', '.join(SETTINGS)}, strength.")
         what, largest = SETTINGS[setting]
         if not isinstance(value, int | float) or not 0 <= value <= largest:
             raise InputError(f"`{setting}` ({what}) must be from 0 to {largest}. Received: {setting}={value!r}")
-    return ImageAugmenter({**STRENGTHS[name], **given}, classes)
+        chosen[setting] = float(value)
+    return ImageAugmenter(chosen, classes)

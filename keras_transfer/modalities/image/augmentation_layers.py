@@ -5,11 +5,22 @@ operations to use two of them on a whole batch. Here one resampling does the geo
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypedDict, Unpack
 
 import keras
 import tensorflow as tf
+
+Pair: TypeAlias = Sequence[float | tf.Tensor]
+
+
+class LayerOptions(TypedDict, total=False):
+    """What every layer of Keras takes, and `seed` as its random layers take it."""
+
+    seed: int | None
+    name: str
+    dtype: str
+    trainable: bool
 
 
 def split_seed(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
@@ -17,15 +28,16 @@ def split_seed(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
     return tf.unstack(tf.random.split(seed, count), count)
 
 
-def _uniform(seed: tf.Tensor, shape: Any, low: Any = -1.0, high: Any = 1.0) -> tf.Tensor:
+def _uniform(seed: tf.Tensor, shape: Sequence[int | tf.Tensor], low: float = -1.0, high: float = 1.0) -> tf.Tensor:
     return tf.random.stateless_uniform(shape, seed, low, high)
 
 
 class _RandomLayer(keras.layers.Layer):
     """A layer that draws anew in training and passes images on otherwise. Images are `[b, H, W, 3]` in 0..255."""
 
-    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, **options: Unpack[LayerOptions]) -> None:
+        seed = options.pop("seed", None)
+        super().__init__(**options)
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
 
@@ -37,7 +49,7 @@ class _RandomLayer(keras.layers.Layer):
         images = tf.cast(images, tf.float32)
         return self.transform(images, tf.cast(self.generator.next(), tf.int32)) if training else images
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
 
@@ -79,8 +91,10 @@ class RandomView(_RandomLayer):
     TensorShape([1, 8, 8, 3])
     """
 
-    def __init__(self, flip: bool = True, rotation: float = 0.0, zoom: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, flip: bool = True, rotation: float = 0.0, zoom: float = 0.0, **options: Unpack[LayerOptions]
+    ) -> None:
+        super().__init__(**options)
         self.flip, self.rotation, self.zoom = flip, rotation, zoom
 
     def transform(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -97,7 +111,7 @@ class RandomView(_RandomLayer):
         matrix = tf.stack([tf.stack([cos * mirror, -sin], 1), tf.stack([sin * mirror, cos], 1)], 1)
         return _resample(images, matrix, shift)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         own = {"flip": self.flip, "rotation": self.rotation, "zoom": self.zoom, "seed": self.seed}
         return {**super().get_config(), **own}
 
@@ -120,8 +134,8 @@ class RandomTone(_RandomLayer):
     True
     """
 
-    def __init__(self, contrast: float = 0.0, brightness: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, contrast: float = 0.0, brightness: float = 0.0, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
         self.contrast, self.brightness = contrast, brightness
 
     def transform(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -129,10 +143,10 @@ class RandomTone(_RandomLayer):
         shape = [tf.shape(images)[0], 1, 1, 1]
         factor = 1 + self.contrast * _uniform(contrasts, shape)
         light = 255 * self.brightness * _uniform(lights, shape)
-        # Every fourth row and column tell the mean well enough, at a sixteenth of the cost.
+        # Every fourth row and column give the mean well enough, at a sixteenth of the cost.
         return tf.clip_by_value(images * factor + (_mean_gray(images[:, ::4, ::4]) * (1 - factor) + light), 0.0, 255.0)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "contrast": self.contrast, "brightness": self.brightness, "seed": self.seed}
 
 
@@ -152,8 +166,8 @@ class RandomLoss(_RandomLayer):
     True
     """
 
-    def __init__(self, grayscale: float = 0.0, blur: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, grayscale: float = 0.0, blur: float = 0.0, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
         self.grayscale, self.blur = grayscale, blur
 
     def transform(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -168,7 +182,7 @@ class RandomLoss(_RandomLayer):
             images = tf.where(gray, tf.image.rgb_to_grayscale(images), images)
         return images
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "grayscale": self.grayscale, "blur": self.blur, "seed": self.seed}
 
 
@@ -187,7 +201,7 @@ def gaussian_blur(images: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
 # RandAugment's operations on one image, `float32 [H, W, 3]`. m is the magnitude, -1..1 for those that go both ways.
 
 
-def _affine(image: tf.Tensor, matrix: Any, shift: Any = (0.0, 0.0)) -> tf.Tensor:
+def _affine(image: tf.Tensor, matrix: Sequence[Pair], shift: Pair = (0.0, 0.0)) -> tf.Tensor:
     return _resample(image[None], tf.convert_to_tensor([matrix]), tf.convert_to_tensor([shift]))[0]
 
 
@@ -257,8 +271,8 @@ class RandAugment(_RandomLayer):
     TensorShape([2, 8, 8, 3])
     """
 
-    def __init__(self, magnitude: float = 0.3, operations: int = 2, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, magnitude: float = 0.3, operations: int = 2, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
         self.magnitude, self.operations = magnitude, operations
 
     def transform(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -278,7 +292,7 @@ class RandAugment(_RandomLayer):
 
         return tf.map_fn(one, (images, chosen, signed), fn_output_signature=images.dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         own = {"magnitude": self.magnitude, "operations": self.operations, "seed": self.seed}
         return {**super().get_config(), **own}
 

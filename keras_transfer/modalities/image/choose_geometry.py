@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import sqrt
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -14,13 +14,13 @@ from keras_transfer.data.split import stratified_order
 from keras_transfer.decisions import correct
 from keras_transfer.errors import InputError
 from keras_transfer.geometry import MODES, Geometry
+from keras_transfer.inputs import Array, Json
 from keras_transfer.modalities.image.examine import image_size
 from keras_transfer.modalities.image.preparer import ImagePreparer
 from keras_transfer.recipe import Phase
 from keras_transfer.training.features import compute_features
 from keras_transfer.training.phases import phase_tensors
 
-Array = np.ndarray[Any, Any]
 DEFAULT = MODES["crop"]
 """What is taken where nothing speaks for another: jobs on photographs end better with it where the probe sees no
 difference (`benchmarks/geometry_runs.py`)."""
@@ -70,10 +70,10 @@ class Chosen:
     chosen_by: Choice
     candidates: list[Candidate] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """JSON-ready: the geometry's fields, `words`, `chosen_by`, `candidates` and `sentence`."""
-        rows = [{**asdict(row), "geometry": row.geometry.to_dict()} for row in self.candidates]
-        about = {"words": self.geometry.describe(), "chosen_by": self.chosen_by, "candidates": rows}
+        rows: list[dict[str, Json]] = [{**asdict(row), "geometry": row.geometry.to_dict()} for row in self.candidates]
+        about: dict[str, Json] = {"words": self.geometry.describe(), "chosen_by": self.chosen_by, "candidates": rows}
         return {**self.geometry.to_dict(), **about, "sentence": self.sentence()}
 
     def sentence(self) -> str:
@@ -201,7 +201,7 @@ def _parts(data: Dataset, seed: int) -> list[Split]:
     return [split for split in (data.val, data.train.stratified(rest, seed) if len(data.train) else None) if split]
 
 
-def _features(model: keras.Model, tensors: Sequence[Any], split: Split, expected: int) -> Array:
+def _features(model: keras.Model, tensors: Sequence[keras.KerasTensor], split: Split, expected: int) -> Array:
     """What the first of `tensors` holds of each photograph, averaged over a map: float64 `[n, features]`."""
     entries = compute_features(model, tensors, split, expected=expected)
     try:

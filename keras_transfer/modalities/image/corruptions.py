@@ -2,15 +2,15 @@
 
 import io
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array
 from keras_transfer.modalities.image.decode import luma
 
-Array = np.ndarray[Any, Any]
 _SIDE = 224  # the side for which the strengths of blur were chosen
 
 

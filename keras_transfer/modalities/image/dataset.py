@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from keras_transfer.data.dataset import Dataset
 from keras_transfer.data.listing import Kind, Layout
 from keras_transfer.data.loading import load_listing
 from keras_transfer.data.split import Split
 from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.inputs import Json
 from keras_transfer.modalities.image.examine import NOTES, ImageExamination, examine
 from keras_transfer.modalities.image.preparer import ImagePreparer, ImageSplit
 from keras_transfer.modalities.image.sources import KIND, list_source
@@ -43,9 +43,9 @@ class ImageReader:
 
 
 def load_images(
-    source: Any,
+    source: object,
     *,
-    labels: Any = None,
+    labels: object = None,
     val: float = 0.15,
     test: float = 0.15,
     seed: int = 0,
@@ -58,7 +58,7 @@ def load_images(
     class_names: Sequence[str] | None = None,
     near_duplicates: bool = True,
     few_shot: int | None = None,
-    geometry: str | Mapping[str, Any] | Geometry = LEGACY,
+    geometry: str | Mapping[str, Json] | Geometry = LEGACY,
 ) -> Dataset:
     """Finds, checks and splits labelled photographs.
 

@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
@@ -13,6 +13,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImage
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
 from keras_transfer.geometry import LEGACY, Geometry
+from keras_transfer.inputs import Json
 from keras_transfer.modalities.image.heif import brand, open_avif, open_heic
 from keras_transfer.recipe import check_geometry
 
@@ -60,7 +61,7 @@ class Picture(NamedTuple):
 def decode_image(
     source: str | Path | bytes,
     image_size: Size | None = None,
-    geometry: str | Mapping[str, Any] | Geometry = LEGACY,
+    geometry: str | Mapping[str, Json] | Geometry = LEGACY,
 ) -> np.ndarray:
     """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC (its first frame or page) to RGB pixels.
 
@@ -198,7 +199,7 @@ def _open_tiff(file: IO[bytes]) -> Image.Image:
 
 
 # The plugins themselves, not Image.open: that one guesses among formats, and warns or raises by a global limit.
-_OPEN: dict[str, Callable[[IO[bytes]], Any]] = {
+_OPEN: dict[str, Callable[[IO[bytes]], Image.Image]] = {
     "JPEG": _Jpeg,
     "PNG": PngImagePlugin.PngImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,

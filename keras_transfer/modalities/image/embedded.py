@@ -56,7 +56,7 @@ def load_embedded(source: str) -> tuple[np.ndarray, list[str], str]:
     """Makes a data set of the table.
 
     Args:
-        source: its name, and after a colon what its function takes: `"pizza:difficulty=0.2,per_class=50"`.
+        source: its name, and after a colon the arguments of its function: `"pizza:difficulty=0.2,per_class=50"`.
 
     Returns:
         Images `uint8 [n, H, W]` or `[n, H, W, 3]` in 0..255, their class names, and what to know of them.
@@ -67,11 +67,11 @@ def load_embedded(source: str) -> tuple[np.ndarray, list[str], str]:
     >>> load_embedded("pizza:per_class=2,side=32")[0].shape
     (8, 32, 32, 3)
     """
-    name, _, told = source.partition(":")
+    name, _, settings = source.partition(":")
     make, note = EMBEDDED[name]
     known = {key: parameter.annotation for key, parameter in inspect.signature(make).parameters.items()}
     arguments = {}
-    for part in filter(None, told.split(",")):
+    for part in filter(None, settings.split(",")):
         key, _, value = part.partition("=")
         if key not in known:
             takes = f"takes {', '.join(known)}, as in {name}:NAME=VALUE,..." if known else "takes no parameters"

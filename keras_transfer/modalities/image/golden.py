@@ -106,22 +106,25 @@ def golden_vectors(
         pixels = decode_image(_png(rgb, orientation), size, own)
         write_bytes(folder / f"{name}.rgb", rgb.tobytes())
         write_bytes(folder / f"{name}.pixels", pixels.tobytes())
-        top: int | str = ""
-        if model is not None:
-            if model.inputs[0].shape[3] == 1:
-                pixels = luma(pixels)
-            prepared = model.preparation()(pixels)
-            output = model.run([prepared[None]])[0]
-            scores = model.predict(pixels[None])[0]
-            for kind, values in (("input", prepared), ("output", output), ("scores", scores)):
-                write_bytes(folder / f"{name}.{kind}", values.astype(values.dtype.newbyteorder("<")).tobytes())
-            top = int(scores.argmax())
+        top = "" if model is None else _write_answer(folder / name, model, pixels)
         rows.append((name, rgb.shape[1], rgb.shape[0], orientation, *size, top, *own.to_dict().values()))
     if not rows:
         raise InputError("There is no picture to make golden vectors of. Give some photographs.")
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([(*COLUMNS, *LEGACY.to_dict()), *rows])
     return write_text(folder / "cases.csv", text.getvalue())
+
+
+def _write_answer(case: Path, model: "LiteRT", pixels: np.ndarray) -> int:
+    """Writes what a model takes and answers for one picture; returns its most probable class."""
+    if model.inputs[0].shape[3] == 1:
+        pixels = luma(pixels)
+    prepared = model.preparation()(pixels)
+    output = model.run([prepared[None]])[0]
+    scores = model.predict(pixels[None])[0]
+    for kind, values in (("input", prepared), ("output", output), ("scores", scores)):
+        write_bytes(case.with_name(f"{case.name}.{kind}"), values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return int(scores.argmax())
 
 
 def _write_model(folder: Path, model: "LiteRT") -> None:

@@ -1,19 +1,18 @@
 """Where in a picture a class was seen: Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391)."""
 
-from typing import Any
-
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array
 from keras_transfer.models import logits_of, stages
 
-Array = np.ndarray[Any, Any]
 _LEAST_SIDE = 4  # a coarser map says nothing about places
 _BATCH = 8
 
 
-def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> Array | None:
+def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> NDArray[np.float32] | None:
     """How much each place spoke for a class, from the last stage whose map is at least 4 by 4.
 
     Args:
@@ -44,7 +43,7 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> Array | None:
     below, above = keras.Model(model.inputs, tensor), keras.Model(tensor, output)
 
     @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
-    def explain(images: Any, chosen: Any) -> Any:
+    def explain(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
         maps = below(tf.cast(images, tf.float32), training=False)
         with tf.GradientTape() as tape:
             tape.watch(maps)
@@ -69,10 +68,10 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> Array | None:
     return np.divide(maps, strongest, out=np.zeros_like(maps), where=strongest > 0)
 
 
-def _last_map(model: keras.Model) -> Any:
-    found = None
+def _last_map(model: keras.Model) -> "keras.KerasTensor | None":
+    last = None
     for stage in stages(model):
         shape = stage.output.shape
         if len(shape) == 4 and None not in shape[1:] and min(shape[1:3]) >= _LEAST_SIDE:
-            found = stage.output
-    return found
+            last = stage.output
+    return last

@@ -3,7 +3,6 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.sources import list_path, refuse_layout
@@ -14,7 +13,7 @@ from keras_transfer.modalities.image.embedded import is_embedded, load_embedded
 KIND = Kind("photographs", "photograph", frozenset(EXTENSIONS), ("width", "height", "format"))
 
 
-def list_source(source: Any, labels: Any = None, layout: Layout | None = None) -> Listing:
+def list_source(source: object, labels: object = None, layout: Layout | None = None) -> Listing:
     """Lists the files of any source that `load_images` takes.
 
     Args:
@@ -41,15 +40,15 @@ def _is_made(source: object) -> bool:
     return isinstance(source, str) and (source.startswith("tfds:") or is_embedded(source))
 
 
-def _spool(source: Any, labels: Any) -> Listing:
+def _spool(source: object, labels: object) -> Listing:
     """What is no file yet: TensorFlow Datasets, data sets that are made, arrays, `tf.data`."""
     from keras_transfer.modalities.image.spool import from_arrays, from_dataset, from_tfds
 
     if isinstance(source, str):
         if source.startswith("tfds:"):
             return from_tfds(source)
-        *arrays, note = load_embedded(source)
-        listing = from_arrays(*arrays)
+        images, names, note = load_embedded(source)
+        listing = from_arrays(images, names)
         listing.warnings.append(note)
         return listing
     if hasattr(source, "element_spec"):
@@ -63,4 +62,4 @@ def _spool(source: Any, labels: Any) -> Listing:
                 f"Received: {type(source).__name__} without `labels`."
             )
         source, labels = source
-    return from_arrays(source, labels)
+    return from_arrays(source, labels)  # type: ignore[arg-type]  # which it checks

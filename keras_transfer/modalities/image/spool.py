@@ -6,11 +6,12 @@ Everything downstream then works on files: one way to hash, check, split and dec
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from keras_transfer.data.listing import SPLIT_NAMES, Entry, Listing
@@ -20,13 +21,16 @@ from keras_transfer.extras import require
 from keras_transfer.modalities.image.decode import EXTENSIONS, sniff
 from keras_transfer.progress import track
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 _SUFFIX = {
     "JPEG": ".jpg",
     **{format_: suffix for suffix, format_ in EXTENSIONS.items() if len(suffix) > 3 and format_ != "JPEG"},
 }
 
 
-def from_arrays(images: Any, labels: Any) -> Listing:
+def from_arrays(images: Sequence[ArrayLike] | np.ndarray, labels: Sequence[ArrayLike] | np.ndarray) -> Listing:
     """Spools `[n, H, W, 3]`, `[n, H, W, 1]` or `[n, H, W]` images, or a list of images of different sizes."""
     try:
         count, label_count = len(images), len(labels)
@@ -42,7 +46,7 @@ def from_arrays(images: Any, labels: Any) -> Listing:
     return spool.listing("the arrays", np.asarray(labels))
 
 
-def from_dataset(dataset: Any) -> Listing:
+def from_dataset(dataset: "tf.data.Dataset") -> Listing:
     """Spools a `tf.data.Dataset` of (image, label) or {"image": ..., "label": ...}, batched or not."""
     if int(dataset.cardinality()) == -1:
         raise InputError("The tf.data.Dataset is infinite. Give one without `.repeat()`.")
@@ -116,7 +120,7 @@ class _Spool:
         if self.fractions and self.largest <= 1:
             raise InputError("Images must be in 0..255. Received: floats in 0..1. Multiply them by 255.")
 
-    def _to_uint8(self, image: Any, number: int) -> np.ndarray:
+    def _to_uint8(self, image: ArrayLike, number: int) -> np.ndarray:
         image = np.asarray(image)
         if image.ndim == 3 and image.shape[-1] == 1:
             image = image[..., 0]

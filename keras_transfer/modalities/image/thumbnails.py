@@ -2,12 +2,12 @@
 
 import base64
 import io
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-Array = np.ndarray[Any, Any]
+from keras_transfer.inputs import Array
+
 SIDE = 144  # the longest side in pixels: sharp on a phone at the 96 it is shown at
 _QUALITY = 78
 
