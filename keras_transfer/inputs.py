@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 
@@ -13,6 +14,12 @@ Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json
 Array: TypeAlias = np.ndarray[Any, Any]
 Arrays: TypeAlias = Array | tuple[Array, ...]
 """One array where a model has one input, else a tuple of arrays in the inputs' order: as Keras takes them."""
+
+
+Labels: TypeAlias = "NDArray[np.int32] | NDArray[np.float32]"
+"""Class indices `[n]`, or `[n, classes]` of 0 and 1 where an item may have several labels."""
+Indices: TypeAlias = "Sequence[int] | NDArray[np.int64]"
+"""Which items, by their places."""
 
 
 def as_tuple(arrays: Arrays) -> tuple[Array, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.data.listing import NO_COLUMNS, Kind
 from keras_transfer.data.split import Split
@@ -150,7 +151,7 @@ class Dataset:
         """The same items, made into inputs by another preparer in all splits."""
         return replace(self, **{name: getattr(self, name).prepared_by(preparer) for name in SPLITS})
 
-    def class_counts(self) -> np.ndarray:
+    def class_counts(self) -> NDArray[np.int64]:
         """Training items of each class, `int64 [classes]`."""
         if self.multi_label:
             return self.train.labels.sum(axis=0).astype(np.int64)

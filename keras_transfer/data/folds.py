@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.data.split import Paths, Split
 from keras_transfer.data.splits import merge
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Labels
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
@@ -29,7 +31,7 @@ def joined(splits: Sequence[SplitT], name: str = "all") -> SplitT:
     )
 
 
-def item_groups(data: "Dataset", split: Split) -> np.ndarray:
+def item_groups(data: "Dataset", split: Split) -> NDArray[np.int64]:
     """Which items must stay together: near-duplicates, and those of one group (`group_by`).
 
     Args:
@@ -47,8 +49,8 @@ def item_groups(data: "Dataset", split: Split) -> np.ndarray:
 
 
 def stratified_folds(
-    labels: np.ndarray, groups: np.ndarray, folds: int, seed: int = 0
-) -> list[tuple[np.ndarray, np.ndarray]]:
+    labels: Labels, groups: NDArray[np.int64], folds: int, seed: int = 0
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Cuts items into parts of about one size and one mix of classes, no group in two of them.
 
     Args:

@@ -8,10 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.data.parallel import ordered, without_autotune, workers
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Arrays, Augmenter, Inputs, InputSpec, Preparer, Strength, as_tuple, stacked
+from keras_transfer.inputs import (
+    Arrays,
+    Augmenter,
+    Indices,
+    Inputs,
+    InputSpec,
+    Labels,
+    Preparer,
+    Strength,
+    as_tuple,
+    stacked,
+)
 from keras_transfer.progress import track
 
 if TYPE_CHECKING:
@@ -20,7 +32,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.stored import Stored
 
 
-def stratified_order(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def stratified_order(labels: Labels, random: np.random.Generator) -> NDArray[np.int64]:
     """An order in which the first `count` hold every class in its share, for any `count`.
 
     Args:
@@ -41,7 +53,7 @@ def stratified_order(labels: np.ndarray, random: np.random.Generator) -> np.ndar
         own = np.flatnonzero(strata == label)
         turn[own] = (np.arange(len(own)) + 0.5) / len(own)
         turn[own[0]] = 0
-    order: np.ndarray = shuffled[np.argsort(turn, kind="stable")]
+    order: NDArray[np.int64] = shuffled[np.argsort(turn, kind="stable")]
     return order
 
 
@@ -90,14 +102,14 @@ class Split:
 
     name: str
     paths: Paths
-    labels: np.ndarray
+    labels: Labels
     hashes: list[str]
     class_names: list[str]
     preparer: Preparer
     # Keeps a temporary folder of spooled items alive for as long as anything may read from it.
     _owner: object = None
     # The split that this is a part of, and where its items stand in it: see `part`.
-    whole: "tuple[Split, np.ndarray] | None" = None
+    whole: "tuple[Split, NDArray[np.int64]] | None" = None
     _stored: "Stored | None" = None
 
     def __len__(self) -> int:
@@ -131,7 +143,7 @@ class Split:
         """The shape that suits these items, for a model that takes any; None where the modality knows of none."""
         return None
 
-    def take(self, indices: Sequence[int] | np.ndarray) -> Self:
+    def take(self, indices: Indices) -> Self:
         """The items at these indices, in this order."""
         where = np.asarray(indices, dtype=np.int64)
         return replace(
@@ -143,7 +155,7 @@ class Split:
             _stored=None,
         )
 
-    def part(self, indices: Sequence[int] | np.ndarray) -> Self:
+    def part(self, indices: Indices) -> Self:
         """As `take`; frozen features of it are looked up among those of the whole, so that many parts cost one pass."""
         return replace(self.take(indices), whole=(self, np.asarray(indices, dtype=np.int64)))
 
@@ -209,7 +221,7 @@ class Split:
                 array[i] = values
         return whole if len(whole) > 1 else whole[0]
 
-    def rows(self, indices: Sequence[int] | np.ndarray) -> Arrays:
+    def rows(self, indices: Indices) -> Arrays:
         """Some of the items of a split that is `stored`: `[len(indices), ...]` for each input.
 
         Raises:
@@ -219,7 +231,7 @@ class Split:
             raise InputError("`rows` are of a split that is stored: call `split.stored(inputs)` first.")
         return self._stored.rows(indices)
 
-    def batches(self, inputs: Inputs, batch_size: int) -> Iterator[tuple[Arrays, np.ndarray]]:
+    def batches(self, inputs: Inputs, batch_size: int) -> Iterator[tuple[Arrays, Labels]]:
         """Yields (inputs `[b, ...]`, labels) in order, reading ahead within bounds; the last batch may be smaller.
 
         Args:
@@ -270,7 +282,7 @@ class Split:
         spec = self.spec(inputs)
         tensor = spec.tensor
 
-        def load(index: np.ndarray) -> Arrays:
+        def load(index: NDArray[np.int64]) -> Arrays:
             return self.read(int(index), spec)
 
         def item(index: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:

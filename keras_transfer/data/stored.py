@@ -1,13 +1,13 @@
 """Items kept in the array cache as a model's inputs, so that each is prepared once a run however often it is read."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_transfer import cache
-from keras_transfer.inputs import Array, Arrays, Inputs, InputSpec, as_tuple
+from keras_transfer.inputs import Array, Arrays, Indices, Inputs, InputSpec, Labels, as_tuple
 from keras_transfer.progress import track
 
 if TYPE_CHECKING:
@@ -65,14 +65,14 @@ class Stored:
         self._values = [self.arrays[name] for name in input_names(spec)]
         self._read = cache.release_often(self.arrays, item_bytes(spec))
 
-    def batches(self, labels: Array, batch_size: int) -> Iterator[tuple[Arrays, Array]]:
+    def batches(self, labels: Labels, batch_size: int) -> Iterator[tuple[Arrays, Labels]]:
         """As `Split.batches`."""
         for start in range(0, len(labels), batch_size):
             part = [np.asarray(values[start : start + batch_size]) for values in self._values]
             yield _one_or_all(part), labels[start : start + batch_size]
             self._read(batch_size)
 
-    def rows(self, indices: Sequence[int] | Array) -> Arrays:
+    def rows(self, indices: Indices) -> Arrays:
         """Some of the items, `[len(indices), ...]` for each input."""
         chosen = [np.stack([values[i] for i in indices]) for values in self._values]
         self._read(len(indices))

@@ -39,8 +39,8 @@ def segment_figures(data: "Dataset", test: "Split", probabilities: np.ndarray) -
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation.segments import segments, sentence
 
-    labels = np.asarray(test.labels)
-    rows = segments(segment_columns(data, test), correct(labels, probabilities), labels if labels.ndim == 1 else None)
+    strata = None if test.multi_label else test.labels.astype(np.int64)
+    rows = segments(segment_columns(data, test), correct(test.labels, probabilities), strata)
     worse = sorted((row for row in rows if row["worse"]), key=lambda row: row["adjusted_p"])
     return {"rows": rows, "named": [sentence(row, len(rows)) for row in worse[:_SHOWN]]}
 
@@ -79,7 +79,7 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     started = time.perf_counter()
     file = run / "export" / "model_float32.tflite"
     classifier = open_classifier(file) if file.is_file() else keras_classifier(model)
-    chosen = np.sort(stratified_order(np.asarray(test.labels), np.random.default_rng(seed))[:CORRUPTED])
+    chosen = np.sort(stratified_order(test.labels, np.random.default_rng(seed))[:CORRUPTED])
     pixels, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
     clean = correct(labels, classifier.predict(pixels))
     rows = []

@@ -5,9 +5,10 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from keras_transfer.errors import InputError
@@ -42,6 +43,8 @@ _TRANSPOSE = {
 }
 
 
+Pixels: TypeAlias = NDArray[np.uint8]
+"""Values 0..255: `[H, W, channels]` of one picture, `[n, H, W, channels]` of several."""
 Size = int | tuple[int, int] | tuple[int, int, int]
 """What pictures become: the side of a square, `(height, width)` or `(height, width, channels)`; 3 channels unless said.
 
@@ -52,7 +55,7 @@ One channel is the luma of the resized RGB picture: see `luma`.
 class Picture(NamedTuple):
     """A decoded picture: `pixels`, `uint8 [H, W, channels]`; `width` and `height` of the whole upright picture."""
 
-    pixels: np.ndarray
+    pixels: Pixels
     format: str
     width: int
     height: int
@@ -62,7 +65,7 @@ def decode_image(
     source: str | Path | bytes,
     image_size: Size | None = None,
     geometry: str | Mapping[str, Json] | Geometry = LEGACY,
-) -> np.ndarray:
+) -> Pixels:
     """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC (its first frame or page) to RGB pixels.
 
     EXIF rotation is obeyed, in AVIF and HEIC the container's own; colour profiles are not: pixels are as they are
@@ -118,7 +121,7 @@ def check_size(image_size: Size) -> tuple[int, int, int]:
     return int(height), int(width), int(channels)
 
 
-def luma(rgb: np.ndarray) -> np.ndarray:
+def luma(rgb: Pixels) -> Pixels:
     """One channel of RGB pixels: `0.299 R + 0.587 G + 0.114 B` as Pillow computes its mode `L`, in whole numbers.
 
     This is the one definition, of a picture after it was resized; what runs on devices has the same formula.

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from keras_transfer.data.parallel import ordered, workers
 from keras_transfer.data.splits import merge
+from keras_transfer.inputs import Array
+from keras_transfer.modalities.image.decode import Pixels
 from keras_transfer.progress import track
 
 THUMBNAIL = 32
@@ -31,12 +34,12 @@ _CROPS = [
 ]
 
 
-def thumbnail(pixels: np.ndarray) -> np.ndarray:
+def thumbnail(pixels: Pixels) -> Pixels:
     """Reduces `uint8 [32, 32, 3]` pixels to the grayscale `uint8 [32, 32]` by which photographs are compared."""
     return np.rint(pixels @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
 
 
-def clusters(thumbnails: np.ndarray, hashes: Sequence[str], large: np.ndarray | None = None) -> list[list[int]]:
+def clusters(thumbnails: Pixels, hashes: Sequence[str], large: NDArray[np.bool_] | None = None) -> list[list[int]]:
     """Groups photographs that are byte for byte the same, or nearly the same picture.
 
     A pair is near when its thumbnails, each with its mean removed and scaled to unit length, correlate: first at 8 x 8
@@ -62,7 +65,7 @@ def clusters(thumbnails: np.ndarray, hashes: Sequence[str], large: np.ndarray | 
     return merge([*same, *near], [""] * len(hashes))
 
 
-def near_pairs(thumbnails: np.ndarray) -> list[tuple[int, int]]:
+def near_pairs(thumbnails: Pixels) -> list[tuple[int, int]]:
     """Lists (i, j) of photographs that are nearly the same picture; some pairs both ways round."""
     count = len(thumbnails)
     small = thumbnails.reshape(count, 8, THUMBNAIL // 8, 8, THUMBNAIL // 8).mean(axis=(2, 4), dtype=np.float32)
@@ -70,7 +73,8 @@ def near_pairs(thumbnails: np.ndarray) -> list[tuple[int, int]]:
 
     def near(start: int) -> list[tuple[int, int]]:
         rows = vectors[start : start + _BLOCK]
-        best: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # for each row the pictures most like it, and how like
+        # For each row the pictures most similar to it, and their similarity.
+        best: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
         for left in range(0, count, _TILE):  # so that memory does not grow with the number of pictures
             tile = slice(left, left + _TILE)
             alike = np.maximum(rows @ vectors[tile].T, rows @ mirrored[tile].T)
@@ -83,12 +87,12 @@ def near_pairs(thumbnails: np.ndarray) -> list[tuple[int, int]]:
                 # Where all pictures are of one kind (scans, X-rays) a copy is still among those most alike.
                 order = np.argsort(-how, kind="stable")[:_MOST]
                 best[row] = others[order], how[order]
-        found = []
+        pairs = []
         for row, (others, _) in best.items():
             whole, detail = similarity(thumbnails[start + row], thumbnails[others])
             same = others[(whole >= FINE) & (detail >= DETAIL)]
-            found += [(start + row, int(other)) for other in same]
-        return found
+            pairs += [(start + row, int(other)) for other in same]
+        return pairs
 
     starts = range(0, count, _BLOCK)
     # Our own threads share the work; a BLAS that brings its own to products this small only waits for them.
@@ -97,7 +101,7 @@ def near_pairs(thumbnails: np.ndarray) -> list[tuple[int, int]]:
     return [pair for block in blocks for pair in block]
 
 
-def similarity(one: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def similarity(one: Pixels, others: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """How well a thumbnail `[32, 32]`, at its best crop and mirroring, correlates with each of `[n, 32, 32]`.
 
     Returns:
@@ -110,7 +114,7 @@ def similarity(one: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
     return whole, fine
 
 
-def _unit(pictures: np.ndarray) -> np.ndarray:
+def _unit(pictures: Array) -> NDArray[np.float32]:
     """Rows of zero mean and length 1; of zeros where a picture is flat."""
     flat = pictures.reshape(len(pictures), int(np.prod(pictures.shape[1:]))).astype(np.float32)
     flat = flat - flat.mean(axis=1, keepdims=True)
@@ -119,10 +123,10 @@ def _unit(pictures: np.ndarray) -> np.ndarray:
     return np.where(length >= np.sqrt(flat.shape[1]), flat / np.maximum(length, 1e-6), 0)
 
 
-def _resampling() -> tuple[np.ndarray, np.ndarray]:
+def _resampling() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """For each crop the matrices that resample rows and columns of a thumbnail's window to its full side, linearly."""
 
-    def matrix(start: float, length: float) -> np.ndarray:
+    def matrix(start: float, length: float) -> NDArray[np.float32]:
         places = np.clip(
             (start + (np.arange(THUMBNAIL) + 0.5) / THUMBNAIL * length) * THUMBNAIL - 0.5, 0, THUMBNAIL - 1
         )
@@ -141,11 +145,11 @@ def _resampling() -> tuple[np.ndarray, np.ndarray]:
 _ROWS, _COLUMNS = _resampling()
 
 
-def _crops(picture: np.ndarray) -> np.ndarray:
+def _crops(picture: Pixels) -> NDArray[np.float32]:
     return _ROWS @ picture.astype(np.float32) @ _COLUMNS
 
 
-def _blur() -> np.ndarray:
+def _blur() -> NDArray[np.float32]:
     """Averages over five neighbours, fewer at the edge."""
     places = np.arange(THUMBNAIL)
     near = (abs(places[:, None] - places) <= 2).astype(np.float32)
@@ -155,6 +159,6 @@ def _blur() -> np.ndarray:
 _BLUR = _blur()
 
 
-def _detail(pictures: np.ndarray) -> np.ndarray:
+def _detail(pictures: Array) -> NDArray[np.float32]:
     pictures = pictures.astype(np.float32)
     return pictures - _BLUR @ pictures @ _BLUR.T

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.decode import Pixels
 from keras_transfer.modalities.image.pizza import draw_pizzas
 
-_Arrays = tuple[np.ndarray, list[str]]
+_Arrays = tuple[Pixels, list[str]]
 
 
 def digits() -> _Arrays:
@@ -52,7 +53,7 @@ def is_embedded(source: object) -> bool:
     return isinstance(source, str) and source.partition(":")[0] in EMBEDDED and not Path(source).exists()
 
 
-def load_embedded(source: str) -> tuple[np.ndarray, list[str], str]:
+def load_embedded(source: str) -> tuple[Pixels, list[str], str]:
     """Makes a data set of the table.
 
     Args:

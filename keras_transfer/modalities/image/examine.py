@@ -12,7 +12,7 @@ from keras_transfer.data.parallel import ordered
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
 from keras_transfer.geometry import Geometry
-from keras_transfer.modalities.image.decode import EXTENSIONS, FORMATS, Picture, decode, sniff
+from keras_transfer.modalities.image.decode import EXTENSIONS, FORMATS, Picture, Pixels, decode, sniff
 from keras_transfer.modalities.image.duplicates import SMALLEST, THUMBNAIL, clusters, thumbnail
 from keras_transfer.progress import track
 
@@ -38,7 +38,7 @@ class ImageExamination:
     """
 
     items: list[Examined]
-    thumbnails: np.ndarray
+    thumbnails: Pixels
 
     def clusters(self, indices: Sequence[int], near: bool) -> list[list[int]]:
         """Groups the same and, if they are not tiny, nearly the same pictures."""
@@ -74,7 +74,7 @@ def examine(paths: Sequence[Path]) -> ImageExamination:
     return ImageExamination(items, thumbnails)
 
 
-def examine_file(path: Path) -> tuple[Examined, np.ndarray | None]:
+def examine_file(path: Path) -> tuple[Examined, Pixels | None]:
     """Reads, hashes and decodes one file; its thumbnail is None where there is a problem."""
     sha256 = ""
     try:

@@ -34,7 +34,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.files import write_bytes, write_text
 from keras_transfer.geometry import LEGACY, MODES, Geometry
 from keras_transfer.modalities.image import decode_image
-from keras_transfer.modalities.image.decode import luma
+from keras_transfer.modalities.image.decode import Pixels, luma
 
 if TYPE_CHECKING:
     from keras_transfer.litert.runtime import LiteRT
@@ -57,7 +57,7 @@ _EXIF_ORIENTATION = 0x0112
 def golden_vectors(
     folder: str | Path,
     content: bytes | None = None,
-    pictures: Iterable[str | Path | np.ndarray] | None = None,
+    pictures: Iterable[str | Path | Pixels] | None = None,
     count: int = 56,
     seed: int = 0,
     geometry: Geometry | None = None,
@@ -87,7 +87,7 @@ def golden_vectors(
     """
     folder = Path(folder)
     if pictures is None:
-        arrays: Iterator[np.ndarray] = _made_up(count, seed)
+        arrays: Iterator[Pixels] = _made_up(count, seed)
     else:
         arrays = (_picture(picture, i) for i, picture in enumerate(pictures) if i < count)
     model = None
@@ -115,7 +115,7 @@ def golden_vectors(
     return write_text(folder / "cases.csv", text.getvalue())
 
 
-def _write_answer(case: Path, model: "LiteRT", pixels: np.ndarray) -> int:
+def _write_answer(case: Path, model: "LiteRT", pixels: Pixels) -> int:
     """Writes what a model takes and answers for one picture; returns its most probable class."""
     if model.inputs[0].shape[3] == 1:
         pixels = luma(pixels)
@@ -137,7 +137,7 @@ def _write_model(folder: Path, model: "LiteRT") -> None:
     write_text(folder / "model.csv", "\n".join(lines) + "\n")
 
 
-def _made_up(count: int, seed: int) -> Iterator[np.ndarray]:
+def _made_up(count: int, seed: int) -> Iterator[Pixels]:
     """Pictures of soft shapes under fine noise, of sizes from 1 x 1 up; some have just the size of their case."""
     random = np.random.default_rng(seed)
     for i in range(count):
@@ -153,7 +153,7 @@ def _made_up(count: int, seed: int) -> Iterator[np.ndarray]:
         yield np.clip(soft + noise, 0, 255).astype(np.uint8)
 
 
-def _picture(picture: str | Path | np.ndarray, i: int) -> np.ndarray:
+def _picture(picture: str | Path | Pixels, i: int) -> Pixels:
     if isinstance(picture, np.ndarray):
         return np.ascontiguousarray(picture)
     image = Image.fromarray(decode_image(picture))
@@ -162,7 +162,7 @@ def _picture(picture: str | Path | np.ndarray, i: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def _png(rgb: np.ndarray, orientation: int) -> bytes:
+def _png(rgb: Pixels, orientation: int) -> bytes:
     exif = Image.Exif()
     exif[_EXIF_ORIENTATION] = orientation
     buffer = io.BytesIO()

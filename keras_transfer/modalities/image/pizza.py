@@ -8,9 +8,11 @@ toppings vary.
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.decode import Pixels
 from keras_transfer.progress import track
 
 _CANVAS = 320  # drawn larger than it is shown, which smooths edges
@@ -25,7 +27,7 @@ _Topping = Callable[[ImageDraw.ImageDraw, float, float, float, np.random.Generat
 
 def draw_pizzas(
     per_class: int = 100, difficulty: float = 0.3, seed: int = 0, side: int = 144
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[Pixels, list[str]]:
     """Draws pizzas of four kinds: `"funghi"`, `"margherita"`, `"pepperoni"`, `"verdure"`.
 
     Args:
@@ -59,7 +61,7 @@ def draw_pizzas(
     return np.stack(pictures), kinds
 
 
-def _draw(kind: str, rng: np.random.Generator, difficulty: float, side: int) -> np.ndarray:
+def _draw(kind: str, rng: np.random.Generator, difficulty: float, side: int) -> Pixels:
     table = _table(rng)
     pizza = _pizza(kind, rng, difficulty)
     scene = _place(table, pizza, rng, difficulty)
@@ -71,7 +73,7 @@ def _draw(kind: str, rng: np.random.Generator, difficulty: float, side: int) -> 
 # The table
 
 
-def _noise(rng: np.random.Generator, across: int, down: int | None = None) -> np.ndarray:
+def _noise(rng: np.random.Generator, across: int, down: int | None = None) -> NDArray[np.float64]:
     """Smooth noise `float32 [_CANVAS, _CANVAS]`, 0..1."""
     small = Image.fromarray(rng.random((down or across, across), np.float32))
     return np.clip(np.asarray(small.resize((_CANVAS, _CANVAS), Image.Resampling.BICUBIC)), 0, 1)
@@ -302,7 +304,7 @@ def _cover(scene: Image.Image, rng: np.random.Generator) -> None:
         draw.ellipse(box, fill=_shade((120, 96, 90), rng, 30), outline=(225, 228, 230), width=5)
 
 
-def _photograph(scene: Image.Image, rng: np.random.Generator, difficulty: float, side: int) -> np.ndarray:
+def _photograph(scene: Image.Image, rng: np.random.Generator, difficulty: float, side: int) -> Pixels:
     """Light from one side, the lamp's colour, blur, and the sensor's noise."""
     small = scene.resize((side, side), Image.Resampling.BOX)
     if rng.random() < 0.6 * difficulty:

@@ -11,9 +11,9 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
 from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.inputs import Inputs, InputSpec, Json, Strength, TensorSpec
+from keras_transfer.inputs import Array, Inputs, InputSpec, Json, Strength, TensorSpec
 from keras_transfer.modalities.image.augmentation import ImageAugmenter, build_augmenter
-from keras_transfer.modalities.image.decode import Size, check_size, decode, luma
+from keras_transfer.modalities.image.decode import Pixels, Size, check_size, decode, luma
 from keras_transfer.progress import say
 from keras_transfer.recipe import check_geometry
 
@@ -62,11 +62,11 @@ class ImagePreparer:
         """The bytes of a file."""
         return read_file(source)
 
-    def prepare(self, content: bytes, spec: InputSpec) -> np.ndarray:
+    def prepare(self, content: bytes, spec: InputSpec) -> Pixels:
         """Decodes one photograph to `uint8 [H, W, channels]`."""
         return decode(content, spec.tensor.shape, self.geometry).pixels  # type: ignore[arg-type]
 
-    def adapt(self, values: np.ndarray, spec: InputSpec) -> np.ndarray:
+    def adapt(self, values: Array, spec: InputSpec) -> Pixels:
         """Whole pictures `uint8 [n, H, W, channels]` at the size of a spec; see `resize`."""
         return resize(values, spec.tensor.shape)  # type: ignore[arg-type]
 
@@ -75,7 +75,7 @@ class ImagePreparer:
         return build_augmenter(strength, per_class, classes)
 
 
-def resize(images: np.ndarray, image_size: Size) -> np.ndarray:
+def resize(images: Pixels, image_size: Size) -> Pixels:
     """Whole images uint8 `[n, H, W, channels]` at another size, by Pillow's antialiased bilinear filter.
 
     Args:
@@ -116,7 +116,7 @@ class ImageSplit(Split):
         """The same photographs, decoded with this geometry."""
         return self.prepared_by(ImagePreparer(geometry))
 
-    def pixels(self, image_size: Size) -> np.ndarray:
+    def pixels(self, image_size: Size) -> Pixels:
         """Decodes all photographs, in parallel and with a progress bar.
 
         Args:

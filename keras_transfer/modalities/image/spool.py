@@ -18,7 +18,8 @@ from keras_transfer.data.listing import SPLIT_NAMES, Entry, Listing
 from keras_transfer.data.parallel import ordered
 from keras_transfer.errors import InputError
 from keras_transfer.extras import require
-from keras_transfer.modalities.image.decode import EXTENSIONS, sniff
+from keras_transfer.inputs import Array
+from keras_transfer.modalities.image.decode import EXTENSIONS, Pixels, sniff
 from keras_transfer.progress import track
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _SUFFIX = {
 }
 
 
-def from_arrays(images: Sequence[ArrayLike] | np.ndarray, labels: Sequence[ArrayLike] | np.ndarray) -> Listing:
+def from_arrays(images: Sequence[ArrayLike] | Array, labels: Sequence[ArrayLike] | Array) -> Listing:
     """Spools `[n, H, W, 3]`, `[n, H, W, 1]` or `[n, H, W]` images, or a list of images of different sizes."""
     try:
         count, label_count = len(images), len(labels)
@@ -52,7 +53,7 @@ def from_dataset(dataset: "tf.data.Dataset") -> Listing:
         raise InputError("The tf.data.Dataset is infinite. Give one without `.repeat()`.")
     spool, labels = _Spool(), []
 
-    def pictures() -> Iterable[tuple[np.ndarray, str]]:
+    def pictures() -> Iterable[tuple[Array, str]]:
         for element in dataset.as_numpy_iterator():
             if isinstance(element, dict) and {"image", "label"} <= set(element):
                 image, label = element["image"], element["label"]
@@ -93,10 +94,10 @@ class _Spool:
         self.splits: list[str] = []
         self.largest, self.fractions = 0.0, False
 
-    def write(self, pictures: Iterable[tuple[np.ndarray | bytes, str]], total: int | None) -> None:
+    def write(self, pictures: Iterable[tuple[Array | bytes, str]], total: int | None) -> None:
         """Writes (picture, split) pairs; a picture is an array, or the bytes of a file."""
 
-        def save(item: tuple[int, tuple[np.ndarray | bytes, str]]) -> tuple[Path, str]:
+        def save(item: tuple[int, tuple[Array | bytes, str]]) -> tuple[Path, str]:
             number, (picture, split) = item
             stem = self.folder.path / f"{number:07d}"
             if isinstance(picture, bytes) and (format_ := sniff(picture)) in _SUFFIX:
@@ -120,7 +121,7 @@ class _Spool:
         if self.fractions and self.largest <= 1:
             raise InputError("Images must be in 0..255. Received: floats in 0..1. Multiply them by 255.")
 
-    def _to_uint8(self, image: ArrayLike, number: int) -> np.ndarray:
+    def _to_uint8(self, image: ArrayLike, number: int) -> Pixels:
         image = np.asarray(image)
         if image.ndim == 3 and image.shape[-1] == 1:
             image = image[..., 0]
@@ -138,7 +139,7 @@ class _Spool:
         self.fractions = self.fractions or bool(np.issubdtype(image.dtype, np.floating))
         return np.rint(image).astype(np.uint8)
 
-    def listing(self, name: str, labels: np.ndarray, class_names: list[str] | None = None) -> Listing:
+    def listing(self, name: str, labels: Array, class_names: list[str] | None = None) -> Listing:
         """The spooled files with their labels."""
         named, multi_label = _labels(labels)
         numbered = class_names is None and labels.dtype.kind in "iufb"
@@ -157,7 +158,7 @@ class _Spool:
         )
 
 
-def _labels(labels: np.ndarray) -> tuple[list[tuple[str, ...]], bool]:
+def _labels(labels: Array) -> tuple[list[tuple[str, ...]], bool]:
     """Class names of each picture from indices, names, one-hot or multi-hot rows, and whether there may be several."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
