@@ -37,7 +37,7 @@ COMMANDS = (
     f"inspect pizza:per_class=30 {NEW} --out inspection",
     f"train pizza:per_class=30 {NEW} --out run2",
     "report run",
-    "learning-curve run",
+    "report run --learning-curve",
     f"cross-validate pizza:per_class=30 {NEW} --folds 2 --repeats 1",
     "see run",
     "shift run photos",

@@ -1,6 +1,6 @@
 """The learning curves of runs as one CSV, and how well their first points foretell the last.
 
-    keras-transfer learning-curve RUN --scratch    (or without, for each run)
+    keras-transfer report RUN --learning-curve --scratch    (or without, for each run)
     python benchmarks/learning_curves.py RUN [RUN ...] --csv out.csv
 
 `foretold` is what a power law through the points before says of each, from the fifth on.

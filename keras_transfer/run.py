@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, differences, make_recipe, map_paths, moved_root, write_recipe
+from keras_transfer.schemas import Result
 
 _PACKAGES = (
     "keras-transfer",
@@ -105,7 +105,7 @@ def begin(folder: Path, recipe: Recipe, **facts: object) -> None:
     write_json(folder / "environment.json", environment() | {"run": str(folder.resolve())} | facts)
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """Versions, machine and git state: what is needed to tell why two runs differ."""
     packages: dict[str, str | None] = {}
     for name in _PACKAGES:
@@ -151,7 +151,7 @@ def _git_state() -> str | None:
     return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
-def read_run(folder: Path, **changes: object) -> tuple[Recipe, dict[str, Any]]:
+def read_run(folder: Path, **changes: object) -> tuple[Recipe, Result]:
     """Recipe and result of a finished run.
 
     Where the run was moved, and what its recipe names moved with it, the recipe names the new places.
@@ -243,13 +243,14 @@ def _word(word: object) -> str:
     return f"./{shown}" if shown.startswith("-") else shown
 
 
-def recommended_file(given: Path) -> Path:
-    """The LiteRT file that a run recommends, which is said; what is no run with such a file, as it is given."""
-    recommended = (read_result(given) or {}).get("recommended") if given.is_dir() else None
-    if not recommended or not recommended.endswith(".tflite") or not (given / recommended).is_file():
-        return given
-    say(f"Note: of the run {given} this is {given / recommended}, the file that it recommends.")
-    return given / recommended
+def recommended_file(path: Path) -> Path:
+    """The LiteRT file that a run recommends, which is said; the path itself where it is no run with such a file."""
+    result = read_result(path) if path.is_dir() else None
+    recommended = result.get("recommended") if result is not None else None
+    if not recommended or not recommended.endswith(".tflite") or not (path / recommended).is_file():
+        return path
+    say(f"Note: of the run {path} this is {path / recommended}, the file that it recommends.")
+    return path / recommended
 
 
 def beside(run: Path, suffix: str) -> Path:
@@ -262,9 +263,10 @@ def beside(run: Path, suffix: str) -> Path:
     return named.with_name(f"{named.name}-{suffix}")
 
 
-def read_result(folder: Path) -> dict[str, Any] | None:
+def read_result(folder: Path) -> Result | None:
     """`result.json` of a finished run, or None."""
     try:
-        return json.loads((folder / "result.json").read_text())
+        result: Result = json.loads((folder / "result.json").read_text())
     except (OSError, ValueError):
         return None
+    return result

@@ -121,6 +121,7 @@ class TargetVerdict(TypedDict):
     mapped: int | None
     cpu: list[CpuOperator]
     why: str
+    notes: NotRequired[list[str]]
 
 
 class GateSummary(TypedDict):
@@ -248,7 +249,26 @@ class SplitSizes(TypedDict):
     test: int
 
 
-class Adaptation(TypedDict):
+class LayoutFields(TypedDict, total=False):
+    """How a source is arranged, where its user says so: see `keras_transfer.data.listing.Layout`."""
+
+    group_by: str
+    root: str
+    path_column: str
+    label_column: str
+    classes_at_depth: int
+
+
+class AdaptationFigures(TypedDict, total=False):
+    """What a method of `adapt` says of its work."""
+
+    images: int  # new items that it used
+    epochs: Sequence[Mapping[str, object]]  # of training
+    share: float  # of the way to the fine-tuned weights
+    tried: Sequence[Mapping[str, object]]
+
+
+class Adaptation(AdaptationFigures):
     """What `adapt` did to a run."""
 
     method: str
@@ -257,7 +277,7 @@ class Adaptation(TypedDict):
     before: float | None  # accuracies on the new items, where they have labels
     after: float | None
     photographs: str | None  # where the new items lie
-    layout: NotRequired[dict[str, str | int]]
+    layout: NotRequired[LayoutFields]
 
 
 class Result(TypedDict):
@@ -288,49 +308,567 @@ class Result(TypedDict):
     adapted: NotRequired[Adaptation]
 
 
+class ClassIntervals(TypedDict):
+    """The figures of one class with their intervals."""
+
+    precision: Interval
+    recall: Interval
+    f1: Interval
+    auc_roc: Interval
+    support: int
+
+
+class Example(TypedDict):
+    """One test item, and what the model says of it."""
+
+    index: int
+    file: str
+    true: list[str]
+    predicted: list[str]
+    asked: str  # the class that a heat map asks about
+    confidence: float
+    of_truth: float | None  # the probability of the true class; None where it has none
+
+
+class ConfusedPair(TypedDict):
+    """A class that is often taken for another, with items where it happened."""
+
+    true: str
+    predicted: str
+    count: int
+    of: int  # items of the true class
+    images: list[Example]
+
+
+class Confusion(TypedDict):
+    """The confusion matrix (rows: true classes, columns: predicted ones) and its largest errors."""
+
+    matrix: list[list[int]]
+    pairs: list[ConfusedPair]
+
+
+class Bin(TypedDict):
+    """Answers whose confidence lies between two edges."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+class Reliability(TypedDict):
+    """How far confidence is from accuracy."""
+
+    ece: float
+    log_loss: float
+    bins: list[Bin]
+
+
+class BeforeAfter(TypedDict):
+    """Reliability without and with temperature scaling."""
+
+    before: Reliability
+    after: Reliability
+
+
+class Calibration(TypedDict):
+    """`RUN/calibration.json`: the temperature, fitted on validation, and what it does."""
+
+    temperature: float
+    images: int  # validation items that it was fitted on
+    val: BeforeAfter
+    test: BeforeAfter
+
+
+class BaselineRow(TypedDict):
+    """A simpler way to an answer, on the same test split; figures are None where it could not be made."""
+
+    name: str
+    kind: str
+    what: str
+    seconds: float
+    accuracy: Share | None
+    macro_f1: float | None
+    difference: Difference | None  # the run's accuracy less its own
+
+
 class Segment(TypedDict):
-    """The accuracy on the items of one kind, against all others: see `keras_transfer.evaluation.segments`."""
+    """The accuracy on one kind of items, see `keras_transfer.evaluation.segments.segments`."""
 
     column: str
     name: str
-    images: int  # how many items, of whatever modality
+    images: int
     accuracy: float
     low: float
     high: float
-    rest: float  # the accuracy on the others
-    expected: float | None  # of its mix of classes
+    rest: float
+    expected: float | None
     p: float
     adjusted_p: float
     worse: bool
 
 
-class CurvePoint(TypedDict):
-    """The accuracy after training on so many items: see `keras_transfer.evaluation.learning_curve`."""
+class Segments(TypedDict):
+    """All segments, and a sentence for each that is worse beyond chance."""
 
-    images: int  # how many items, of whatever modality
+    rows: list[Segment]
+    named: list[str]
+
+
+class CorruptionRow(TypedDict):
+    """The accuracy on items that were made worse in one way."""
+
+    name: str
+    words: str
+    by_strength: list[float]
     mean: float
-    spread: float | None
+    drop: Difference  # at the middle strength
+
+
+class Corruptions(TypedDict):
+    """`RUN/corruptions.json`: the robustness table."""
+
+    format: int
+    images: int
+    clean: Share
+    rows: list[CorruptionRow]
+    seconds: float
+
+
+class CurvePoint(TypedDict):
+    """The accuracy of models that were trained on so many items."""
+
+    images: int
+    mean: float
+    spread: float | None  # the standard deviation over the draws
     least: float
     most: float
     draws: list[float]
 
 
-class TwoSample(TypedDict):
-    """How well a classifier sorts items into new and old: see `keras_transfer.evaluation.shift`."""
+class LearningCurve(TypedDict):
+    """`RUN/learning_curve.json`."""
 
-    accuracy: float
-    images: int  # how many items it was asked about
-    p_value: float
-    typical: list[int]
+    format: int
+    sizes: list[int]
+    draws: int
+    images: int  # items that could be drawn from
+    ways: dict[str, list[CurvePoint]]
+    names: dict[str, str]
+    meeting: float | None  # items from which training from scratch is as good
+    gain: Difference  # of the last doubling
+    forecast: float | None  # the accuracy to expect of twice as many items
+    unfreezing: Difference | None  # what fine-tuning gained over a head on frozen features
+    sentences: list[str]
+    seconds: float
+
+
+class StageSimilarity(TypedDict):
+    """How alike a stage's features are before and after fine-tuning: linear CKA, 0..1."""
+
+    stage: str
+    cka: float
 
 
 class Verdict(TypedDict):
-    """What figures say, in words: see `keras_transfer.evaluation.verdict`."""
+    """A judgement in words."""
 
     outcome: str
     title: str
     sentences: list[str]
     remarks: list[str]
+
+
+class NextStep(TypedDict):
+    """What to do now, and its command."""
+
+    why: str
+    command: str
+
+
+class Epoch(TypedDict):
+    """One epoch of a phase; None where the history lacks a figure."""
+
+    phase: str
+    epoch: int
+    seconds: float | None
+    loss: float | None
+    accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+
+
+class ReportSeconds(TypedDict):
+    """How long the run and its report took."""
+
+    run: float
+    report: float
+
+
+class ModelFigures(TypedDict):
+    """What a report says of the trained model itself."""
+
+    metrics: dict[str, Interval]
+    per_class: dict[str, ClassIntervals]
+    confusion: Confusion | None  # None where an item may have several labels
+    mistakes: list[Example]
+    least_confident: list[Example]
+    calibration: Calibration
+    segments: Segments
+    changed: list[StageSimilarity]
+
+
+class Noun(TypedDict):
+    """What the items are called, for sentences."""
+
+    one: str
+    many: str
+
+
+class Report(ModelFigures):
+    """`RUN/report.json`. What a modality says of its inputs stands beside these fields, such as `geometry`."""
+
+    format: int
+    run: str
+    data: str
+    noun: Noun
+    backbone: str
+    alpha: float | None
+    weights: str
+    image_size: list[int] | None
+    classes: list[str]
+    strategy: str
+    kept: str
+    inputs: Mapping[str, object] | None
+    input: Mapping[str, object]  # `task`, `words` and `sentence`: the inputs in words
+    multi_label: bool
+    images: SplitSizes
+    seconds: ReportSeconds
+    phases: list[PhaseSummary]
+    steps: list[Step]
+    files: Sequence[Artifact]
+    recommended: str | None
+    gate: str | None
+    gate_notes: list[str]
+    warnings: list[str]
+    recipe: Mapping[str, object]
+    baselines: list[BaselineRow]
+    corruptions: Corruptions | None
+    learning_curve: LearningCurve | None
+    verdict: Verdict
+    next: list[NextStep]
+    history: list[Epoch]
+
+
+class InspectedItem(TypedDict):
+    """An item that an inspection shows."""
+
+    index: int
+    file: str
+    labels: list[str]
+    split: str
+    problem: str
+
+
+class Suspect(InspectedItem):
+    """An item whose label is probably wrong."""
+
+    suggested: list[str]
+    suspicion: float
+    probability: float
+
+
+class Outlier(InspectedItem):
+    """An item unlike all others."""
+
+    deviations: float
+
+
+class BrokenFile(TypedDict):
+    """A file that cannot be used."""
+
+    file: str
+    problem: str
+
+
+class Group(TypedDict):
+    """Items that are copies of one another, or nearly."""
+
+    count: int
+    exact: bool
+    leak: bool
+    clash: bool
+    rank: int
+    images: list[InspectedItem]
+
+
+class StageShift(TypedDict):
+    """How far the inputs of a stage's BatchNorm lie from what it remembers: 0 the same, 1 nothing in common."""
+
+    stage: str
+    distance: float
+
+
+class FoldMean(TypedDict):
+    """A figure's mean over folds, with its 95% interval and the standard deviation of the folds."""
+
+    value: float
+    spread: float
+    low: float
+    high: float
+
+
+class CrossValidatedRecipe(TypedDict):
+    """How good a recipe is."""
+
+    name: str
+    strategy: str
+    backbone: str
+    geometry: NotRequired[str]  # of pictures, the mode
+    accuracy: FoldMean
+    macro_f1: FoldMean
+    by_fold: list[float]  # accuracies
+    seconds: float
+
+
+class RecipeComparison(TypedDict):
+    """A recipe against the first one: its accuracy less the first one's, by the corrected resampled t-test."""
+
+    name: str
+    difference: float
+    spread: float
+    low: float
+    high: float
+    p: float
+    adjusted_p: float  # Holm's, over all comparisons
+
+
+class CrossValidation(TypedDict):
+    """What `keras_transfer.cross_validate` returns."""
+
+    format: int
+    data: str
+    images: int  # items that the folds are made of
+    classes: list[str]
+    folds: int
+    repeats: int
+    held_out: int  # test items left alone
+    train: int  # items of a fold to train on, validation among them
+    part: int  # items of a fold to score on
+    recipes: list[CrossValidatedRecipe]
+    comparisons: list[RecipeComparison]
+
+
+class RateSweep(TypedDict):
+    """The learning-rate range test of one phase."""
+
+    phase: str
+    planned: float
+    suggested: float
+    rates: list[float]
+    losses: list[float]
+
+
+class OperatorTime(TypedDict):
+    """How long one operator of a file takes."""
+
+    op: str
+    ms: float
+    share: float
+
+
+class Timing(TypedDict):
+    """A file, timed in turns with others, see `keras_transfer.exporters.benchmark`."""
+
+    file: str
+    bytes: int
+    threads: int
+    delegate: str
+    median_ms: float
+    p95_ms: float
+    runs: int
+    warm_up: int
+    load_ms: float
+    first_ms: float  # the first run, slower than all others
+    peak_mb: float  # of the whole process
+    added_mb: float  # what the file and its runs added to it
+    ratio: float
+    machine: str
+    operators: NotRequired[list[OperatorTime] | None]  # None where they cannot be timed
+
+
+class Sides(TypedDict):
+    """The shorter sides of the pictures in use, in pixels; None where there are none."""
+
+    smallest: int | None
+    median: float | None
+    largest: int | None
+
+
+class Inspection(TypedDict):
+    """`OUT/inspection.json`."""
+
+    format: int
+    data: str
+    backbone: str
+    weights: str
+    multi_label: bool
+    classes: dict[str, dict[str, int]]  # items by class and split
+    images: dict[str, int]  # items by split
+    sides: NotRequired[Sides]  # of pictures
+    broken: list[BrokenFile]
+    groups: list[Group]
+    leaks: int
+    clashes: int
+    warnings: list[str]
+    probe_accuracy: float | None
+    label_error_rate: float
+    suspects: list[Suspect]
+    suspect_count: int
+    outliers: list[Outlier]
+    stages: Sequence[StageShift]
+
+
+class SplitCounts(TypedDict):
+    """How many items `shift` compares."""
+
+    new: int
+    held_back: int
+
+
+class TwoSampleResult(TypedDict):
+    """How well a classifier sorts items into new and old."""
+
+    accuracy: float
+    images: int  # how many items it was asked about
+    p_value: float
+
+
+class TwoSample(TwoSampleResult):
+    """The same; and which of the new items are the most easily told, by their indices."""
+
+    typical: list[int]
+
+
+class PropertyDifference(TypedDict):
+    """One property in which new items may differ from those of a run."""
+
+    property: str
+    title: str  # its name and unit, for the page
+    ours: float  # the median of the run's items
+    theirs: float  # the median of the new ones
+    size: float  # Cohen's d: the difference of the means in pooled standard deviations
+    p_value: float  # of no difference
+    words: str  # the difference in words; empty where it is small or may be chance
+    augmentation: dict[str, float]  # settings that make training items look so; empty where none do
+
+
+class Discrepancy(TypedDict):
+    """Maximum mean discrepancy of two sets of features, see `keras_transfer.evaluation.shift.mmd`."""
+
+    mmd2: float
+    distance: float
+    p_value: float
+
+
+class StageDistances(TypedDict):
+    """How far a stage's inputs lie from what its BatchNorm remembers."""
+
+    stage: str
+    new: float
+    own: float
+
+
+class ShiftFigures(TypedDict):
+    """What a network makes of new items, beside those of its run."""
+
+    two_sample: TwoSampleResult
+    mmd: Discrepancy
+    stages: list[StageDistances]
+    own_accuracy: float
+    expected_accuracy: float | None
+    accuracy: Share | None  # on the new items, where they have labels
+    differences: list[PropertyDifference]
+
+
+class ShiftVerdict(TypedDict):
+    """A judgement on new items in words."""
+
+    outcome: Literal["same", "some", "far"]
+    title: str
+    sentences: list[str]
+
+
+class Shift(ShiftFigures):
+    """`OUT/shift.json`."""
+
+    format: int
+    run: str
+    photographs: str  # where the new items lie
+    images: SplitCounts
+    problems: list[str]
+    verdict: ShiftVerdict
+    next: list[NextStep]
+
+
+class Forgotten(TypedDict):
+    """Accuracies of linear probes on other items, before and after fine-tuning."""
+
+    data: str
+    images: int
+    before: float
+    after: float
+    difference: Difference
+
+
+class EmbeddingMap(TypedDict):
+    """How a map of items was made."""
+
+    method: str
+    images: int
+
+
+class Sight(TypedDict):
+    """`RUN/see.json`: what a network sees."""
+
+    format: int
+    run: str
+    backbone: str
+    images: int
+    followed: list[str]  # titles of the items that are followed through the stages
+    map: NotRequired[EmbeddingMap]
+    cka: list[StageSimilarity]
+    held_back: Forgotten | None
+
+
+Cost = Literal["bytes", "zipped_bytes", "latency_ms"]
+
+
+class ComparedFile(TypedDict):
+    """A file of one of several runs, see `keras_transfer.jobs.compare`."""
+
+    run: str
+    name: str
+    file: str
+    path: str
+    format: str
+    steps: list[str]
+    images: int
+    accuracy: Share
+    bytes: int
+    zipped_bytes: int
+    latency_ms: float
+    ratio: float
+    front: list[Cost]  # the costs by which no other file is both cheaper and at least as accurate
+
+
+class RunComparison(TypedDict):
+    """`OUT/comparison.json`."""
+
+    images: int
+    machine: str
+    files: list[ComparedFile]
 
 
 def json_schema() -> dict[str, object]:

@@ -2,28 +2,34 @@
 
 import errno
 import sys
+from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
 
 from keras_transfer import __version__
 from keras_transfer.cli import stopped
-from keras_transfer.errors import KerasTransferError
+from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.quick_start import quicken
+
+if TYPE_CHECKING:
+    from click import Context, HelpFormatter
 
 # Modules of this folder, in the groups and the order of the help. Each defines `command`, whose signature and docstring
 # are the command's. What is heavy is imported inside `command`, so that the help and wrong calls answer at once.
 GROUPS = {
     "Start": ("demo", "inspect", "backbones"),
     "Train": ("train", "cross_validate", "lr_find"),
-    "Understand": ("report", "evaluate", "predict", "see", "learning_curve"),
+    "Understand": ("report", "evaluate", "predict"),
     "Compress": ("compress", "compare", "sensitivity"),
     "Ship": ("export", "check", "benchmark"),
     "Maintain": ("shift", "adapt", "cache"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+# Commands of earlier releases, and what does their work now.
+MERGED = {"learning-curve": "report RUN --learning-curve", "see": "report RUN --see"}
 
 # What a disk says that takes no more.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -32,12 +38,12 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 class _Grouped(TyperGroup):
     """Lists the commands in their groups."""
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # of click, which some releases of typer have inside
+    def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:  # type: ignore[override]
         """Writes a section for each group."""
         for title, names in GROUPS.items():
             shown = [name.replace("_", "-") for name in names]
             # Two columns and the gaps beside them.
-            limit = formatter.width - 6 - max(map(len, self.commands))
+            limit = formatter.width - 6 - max(len(name) for name in COMMANDS)
             with formatter.section(title):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in shown])
 
@@ -53,6 +59,18 @@ app = typer.Typer(
 )
 for _name in COMMANDS:
     app.command(_name.replace("_", "-"))(import_module(f"keras_transfer.cli.{_name}").command)
+
+
+def _pointer(old: str, new: str) -> Callable[[], None]:
+    def command() -> None:
+        raise InputError(f"`{old}` is now `keras-transfer {new}`.")
+
+    return command
+
+
+for _old, _new in MERGED.items():
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(_old, hidden=True, context_settings=settings)(_pointer(_old, _new))
 
 
 def _print_version(wanted: bool) -> None:
@@ -93,12 +111,12 @@ def run() -> None:
     except Exception as error:
         if debug:
             raise
-        code, sentence = _told(error)
+        code, sentence = _explained(error)
         print("Error:", " ".join(sentence.split()), file=sys.stderr)
         sys.exit(code)
 
 
-def _told(error: Exception) -> tuple[int, str]:
+def _explained(error: Exception) -> tuple[int, str]:
     """The exit code and the sentence of an error."""
     if isinstance(error, KerasTransferError):
         return error.exit_code, str(error)

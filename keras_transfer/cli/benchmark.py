@@ -1,9 +1,12 @@
 """`keras-transfer benchmark`: how fast LiteRT files are, side by side."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from keras_transfer.schemas import Timing
 
 _SHOWN_OPERATORS = 10
 
@@ -44,16 +47,16 @@ def command(
         "Memory is what the file and its runs added to the process at its peak."
     )
     for row in rows if operators else ():
-        _print_operators(row)
+        _print_operators(row)  # type: ignore[arg-type]
 
 
-def _print_operators(row: dict[str, Any]) -> None:
+def _print_operators(row: "Timing") -> None:
     from keras_transfer.cli.output import print_table
 
-    found = row["operators"]
-    if found is None:
+    operators = row.get("operators")
+    if operators is None:
         return
-    slowest = sorted(enumerate(found), key=lambda item: -item[1]["ms"])[:_SHOWN_OPERATORS]
+    slowest = sorted(enumerate(operators), key=lambda item: -item[1]["ms"])[:_SHOWN_OPERATORS]
     cells = [(i, one["op"], one["ms"], f"{one['share']:.1%}") for i, one in sorted(slowest)]
-    title = f"{row['file']}, {row['threads']} threads: the slowest {len(cells)} of {len(found)} operators"
+    title = f"{row['file']}, {row['threads']} threads: the slowest {len(cells)} of {len(operators)} operators"
     print_table(("place", "operator", "ms", "share"), cells, title)

@@ -1,11 +1,15 @@
 """`keras-transfer check`: which devices take a LiteRT file, and why not."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keras_transfer.cli import options
+
+if TYPE_CHECKING:
+    from keras_transfer.schemas import TargetVerdict
 
 _MOST_REASONS = 8  # shown of a target in the table; the JSON has all
 
@@ -53,7 +57,7 @@ def command(
         raise GateError(f"{file} is refused for {'; '.join(refused)}.")
 
 
-def _print(file: Path, verdicts: list[dict[str, Any]]) -> None:
+def _print(file: Path, verdicts: "Sequence[TargetVerdict]") -> None:
     from keras_transfer.cli.output import print_table
 
     words = {True: "yes", False: "no", None: "not judged"}
@@ -66,14 +70,14 @@ def _print(file: Path, verdicts: list[dict[str, Any]]) -> None:
         reasons = _reasons(verdict)
         if reasons:
             print_table(("operators", "op", "why"), reasons, title=f"\n{verdict['target']}: not mapped")
-        figures = [(key.replace("_", " "), value) for key, value in verdict.items() if _is_figure(key, value)]
+        figures = [(key.replace("_", " "), _number(value)) for key, value in verdict.items() if _is_figure(key, value)]
         if figures:
-            print_table((verdict["target"], ""), [(name, _number(value)) for name, value in figures])
-        for note in verdict.get("notes", []):
+            print_table((verdict["target"], ""), figures)
+        for note in verdict.get("notes", ()):
             print(f"Note: {note}")
 
 
-def _reasons(verdict: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _reasons(verdict: "TargetVerdict") -> list[tuple[str, str, str]]:
     """The operators left out, those with the same reason together, the first ones of the file first."""
     groups: dict[tuple[str, str], list[int]] = {}
     for left in verdict["cpu"]:
@@ -91,7 +95,7 @@ def _is_figure(key: str, value: object) -> bool:
     return key not in known and isinstance(value, int | float | str) and value != ""
 
 
-def _number(value: int | float | str) -> str:
+def _number(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)

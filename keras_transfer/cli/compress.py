@@ -1,11 +1,14 @@
 """`keras-transfer compress`: a finished run made smaller."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keras_transfer.cli import options
+
+if TYPE_CHECKING:
+    from keras_transfer.schemas import Result
 
 
 def command(
@@ -97,7 +100,7 @@ def command(
         "tolerance": tolerance,
     }
 
-    def job() -> object:
+    def job() -> "Result":
         from keras_transfer.jobs.compress import compress
 
         return compress(run, out, compression, **changes)

@@ -1,11 +1,14 @@
 """`keras-transfer cross-validate`: how good a recipe is on a small data set, and whether another is better."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keras_transfer.cli import options
+
+if TYPE_CHECKING:
+    from keras_transfer.schemas import RecipeComparison
 
 
 def command(
@@ -42,7 +45,7 @@ def command(
     from keras_transfer.run import follow_recipe
 
     set_quiet(json)
-    told = {
+    changes = {
         "data": data, "backbone": backbone, "alpha": alpha, "weights": weights, "image_size": image_size,
         "strategy": strategy and strategy.value, "seed": seed, "group_by": group_by, "root": root,
         "path_column": path_column, "label_column": label_column, "classes_at_depth": classes_at_depth,
@@ -52,7 +55,11 @@ def command(
     if len(set(names)) < len(names):
         names = [str(file) for file in files]
     found = cross_validate(
-        *(follow_recipe(file, **told) for file in files), names=names, folds=folds, repeats=repeats, use_test=use_test
+        *(follow_recipe(file, **changes) for file in files),
+        names=names,
+        folds=folds,
+        repeats=repeats,
+        use_test=use_test,
     )
     if json:
         print_json(found)
@@ -70,13 +77,14 @@ def command(
         print(sentence(found["recipes"][0]["name"], row))
 
 
-def sentence(first: str, row: dict[str, float | str]) -> str:
+def sentence(first: str, row: "RecipeComparison") -> str:
     """Whether a recipe beats the first one.
 
-    >>> sentence("a", {"name": "b", "difference": 0.02, "low": 0.005, "high": 0.035, "adjusted_p": 0.01})
+    >>> row = {"name": "b", "difference": 0.02, "spread": 0.01, "low": 0.005, "high": 0.035, "p": 0.01}
+    >>> sentence("a", {**row, "adjusted_p": 0.01})
     'b is better than a by 2.0 points (95% interval +0.5 to +3.5, p = 0.01).'
     """
-    gain, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "adjusted_p"))
+    gain, low, high, p = row["difference"], row["low"], row["high"], row["adjusted_p"]
     ends = f"(95% interval {100 * low:+.1f} to {100 * high:+.1f}, p = {p:.2g})"
     if p >= 0.05:
         return f"{row['name']} and {first} differ by {100 * gain:+.1f} points, which may be chance {ends}."

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ class _Data(StrEnum):
 
 
 # What the demonstration trains on: enough test pictures that one of them is a third of a point.
-_RECIPES: dict[str, dict[str, Any]] = {
+_RECIPES: dict[str, dict[str, str | float]] = {
     "pizza": {"data": "pizza:per_class=150", "val": 0.15, "test": 0.49},
     "digits": {"data": "digits", "val": 0.15, "test": 0.25},
 }
@@ -33,10 +33,10 @@ def command(
     from keras_transfer.cli.summary import train_and_print
     from keras_transfer.recipe import make_recipe
 
-    told = make_recipe(weights="bundled", few_shot=few_shot, seed=seed, baselines="scratch", **_RECIPES[data])
-    train_and_print(told, out or Path("runs") / f"demo-{data.value}", json)
+    recipe = make_recipe(weights="bundled", few_shot=few_shot, seed=seed, baselines="scratch", **_RECIPES[data])
+    train_and_print(recipe, out or Path("runs") / f"demo-{data.value}", json)
     if not json:
         print(
-            "\nWith your own photographs, a folder a class: keras-transfer train PHOTOS/ (ImageNet weights, downloaded "
+            "\nWith your own photographs in class folders: keras-transfer train PHOTOS/ (ImageNet weights, downloaded "
             "once)\nor without a network: keras-transfer train PHOTOS/ --weights bundled"
         )

@@ -20,7 +20,10 @@ def command(
     formats: options.Formats = None,
     targets: options.Targets = None,
     input_type: Annotated[str, typer.Option(help="Of the int8 file: uint8, or int8 for microcontrollers.")] = "uint8",
-    calibration_images: Annotated[int | None, typer.Option(help="Training images that calibrate int8.")] = None,
+    calibration_items: Annotated[
+        int | None,
+        typer.Option("--calibration-items", "--calibration-images", help="Training items that calibrate int8."),
+    ] = None,
     tolerance: options.Tolerance = None,
     board: Annotated[
         str | None, typer.Option(help="With --target microcontroller: must fit on it, such as rp2040.")
@@ -62,17 +65,19 @@ def command(
             formats=formats,
             targets=targets,
             input_dtype=input_type,
-            calibration_images=calibration_images,
+            calibration_items=calibration_items,
             tolerance=tolerance,
             board=board,
             fit=fit,
             repair=remedies or repair,
         )
     except ExportGateError as error:
-        gate, files = error, error.artifacts
-        result = read_result(run) or {}
+        gate, files, known = error, error.artifacts, read_result(run)
+        assert known is not None
+        result = known
         if out is not None:  # nothing of it is the run's
-            result |= {"artifacts": files, "recommended": files.recommended, "gate_notes": files.notes}
+            result["artifacts"], result["recommended"] = files, files.recommended  # type: ignore[typeddict-item]
+            result["gate_notes"] = list(files.notes)
     if json:
         print_json(result["artifacts"])
     else:

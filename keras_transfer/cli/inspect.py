@@ -1,9 +1,12 @@
 """`keras-transfer inspect`: what is broken, double, leaking, mislabelled or strange in a data set."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from keras_transfer.schemas import Inspection
 
 from keras_transfer.cli import options
 
@@ -44,7 +47,7 @@ def command(
         return
     rows = [
         ("unusable files", len(found["broken"])),
-        ("groups of like pictures", len(found["groups"])),
+        ("groups of near-duplicates", len(found["groups"])),
         ("of these across splits", found["leaks"]),
         ("of these with different labels", found["clashes"]),
         ("probably wrong labels", found["suspect_count"]),
@@ -54,10 +57,10 @@ def command(
     print(_judge(found))
     for warning in found["warnings"]:
         print(f"Note: {warning}")
-    print(f"\nPictures: {place / 'inspection.html'}\nNext: look at {place / 'corrected.csv'}, then train on it.")
+    print(f"\nPage: {place / 'inspection.html'}\nNext: look at {place / 'corrected.csv'}, then train on it.")
 
 
-def _judge(found: dict[str, Any]) -> str:
+def _judge(found: "Inspection") -> str:
     """How far the list of labels can be trusted."""
     right = found["probe_accuracy"]
     weights = {"imagenet": "", "bundled": ", bundled weights", "none": ", random weights"}

@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 
 def hush() -> None:
@@ -27,7 +26,7 @@ def hush() -> None:
     os.close(nowhere)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Writes one JSON value to standard output."""
     print(json.dumps(value, indent=2, allow_nan=False))
 

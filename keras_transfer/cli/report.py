@@ -1,41 +1,89 @@
-"""`keras-transfer report`: did the transfer help, how sure is that, and where does it fail."""
+"""`keras-transfer report`: did the transfer help, how sure is that, where does it fail, and would more data help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keras_transfer.cli import options
 
+if TYPE_CHECKING:
+    from keras_transfer.schemas import LearningCurve
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="The --out of a finished `train`.")],
-    data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
+    data: options.RunData = None,
     baselines: options.Baselines = None,
     compare_backbones: options.CompareBackbones = None,
     corruptions: Annotated[
-        bool, typer.Option("--corruptions", help="Score it on test images with noise, blur, compression, other light.")
+        bool, typer.Option("--corruptions", help="Score it on test items made worse: noise, blur, compression, light.")
     ] = False,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Show whether more data would help, or more unfreezing.")
+    ] = False,
+    draws: Annotated[int, typer.Option(help="For --learning-curve: draws of nested parts of the data.")] = 5,
+    scratch: Annotated[
+        bool | None,
+        typer.Option(help="For --learning-curve: from scratch as well.  [where that takes about a minute]"),
+    ] = None,
+    own: Annotated[
+        bool,
+        typer.Option("--own", help="For --learning-curve: as the run was trained as well; about a run for each draw."),
+    ] = False,
+    see: Annotated[
+        bool, typer.Option("--see", help="Write RUN/see.html: first filters, activations, a map of the test items.")
+    ] = False,
+    held_back: Annotated[
+        str | None, typer.Option(help="For --see: other labelled data, on which it shows what training forgot.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print report.json instead of the verdict.")] = False,
 ) -> None:
-    """Write the report of a finished run again.
+    """Write the report of a finished run again, with more in it if asked.
 
-    That is RUN/report.html, report.json and report.md; with other baselines if asked.
+    That is RUN/report.html, report.json and report.md. What is added once stays in later reports.
     """
     from keras_transfer.cli.output import print_json
     from keras_transfer.cli.summary import print_verdict
+    from keras_transfer.errors import InputError
     from keras_transfer.jobs.report import report_run
+    from keras_transfer.jobs.see import see_run
     from keras_transfer.progress import set_quiet
 
+    for name, value, needs, there in (
+        ("--draws", draws != 5, "--learning-curve", learning_curve),
+        ("--scratch", scratch is not None, "--learning-curve", learning_curve),
+        ("--own", own, "--learning-curve", learning_curve),
+        ("--held-back", held_back, "--see", see),
+    ):
+        if value and not there:
+            raise InputError(f"{name} is for {needs}: add it.")
     set_quiet(json)
-    found = report_run(
+    sight = see_run(run, data=data, held_back=held_back) if see else None
+    report = report_run(
         run,
         data=data,
         baselines=baselines and baselines.value,
         compare_backbones=compare_backbones or (),
         corruptions=corruptions,
+        curve={"draws": draws, "scratch": scratch, "own": own} if learning_curve else None,
     )
     if json:
-        print_json(found)
-    else:
-        print_verdict(found, run)
+        print_json(report)
+        return
+    print_verdict(report, run)
+    if learning_curve and report["learning_curve"] is not None:
+        _print_curve(report["learning_curve"])
+    if sight is not None:
+        print(f"What the network sees: {run / 'see.html'}")
+
+
+def _print_curve(curve: "LearningCurve") -> None:
+    from keras_transfer.cli.output import print_table
+
+    rows = [
+        (size, *(f"{points[i]['mean']:.1%}" for points in curve["ways"].values()))
+        for i, size in enumerate(curve["sizes"])
+    ]
+    print_table(("items", *curve["names"].values()), rows, f"Accuracy on left-out items, {curve['draws']} draws")
+    print("\n" + "\n".join(curve["sentences"]))

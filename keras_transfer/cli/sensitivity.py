@@ -28,11 +28,11 @@ def command(
     set_quiet(json)
     rows = scan(run, data=data, kinds=kinds, images=images)
     if json:
-        print_json(rows)
+        print_json([row._asdict() for row in rows])
         return
-    names = list(dict.fromkeys(row["kind"] for row in rows))
-    cells = {(row["stage"], row["kind"]): f"{0.0 - 100 * row['drop']:+.1f}" for row in rows}
-    stages = dict.fromkeys(row["stage"] for row in rows)
+    names = list(dict.fromkeys(row.kind for row in rows))
+    cells = {(row.stage, row.kind): f"{0.0 - 100 * row.drop:+.1f}" for row in rows}
+    stages = dict.fromkeys(row.stage for row in rows)
     table = [(stage, *(cells.get((stage, name)) for name in names)) for stage in stages]
     print_table(("stage", *names), table, title="Points of validation accuracy, with only this stage compressed so")
     moved = ("--data", Path(data)) if data else ()

@@ -3,23 +3,27 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_transfer.cli.output import print_json, print_table
 
+if TYPE_CHECKING:
+    from keras_transfer.recipe import Recipe
+    from keras_transfer.schemas import Report, Result
 
-def train_and_print(told: Any, out: Path, json: bool, profile: bool = False) -> None:
+
+def train_and_print(recipe: "Recipe", out: Path, json: bool, profile: bool = False) -> None:
     """Runs a recipe in the run directory `out` and prints its result; a gate that failed is raised after that."""
 
-    def job() -> object:
+    def job() -> "Result | None":
         from keras_transfer.jobs.train import train
 
-        return train(told, out)
+        return train(recipe, out)
 
     run_and_print(job, out, json, profile)
 
 
-def run_and_print(job: Callable[[], Any], out: Path, json: bool, profile: bool = False) -> None:
+def run_and_print(job: "Callable[[], Result | None]", out: Path, json: bool, profile: bool = False) -> None:
     """Does a job that writes the run directory `out` and prints its result; a gate that failed is raised then."""
     from keras_transfer.errors import GateError
     from keras_transfer.progress import set_quiet
@@ -30,16 +34,16 @@ def run_and_print(job: Callable[[], Any], out: Path, json: bool, profile: bool =
     try:
         result = job()
     except GateError as error:  # all is written, and worth showing
-        gate, result = error, read_result(out) or {}
+        gate, result = error, read_result(out)
     if json:
-        print_json(result)
-    elif result:  # a worker that only helps has none
+        print_json(result or {})
+    elif result is not None:  # a worker that only helps has none
         print_result(result, out, profile)
     if gate is not None:
         raise gate
 
 
-def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> None:
+def print_result(result: "Result", run: Path, profile: bool = False) -> None:
     """Prints what a run did: its phases, its files with their proofs, where all lies and what to do next."""
     from keras_transfer.run import command_line
 
@@ -65,8 +69,9 @@ def print_result(result: dict[str, Any], run: Path, profile: bool = False) -> No
         print_verdict(report, run)
     recommended = result.get("recommended")
     print(f"\nAll of it is in {run}/")
-    if "base" in result:
-        print(f"Next: {command_line('compare', Path(result['base']), run)}")
+    base = result.get("base")
+    if base is not None:
+        print(f"Next: {command_line('compare', Path(base), run)}")
     elif recommended is not None and recommended.endswith(".tflite"):  # `predict` opens no ONNX
         print(f"Next: {command_line('predict', run / recommended, 'PHOTO.jpg')}")
 
@@ -78,7 +83,7 @@ _RECOMMENDED = {
 }
 
 
-def print_artifacts(result: dict[str, Any]) -> None:
+def print_artifacts(result: "Result") -> None:
     """Prints the model's and each file's figures on the test split, and which file to use."""
     test, artifacts, several = result["test"], result["artifacts"], _several(result)
     columns = ("file", "MB", "accuracy", *(("labels",) if several else ()), "agrees", "lost", "ms", "gate")
@@ -101,7 +106,7 @@ def print_artifacts(result: dict[str, Any]) -> None:
         print(_RECOMMENDED[best["gate"]["outcome"]].format(_file_name(best["path"])))
 
 
-def _several(result: dict[str, Any]) -> bool:
+def _several(result: "Result") -> bool:
     """Whether an image may have several labels."""
     return "label_accuracy" in result["test"]
 
@@ -115,43 +120,44 @@ def _file_name(path: str) -> str:
     return "/".join(Path(path).parts[1:]) or path
 
 
-def print_steps(result: dict[str, Any]) -> None:
+def print_steps(result: "Result") -> None:
     """Prints what each step of a compression did to accuracy and cost; nothing where there was none."""
     steps = result.get("steps")
     if not steps:
         return
     rows: list[tuple[object, ...]] = []
     for step in steps:
-        found = step["difference"]
-        change = "" if found is None else f"{100 * found['value']:+.1f}"
-        ends = "" if found is None else f"{100 * found['low']:+.1f} to {100 * found['high']:+.1f}"
+        difference = step["difference"]
+        change = "" if difference is None else f"{100 * difference['value']:+.1f}"
+        ends = "" if difference is None else f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}"
         counts = (f"{step[key] / 1e6:.2f} M" for key in ("parameters", "multiply_adds"))
         rows.append((step["what"], f"{step['accuracy']:.1%}", change, ends, *counts))
     columns = ("step", "test accuracy", "points", "95% interval", "parameters", "multiply-adds")
     print_table(columns, rows, title="What each step did to the Keras model")
 
 
-def read_report(run: Path) -> dict[str, Any] | None:
+def read_report(run: Path) -> "Report | None":
     """`report.json` of a run, or None where it has none yet."""
     try:
-        return json.loads((run / "report.json").read_text())
+        report: Report = json.loads((run / "report.json").read_text())
     except (OSError, ValueError):
         return None
+    return report
 
 
-def print_verdict(report: dict[str, Any], run: Path) -> None:
+def print_verdict(report: "Report", run: Path) -> None:
     """Prints whether the transfer helped, against what, and where the report lies."""
     ours = report["metrics"]["accuracy"]
     rows: list[tuple[object, ...]] = [
         ("this run", f"{ours['value']:.1%}", f"{ours['low']:.1%} to {ours['high']:.1%}", None)
     ]
     for row in report["baselines"]:
-        found = row["accuracy"]
-        if found is None:
+        accuracy, difference = row["accuracy"], row["difference"]
+        if accuracy is None or difference is None:
             rows.append((row["name"], None, row["what"], None))
         else:
-            ends = f"{found['low']:.1%} to {found['high']:.1%}"
-            rows.append((row["name"], f"{found['value']:.1%}", ends, f"{100 * row['difference']['value']:+.1f}"))
+            ends = f"{accuracy['low']:.1%} to {accuracy['high']:.1%}"
+            rows.append((row["name"], f"{accuracy['value']:.1%}", ends, f"{100 * difference['value']:+.1f}"))
     print_table(("", "test accuracy", "95% interval", "points ours is better"), rows, title="Against what")
     print("\n" + " ".join(report["verdict"]["sentences"]))
     for remark in report["verdict"]["remarks"]:

@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import cast
+
+from keras_transfer.schemas import LayoutFields
 
 SPLIT_NAMES = {
     "train": "train",
@@ -38,12 +41,14 @@ class Kind:
         item: the singular.
         extensions: of file names, in lower case, with the dot.
         facts: what an examination finds out of each file, which `Dataset.write_csv` writes in columns of these names.
+        example: what a file is called in commands that a person is shown.
     """
 
     items: str = "items"
     item: str = "item"
     extensions: frozenset[str] = frozenset()
     facts: tuple[str, ...] = ()
+    example: str = "FILE"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -69,13 +74,13 @@ class Layout:
     label_column: str | None = None
     classes_at_depth: int | None = None
 
-    def said(self) -> dict[str, str | int]:
+    def said(self) -> LayoutFields:
         """What is said, by name.
 
         >>> Layout(root="photos").said()
         {'root': 'photos'}
         """
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return cast(LayoutFields, {name: value for name, value in asdict(self).items() if value is not None})
 
     def words(self) -> list[str | int]:
         """What is said, as options of the command line.
@@ -83,7 +88,12 @@ class Layout:
         >>> Layout(classes_at_depth=2).words()
         ['--classes-at-depth', 2]
         """
-        return [word for name, value in self.said().items() for word in (f"--{name.replace('_', '-')}", value)]
+        return [
+            word
+            for name, value in asdict(self).items()
+            if value is not None
+            for word in (f"--{name.replace('_', '-')}", value)
+        ]
 
 
 # One for all: there may be a hundred thousand files, and few sources say more of them.

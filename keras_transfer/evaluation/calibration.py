@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +11,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.scores import expected_calibration_error
 from keras_transfer.inputs import Arrays
+from keras_transfer.schemas import Bin, Reliability
 
 FILE = "calibration.json"
 _LEAST = float(np.finfo(np.float32).eps)
@@ -81,24 +81,6 @@ def _log_likelihood(labels: NDArray[np.generic], probabilities: NDArray[np.float
     else:
         of_truth = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.clip(of_truth, _LEAST, 1)).sum())
-
-
-class Bin(TypedDict):
-    """The decisions whose confidence lies in one interval."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
-
-
-class Reliability(TypedDict):
-    """What `reliability` returns."""
-
-    ece: float
-    log_loss: float
-    bins: list[Bin]
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> Reliability:

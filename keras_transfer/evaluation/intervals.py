@@ -9,22 +9,12 @@ from numpy.typing import ArrayLike
 
 from keras_transfer.decisions import decide, membership
 from keras_transfer.evaluation.scores import Flags, Floats, metrics, weighted_auc, weighted_average_precision
-from keras_transfer.schemas import N_ITEMS, ClassMetrics, Difference, Interval
+from keras_transfer.schemas import N_ITEMS, ClassIntervals, ClassMetrics, Difference, Interval
 
 RESAMPLES = 1000
 _Z = 1.959963984540054  # the normal distribution's 97.5% point
 _WORK = 2e8  # resamples x items x classes: some seconds
 _BLOCK = 300_000  # resamples x items at a time: some tens of megabytes
-
-
-class ClassIntervals(TypedDict):
-    """The figures of one class with their intervals, and how many items it has."""
-
-    support: int
-    precision: Interval
-    recall: Interval
-    f1: Interval
-    auc_roc: Interval
 
 
 class ScoreIntervals(TypedDict):

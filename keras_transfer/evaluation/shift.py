@@ -1,13 +1,21 @@
 """How far items lie from those a model was trained on: in what the network sees, and in plain words."""
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_transfer.decisions import correct
-from keras_transfer.schemas import N_ITEMS, Share, TwoSample
+from keras_transfer.schemas import (
+    N_ITEMS,
+    Discrepancy,
+    PropertyDifference,
+    Share,
+    ShiftVerdict,
+    TwoSample,
+    TwoSampleResult,
+)
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.floating]
@@ -18,29 +26,7 @@ _APART = 0.75  # sorted right into new and old: from here on they are of another
 _TITLES = {"same": "The same kind of data", "some": "Some shift", "far": "Another kind of data"}
 
 
-class Mmd(TypedDict):
-    """What `mmd` returns."""
-
-    mmd2: float
-    distance: float
-    p_value: float
-
-
-class Property(TypedDict):
-    """A property in which new items differ, in `words`; empty where they do not."""
-
-    words: str
-
-
-class ShiftVerdict(TypedDict):
-    """What `judge` says."""
-
-    outcome: Literal["same", "some", "far"]
-    title: str
-    sentences: list[str]
-
-
-def mmd(rows: Rows, others: Rows, *, permutations: int = 200, seed: int = 0) -> Mmd:
+def mmd(rows: Rows, others: Rows, *, permutations: int = 200, seed: int = 0) -> Discrepancy:
     """Maximum mean discrepancy of two sets of features, with its permutation test.
 
     Gretton et al. 2012, "A Kernel Two-Sample Test" (https://jmlr.org/papers/v13/gretton12a.html): the unbiased estimate
@@ -175,8 +161,8 @@ def _draw(rows: Rows, random: np.random.Generator) -> Floats:
 
 def judge(
     *,
-    two_sample: TwoSample,
-    differences: Sequence[Property],
+    two_sample: TwoSampleResult,
+    differences: Sequence[PropertyDifference],
     own_accuracy: float,
     expected_accuracy: float | None,
     accuracy: Share | None,

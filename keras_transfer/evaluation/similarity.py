@@ -1,7 +1,6 @@
 """How similar two networks see the same items: linear CKA, stage by stage."""
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Arrays, as_tuple
 from keras_transfer.models import stages
 from keras_transfer.models.stage import Stage
+from keras_transfer.schemas import StageSimilarity
 
 Rows = NDArray[np.floating]
 _SIDE = 28  # finer maps are averaged down to it: their Gram matrices hardly change, their size does
@@ -34,13 +34,6 @@ def linear_cka(first: Rows, second: Rows) -> float:
     1.0
     """
     return _alignment(_gram(np.asarray(first)), _gram(np.asarray(second)))
-
-
-class StageSimilarity(TypedDict):
-    """How similar two networks are at the end of a stage: `cka` in 0..1."""
-
-    stage: str
-    cka: float
 
 
 def cka_by_stage(

@@ -1,9 +1,8 @@
 """Did the transfer help, and how sure is that: two sentences from figures, and what to do next."""
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
 
-from keras_transfer.schemas import Difference, Interval, Share, Step, Verdict
+from keras_transfer.schemas import BaselineRow, Difference, Interval, Step, Verdict
 
 FEW_ITEMS = 100
 """Under so many test items an interval is over ten points wide, and the verdict says so."""
@@ -17,16 +16,7 @@ _TITLES = {
 }
 
 
-class Baseline(TypedDict):
-    """What a run is compared with; `accuracy` is None where it was not made."""
-
-    name: str
-    kind: str
-    accuracy: Share | None
-    difference: NotRequired[Difference]  # the accuracy of the run less that of the baseline
-
-
-def verdict(accuracy: Interval, n_items: int, baselines: Sequence[Baseline], *, transfers: bool) -> Verdict:
+def verdict(accuracy: Interval, n_items: int, baselines: Sequence[BaselineRow], *, transfers: bool) -> Verdict:
     """Says whether transfer helped.
 
     The judge is the same network trained from scratch; where that was not done, logistic regression on the same
@@ -45,7 +35,8 @@ def verdict(accuracy: Interval, n_items: int, baselines: Sequence[Baseline], *, 
 
     >>> said = verdict(
     ...     {"value": 0.9, "low": 0.86, "high": 0.93}, 300, transfers=True,
-    ...     baselines=[{"name": "scratch", "kind": "scratch", "accuracy": {"value": 0.5, "low": 0.44, "high": 0.56},
+    ...     baselines=[{"name": "scratch", "kind": "scratch", "what": "60 epochs", "seconds": 30.0, "macro_f1": 0.5,
+    ...                 "accuracy": {"value": 0.5, "low": 0.44, "high": 0.56},
     ...                 "difference": {"value": 0.4, "low": 0.34, "high": 0.46}}],
     ... )
     >>> said["outcome"], said["sentences"][0]
@@ -63,7 +54,7 @@ def verdict(accuracy: Interval, n_items: int, baselines: Sequence[Baseline], *, 
     return {"outcome": outcome, "title": title, "sentences": [first, _sure(accuracy, n_items)], "remarks": remarks}
 
 
-def _no_transfer(right: str, majority: Baseline | None) -> str:
+def _no_transfer(right: str, majority: BaselineRow | None) -> str:
     sentence = f"No transfer took place: the network began from random weights, and {right}"
     if majority is not None:
         sentence += f", against {_accuracy(majority):.1%} for always naming the most frequent class"
@@ -71,7 +62,7 @@ def _no_transfer(right: str, majority: Baseline | None) -> str:
 
 
 def _remarks(
-    accuracy: float, made: Mapping[str, Baseline], baselines: Sequence[Baseline], transfers: bool
+    accuracy: float, made: Mapping[str, BaselineRow], baselines: Sequence[BaselineRow], transfers: bool
 ) -> list[str]:
     """What else the baselines show: that the data are easy, that training did harm, that a backbone is better."""
     remarks = []
@@ -83,14 +74,14 @@ def _remarks(
             "These data are easy: logistic regression on the features of the same network with random weights already "
             f"reaches {_accuracy(random):.1%}."
         )
-    if probe and probe["difference"]["high"] < 0:
+    if probe and _difference(probe)["high"] < 0:
         remarks.append(
             "Logistic regression on the frozen pretrained features is better by "
-            f"{-100 * probe['difference']['value']:.1f} points: augmentation or fine-tuning did harm."
+            f"{-100 * _difference(probe)['value']:.1f} points: augmentation or fine-tuning did harm."
         )
     others = [row for row in baselines if row["kind"] == "backbone" and row["accuracy"] is not None]
     best = max(others, key=_accuracy, default=None)
-    if best and best["difference"]["high"] < 0:
+    if best and _difference(best)["high"] < 0:
         remarks.append(f"{best['name']} does better, at {_accuracy(best):.1%}: try that backbone.")
     return remarks
 
@@ -131,11 +122,17 @@ def compression_verdict(accuracy: Interval, n_items: int, steps: Sequence[Step])
     return {"outcome": "helped" if kept else "unclear", "title": title, "sentences": sentences, "remarks": []}
 
 
-def _accuracy(row: Baseline) -> float:
+def _accuracy(row: BaselineRow) -> float:
     return row["accuracy"]["value"] if row["accuracy"] is not None else 0.0
 
 
-def _compared(right: str, made: Mapping[str, Baseline]) -> tuple[str, str]:
+def _difference(row: BaselineRow) -> Difference:
+    """The accuracy of the run less that of a baseline that was made."""
+    assert row["difference"] is not None
+    return row["difference"]
+
+
+def _compared(right: str, made: Mapping[str, BaselineRow]) -> tuple[str, str]:
     judges = {
         "scratch": "the same network trained from scratch",
         "random probe": "logistic regression on the same network's features with random weights",
@@ -144,7 +141,7 @@ def _compared(right: str, made: Mapping[str, Baseline]) -> tuple[str, str]:
     kind = next((kind for kind in judges if kind in made), None)
     if kind is None:
         return "unknown", f"{right[0].upper()}{right[1:]}; there is nothing to compare that with."
-    theirs, difference = _accuracy(made[kind]), made[kind]["difference"]
+    theirs, difference = _accuracy(made[kind]), _difference(made[kind])
     ends = f"(95% interval {_signed(difference['low'])} to {_signed(difference['high'])})"
     points = f"{abs(100 * difference['value']):.1f} points"
     against = f"{right}, against {theirs:.1%} for {judges[kind]}"

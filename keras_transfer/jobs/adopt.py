@@ -2,55 +2,51 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY
-from keras_transfer.jobs.finish import Clock, result_of, save_run_model
+from keras_transfer.jobs.finish import Clock, RunFacts, result_of, save_run_model
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.modalities import modality_of, open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_result
 
-if TYPE_CHECKING:
-    pass
-
 OWN = "own model"
 """What `result.json` calls the strategy and the phase of a model that was not trained here."""
 
 
 def run_of(
-    given: Path,
+    path: Path,
     data: str | None,
     *,
     image_size: int | None = None,
     pixels: str | None = None,
     geometry: str | None = None,
 ) -> tuple[Path, str | None]:
-    """The run that a command is given, and what it is told of the run's photographs.
+    """The run that a command works on, and where its items are now.
 
     Args:
-        given: a run directory; or a model of the user's own, which is adopted, and keeps `data` from then on.
-        data: of a run, where its photographs are now; of a model, photographs for it.
+        path: a run directory; or a model of the user's own, which is adopted, and keeps `data` from then on.
+        data: of a run, where its items are now; of a model, items for it.
         image_size: as for `adopt`.
         pixels: as for `adopt`.
         geometry: as for `adopt`.
 
     Raises:
-        InputError: as `adopt`; or what is for models was told of a run.
+        InputError: as `adopt`; or an option for models was given with a run.
     """
-    if is_model(given):
-        return adopt(given, data, image_size=image_size, pixels=pixels, geometry=geometry), None
+    if is_model(path):
+        return adopt(path, data, image_size=image_size, pixels=pixels, geometry=geometry), None
     for option, value in (("image-size", image_size), ("pixels", pixels), ("geometry", geometry)):
         if value is not None:
-            raise InputError(f"--{option} is for a .keras of your own; the run {given} has its own: leave it out.")
-    return given, data
+            raise InputError(f"--{option} is for a .keras of your own; the run {path} has its own: leave it out.")
+    return path, data
 
 
 def is_model(path: str | Path) -> bool:
-    """Whether a command is given a model of the user's own and not a run directory."""
+    """Whether a path is a model of the user's own and not a run directory."""
     path = Path(path)
     return path.is_file() or (path / "saved_model.pb").is_file()
 
@@ -68,8 +64,8 @@ def adopt(
     """Makes a run directory of a `.keras` file: the model as one of ours, its photographs, its scores on the test part.
 
     Nothing is trained. The class names are those of a `labels.txt` beside the file, else the data's, in the plain text
-    order in which Keras's own loaders count them. Where the model begins with no scaling of its own and nothing is
-    told, the training photographs show what it takes: if it does better beyond doubt on pixels in 0..1, say, a layer
+    order in which Keras's own loaders count them. Where the model begins with no scaling of its own and `pixels` is not
+    given, the training photographs show what it takes: if it does better beyond doubt on pixels in 0..1, say, a layer
     that makes them is put before it.
 
     Args:
@@ -171,7 +167,7 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
         )
     for note in notes:
         say(f"Note: {note}")
-    facts = {"strategy": OWN, "kept": OWN, "views": 1, "phases": []}
+    facts: RunFacts = {"strategy": OWN, "kept": OWN, "views": 1, "phases": []}
     write_json(
         run / "result.json", result_of(recipe, data, data.test.spec(model_inputs(model)), clock, facts, scores, notes)
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.jobs.parts import build_classifier_of, from_scratch, frozen_features
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
 
-PROBE_IMAGES = 2000
-"""Probes are fitted on so many training photographs at most: a stratified part of a larger split."""
+PROBE_ITEMS = 2000
+"""Probes are fitted on so many training items at most: a stratified part of a larger split."""
 SCRATCH_BUDGET = 1e12
-"""Multiply-adds that a training from scratch may cost without being asked for: about a minute on two cores."""
+"""The most multiply-adds of a training from scratch that nobody asked for: about a minute on two cores."""
 _SCRATCH_EPOCHS = (30, 60)
+_Make = Callable[[], tuple[str, NDArray[np.float32]]]  # how it was made, and its answers
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Baseline:
     name: str
     kind: str
     what: str
-    probabilities: np.ndarray | None
+    probabilities: NDArray[np.float32] | None
     seconds: float = 0.0
 
 
@@ -52,16 +54,14 @@ def make_baselines(
 
     Args:
         recipe: of a run, complete.
-        data: its photographs.
+        data: its items.
         test: its test split stored.
         compare_backbones: more backbones whose frozen features are probed, `NAME[@ALPHA][=WEIGHTS]` each.
 
     Returns:
         One entry a baseline; one that could not be made says why in `what`.
     """
-    wanted: list[tuple[str, str, Callable[[], tuple[str, np.ndarray]]]] = [
-        ("Majority class", "majority", partial(majority, data, test))
-    ]
+    wanted: list[tuple[str, str, _Make]] = [("Majority class", "majority", partial(majority, data, test))]
     transfers = recipe.model.pretrained
     built_here = not recipe.model.backbone.startswith("hub:") and not recipe.model.weights.startswith("hub:")
     if recipe.report.baselines != "none" and transfers:
@@ -73,13 +73,13 @@ def make_baselines(
         epochs = scratch_epochs(recipe, data) if transfers else 0
         if epochs:
             wanted.append(("The same network from scratch", "scratch", partial(scratch, recipe, data, test, epochs)))
-    for told in compare_backbones:
-        name = f"Logistic regression on {told.split('=')[0]} features"
-        wanted.append((name, "backbone", partial(_probe_other, recipe, told, data)))
+    for other in compare_backbones:
+        name = f"Logistic regression on {other.split('=')[0]} features"
+        wanted.append((name, "backbone", partial(_probe_other, recipe, other, data)))
     return [_timed(*each) for each in wanted]
 
 
-def _timed(name: str, kind: str, make: Callable[[], tuple[str, np.ndarray]]) -> Baseline:
+def _timed(name: str, kind: str, make: _Make) -> Baseline:
     say(f"Baseline: {name}")
     started = time.perf_counter()
     try:
@@ -91,30 +91,30 @@ def _timed(name: str, kind: str, make: Callable[[], tuple[str, np.ndarray]]) -> 
     return Baseline(name, kind, what, probabilities, time.perf_counter() - started)
 
 
-def majority(data: "Dataset", test: "Split") -> tuple[str, np.ndarray]:
-    """Answers every photograph with the classes' frequencies in training."""
+def majority(data: "Dataset", test: "Split") -> tuple[str, NDArray[np.float32]]:
+    """Answers every item with the classes' frequencies in training."""
     counts = data.class_counts()
     shares = counts / (len(data.train) if data.multi_label else counts.sum())
     if data.multi_label:
-        return "says of each label whether most training photographs have it", np.tile(
+        return "says of each label whether most training items have it", np.tile(
             shares.astype(np.float32), (len(test), 1)
         )
     name = data.class_names[int(shares.argmax())]
     return f"says {name} every time", np.tile(shares.astype(np.float32), (len(test), 1))
 
 
-def probe(recipe: Recipe, data: "Dataset") -> tuple[str, np.ndarray]:
+def probe(recipe: Recipe, data: "Dataset") -> tuple[str, NDArray[np.float32]]:
     """Logistic regression on the frozen features of the recipe's backbone."""
     from keras_transfer.training.probe import linear_probe
 
     train = data.train
-    if len(train) > PROBE_IMAGES:
-        train = train.stratified(max(PROBE_IMAGES, 5 * len(data.class_names)), recipe.seed)
+    if len(train) > PROBE_ITEMS:
+        train = train.stratified(max(PROBE_ITEMS, 5 * len(data.class_names)), recipe.seed)
     rows = frozen_features(recipe, data, (train, data.val, data.test))
     answers = linear_probe(
         (rows[0], train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names), recipe.seed
     )
-    part = f"fitted on {len(train)} of {len(data.train)} training photographs" if train is not data.train else ""
+    part = f"fitted on {len(train)} of {len(data.train)} training items" if train is not data.train else ""
     width = f" {recipe.model.alpha:g}" if recipe.model.alpha not in (None, 1.0) else ""
     features = f"{rows[0].shape[1]} frozen {recipe.model.backbone}{width} features"
     if not recipe.model.pretrained:
@@ -135,26 +135,26 @@ def scratch_epochs(recipe: Recipe, data: "Dataset") -> int:
     return min(many, affordable) if affordable >= few else 0
 
 
-def scratch(recipe: Recipe, data: "Dataset", test: "Split", epochs: int) -> tuple[str, np.ndarray]:
-    """The recipe's network trained from random weights, as `--strategy scratch` would, on the same photographs."""
+def scratch(recipe: Recipe, data: "Dataset", test: "Split", epochs: int) -> tuple[str, NDArray[np.float32]]:
+    """The recipe's network trained from random weights, as `--strategy scratch` would, on the same items."""
     probabilities, done = retrained(from_scratch(recipe, epochs), data, test)
     return f"random weights, trained for {done} epochs", probabilities
 
 
-def _probe_other(recipe: Recipe, told: str, data: "Dataset") -> tuple[str, np.ndarray]:
-    return probe(_other(recipe, told), data)
+def _probe_other(recipe: Recipe, other: str, data: "Dataset") -> tuple[str, NDArray[np.float32]]:
+    return probe(_other(recipe, other), data)
 
 
-def _other(recipe: Recipe, told: str) -> Recipe:
+def _other(recipe: Recipe, text: str) -> Recipe:
     """The recipe with another backbone: `NAME`, `NAME@ALPHA`, either with `=WEIGHTS` behind."""
-    name, _, weights = told.partition("=")
+    name, _, weights = text.partition("=")
     name, _, alpha = name.partition("@")
     try:
         width = float(alpha) if alpha else None
     except ValueError:
         raise InputError(
-            f"A backbone to compare is NAME, NAME@ALPHA or NAME=WEIGHTS, such as mobilenet@0.25. Received: {told}."
+            f"A backbone to compare is NAME, NAME@ALPHA or NAME=WEIGHTS, such as mobilenet@0.25. Received: {text}."
         ) from None
     if weights and not Path(weights).is_file() and weights not in ("imagenet", "bundled"):
-        raise InputError(f"{told}: there is no weights file {weights}.")
+        raise InputError(f"{text}: there is no weights file {weights}.")
     return recipe.replace(backbone=name, alpha=width, weights=weights or "imagenet")

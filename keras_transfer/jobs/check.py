@@ -3,14 +3,22 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from keras_transfer.errors import InputError
 from keras_transfer.progress import say
 from keras_transfer.run import recommended_file
+from keras_transfer.schemas import TargetVerdict
 
 OPTIONS = {"board": "microcontroller", "fit": "microcontroller", "accelerator": "ethos-u"}
-"""What a target can be told beside the file: option -> the target that takes it."""
+"""Options beside the file: name -> the target that takes it."""
+
+
+class FileVerdict(TargetVerdict):
+    """What a target says of a file, and which file that is."""
+
+    file: str
+    sha256: str
 
 
 def judge_file(
@@ -21,7 +29,7 @@ def judge_file(
     data: str | None = None,
     image_size: int | None = None,
     pixels: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[FileVerdict]:
     """Judges a file for some targets, or all of them.
 
     Args:
@@ -29,12 +37,12 @@ def judge_file(
             file, which is converted to int8 as `export` would do it.
         targets: names of `TARGETS`; None for all, of which one whose tool is missing is left open (`ok` None).
         options: what the command line says beside the file, by the names of `OPTIONS`.
-        data: for a `.keras`: photographs whose training part calibrates; made-up pictures do without.
+        data: for a `.keras`: items whose training part calibrates; made-up ones without.
         image_size: for a `.keras` that takes any size.
         pixels: for a `.keras` whose pixels were scaled outside of it; see `as_classifier`.
 
     Returns:
-        One verdict a target (see `keras_transfer.exporters.judge`), with `file` and `sha256` of what is judged.
+        One verdict for each target, see `keras_transfer.exporters.judge`.
 
     Raises:
         InputError: the file cannot be read, is of no kind that is known here, or an option is wrong.
@@ -57,9 +65,10 @@ def judge_file(
         contents = dict.fromkeys(wanted, _read(file))
     verdicts = []
     for name in wanted:
-        told = {option: value for option, value in options.items() if OPTIONS[option] == name}
+        own = {option: value for option, value in options.items() if OPTIONS[option] == name}
         identity = {"file": str(file), "sha256": hashlib.sha256(contents[name]).hexdigest()}
-        verdicts.append(identity | _verdict(contents[name], name, told, must=targets is not None))
+        verdict = {**identity, **_verdict(contents[name], name, own, must=targets is not None)}
+        verdicts.append(cast(FileVerdict, verdict))
     return verdicts
 
 
@@ -108,15 +117,15 @@ def _converted(
     return made.contents
 
 
-def _verdict(content: bytes, target: str, told: Mapping[str, str], must: bool) -> dict[str, Any]:
+def _verdict(content: bytes, target: str, options: Mapping[str, str], must: bool) -> TargetVerdict:
     """What a target says; where its tool is missing and it need not be there, that the question is open."""
     from keras_transfer.exporters.targets import check_targets, judge
     from keras_transfer.litert import read_flatbuffer
 
     try:
-        if not must and not told:
+        if not must and not options:
             check_targets([target])
     except InputError as error:
         operators = len(read_flatbuffer(content).operators)
         return {"operators": operators, "mapped": None, "cpu": [], "why": str(error), "target": target, "ok": None}
-    return judge(content, target, **told)
+    return cast(TargetVerdict, judge(content, target, **options))

@@ -5,19 +5,35 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.run import command_line, read_run
+from keras_transfer.schemas import ComparedFile, Cost, Proof, Result, RunComparison
 
-COSTS = {"bytes": "bytes", "zipped_bytes": "zipped bytes", "latency_ms": "latency"}
+COSTS: dict[Cost, str] = {"bytes": "bytes", "zipped_bytes": "zipped bytes", "latency_ms": "latency"}
 """What a file costs, and how it is called."""
+
+
+class _ProvenFile(NamedTuple):
+    """A file of a run, before it is timed."""
+
+    run: Path
+    file: str  # as `result.json` lists it
+    format: str
+    steps: list[str]
+    proof: Proof
+    test: frozenset[tuple[str, str]]
+
+    @property
+    def path(self) -> Path:
+        return self.run / self.file
 
 
 def compare(
     runs: Sequence[str | Path], out: str | Path, *, formats: Sequence[str] | None = None, seconds: float = 2.0
-) -> dict[str, Any]:
+) -> RunComparison:
     """Sets the files of several runs side by side: `OUT/comparison.html`, `comparison.csv` and `comparison.json`.
 
     Accuracies are those of the files' proofs, on the same test images; latencies are taken anew, in turns.
@@ -29,10 +45,9 @@ def compare(
         seconds: how long each file is timed.
 
     Returns:
-        `{"images", "machine", "files": [...]}`: for each file `run`, `name` (of the run, with as many folders above it
-        as tell the runs apart), `file`, `format`, `steps`, `accuracy` (value, low, high), the
-        `COSTS`, `ratio` (of the latency to the first file's) and `front`, the costs by which no other file is both
-        cheaper and at least as accurate.
+        What stands in `OUT/comparison.json`. A file's `name` is that of its run, with as many folders above it as tell
+        the runs apart; its `ratio` is that of its latency to the first file's; its `front` are the costs by which no
+        other file is both cheaper and at least as accurate.
 
     Raises:
         InputError: a folder holds no finished run or no such file, or the runs' test photographs differ.
@@ -43,26 +58,38 @@ def compare(
 
     results = {folder: read_run(folder)[1] for folder in map(Path, dict.fromkeys(map(str, runs)))}
     wanted = formats or _common(list(results.values()))
-    found = [row for folder, result in results.items() for row in _files(folder, result, wanted)]
-    for row, name in zip(found, short_names([row["run"] for row in found]), strict=True):
-        row["name"] = name
-    tests = {row.pop("test") for row in found}
-    if len(tests) > 1:
-        raise InputError("The runs were scored on different test photographs: their accuracies cannot be compared.")
-    timed = benchmark([row["path"] for row in found], seconds=seconds)
-    for row, times in zip(found, timed, strict=True):
-        low, high = share_interval(row["accuracy"] * row["images"], row["images"])
-        row["accuracy"] = {"value": row["accuracy"], "low": low, "high": high}
-        row |= {"latency_ms": times["median_ms"], "ratio": times["ratio"], "path": str(row["path"])}
+    proven = [file for folder, result in results.items() for file in _files(folder, result, wanted)]
+    if len({file.test for file in proven}) > 1:
+        raise InputError("The runs were scored on different test items: their accuracies cannot be compared.")
+    timed = benchmark([file.path for file in proven], seconds=seconds)
+    rows: list[ComparedFile] = []
+    for file, name, times in zip(proven, short_names([str(file.run) for file in proven]), timed, strict=True):
+        accuracy, images = file.proof["test_accuracy"], file.proof["images"]
+        low, high = share_interval(accuracy * images, images)
+        rows.append(
+            {
+                "run": str(file.run),
+                "name": name,
+                "file": file.file,
+                "path": str(file.path),
+                "format": file.format,
+                "steps": file.steps,
+                "images": images,
+                "accuracy": {"value": accuracy, "low": low, "high": high},
+                "bytes": file.proof["bytes"],
+                "zipped_bytes": file.proof["zipped_bytes"],
+                "latency_ms": times["median_ms"],
+                "ratio": times["ratio"],
+                "front": [],
+            }
+        )
     for cost in COSTS:
-        for index in pareto_front([(row["accuracy"]["value"], row[cost]) for row in found]):
-            found[index].setdefault("front", []).append(cost)
-    for row in found:
-        row.setdefault("front", [])
-    result = {"images": found[0]["images"], "machine": timed[0]["machine"], "files": found}
+        for index in pareto_front([(row["accuracy"]["value"], row[cost]) for row in rows]):
+            rows[index]["front"].append(cost)
+    result: RunComparison = {"images": rows[0]["images"], "machine": timed[0]["machine"], "files": rows}
     out = Path(out)
     write_json(out / "comparison.json", result)
-    write_text(out / "comparison.csv", _csv(found))
+    write_text(out / "comparison.csv", _csv(rows))
     write_text(out / "comparison.html", comparison_html(result, COSTS))
     return result
 
@@ -97,7 +124,7 @@ def short_names(folders: Sequence[str]) -> list[str]:
     return [name(folder) for folder in folders]
 
 
-def _common(results: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+def _common(results: Sequence[Result]) -> tuple[str, ...]:
     """The first of `PREFERRED` that every run has a file of; int8, which is then asked for, where there is none."""
     from keras_transfer.exporters.gate import PREFERRED
 
@@ -105,8 +132,9 @@ def _common(results: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     return (next((kind for kind in PREFERRED if kind != "onnx" and all(kind in one for one in made)), "int8"),)
 
 
-def _files(folder: Path, result: dict[str, Any], formats: Sequence[str]) -> list[dict[str, Any]]:
-    said = [step["what"] for step in result.get("steps", []) if step["name"] != "base"]
+def _files(folder: Path, result: Result, formats: Sequence[str]) -> list[_ProvenFile]:
+    steps = [step["what"] for step in result.get("steps", []) if step["name"] != "base"]
+    test = _test_items(folder)
     rows = []
     for artifact in result["artifacts"]:
         path = folder / artifact["path"]
@@ -117,20 +145,7 @@ def _files(folder: Path, result: dict[str, Any], formats: Sequence[str]) -> list
         except (OSError, ValueError) as error:
             again = command_line("export", folder)
             raise InputError(f"{path} has no proof beside it: `{again}` makes it.") from error
-        rows.append(
-            {
-                "run": str(folder),
-                "file": artifact["path"],
-                "path": path,
-                "format": artifact["format"],
-                "steps": said,
-                "accuracy": proof["test_accuracy"],
-                "images": proof["images"],
-                "bytes": proof["bytes"],
-                "zipped_bytes": proof["zipped_bytes"],
-                "test": _test_images(folder),
-            }
-        )
+        rows.append(_ProvenFile(folder, artifact["path"], artifact["format"], steps, proof, test))
     if not rows:
         lacking = [kind for kind in formats if kind != "onnx"]
         if not lacking:
@@ -140,20 +155,20 @@ def _files(folder: Path, result: dict[str, Any], formats: Sequence[str]) -> list
     return rows
 
 
-def _test_images(folder: Path) -> frozenset[tuple[str, str]]:
-    """Content and labels of each test photograph."""
+def _test_items(folder: Path) -> frozenset[tuple[str, str]]:
+    """Content and labels of each test item."""
     with (folder / "data.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     return frozenset((row["sha256"], row.get("class") or row["labels"]) for row in rows)
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def _csv(rows: Sequence[ComparedFile]) -> str:
     text = io.StringIO()
     columns = ("run", "file", "format", "accuracy", "low", "high", *COSTS, "ratio", "front")
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        found = row["accuracy"]
-        figures = {"accuracy": found["value"], "low": found["low"], "high": found["high"]}
-        writer.writerow(row | figures | {"front": " ".join(row["front"])})
+        accuracy = row["accuracy"]
+        figures = {"accuracy": accuracy["value"], "low": accuracy["low"], "high": accuracy["high"]}
+        writer.writerow({**row, **figures, "front": " ".join(row["front"])})
     return text.getvalue()

@@ -4,106 +4,158 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import replacing, write_bytes, write_json
-from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
-from keras_transfer.jobs.parts import build_classifier_of, check_files, epoch_recorder, load_data
+from keras_transfer.jobs.finish import (
+    Clock,
+    RunFacts,
+    ScoredSteps,
+    finish,
+    finished,
+    phase_entry,
+    save_run_model,
+)
+from keras_transfer.jobs.parts import FileOptions, build_classifier_of, check_files, epoch_recorder, load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Compression, ModelOptions, Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_run
+from keras_transfer.schemas import HistoryRow, Result
+from keras_transfer.schemas import Step as StepEntry
 
 if TYPE_CHECKING:
     import keras
 
+    from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
+    from keras_transfer.inputs import Strength
+
+
+class StepOptions(TypedDict, total=False):
+    """Keywords of every technique; one that is absent has the technique's own default."""
+
+    seed: int
+    augmentation: "Strength"
+    epochs: int
+    on_epoch: Callable[[HistoryRow], None]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a step may use: the model so far, the model that the run began with, and all that was told."""
+    """What a step may use: the model so far, the model that the run began with, and what was asked for."""
 
-    model: Any
-    teacher: Any
-    data: Any
+    model: "keras.Model"
+    teacher: "keras.Model"
+    data: "Dataset"
     recipe: Recipe
-    told: Compression
-    options: dict[str, Any]  # seed, augmentation, epochs where told, and what is called with each epoch's row
+    compression: Compression
+    options: StepOptions
+
+
+class Made(NamedTuple):
+    """A new model; and its int8 file where only the technique itself can make it."""
+
+    model: "keras.Model"
+    int8: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """One technique: when it is asked for, what it does, in words.
+    """One technique.
 
     Attributes:
         name: as `result.json` has it.
-        asked: whether a `Compression` tells it.
+        asked: whether a `Compression` asks for it.
         what: the sentence for tables and the report.
-        run: makes the new model; and its int8 file where only the technique itself can make it, else None.
+        run: makes the new model.
     """
 
     name: str
     asked: Callable[[Compression], bool]
     what: Callable[[Recipe, Compression], str]
-    run: Callable[[Work], tuple[Any, bytes | None]]
+    run: Callable[[Work], Made]
 
 
-def _distill(work: Work) -> tuple[Any, None]:
+class _Costs(TypedDict):
+    parameters: int
+    multiply_adds: int
+    zeros: float  # share of the weights that are zero
+
+
+class _Entry(_Costs):
+    """What is kept of a finished step beside its model."""
+
+    rows: list[HistoryRow]
+    val_accuracy: float | None
+    seconds: float
+
+
+class _Done(NamedTuple):
+    step: Step
+    entry: _Entry
+    place: Path
+
+
+def _distill(work: Work) -> Made:
     from keras_transfer.compression import distill
 
     student = build_classifier_of(work.recipe, work.data)
-    options = dict(work.options)
-    if options["augmentation"] == "auto":  # what suits a student is not what suits training on labels
+    options = work.options.copy()
+    if options.get("augmentation") == "auto":  # what suits a student is not what suits training on labels
         del options["augmentation"]
-    distill(student, work.teacher, work.data, **options)
-    return student, None
+    distill(student, work.teacher, work.data, **options)  # type: ignore[arg-type]
+    return Made(student)
 
 
-def _remove_channels(work: Work) -> tuple[Any, None]:
+def _remove_channels(work: Work) -> Made:
     from keras_transfer.compression import shrink
 
-    left = work.told.multiply_adds
+    left = work.compression.multiply_adds
     assert left is not None
-    return shrink(work.model, work.data, multiply_adds=left, teacher=work.teacher, **work.options), None
+    return Made(shrink(work.model, work.data, multiply_adds=left, teacher=work.teacher, **work.options))  # type: ignore[arg-type]
 
 
-def _prune(work: Work) -> tuple[Any, None]:
+def _prune(work: Work) -> Made:
     from keras_transfer.compression import prune
 
-    assert work.told.sparsity is not None
-    return prune(work.model, work.data, work.told.sparsity, pattern=work.told.pattern, **work.options), None
+    sparsity, pattern = work.compression.sparsity, work.compression.pattern
+    assert sparsity is not None
+    return Made(prune(work.model, work.data, sparsity, pattern=pattern, **work.options))  # type: ignore[arg-type]
 
 
-def _cluster(work: Work) -> tuple[Any, None]:
+def _cluster(work: Work) -> Made:
     from keras_transfer.compression import cluster
 
-    assert work.told.clusters is not None
-    return cluster(work.model, work.data, work.told.clusters, **work.options), None
+    assert work.compression.clusters is not None
+    return Made(cluster(work.model, work.data, work.compression.clusters, **work.options))  # type: ignore[arg-type]
 
 
-def _quantize(work: Work) -> tuple[Any, bytes]:
+def _quantize(work: Work) -> Made:
     from keras_transfer.compression import quantize_aware
 
-    preserve = [name for name, told in (("sparsity", work.told.sparsity), ("clusters", work.told.clusters)) if told]
-    found = quantize_aware(
+    asked = work.compression
+    preserve = [name for name, value in (("sparsity", asked.sparsity), ("clusters", asked.clusters)) if value]
+    trained = quantize_aware(
         work.model,
         work.data,
-        stages=work.told.qat_stages,
-        per_tensor=work.told.per_tensor,
+        stages=asked.qat_stages,
+        per_tensor=asked.per_tensor,
         preserve=preserve,
-        **work.options,
+        **work.options,  # type: ignore[arg-type]
     )
-    return found.model, found.convert()
+    return Made(trained.model, trained.convert())
 
 
 STEPS = (
     Step(
         "distill",
-        lambda told: told.distill,
+        lambda asked: asked.distill,
         lambda recipe, _: (
             f"distilled into {recipe.model.backbone}" + (f" x {recipe.model.alpha:g}" if recipe.model.alpha else "")
         ),
@@ -111,29 +163,31 @@ STEPS = (
     ),
     Step(
         "channels",
-        lambda told: told.multiply_adds is not None,
-        lambda _, told: f"channels removed down to {told.multiply_adds:.0%} of the multiply-adds",
+        lambda asked: asked.multiply_adds is not None,
+        lambda _, asked: f"channels removed down to {asked.multiply_adds:.0%} of the multiply-adds",
         _remove_channels,
     ),
     Step(
         "prune",
-        lambda told: told.sparsity is not None,
-        lambda _, told: f"{told.sparsity:.0%} of the weights pruned" + (f", {told.pattern}" if told.pattern else ""),
+        lambda asked: asked.sparsity is not None,
+        lambda _, asked: (
+            f"{asked.sparsity:.0%} of the weights pruned" + (f", {asked.pattern}" if asked.pattern else "")
+        ),
         _prune,
     ),
     Step(
         "cluster",
-        lambda told: told.clusters is not None,
-        lambda _, told: f"weights clustered to {told.clusters} values a layer",
+        lambda asked: asked.clusters is not None,
+        lambda _, asked: f"weights clustered to {asked.clusters} values a layer",
         _cluster,
     ),
     Step(
         "qat",
-        lambda told: told.qat,
-        lambda _, told: (
+        lambda asked: asked.qat,
+        lambda _, asked: (
             "quantization-aware training"
-            + (f" of the top {told.qat_stages} stages" if told.qat_stages else "")
-            + (", one scale a tensor" if told.per_tensor else "")
+            + (f" of the top {asked.qat_stages} stages" if asked.qat_stages else "")
+            + (", one scale a tensor" if asked.per_tensor else "")
         ),
         _quantize,
     ),
@@ -141,7 +195,7 @@ STEPS = (
 """The techniques, in the order in which they happen."""
 
 
-def compress(base: str | Path, folder: str | Path, compression: Compression, **changes: Any) -> dict[str, Any]:
+def compress(base: str | Path, folder: str | Path, compression: Compression, **changes: object) -> Result:
     """Makes a finished run smaller: a new run directory, resumable at each step.
 
     Each step is trained on the run's training images and judged on its validation images; all of them are then scored
@@ -151,22 +205,22 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
         base: the run directory of a finished `train` or `compress`.
         folder: the new run directory.
         compression: which steps, and how strong.
-        **changes: fields of `Recipe` in which the new run differs (`data` where the photographs have moved,
-            `tolerance`, `targets`, `formats`; a student's `backbone`, `alpha`, `weights`, `image_size`).
+        **changes: fields of the recipe in which the new run differs (`data` where the items have moved, `tolerance`,
+            `targets`, `formats`; a student's `backbone`, `alpha`, `weights`, `image_size`).
 
     Returns:
         What stands in the new `result.json`: that of `train`, with `base` and `steps`.
 
     Raises:
-        InputError: `base` holds no finished run, no step was told, or the photographs have changed.
+        InputError: `base` holds no finished run, no step was asked for, or the items have changed.
         GateError: all is written, but more than `tolerance` of top-1 was lost, over all steps or by a file.
     """
     base = Path(base)
-    told, _ = read_run(base, data=changes.get("data"))
+    before, _ = read_run(base, data=changes.get("data"))
     steps = [step for step in STEPS if step.asked(compression)]
     if not steps:
-        raise InputError("Nothing to do: tell at least one of --student, --channels, --prune, --cluster and --qat.")
-    recipe = _recipe_of(base, told, compression, changes)
+        raise InputError("Nothing to do: give at least one of --student, --channels, --prune, --cluster and --qat.")
+    recipe = _recipe_of(base, before, compression, changes)
     with open_run(folder, recipe) as run:
         return finished(run) or _compress(recipe, compression, base, steps, run)
 
@@ -180,70 +234,63 @@ def _recipe_of(base: Path, recipe: Recipe, compression: Compression, changes: Ma
     return make_recipe(None, **fields | {name: value for name, value in changes.items() if value is not None})
 
 
-def _compress(recipe: Recipe, told: Compression, base: Path, steps: Sequence[Step], run: Path) -> dict[str, Any]:
+def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[Step], run: Path) -> Result:
     from keras_transfer.evaluation import load_keras
 
     check_files(recipe)
     clock = Clock(run)
     with clock.part("data"):
-        if not (run / "data.csv").is_file():  # the photographs must be those of `base`: `load_data` compares
+        if not (run / "data.csv").is_file():  # the items must be those of `base`: `load_data` compares
             write_bytes(run / "data.csv", (base / "data.csv").read_bytes())
         data = load_data(recipe, run)
     with clock.part("model"):
         teacher = load_keras(base / "model.keras")
         begin(run, recipe)
     record = epoch_recorder(run)
-    work = Work(load_keras(base / "model.keras"), teacher, data, recipe, told, {})
-    done, files = [], {}
+    work = Work(load_keras(base / "model.keras"), teacher, data, recipe, asked, {})
+    done: list[_Done] = []
     for number, step in enumerate(steps):
         place = run / "checkpoints" / f"{number}-{step.name}.keras"
         with clock.part(step.name):
             entry = _read_entry(place)
             if entry is None:
-                say(f"Step {number + 1} of {len(steps)}: {step.what(recipe, told)}")
-                rows: list[dict[str, Any]] = []
-
-                def on_epoch(row: dict[str, Any], name: str = step.name, rows: list[Any] = rows) -> None:
-                    rows.append(row)
-                    record(name, row)
-
-                options = _options(recipe, told) | {"on_epoch": on_epoch}
-                entry = _run_step(step, replace(work, options=options), rows, place)
+                say(f"Step {number + 1} of {len(steps)}: {step.what(recipe, asked)}")
+                entry = _run_step(step, work, partial(record, step.name), place)
             work = replace(work, model=load_keras(place))
-        done.append((step, entry, place))
-        if place.with_suffix(".tflite").is_file():
-            files = {"int8": place.with_suffix(".tflite").read_bytes()}
+        done.append(_Done(step, entry, place))
     save_run_model(run, work.model, data)
-
-    def score(test: "Split", probabilities: np.ndarray) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-        return _score(done, teacher, test, probabilities, recipe, told)
-
-    facts = {
+    facts: RunFacts = {
         "strategy": "compression",
-        "kept": done[-1][0].name,
+        "kept": done[-1].step.name,
         "views": 1,
         "base": recipe.base,
         "phases": [phase_entry(step.name, entry["rows"], entry["val_accuracy"]) for step, entry, _ in done],
     }
-    return finish(run, recipe, data, work.model, clock, facts, steps=score, converted=files)
+    files = [place.with_suffix(".tflite") for _, _, place in done if place.with_suffix(".tflite").is_file()]
+    options: FileOptions = {"converted": {"int8": files[-1].read_bytes()}} if files else {}
+    return finish(run, recipe, data, work.model, clock, facts, steps=partial(_score, done, teacher, recipe), **options)
 
 
-def _options(recipe: Recipe, told: Compression) -> dict[str, Any]:
-    """What every step is told alike."""
-    options: dict[str, Any] = {"seed": recipe.seed, "augmentation": recipe.training.augmentation}
-    return options | ({"epochs": told.epochs} if told.epochs else {})
-
-
-def _run_step(step: Step, work: Work, rows: list[dict[str, Any]], place: Path) -> dict[str, Any]:
+def _run_step(step: Step, work: Work, record: Callable[[HistoryRow], None], place: Path) -> _Entry:
     """Runs a step and keeps what it made, its entry last: where that is, the step is done."""
     started = time.perf_counter()
-    model, content = step.run(work)
+    rows: list[HistoryRow] = []
+
+    def on_epoch(row: HistoryRow) -> None:
+        rows.append(row)
+        record(row)
+
+    options: StepOptions = {"seed": work.recipe.seed, "augmentation": work.recipe.training.augmentation}
+    options["on_epoch"] = on_epoch
+    if work.compression.epochs is not None:
+        options["epochs"] = work.compression.epochs
+    model, content = step.run(replace(work, options=options))
     if content is not None:
         write_bytes(place.with_suffix(".tflite"), content)
     place.parent.mkdir(parents=True, exist_ok=True)
     with replacing(place) as temporary:
         model.save(temporary)
-    entry = {
+    entry: _Entry = {
         "rows": rows,
         "val_accuracy": max((row["val_accuracy"] for row in rows), default=None),
         "seconds": round(time.perf_counter() - started, 1),
@@ -253,7 +300,7 @@ def _run_step(step: Step, work: Work, rows: list[dict[str, Any]], place: Path) -
     return entry
 
 
-def _costs(model: "keras.Model") -> dict[str, Any]:
+def _costs(model: "keras.Model") -> _Costs:
     from keras_transfer.compression import weight_figures
     from keras_transfer.models.cost import multiply_adds
 
@@ -261,53 +308,57 @@ def _costs(model: "keras.Model") -> dict[str, Any]:
     return {"parameters": model.count_params(), "multiply_adds": multiply_adds(model), "zeros": zeros}
 
 
-def _read_entry(place: Path) -> dict[str, Any] | None:
+def _read_entry(place: Path) -> _Entry | None:
     try:
-        found: dict[str, Any] = json.loads(place.with_suffix(".json").read_text())
-        return found
+        entry: _Entry = json.loads(place.with_suffix(".json").read_text())
     except (OSError, ValueError):
         return None
+    return entry
 
 
 def _score(
-    done: Sequence[tuple[Step, dict[str, Any], Path]],
-    teacher: Any,
-    test: "Split",
-    probabilities: np.ndarray,
-    recipe: Recipe,
-    told: Compression,
-) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    done: Sequence[_Done], teacher: "keras.Model", recipe: Recipe, test: "Split", probabilities: NDArray[np.float32]
+) -> ScoredSteps:
     """Each step on the test split against the one before; and whether all of them lost too much, or perhaps."""
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation import load_keras, predict_pixels
     from keras_transfer.evaluation.intervals import paired_difference
     from keras_transfer.exporters import judge_drop
 
+    asked = recipe.compression or Compression()
     base = before = correct(test.labels, predict_pixels(teacher, test))
-    first = {
-        "name": "base",
-        "what": f"as {Path(recipe.base or '').name} left it",
-        "difference": None,
-        "since_base": None,
-    }
-    entries: list[dict[str, Any]] = [first | {"accuracy": float(base.mean()), **_costs(teacher)}]
+    entries: list[StepEntry] = [
+        {
+            "name": "base",
+            "what": f"as {Path(recipe.base or '').name} left it",
+            "accuracy": float(base.mean()),
+            "difference": None,
+            "since_base": None,
+            **_costs(teacher),
+        }
+    ]
     for step, entry, place in done:
-        last = place == done[-1][2]
+        last = place == done[-1].place
         after = correct(test.labels, probabilities if last else predict_pixels(load_keras(place), test))
         entries.append(
             {
                 "name": step.name,
-                "what": step.what(recipe, told),
-                **{key: value for key, value in entry.items() if key != "rows"},
+                "what": step.what(recipe, asked),
                 "accuracy": float(after.mean()),
                 "difference": paired_difference(after, before),
                 "since_base": paired_difference(after, base),
+                "parameters": entry["parameters"],
+                "multiply_adds": entry["multiply_adds"],
+                "zeros": entry["zeros"],
+                "seconds": entry["seconds"],
+                "val_accuracy": entry["val_accuracy"],
             }
         )
         before = after
     lost, gained = int((base & ~before).sum()), int((before & ~base).sum())
     gate = judge_drop(lost, gained, len(base), recipe.export.tolerance)
-    said = f"The compressed model against the one it began with: {gate.words()}"
+    sentence = f"The compressed model against the one it began with: {gate.words()}"
     if gate.outcome == "fail":
-        return entries, [f"{said} Compress less, train longer (--epochs) or accept it (--tolerance)."], []
-    return entries, [], [said] if gate.outcome == "warn" else []
+        advice = "Compress less, train longer (--epochs) or accept it (--tolerance)."
+        return ScoredSteps(entries, problems=[f"{sentence} {advice}"])
+    return ScoredSteps(entries, notes=[sentence] if gate.outcome == "warn" else [])

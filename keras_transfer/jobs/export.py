@@ -1,17 +1,18 @@
-"""Files again, from a finished run: other formats, other targets, more calibration images."""
+"""Files again, from a finished run: other formats, other targets, more calibration items."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.jobs.parts import export_files, load_data
+from keras_transfer.jobs.parts import FileOptions, export_files, load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, moved_path, read_run
+from keras_transfer.schemas import Result
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
@@ -25,23 +26,23 @@ def export_run(
     formats: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     input_dtype: str = "uint8",
-    calibration_images: int | None = None,
+    calibration_items: int | None = None,
     tolerance: float | None = None,
     board: str | None = None,
     fit: str | None = None,
     repair: bool | Sequence[str] = False,
-) -> dict[str, Any]:
+) -> Result:
     """Exports the model of a finished run and proves each file on the run's own test split.
 
     Args:
         folder: a run directory.
-        data: where the run's photographs are now, if they have moved.
+        data: where the run's items are now, if they have moved.
         out: where the files go; `RUN/export` unless given, whose entries in `RUN/result.json` are then replaced.
         formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, `"onnx"`; the run's own unless given.
             The gates of files named so are the export's own; of the default files only int8's is.
         targets: devices to judge the files for; the run's own unless given.
         input_dtype: of the int8 file, `"uint8"` or `"int8"`.
-        calibration_images: how many training images calibrate the int8 file; the run's own number unless given.
+        calibration_items: how many training items calibrate the int8 file; the run's own number unless given.
         tolerance: top-1 that a file may lose; the run's own unless given.
         board: a name of `keras_transfer.exporters.targets.microcontroller.BOARDS`, on which the microcontroller's file
             must fit.
@@ -53,20 +54,20 @@ def export_run(
         `RUN/result.json` with the new artifacts.
 
     Raises:
-        InputError: the folder holds no finished run, or its photographs have changed.
+        InputError: the folder holds no finished run, or its items have changed.
         ExportGateError: all is written, but a file that was asked for lost more than `tolerance` beyond doubt, or a
             target takes none of the files.
     """
     run = Path(folder)
-    changes: dict[str, Any] = {
-        "formats": formats and tuple(formats),
-        "targets": targets and tuple(targets),
-        "calibration_images": calibration_images,
-        "tolerance": tolerance,
-        "data": data,
-    }
-    recipe, result = read_run(run, **changes)
-    target_options = {}
+    recipe, result = read_run(
+        run,
+        formats=formats and tuple(formats),
+        targets=targets and tuple(targets),
+        calibration_items=calibration_items,
+        tolerance=tolerance,
+        data=data,
+    )
+    target_options: dict[str, dict[str, str | None]] = {}
     if board is not None or fit is not None:
         from keras_transfer.exporters.targets.microcontroller.boards import room_of
 
@@ -79,54 +80,55 @@ def export_run(
         from keras_transfer.exporters import ExportGateError, recommend
         from keras_transfer.models.graph import model_inputs
 
-        photographs = load_data(recipe, run)
+        dataset = load_data(recipe, run)
         model = load_keras(run / "model.keras")
-        test = photographs.test.stored(model_inputs(model))
+        test = dataset.test.stored(model_inputs(model))
         target = Path(out) if out is not None else run / "export"
-        more: dict[str, Any] = {"input_dtype": input_dtype, "target_options": target_options}
-        more |= _as_the_run_was_made(run, recipe, result, photographs)
-        if repair or calibration_images is not None or input_dtype != "uint8":
-            more.pop("converted", None)
+        options = _as_the_run_was_made(run, recipe, result, dataset)
+        options |= {"input_dtype": input_dtype, "target_options": target_options}
+        if repair or calibration_items is not None or input_dtype != "uint8":
+            options.pop("converted", None)
         if repair:
-            more |= {"repair": repair, "validation": photographs.val.stored(model_inputs(model))}
-        artifacts = export_files(model, recipe, photographs, test, target, **more)
+            options |= {"repair": repair, "validation": dataset.val.stored(model_inputs(model))}
+        artifacts = export_files(model, recipe, dataset, test, target, **options)
         problems = " ".join(artifacts.problems)
-        result |= {"recommended": artifacts.recommended, "gate": problems or None, "gate_notes": artifacts.notes}
+        result |= {"recommended": artifacts.recommended, "gate": problems or None, "gate_notes": list(artifacts.notes)}
         if out is None:
             new = {artifact["path"] for artifact in artifacts}
             kept = [old for old in result["artifacts"] if old["path"] not in new and (run / old["path"]).is_file()]
             result["artifacts"] = [*kept, *artifacts]
             best = recommend(result["artifacts"], recipe.export.targets)
-            result["recommended"] = best["path"] if best else None
+            result["recommended"] = best["path"] if best is not None else None
             write_json(run / "result.json", result)
         else:
-            result["artifacts"] = artifacts
+            result["artifacts"] = artifacts  # type: ignore[typeddict-item]
         if problems:
             raise ExportGateError(problems, artifacts)
         return result
 
 
-def _as_the_run_was_made(run: Path, recipe: Recipe, result: dict[str, Any], data: "Dataset") -> dict[str, Any]:
+def _as_the_run_was_made(run: Path, recipe: Recipe, result: Result, data: "Dataset") -> FileOptions:
     """Options of `export` without which an int8 file would not be the one that the run itself was given.
 
     Quantization-aware training made the file itself; an adaptation calibrated on both kinds of photographs.
     """
     from keras_transfer.data.listing import Layout
     from keras_transfer.jobs.adapt import both_kinds
-    from keras_transfer.jobs.shift import open_photographs
+    from keras_transfer.jobs.shift import open_new_items
 
-    options: dict[str, Any] = {}
+    options: FileOptions = {}
     trained = sorted((run / "checkpoints").glob("*-qat.tflite"))
     wanted = recipe.export.formats is None or "int8" in recipe.export.formats
     if recipe.compression is not None and recipe.compression.qat and trained and wanted:
         options["converted"] = {"int8": trained[-1].read_bytes()}
-    photographs = result.get("adapted", {}).get("photographs")
-    if photographs is not None:
+    adapted = result.get("adapted")
+    photographs = adapted["photographs"] if adapted is not None else None
+    if adapted is not None and photographs is not None:
         try:
-            layout = Layout(**result["adapted"].get("layout", {}))
+            layout = Layout(**adapted.get("layout", {}))
             layout = replace(layout, root=layout.root and moved_path(run, layout.root))
-            new, _, _ = open_photographs(moved_path(run, photographs), data, layout)
+            new = open_new_items(moved_path(run, photographs), data, layout).split
             options["calibration"] = both_kinds(data, new, recipe.seed)
         except InputError as error:
-            say(f"Note: int8 is calibrated on the run's own photographs, not on those that it was adapted to ({error})")
+            say(f"Note: int8 is calibrated on the run's own data, not on that which it was adapted to ({error})")
     return options

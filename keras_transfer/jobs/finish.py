@@ -7,22 +7,48 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict, Unpack, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import write_json, write_text
-from keras_transfer.inputs import InputSpec
-from keras_transfer.jobs.parts import export_files
+from keras_transfer.inputs import InputSpec, Json
+from keras_transfer.jobs.parts import FileOptions, export_files
 from keras_transfer.modalities import open_modality
 from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import command_line, read_result, read_run
+from keras_transfer.schemas import Adaptation, HistoryRow, Metrics, PhaseSummary, Result, Step
 
 if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
+    from keras_transfer.jobs.report import Figures
+
+
+class RunFacts(TypedDict):
+    """What a job says of its run."""
+
+    strategy: str
+    kept: str  # the phase or step whose weights the model has
+    views: int
+    phases: list[PhaseSummary]
+    preparation: NotRequired[Mapping[str, Json]]  # as it was chosen, see `Modality.choose_preparation`
+    base: NotRequired[str | None]
+    adapted: NotRequired[Adaptation]
+
+
+class ScoredSteps(NamedTuple):
+    """The steps of a compression on the test split; sentences on a gate that failed, and on one that is a warning."""
+
+    entries: list[Step]
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 class Clock:
@@ -36,9 +62,9 @@ class Clock:
         self._file = run / "checkpoints" / "clock.json"
         self._begun = time.perf_counter() - (seconds_since_start() or 0.0)
         try:
-            kept = json.loads(self._file.read_text())
-            self.parts: dict[str, float] = kept["parts"]
-            self._before: float = kept["wall_seconds"]
+            saved = json.loads(self._file.read_text())
+            self.parts: dict[str, float] = saved["parts"]
+            self._before: float = saved["wall_seconds"]
         except (OSError, ValueError, KeyError):
             self.parts, self._before = {}, 0.0
         at_stop(self._save)
@@ -73,7 +99,7 @@ def save_run_model(run: Path, model: "keras.Model", data: "Dataset") -> None:
     save_model(model, run / "model.keras", data.train.spec(model_inputs(model)))
 
 
-def phase_entry(name: str, rows: Sequence[Mapping[str, Any]], val_accuracy: float) -> dict[str, Any]:
+def phase_entry(name: str, rows: Sequence[HistoryRow], val_accuracy: float | None) -> PhaseSummary:
     """What `result.json` says of a phase."""
     seconds = sum(row["seconds"] for row in rows)
     epochs = rows[-1]["epoch"] if rows else 0
@@ -86,74 +112,65 @@ def finish(
     data: "Dataset",
     model: "keras.Model",
     clock: Clock,
-    facts: Mapping[str, Any],
+    facts: RunFacts,
     *,
     notes: Sequence[str] = (),
-    steps: Any = None,
-    **export_options: Any,
-) -> dict[str, Any]:
+    steps: "Callable[[Split, NDArray[np.float32]], ScoredSteps] | None" = None,
+    **options: Unpack[FileOptions],
+) -> Result:
     """Scores a trained model on the test split, exports and proves its files, writes `result.json` and the report.
 
     Args:
         run: the open run directory.
         recipe: its recipe, complete.
-        data: its photographs.
+        data: its items.
         model: what was trained.
         clock: the job's.
-        facts: what the job itself says of the run: `strategy`, `kept`, `views`, `phases`...
+        facts: what the job itself says of the run.
         notes: warnings beside those of the data.
-        steps: `(test, probabilities) -> (entries, problems, notes)` of what a compression did, step by step: sentences
-            on a gate that failed, and on one that is a warning.
-        **export_options: for `export`.
+        steps: scores what a compression did step by step, from the test split and the model's probabilities on it.
+        **options: for `export`.
 
     Returns:
         What stands in `RUN/result.json`.
 
     Raises:
-        InputError: there are no test photographs.
+        InputError: there are no test items.
         GateError: all is written, but a file or a step fell below its tolerance.
     """
     if len(data.test) == 0:
         raise InputError(
-            f"{recipe.data.source} has no test photographs, so nothing can be proved: give it a test/ folder or "
-            "test=0.15."
+            f"{recipe.data.source} has no test split, so nothing can be proved: give it a test/ folder or test=0.15."
         )
 
-    from keras_transfer.evaluation import metrics, predict_pixels
-    from keras_transfer.jobs.report import model_figures, write_report
+    from keras_transfer.evaluation import metrics
+    from keras_transfer.jobs.report import write_report
     from keras_transfer.models.graph import model_inputs
 
     inputs = data.test.spec(model_inputs(model))
-    more: dict[str, Any] = {}
     test = data.test.stored(inputs)
-    # The model answers, and is looked at for the report, while the files are converted in a process of their own.
+    # The model answers, and its figures for the report are computed, while the files are converted in another process.
     with ThreadPoolExecutor(2) as pool:
-
-        @cache
-        def start() -> tuple[Future[Any], Future[Any]]:
-            answers = pool.submit(predict_pixels, model, test)
-            return answers, pool.submit(model_figures, recipe, facts["kept"], data, model, test, answers.result)
-
+        start = _background(pool, recipe, facts["kept"], data, model, test)
         with clock.part("export"):
-            options = {"keras_probabilities": lambda: start()[0].result(), "on_frozen": start, **export_options}
+            options.setdefault("keras_probabilities", lambda: start()[0].result())
+            options.setdefault("on_frozen", start)
             artifacts = export_files(model, recipe, data, test, run / "export", **options)
-            problems, gate_notes = list(artifacts.problems), list(artifacts.notes)
         answers, figures = start()
         with clock.part("evaluation"):
             probabilities = answers.result()
             scores = metrics(test.labels, probabilities, data.class_names)
-            if steps is not None:
-                more["steps"], lost, doubtful = steps(test, probabilities)
-                problems += lost
-                gate_notes += doubtful
+            scored = steps(test, probabilities) if steps is not None else None
             wait([figures])
-    result = result_of(recipe, data, inputs, clock, facts, scores, notes) | {
-        **more,
-        "artifacts": artifacts,
-        "recommended": artifacts.recommended,
-        "gate": " ".join(problems) or None,
-        "gate_notes": gate_notes,
-    }
+    problems, gate_notes = list(artifacts.problems), list(artifacts.notes)
+    result = result_of(recipe, data, inputs, clock, facts, scores, notes)
+    if scored is not None:
+        result["steps"] = scored.entries
+        problems += scored.problems
+        gate_notes += scored.notes
+    result["artifacts"] = artifacts  # type: ignore[typeddict-item]
+    result["recommended"] = artifacts.recommended
+    result["gate"], result["gate_notes"] = " ".join(problems) or None, gate_notes
     write_json(run / "result.json", result)
     _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
     test.close()
@@ -162,25 +179,43 @@ def finish(
     return result
 
 
+def _background(
+    pool: ThreadPoolExecutor, recipe: Recipe, kept: str, data: "Dataset", model: "keras.Model", test: "Split"
+) -> "Callable[[], tuple[Future[NDArray[np.float32]], Future[Figures]]]":
+    """Starts, at its first call, what needs no files: the model's answers and the report's figures of the model."""
+    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.jobs.report import model_figures
+
+    @cache
+    def start() -> "tuple[Future[NDArray[np.float32]], Future[Figures]]":
+        answers = pool.submit(predict_pixels, model, test)
+        return answers, pool.submit(model_figures, recipe, kept, data, model, test, answers.result)
+
+    return start
+
+
 def result_of(
     recipe: Recipe,
     data: "Dataset",
     inputs: InputSpec,
     clock: Clock,
-    facts: Mapping[str, Any],
-    scores: Mapping[str, Any],
+    facts: RunFacts,
+    scores: Metrics,
     notes: Sequence[str],
-) -> dict[str, Any]:
+) -> Result:
     """What `result.json` says of a run that has a model and no files yet."""
-    return {
+    described = open_modality(inputs.modality).describe(data.test.preparer, inputs)
+    known = {key: value for key, value in facts.items() if key != "preparation"}
+    result = {
         "backbone": recipe.model.backbone,
         "alpha": recipe.model.alpha,
         "weights": recipe.model.weights,
         "image_size": None,
         "inputs": inputs.to_dict(),
-        **open_modality(inputs.modality).describe(data.test.preparer, inputs),
+        **described,
+        **facts.get("preparation", {}),
         "classes": data.class_names,
-        **facts,
+        **known,
         "images": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "wall_seconds": clock.wall_seconds(),
         "seconds": round(clock.total(), 1),
@@ -192,19 +227,20 @@ def result_of(
         "gate_notes": [],
         "warnings": [*data.warnings, *notes],
     }
+    return cast(Result, result)  # beside its fields stand those of the modality
 
 
-def _report(run: Path, result: dict[str, Any], clock: Clock, write: Callable[[], object]) -> None:
+def _report(run: Path, result: Result, clock: Clock, write: Callable[[], object]) -> None:
     """Writes the report, and how long all of it took."""
     try:
         write()
-    except InputError as error:  # the run is done and stands; a photograph that vanished does not undo it
+    except InputError as error:  # the run is done and stands; an item that vanished does not undo it
         say(f"Note: no report ({error}) `{command_line('report', run)}` tries again.")
     result["wall_seconds"] = clock.wall_seconds()
     write_json(run / "result.json", result)
 
 
-def finished(run: Path) -> dict[str, Any] | None:
+def finished(run: Path) -> Result | None:
     """What stands in `RUN/result.json` if the run has ended, said aloud; None if it is still to be done.
 
     A run that was stopped while its report was made has it made now.
@@ -223,6 +259,7 @@ def finished(run: Path) -> dict[str, Any] | None:
         say(f"{run} is finished but for its report.")
         recipe, _ = read_run(run)
         _report(run, result, Clock(run), lambda: report_again(run, recipe, result))
-    if result.get("gate"):
-        raise GateError(result["gate"])
+    gate = result.get("gate")
+    if gate:
+        raise GateError(gate)
     return result

@@ -3,34 +3,37 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.parts import build_classifier_of, frozen_features
 from keras_transfer.modalities import open_modality, recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
+from keras_transfer.schemas import BrokenFile, Group, InspectedItem, Inspection, Outlier, StageShift, Suspect
 
 if TYPE_CHECKING:
-    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.dataset import Dataset, Record
+    from keras_transfer.data.split import Split
 
 _SUSPECTS, _OUTLIERS = 48, 16  # how many the page shows
 
 
-def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
+def inspect_data(recipe: Recipe, out: str | Path) -> Inspection:
     """Looks at a data set and writes `inspection.html`, `inspection.json` and `corrected.csv`.
 
-    Labels are judged by what a linear probe on the recipe's frozen backbone says of each photograph when it was fitted
-    on the others; the bundled backbone's where the weights must be downloaded and cannot be. `corrected.csv` lists
-    every file with the label that is probably right; what differs says so in the columns `given` and `suspicion`. It
-    can be given to `train` as it is, or after a person has looked at it.
+    Labels are judged by a linear probe on the recipe's frozen backbone that was fitted on the other items; by the
+    bundled backbone's where the weights must be downloaded and cannot be. `corrected.csv` lists every file with the
+    label that is probably right; where that is another one, the columns `given` and `suspicion` say so. It can be
+    used by `train` as it is, or after a person has looked at it.
 
     Args:
-        recipe: `data`, its layout, `backbone`, `alpha`, `weights`, `image_size` and `seed` are read.
+        recipe: `data`, `model` and `seed` are used.
         out: the folder to write to.
 
     Returns:
@@ -46,29 +49,60 @@ def inspect_data(recipe: Recipe, out: str | Path) -> dict[str, Any]:
 
     out = Path(out)
     data = recipe_modality(recipe).load(recipe.replace(val=0, test=0, allow_bad=True))
-    modality = open_modality(data.train.preparer.modality)
-    found = _listed(recipe, data) | modality.summarize([record for record in data.records if record.split])
     splits = [split for split in (data.train, data.val, data.test) if len(split)]
     where = {record.path: i for i, record in enumerate(data.records) if record.split}
     order = [where[path] for split in splits for path in split.paths]
     whole = joined(splits)
-    labels, groups = whole.labels, item_groups(data, whole)
     recipe, features = _features(recipe, data, splits)
-    rows = np.concatenate(features)
-    found |= {"backbone": recipe.model.backbone, "weights": recipe.model.weights, "warnings": data.warnings}
-    found |= _judged(rows, labels, groups, order, data)
-    found["stages"] = [] if not recipe.model.pretrained else batchnorm_shift(build_classifier_of(recipe, data), whole)
-    shown = {row["index"] for kind in ("suspects", "outliers") for row in found[kind]}
-    shown |= {row["index"] for group in found["groups"][:GROUPS] for row in group["images"][:IN_GROUP]}
-    pictures = _thumbnails(data, sorted(shown))
-    _write_corrected(out / "corrected.csv", data, found["suspicion"])
-    found = {key: value for key, value in found.items() if key != "suspicion"}
-    write_json(out / "inspection.json", found)
-    write_text(out / "inspection.html", inspection_html(found, pictures))
-    return found
+    judged = _judged(np.concatenate(features), whole.labels, item_groups(data, whole), order, data)
+    stages = batchnorm_shift(build_classifier_of(recipe, data), whole) if recipe.model.pretrained else []
+    inspection = _inspection(recipe, data, judged, cast(list[StageShift], stages))
+    shown = {row["index"] for row in (*judged.suspects[:_SUSPECTS], *judged.outliers)}
+    shown |= {row["index"] for group in inspection["groups"][:GROUPS] for row in group["images"][:IN_GROUP]}
+    _write_corrected(out / "corrected.csv", data, judged.figures)
+    write_json(out / "inspection.json", inspection)
+    write_text(out / "inspection.html", inspection_html(inspection, _thumbnails(data, sorted(shown))))
+    return inspection
 
 
-def _features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> tuple[Recipe, list[Any]]:
+class _Judged(NamedTuple):
+    """What a probe says of the labels."""
+
+    accuracy: float | None
+    error_rate: float
+    suspects: list[Suspect]
+    outliers: list[Outlier]
+    figures: dict[int, tuple[float, list[str] | None]]  # item -> suspicion, and the labels that are probably right
+
+
+def _inspection(recipe: Recipe, data: "Dataset", judged: _Judged, stages: Sequence[StageShift]) -> Inspection:
+    used = [record for record in data.records if record.split]
+    groups = sorted((_group(members, data) for members in data.similar), key=lambda g: (-g["rank"], -g["count"]))
+    inspection: Inspection = {
+        "format": 1,
+        "data": Path(recipe.data.source).name or recipe.data.source,
+        "backbone": recipe.model.backbone,
+        "weights": recipe.model.weights,
+        "multi_label": data.multi_label,
+        "classes": _counts(data),
+        "images": dict(Counter(record.split or "left out" for record in data.records)),
+        "broken": _broken(data),
+        "groups": groups,
+        "leaks": sum(group["leak"] for group in groups),
+        "clashes": sum(group["clash"] for group in groups),
+        "warnings": data.warnings,
+        "probe_accuracy": judged.accuracy,
+        "label_error_rate": judged.error_rate,
+        "suspects": judged.suspects[:_SUSPECTS],
+        "suspect_count": len(judged.suspects),
+        "outliers": judged.outliers,
+        "stages": stages,
+    }
+    summary = open_modality(data.train.preparer.modality).summarize(used)
+    return cast(Inspection, {**inspection, **summary})  # beside its fields stand those of the modality
+
+
+def _features(recipe: Recipe, data: "Dataset", splits: "Sequence[Split]") -> tuple[Recipe, list[NDArray[np.float32]]]:
     """`frozen_features`, and the recipe they are of: without a network the bundled backbone's, which is said."""
     from keras_transfer.models import bundled
     from keras_transfer.models.weights import WeightsUnreachable
@@ -86,37 +120,26 @@ def _features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> tuple[R
     return recipe, frozen_features(recipe, data, splits)
 
 
-def _listed(recipe: Recipe, data: "Dataset") -> dict[str, Any]:
-    """What the files alone tell: counts, broken files, groups of like pictures."""
-    records = data.records
+def _counts(data: "Dataset") -> dict[str, dict[str, int]]:
+    """Items by class and split."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in data.class_names}
-    for record in records:
+    for record in data.records:
         for name in _names(record, data):
             counts[name][record.split or "left out"] += 1
+    return {name: dict(count) for name, count in counts.items()}
+
+
+def _broken(data: "Dataset") -> list[BrokenFile]:
+    """Unusable files that are not copies of others."""
     alike = {i for group in data.similar for i in group}
-    broken = [
+    return [
         {"file": _short(record.path), "problem": record.problem}
-        for i, record in enumerate(records)
+        for i, record in enumerate(data.records)
         if record.problem and i not in alike
     ]
-    groups = sorted((_group(members, data) for members in data.similar), key=lambda g: (-g["rank"], -g["count"]))
-    return {
-        "format": 1,
-        "data": Path(recipe.data.source).name or recipe.data.source,
-        "backbone": recipe.model.backbone,
-        "weights": recipe.model.weights,
-        "multi_label": data.multi_label,
-        "classes": {name: dict(count) for name, count in counts.items()},
-        "images": dict(Counter(record.split or "left out" for record in records)),
-        "broken": broken,
-        "groups": groups,
-        "leaks": sum(group["leak"] for group in groups),
-        "clashes": sum(group["clash"] for group in groups),
-        "warnings": data.warnings,
-    }
 
 
-def _group(members: Sequence[int], data: "Dataset") -> dict[str, Any]:
+def _group(members: Sequence[int], data: "Dataset") -> Group:
     records = [data.records[i] for i in members]
     clash = len({record.label for record in records}) > 1
     leak = any("duplicate of" in record.problem for record in records)
@@ -127,11 +150,11 @@ def _group(members: Sequence[int], data: "Dataset") -> dict[str, Any]:
         "leak": leak,
         "clash": clash,
         "rank": 2 * clash + leak,
-        "images": [_image(i, data) for i in members],
+        "images": [_item(i, data) for i in members],
     }
 
 
-def _image(index: int, data: "Dataset") -> dict[str, Any]:
+def _item(index: int, data: "Dataset") -> InspectedItem:
     record = data.records[index]
     return {
         "index": index,
@@ -143,51 +166,51 @@ def _image(index: int, data: "Dataset") -> dict[str, Any]:
 
 
 def _judged(
-    rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, order: Sequence[int], data: "Dataset"
-) -> dict[str, Any]:
-    """Suspect labels and outliers; `suspicion` has the figures of every photograph in use."""
+    rows: NDArray[np.float32],
+    labels: NDArray[np.generic],
+    groups: NDArray[np.int64],
+    order: Sequence[int],
+    data: "Dataset",
+) -> _Judged:
+    """Suspect labels and outliers, by the features of all items in use."""
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation.label_errors import label_suspicion, remoteness
     from keras_transfer.training.probe import out_of_fold
 
     answers = out_of_fold(rows, labels, groups, len(data.class_names))
     suspicion, better, rate = label_suspicion(labels, answers)
-    suspects, figures = [], {}
+    suspects: list[Suspect] = []
+    figures: dict[int, tuple[float, list[str] | None]] = {}
     for place in np.argsort(-suspicion, kind="stable"):
-        index, column = order[place], int(better[place])
+        index, column, value = order[place], int(better[place]), float(suspicion[place])
         suggested = _suggested(data.records[index], column, data) if column >= 0 else None
-        figures[index] = float(suspicion[place]), suggested
+        figures[index] = value, suggested
         if suggested is not None:
-            sure = {"suspicion": float(suspicion[place]), "probability": float(answers[place, column])}
-            suspects.append({**_image(index, data), "suggested": suggested, **sure})
+            probability = float(answers[place, column])
+            suspects.append(
+                {**_item(index, data), "suggested": suggested, "suspicion": value, "probability": probability}
+            )
     far = remoteness(rows)
     middle = float(np.median(far))
     spread = 1.4826 * float(np.median(np.abs(far - middle))) or 1.0
-    outliers = [
-        {**_image(order[place], data), "deviations": float((far[place] - middle) / spread)}
+    outliers: list[Outlier] = [
+        {**_item(order[place], data), "deviations": float((far[place] - middle) / spread)}
         for place in np.argsort(-far, kind="stable")[:_OUTLIERS]
         if far[place] > middle + 3 * spread
     ]
-    right = correct(labels, answers) if labels.ndim == 1 else None
-    return {
-        "probe_accuracy": float(right.mean()) if right is not None else None,
-        "label_error_rate": rate,
-        "suspects": suspects[:_SUSPECTS],
-        "suspect_count": len(suspects),
-        "outliers": outliers,
-        "suspicion": figures,
-    }
+    accuracy = float(correct(labels, answers).mean()) if labels.ndim == 1 else None
+    return _Judged(accuracy, rate, suspects, outliers, figures)
 
 
-def _suggested(record: Any, column: int, data: "Dataset") -> list[str]:
+def _suggested(record: "Record", column: int, data: "Dataset") -> list[str]:
     if not data.multi_label:
         return [data.class_names[column]]
-    held = set(record.label) ^ {column}
+    held = set(_columns(record)) ^ {column}
     return [data.class_names[i] for i in sorted(held)]
 
 
-def _write_corrected(path: Path, data: "Dataset", figures: dict[int, tuple[float, list[str] | None]]) -> None:
-    """Every usable file with its probable label; `given` is filled where that is another than it had."""
+def _write_corrected(path: Path, data: "Dataset", figures: Mapping[int, tuple[float, list[str] | None]]) -> None:
+    """Every usable file with its probable label; `given` has its own label where that is another one."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "labels" if data.multi_label else "class", "split", "given", "suspicion", "problem"])
@@ -202,10 +225,14 @@ def _write_corrected(path: Path, data: "Dataset", figures: dict[int, tuple[float
     write_text(path, text.getvalue())
 
 
-def _names(record: Any, data: "Dataset") -> list[str]:
+def _names(record: "Record", data: "Dataset") -> list[str]:
+    return [data.class_names[i] for i in _columns(record)]
+
+
+def _columns(record: "Record") -> tuple[int, ...]:
+    """The labels of an item, none, one or several."""
     label = record.label
-    indices: Iterable[int] = () if label is None else (label,) if isinstance(label, int) else label
-    return [data.class_names[i] for i in indices]
+    return () if label is None else (label,) if isinstance(label, int) else label
 
 
 def _short(path: Path) -> str:

@@ -1,36 +1,47 @@
-"""How the accuracy of a run grows with the number of photographs, for its transfer and from scratch."""
+"""How the accuracy of a run grows with the number of items, with transfer and from scratch."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.baselines import SCRATCH_BUDGET
 from keras_transfer.jobs.parts import build_classifier_of, check_weights, from_scratch, frozen_features
-from keras_transfer.jobs.retrain import given, retrained
+from keras_transfer.jobs.retrain import retrained, training_data
 from keras_transfer.progress import track
 from keras_transfer.recipe import Recipe
+from keras_transfer.schemas import Difference, LearningCurve
 
 if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.dataset import Dataset
-    from keras_transfer.schemas import Difference
+    from keras_transfer.data.split import Split
 
 FILE = "learning_curve.json"
-_FOLDS, _LEAST, _MOST_SIZES = 5, 2, 8  # held-out parts; photographs of each class, and sizes, of a curve
+_FOLDS, _LEAST, _MOST_SIZES = 5, 2, 8  # held-out parts; items of each class, and sizes, of a curve
 _EPOCHS = 60
 _NAMES = {
     "head": "logistic regression on frozen features",
     "run": "as this run was trained",
     "scratch": "the same network from scratch",
 }
-# From a draw's photographs (rows of the whole) and the held-out ones to the answers on these.
-_Way = Callable[[np.ndarray, np.ndarray], np.ndarray]
+_Rows = NDArray[np.int64]  # of the whole
+# From a draw's rows and the held-out ones to the probabilities on these.
+_Way = Callable[[_Rows, _Rows], NDArray[np.float32]]
+
+
+class CurveOptions(TypedDict, total=False):
+    """Keywords of `learning_curve`."""
+
+    draws: int
+    scratch: bool | None
+    own: bool
 
 
 def learning_curve(
@@ -42,29 +53,28 @@ def learning_curve(
     draws: int = 5,
     scratch: bool | None = None,
     own: bool = False,
-) -> dict[str, Any]:
+) -> LearningCurve:
     """Computes the learning curves of a run and writes `RUN/learning_curve.json`.
 
-    A draw leaves out one fifth of the training and validation photographs, on which accuracy is read, and takes nested
-    subsets of the others, each half of the next; five draws leave out every photograph once. The test split is not
-    touched: whether to gather more photographs or to unfreeze more is a choice, and what is chosen by the test split
-    can no longer be judged by it. The validation split alone is small, and the run was stopped early by it.
+    A draw leaves out one fifth of the training and validation items, on which accuracy is read, and takes nested
+    subsets of the others, each half of the next; five draws leave out every item once. The test split is not touched:
+    whether to gather more items or to unfreeze more is a choice, and what is chosen by the test split can no longer be
+    judged by it. The validation split alone is small, and the run was stopped early by it.
 
     Args:
         run: the run directory, open.
         recipe: its recipe, complete.
-        data: its photographs.
+        data: its items.
         model: its trained model.
         draws: how many.
         scratch: train the network from scratch as well: yes, no, or where it costs about a minute (None).
         own: train as the run was trained as well, which takes about as long as the run for each draw.
 
     Returns:
-        What stands in the file: `sizes`, `draws`, `images` (that could be drawn from), `ways` (name -> rows of
-        `curve_rows`), `names`, `meeting`, `gain`, `forecast`, `unfreezing` and the `sentences`.
+        What stands in the file.
 
     Raises:
-        InputError: the run began from random weights, or has too few photographs.
+        InputError: the run began from random weights, or has too few items.
     """
     if not recipe.model.pretrained:
         raise InputError(f"{run} began from random weights: there is no transfer whose curve could be drawn.")
@@ -90,14 +100,14 @@ def learning_curve(
     ]
     sizes = curve_sizes(min(map(len, orders)), len(data.class_names))
     ways = _ways(recipe, data, whole, groups, sizes, draws, scratch, own)
-    right: dict[str, list[list[np.ndarray]]] = {name: [[] for _ in cuts] for name in ways}
+    right: dict[str, list[list[NDArray[np.bool_]]]] = {name: [[] for _ in cuts] for name in ways}
     steps = [(name, draw, size) for size in sizes for draw in range(draws) for name in ways]
     for name, draw, size in track(steps, "Learning curves", total=len(steps)):
         part = cuts[draw][1]
         right[name][draw].append(correct(labels[part], ways[name](orders[draw][:size], part)))
-    rows = {name: curve_rows(sizes, found) for name, found in right.items()}
+    rows = {name: curve_rows(sizes, answers) for name, answers in right.items()}
     best = "run" if "run" in rows else "head"
-    found: dict[str, Any] = {
+    curve: LearningCurve = {
         "format": 1,
         "sizes": sizes,
         "draws": draws,
@@ -108,22 +118,24 @@ def learning_curve(
         "gain": last_gain(right["head"], [part for _, part in cuts]),
         "forecast": forecast(rows["head"], 2 * sizes[-1]),
         "unfreezing": _unfreezing(recipe, data, model, ways["head"]),
+        "sentences": [],
+        "seconds": 0.0,
     }
-    sentences = advice(
+    curve["sentences"] = advice(
         sizes,
         rows,
-        meeting=found["meeting"],
-        gain=found["gain"],
-        forecast=found["forecast"],
-        unfreezing=found["unfreezing"],
+        meeting=curve["meeting"],
+        gain=curve["gain"],
+        forecast=curve["forecast"],
+        unfreezing=curve["unfreezing"],
     )
-    found |= {"sentences": sentences, "seconds": round(time.perf_counter() - started, 1)}
-    write_json(run / FILE, found)
-    return found
+    curve["seconds"] = round(time.perf_counter() - started, 1)
+    write_json(run / FILE, curve)
+    return curve
 
 
-def curve_sizes(images: int, classes: int) -> list[int]:
-    """Numbers of images, each half of the next, from two of each class up to all.
+def curve_sizes(items: int, classes: int) -> list[int]:
+    """Numbers of items, each half of the next, from two of each class up to all.
 
     Raises:
         InputError: there are not enough for two sizes.
@@ -131,11 +143,11 @@ def curve_sizes(images: int, classes: int) -> list[int]:
     >>> curve_sizes(1000, 10)
     [31, 62, 125, 250, 500, 1000]
     """
-    sizes = [images >> halvings for halvings in range(_MOST_SIZES) if images >> halvings >= _LEAST * classes]
+    sizes = [items >> halvings for halvings in range(_MOST_SIZES) if items >> halvings >= _LEAST * classes]
     if len(sizes) < 2:
         raise InputError(
-            f"A learning curve needs {2 * _LEAST * classes} photographs or more of {classes} classes after a fifth is "
-            f"left out. There are {images}."
+            f"A learning curve needs {2 * _LEAST * classes} items or more of {classes} classes after a fifth is "
+            f"left out. There are {items}."
         )
     return sizes[::-1]
 
@@ -143,8 +155,8 @@ def curve_sizes(images: int, classes: int) -> list[int]:
 def _ways(
     recipe: Recipe,
     data: "Dataset",
-    whole: Any,
-    groups: np.ndarray,
+    whole: "Split",
+    groups: NDArray[np.int64],
     sizes: list[int],
     draws: int,
     scratch: bool | None,
@@ -155,12 +167,12 @@ def _ways(
     # With the test split among them, which is not looked at, they are those that the report has computed.
     rows = np.concatenate(frozen_features(recipe, data, (data.train, data.val, data.test))[:2])
 
-    def head(drawn: np.ndarray, part: np.ndarray) -> np.ndarray:
+    def head(drawn: _Rows, part: _Rows) -> NDArray[np.float32]:
         return tuned_probe((rows[drawn], whole.labels[drawn]), rows[part], len(data.class_names), recipe.seed)
 
-    def trained(told: Recipe) -> _Way:
-        def way(drawn: np.ndarray, part: np.ndarray) -> np.ndarray:
-            return retrained(told, given(data, whole, drawn, groups, recipe.seed), whole.part(part))[0]
+    def trained(planned: Recipe) -> _Way:
+        def way(drawn: _Rows, part: _Rows) -> NDArray[np.float32]:
+            return retrained(planned, training_data(data, whole, drawn, groups, recipe.seed), whole.part(part))[0]
 
         return way
 
@@ -174,14 +186,14 @@ def _ways(
     return ways
 
 
-def _cost(network: Any, sizes: list[int], draws: int) -> float:
-    """Multiply-adds of all trainings from scratch: once forward and about twice back, an image and epoch."""
+def _cost(network: "keras.Model", sizes: list[int], draws: int) -> float:
+    """Multiply-adds of all trainings from scratch: once forward and about twice back, for each item and epoch."""
     from keras_transfer.models import multiply_adds
 
     return 3.0 * multiply_adds(network) * sum(sizes) * draws * _EPOCHS
 
 
-def _unfreezing(recipe: Recipe, data: "Dataset", model: "keras.Model", head: _Way) -> "Difference | None":
+def _unfreezing(recipe: Recipe, data: "Dataset", model: "keras.Model", head: _Way) -> Difference | None:
     """By how much the run beats a head on frozen features on validation; None where it trained nothing but a head."""
     if not any(not phase.frozen for phase in recipe.training.phases or ()):
         return None

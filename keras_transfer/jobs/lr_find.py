@@ -2,12 +2,12 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from keras_transfer.recipe import Recipe
+from keras_transfer.schemas import RateSweep
 
 
-def find_rates(recipe: Recipe, steps: int = 100) -> list[dict[str, Any]]:
+def find_rates(recipe: Recipe, steps: int = 100) -> list[RateSweep]:
     """Sweeps the learning rate of each phase that `recipe` would train, from its pretrained weights.
 
     Args:

@@ -2,29 +2,36 @@
 
 import csv
 import io
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
 from keras_transfer.modalities import open_modality, recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
+from keras_transfer.schemas import HistoryRow
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
     from keras_transfer.exporters import Artifacts
+    from keras_transfer.training import History
 
 _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy")
 
 
-def load_data(recipe: Recipe, run: Path | None = None) -> Any:
+def load_data(recipe: Recipe, run: Path | None = None) -> "Dataset":
     """The recipe's items, listed in `RUN/data.csv`; in a run that was begun they must be those it began with."""
     listing = run / "data.csv" if run is not None else None
     begun = listing is not None and listing.is_file()
@@ -43,7 +50,7 @@ def load_data(recipe: Recipe, run: Path | None = None) -> Any:
 
 
 def _compare(listing: Path, data: "Dataset", place: str, run: Path | None) -> None:
-    """Raises `InputError` where photographs, their classes or their splits are not those that are listed."""
+    """Raises `InputError` where items, their classes or their splits are not those that are listed."""
     with listing.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     column = "labels" if data.multi_label else "class"
@@ -52,9 +59,9 @@ def _compare(listing: Path, data: "Dataset", place: str, run: Path | None) -> No
     if now != began:
         gone, new = (began - now).total(), (now - began).total()
         raise InputError(
-            f"The photographs in {place} are not those that {run} began with ({gone} of {len(rows)} are missing, "
-            f"relabelled or on another side of the split, {new} are new): say with --data where those are, or begin "
-            "another run with another --out."
+            f"The {data.reader.kind.items} in {place} are not those that {run} began with ({gone} of {len(rows)} are "
+            f"missing, relabelled or on another side of the split, {new} are new): say with --data where those are, or "
+            "begin another run with another --out."
         )
 
 
@@ -69,12 +76,26 @@ def check_files(recipe: Recipe) -> None:
         check_tools(recipe.export.formats or (), recipe.export.targets)
 
 
+class FileOptions(TypedDict, total=False):
+    """What a job sets of the keywords of `keras_transfer.export` beside its recipe."""
+
+    calibration: "Split"
+    validation: "Split"
+    input_dtype: str
+    target_options: Mapping[str, Mapping[str, str | None]]
+    keras_probabilities: Callable[[], NDArray[np.float32]]
+    converted: Mapping[str, bytes]
+    repair: bool | Sequence[str]
+    on_frozen: Callable[[], object]
+
+
 def export_files(
-    model: "keras.Model", recipe: Recipe, data: "Dataset", test: "Split", out: Path, **more: Any
+    model: "keras.Model", recipe: Recipe, data: "Dataset", test: "Split", out: Path, **options: Unpack[FileOptions]
 ) -> "Artifacts":
     """The files of a recipe: calibrated on its training split, proved on its test split."""
     from keras_transfer.exporters import export
 
+    options.setdefault("calibration", data.train)
     return export(
         model,
         out,
@@ -85,12 +106,14 @@ def export_files(
         tolerance=recipe.export.tolerance,
         targets=recipe.export.targets,
         seed=recipe.seed,
-        **{"calibration": data.train, **more},
+        **options,
     )
 
 
-def build_classifier_of(recipe: Recipe, data: "Dataset", strategy: Any = None) -> Any:
-    """The classifier that a recipe tells for this data, before any training; the same one for the same seed.
+def build_classifier_of(
+    recipe: Recipe, data: "Dataset", strategy: "tf.distribute.Strategy | None" = None
+) -> "keras.Model":
+    """The classifier of a recipe for this data, before any training; the same one for the same seed.
 
     It trains under `strategy`, or else on every GPU of this machine.
     """
@@ -115,20 +138,34 @@ def check_weights(run: Path, recipe: Recipe) -> None:
         )
 
 
-def _devices() -> AbstractContextManager[Any]:
+def _devices() -> AbstractContextManager[object]:
     """Where a model is built so that it trains on every GPU."""
     import tensorflow as tf
 
     several = len(tf.config.list_logical_devices("GPU")) > 1
-    scope: AbstractContextManager[Any] = tf.distribute.MirroredStrategy().scope() if several else nullcontext()
+    scope: AbstractContextManager[object] = tf.distribute.MirroredStrategy().scope() if several else nullcontext()
     return scope
 
 
-def fit_recipe(model: "keras.Model", data: "Dataset", recipe: Recipe, **more: Any) -> Any:
-    """Trains as a recipe tells; `more` goes to `fit`."""
+def fit_recipe(
+    model: "keras.Model",
+    data: "Dataset",
+    recipe: Recipe,
+    checkpoints: Path | None = None,
+    on_epoch: Callable[[str, HistoryRow], None] | None = None,
+) -> "History":
+    """Trains as a recipe asks; see `keras_transfer.fit`."""
     from keras_transfer.training import fit
 
-    return fit(model, data, **dict(recipe.training), pretrained=recipe.model.pretrained, seed=recipe.seed, **more)
+    return fit(
+        model,
+        data,
+        **dict(recipe.training),
+        pretrained=recipe.model.pretrained,
+        seed=recipe.seed,
+        checkpoints=checkpoints,
+        on_epoch=on_epoch,  # type: ignore[arg-type]
+    )
 
 
 def from_scratch(recipe: Recipe, epochs: int) -> Recipe:
@@ -136,8 +173,8 @@ def from_scratch(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.replace(weights="none", strategy="scratch", gradual=False, views=None, phases=None, epochs=epochs)
 
 
-def frozen_features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> list[Any]:
-    """What the head would see of each photograph, float32 `[n, features]` a split, before anything is trained.
+def frozen_features(recipe: Recipe, data: "Dataset", splits: "Sequence[Split]") -> list[NDArray[np.float32]]:
+    """What the head would see of each item, float32 `[n, features]` a split, before anything is trained.
 
     Of a network with random weights it is the means of every stage's map.
     """
@@ -150,8 +187,8 @@ def frozen_features(recipe: Recipe, data: "Dataset", splits: Sequence[Any]) -> l
     return pooled_features(model, splits, every_stage=random)
 
 
-def write_history(run: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes `RUN/history.csv`, one row an epoch."""
+def write_history(run: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Writes `RUN/history.csv`, one row for each epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -159,22 +196,36 @@ def write_history(run: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_text(run / "history.csv", text.getvalue())
 
 
-def epoch_recorder(run: Path) -> Callable[[str, dict[str, Any]], None]:
+def epoch_recorder(run: Path) -> Callable[[str, HistoryRow], None]:
     """Returns a function that is called with a phase's name and an epoch's figures: one more row of `RUN/history.csv`.
 
     Rows of an earlier process stay; an epoch done again takes the place of the old one.
     """
-    rows: dict[tuple[str, str], dict[str, Any]] = {
+    rows: dict[tuple[str, str], Mapping[str, object]] = {
         (row["phase"], row["epoch"]): dict(row) for row in read_history(run / "history.csv")
     }
 
-    def record(phase: str, row: dict[str, Any]) -> None:
+    def record(phase: str, row: HistoryRow) -> None:
         rows[phase, str(row["epoch"])] = {"phase": phase, **row}
         write_history(run, list(rows.values()))
-        figures = (f"{name.replace('_', ' ')} {row[name]:.3f}" for name in _COLUMNS[3:] if name in row)
+        figures = (f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items() if name in _COLUMNS[3:])
         say(f"{phase} {row['epoch']:>3}  {'  '.join(figures)}  {row['seconds']:.1f} s")
 
     return record
+
+
+def read_json(path: Path) -> object:
+    """What a JSON file of a run holds; None where it was not written yet.
+
+    Raises:
+        InputError: it is no sound JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): remove it and make it again.") from error
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

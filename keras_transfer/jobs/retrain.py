@@ -1,11 +1,12 @@
-"""A recipe's network trained again on other parts of the same photographs, its answers kept in the cache."""
+"""A recipe's network trained again on other parts of the same items; its answers are kept in the cache."""
 
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer import cache
 from keras_transfer.jobs.parts import build_classifier_of, fit_recipe
@@ -18,26 +19,28 @@ if TYPE_CHECKING:
     from keras_transfer.data.split import Split
 
 VALIDATION = 7
-"""One in so many of the photographs that a training is given is left out of it, to stop early by."""
-# What changes nothing about a training on given splits.
+"""One in so many of a training's items validates it, to stop early."""
+# What changes nothing about a training on known splits.
 _ELSEWHERE = {"data", "export", "report", "base", "compression"}
 
 
-def given(data: "Dataset", whole: Any, rows: np.ndarray, groups: np.ndarray, seed: int = 0) -> Any:
-    """The data of one training: some photographs of a whole, of which one in `VALIDATION` validates.
+def training_data(
+    data: "Dataset", whole: "Split", rows: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
+) -> "Dataset":
+    """The data of one training: some items of a whole, of which one in `VALIDATION` validates.
 
     Args:
         data: the `Dataset` that all belong to.
-        whole: a `Split` of photographs of `data`.
+        whole: a `Split` of items of `data`.
         rows: which of them may be used, int `[n]`.
-        groups: of all of `whole`, from `item_groups`.
+        groups: which items of `whole` stay together, int, from `keras_transfer.data.folds.item_groups`.
         seed: of the choice.
 
     Returns:
         `data` with parts of `whole` for its training and validation splits.
 
     Raises:
-        InputError: there are too few photographs.
+        InputError: there are too few items.
     """
     from keras_transfer.data.folds import stratified_folds
 
@@ -48,11 +51,11 @@ def given(data: "Dataset", whole: Any, rows: np.ndarray, groups: np.ndarray, see
     return replace(data, train=whole.part(rows[np.sort(train)]), val=whole.part(rows[np.sort(val)]))
 
 
-def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[np.ndarray, int]:
-    """Trains what a recipe tells on `data.train`, stops early by `data.val`, and answers `test`.
+def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[NDArray[np.float32], int]:
+    """Trains a recipe's network on `data.train`, stops early by `data.val`, and answers `test`.
 
     Args:
-        recipe: what to train; what it says of data and files is not looked at.
+        recipe: what to train; its sections on data and files are not used.
         data: whose training and validation splits are used.
         test: a `Split` to answer.
 
@@ -67,22 +70,22 @@ def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[np.ndarra
         labels=[cache.digest([split.labels.tobytes().hex()]) for split in (data.train, data.val)],
         preparation=[dict(split.preparer.settings) for split in (data.train, data.val, test)],
     )
-    found = cache.open_entry(key)
-    if found is None:
+    entry = cache.open_entry(key)
+    if entry is None:
         model = build_classifier_of(recipe, data)
         epochs = len(fit_recipe(model, data, recipe).rows)
         about = {"kind": "training", "images": len(data.train), "epochs": epochs}
         with cache.new_entry(key, about) as writer:
             writer.append("probabilities", _answers(model, test))
-        found = cache.open_new(key)
+        entry = cache.open_new(key)
     try:
-        return np.array(found["probabilities"]), int(found.about["epochs"])
+        return np.array(entry["probabilities"]), int(entry.about["epochs"])
     finally:
-        found.close()
+        entry.close()
 
 
-def _answers(model: "keras.Model", test: "Split") -> np.ndarray:
-    """What the model says; of a part of a whole, by the frozen features of the whole."""
+def _answers(model: "keras.Model", test: "Split") -> NDArray[np.float32]:
+    """The model's answers; of a part of a whole, by the frozen features of the whole."""
     from keras_transfer.evaluation import predict_pixels
     from keras_transfer.training.features import predict_cached
 

@@ -1,17 +1,18 @@
-"""On which kinds of images a run fails, and how it bears worse ones."""
+"""On which kinds of items a run fails, and how well it does on worse ones."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.inputs import only
 from keras_transfer.modalities import open_modality
 from keras_transfer.progress import track
+from keras_transfer.schemas import CorruptionRow, Corruptions, Difference, Segments
 
 if TYPE_CHECKING:
     import keras
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
 FILE = "corruptions.json"
 CORRUPTED = 200
-"""Test images that are made worse at most, a stratified part of more: 25 ways and strengths of so many."""
+"""The most test items that are made worse, a stratified part of more: 25 ways and strengths of so many."""
 _SHOWN = 5  # segments that a report names; all stand in `report.json`
 
 
-def segment_figures(data: "Dataset", test: "Split", probabilities: np.ndarray) -> dict[str, Any]:
-    """Accuracy by size, brightness, contrast, colour and sharpness, and by each column of the data's table.
+def segment_figures(data: "Dataset", test: "Split", probabilities: NDArray[np.float32]) -> Segments:
+    """Accuracy by the properties that the modality knows, and by each column of the data's table.
 
     Args:
-        data: the run's photographs.
-        test: their test split stored.
+        data: the run's items.
+        test: their test split, stored.
         probabilities: the run's answers on it, `float32 [n, classes]`.
 
     Returns:
@@ -45,7 +46,7 @@ def segment_figures(data: "Dataset", test: "Split", probabilities: np.ndarray) -
     return {"rows": rows, "named": [sentence(row, len(rows)) for row in worse[:_SHOWN]]}
 
 
-def segment_columns(data: "Dataset", test: "Split") -> dict[str, list[Any]]:
+def segment_columns(data: "Dataset", test: "Split") -> dict[str, list[float | str | None]]:
     """What is known of each test item, whatever it shows: by its modality, and from its row in a table."""
     records = {record.path: record for record in data.records if record.split == test.name}
     own = [records[path] for path in test.paths]
@@ -55,18 +56,17 @@ def segment_columns(data: "Dataset", test: "Split") -> dict[str, list[Any]]:
     return columns
 
 
-def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int = 0) -> dict[str, Any]:
-    """Accuracy on test images made worse, five strengths a way; writes `RUN/corruptions.json`.
+def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int = 0) -> Corruptions:
+    """Accuracy on test items made worse, five strengths of each way; writes `RUN/corruptions.json`.
 
     Args:
         run: the run directory. Its float32 file answers where there is one, which is faster than the model itself.
         model: the trained Keras model.
         test: the test split stored.
-        seed: of the choice of images and of the noise.
+        seed: of the choice of items and of the noise.
 
     Returns:
-        What stands in the file: `images`, `clean` (their accuracy as they are, with its interval) and `rows`: `name`,
-        `words`, `by_strength` (five accuracies), `mean` and the `drop` at the middle strength with `low` and `high`.
+        What stands in the file.
     """
     from keras_transfer.data.split import stratified_order
     from keras_transfer.decisions import correct
@@ -82,7 +82,7 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     chosen = np.sort(stratified_order(test.labels, np.random.default_rng(seed))[:CORRUPTED])
     pixels, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
     clean = correct(labels, classifier.predict(pixels))
-    rows = []
+    rows: list[CorruptionRow] = []
     steps = [(name, i) for name, row in modality.corruptions.items() for i in range(1, row.strengths + 1)]
     right = {
         step: correct(labels, classifier.predict(modality.corrupt(pixels, *step, seed)))
@@ -91,34 +91,16 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     for name, row in modality.corruptions.items():
         shares = [float(right[name, i + 1].mean()) for i in range(row.strengths)]
         middle = paired_difference(clean, right[name, (len(shares) + 1) // 2])
-        rows.append({"name": name, "words": row.words, "by_strength": shares, "mean": float(np.mean(shares)),
-                     "drop": {key: middle[key] for key in ("value", "low", "high")}})  # fmt: skip
+        drop: Difference = {"value": middle["value"], "low": middle["low"], "high": middle["high"]}
+        mean = float(np.mean(shares))
+        rows.append({"name": name, "words": row.words, "by_strength": shares, "mean": mean, "drop": drop})
     low, high = share_interval(int(clean.sum()), len(clean))
-    found = {
+    figures: Corruptions = {
         "format": 1,
         "images": len(chosen),
         "clean": {"value": float(clean.mean()), "low": low, "high": high},
         "rows": rows,
         "seconds": round(time.perf_counter() - started, 1),
     }
-    write_json(run / FILE, found)
-    return found
-
-
-def read_figures(run: Path, files: Sequence[str]) -> list[dict[str, Any] | None]:
-    """What earlier calls wrote to the run directory: None for what was not asked for yet.
-
-    Raises:
-        InputError: a file is no sound JSON.
-    """
-    import json
-
-    found: list[dict[str, Any] | None] = []
-    for name in files:
-        try:
-            found.append(json.loads((run / name).read_text()))
-        except FileNotFoundError:
-            found.append(None)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{run / name} cannot be read ({error}): remove it and make it again.") from error
-    return found
+    write_json(run / FILE, figures)
+    return figures

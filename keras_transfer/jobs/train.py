@@ -1,12 +1,12 @@
-"""The main job: from photographs to proven files, in one run directory, resumable at any moment."""
+"""The main job: from labelled items to proven files, in one run directory, resumable at any moment."""
 
 import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from keras_transfer.jobs.finish import Clock, finish, finished, phase_entry, save_run_model
+from keras_transfer.jobs.finish import Clock, RunFacts, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import (
     build_classifier_of,
     check_files,
@@ -19,15 +19,18 @@ from keras_transfer.modalities import open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run, read_result
+from keras_transfer.schemas import Result
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from keras_transfer.data.dataset import Dataset
+    from keras_transfer.training import History
 
 
-def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
-    """Runs or resumes the job that `recipe` tells in the run directory `folder`.
+def train(recipe: Recipe, folder: str | Path) -> Result | None:
+    """Runs or resumes the job of a recipe in the run directory `folder`.
 
     Loads and checks the data, trains, evaluates on the test split once, exports the files and proves each of them,
     and writes the report.
@@ -37,7 +40,7 @@ def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
         folder: the run directory: new, empty, or one in which the same recipe was stopped.
 
     Returns:
-        What stands in `RUN/result.json`; nothing at a worker that only helps (see `training.workers`).
+        What stands in `RUN/result.json`; None at a worker that only helps (see `training.workers`).
 
     Raises:
         InputError: the input is wrong, or the folder holds something else.
@@ -54,7 +57,8 @@ def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
             return finished(run) or _train(recipe, run)
     with watch_workers():
         if worker_index(strategy):
-            return _help(recipe, strategy)
+            _help(recipe, strategy)
+            return None
         with open_run(folder, recipe) as run:
             send(strategy, _FINISHED if read_result(run) else _BEGUN)
             return finished(run) or _train(recipe, run, strategy)
@@ -63,12 +67,12 @@ def train(recipe: Recipe, folder: str | Path) -> dict[str, Any]:
 _BEGUN, _FINISHED = b"begun", b"finished"
 
 
-def _help(recipe: Recipe, strategy: Any) -> dict[str, Any]:
+def _help(recipe: Recipe, strategy: "tf.distribute.Strategy") -> None:
     """What the workers do that are not the chief: they train with it, and keep nothing."""
     from keras_transfer.training.workers import send
 
     if send(strategy, b"") == _FINISHED:
-        return {}
+        return
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
         data = load_data(recipe, Path(folder))
         model, recipe = build_model(recipe, data, strategy)
@@ -76,15 +80,14 @@ def _help(recipe: Recipe, strategy: Any) -> dict[str, Any]:
         recipe, data = open_modality(data.train.preparer.modality).prepared(recipe, data, chosen)
         _fit(model, data, recipe, Path(folder))
     say("This worker is done; the chief goes on alone and writes the run.")
-    return {}
 
 
-def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
+def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" = None) -> Result:
     from keras_transfer.litert import warm_up
 
     check_files(recipe)
     clock = Clock(run)
-    warm_up()  # the converter's process starts while photographs are read
+    warm_up()  # the converter's process starts while the data are read
     with clock.part("data"):
         data = load_data(recipe, run)
     with clock.part("model"):
@@ -111,43 +114,48 @@ def _train(recipe: Recipe, run: Path, strategy: Any = None) -> dict[str, Any]:
         save_run_model(run, model, data)
         if strategy is not None:
             model = load_keras(run / "model.keras")  # on this machine alone
-    facts = {
-        **chosen,
+    facts: RunFacts = {
+        "preparation": chosen,
         "strategy": history.strategy,
         "kept": history.kept,
         "views": history.views,
-        "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
+        "phases": [
+            phase_entry(phase.name, phase.rows, phase.val_accuracy)  # type: ignore[arg-type]
+            for phase in history.phases
+        ],
     }
     return finish(run, recipe, data, model, clock, facts, notes=[*notes, *history.remarks])
 
 
-def build_model(recipe: Recipe, data: "Dataset", strategy: Any = None) -> tuple[Any, Recipe]:
+def build_model(
+    recipe: Recipe, data: "Dataset", strategy: "tf.distribute.Strategy | None" = None
+) -> "tuple[keras.Model, Recipe]":
+    """The classifier of a recipe, and the recipe with what it left open."""
     model = build_classifier_of(recipe, data, strategy)
     return model, complete(recipe, model, data)
 
 
-def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", images: int | None = None) -> Recipe:
-    """The recipe with what it left open chosen for this model and data; `images` if others than `data.train` train."""
+def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", items: int | None = None) -> Recipe:
+    """The recipe with what it left open chosen for this model and data; `items` if others than `data.train` train."""
     from keras_transfer.models import bundled, stages
     from keras_transfer.training.plan import make_phases, resolve_strategy, with_epochs
     from keras_transfer.training.views import plan_views
 
-    images, classes = images or len(data.train), len(data.class_names)
-    strategy = resolve_strategy(recipe.training.strategy, images, classes, recipe.model.pretrained)
-    chosen: dict[str, Any] = {"modality": data.train.preparer.modality}
+    items, classes, training = items or len(data.train), len(data.class_names), recipe.training
+    strategy = resolve_strategy(training.strategy, items, classes, recipe.model.pretrained)
+    phases = training.phases or make_phases(
+        strategy, stage_count=len(stages(model)), images=items, gradual=training.gradual
+    )
+    phases = with_epochs(phases, training.epochs)
+    _, views = plan_views(model, phases, data.train, training.augmentation, training.views, items)
+    modality = open_modality(data.train.preparer.modality)
+    recipe = recipe.replace(modality=modality.name, phases=phases, views=views)
     if recipe.model.weights == "bundled":
-        chosen["alpha"] = bundled.ALPHA
-    phases = recipe.training.phases or make_phases(
-        strategy, stage_count=len(stages(model)), images=images, gradual=recipe.training.gradual
-    )
-    chosen["phases"] = with_epochs(phases, recipe.training.epochs)
-    _, chosen["views"] = plan_views(
-        model, chosen["phases"], data.train, recipe.training.augmentation, recipe.training.views, images
-    )
-    return open_modality(data.train.preparer.modality).complete(recipe.replace(**chosen), model)
+        recipe = recipe.replace(alpha=bundled.ALPHA)
+    return modality.complete(recipe, model)
 
 
-def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, run: Path) -> Any:
+def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, run: Path) -> "History":
     history = fit_recipe(model, data, recipe, checkpoints=run / "checkpoints", on_epoch=epoch_recorder(run))
     write_history(run, history.rows)  # what was recorded in a checkpoint just before a kill is in it too
     return history

@@ -19,7 +19,6 @@ from keras_transfer.inputs import MODALITIES, Json
 from keras_transfer.modalities.augmenter import NoAugmenter
 from keras_transfer.modalities.modality import (
     Corruption,
-    Difference,
     FollowedItem,
     InputWords,
     Modality,
@@ -30,7 +29,6 @@ from keras_transfer.recipe import Recipe
 
 __all__ = [
     "Corruption",
-    "Difference",
     "FollowedItem",
     "InputWords",
     "Modality",

@@ -14,6 +14,7 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, InputSpec, Json, Preparer
 from keras_transfer.recipe import Recipe
+from keras_transfer.schemas import PropertyDifference
 
 if TYPE_CHECKING:
     import keras
@@ -32,29 +33,6 @@ class Corruption:
 
     words: str
     strengths: int
-
-
-class Difference(TypedDict):
-    """One property in which new items may differ from those of a run.
-
-    Attributes:
-        property: its name.
-        title: its name and unit, for the page.
-        ours, theirs: its median in the run's items and in the new ones.
-        size: Cohen's d, the difference of the means in pooled standard deviations.
-        p_value: of no difference.
-        words: the difference in words; empty where it is small or may be chance.
-        augmentation: settings of `Preparer.augmenter` that make training items look so; empty where none do.
-    """
-
-    property: str
-    title: str
-    ours: float
-    theirs: float
-    size: float
-    p_value: float
-    words: str
-    augmentation: dict[str, float]
 
 
 class InputWords(TypedDict):
@@ -306,7 +284,7 @@ class Modality(ABC):
         """
         raise InputError(f"There is no corruption {name!r} of {self.kind.items}.")
 
-    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[Difference]:
+    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
         """How new items differ from those of a run, apart from what they show; the largest difference first.
 
         Args:

@@ -1,18 +1,18 @@
-"""Accuracy against the number of images, a line a way of training."""
+"""Accuracy against the number of items, one line for each way of training."""
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from markupsafe import Markup
 
 from keras_transfer.report.plots import svg, tag, text, ticks
+from keras_transfer.schemas import LearningCurve
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 460, 290, 44, 22, 14, 40
 _KINDS = {"head": "train", "run": "own", "scratch": "val"}  # classes in `report.css`
 
 
-def learning_curve(found: Mapping[str, Any]) -> Markup:
+def learning_curve(found: LearningCurve) -> Markup:
     """Means over the draws as lines, one standard deviation as bars, and where transfer and scratch meet.
 
     Args:

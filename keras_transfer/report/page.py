@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import jinja2
 from markupsafe import Markup
@@ -14,6 +14,7 @@ from keras_transfer.report import plots
 from keras_transfer.report.learning_curve import learning_curve
 from keras_transfer.report.stages import stage_bars
 from keras_transfer.report.tradeoff import tradeoff
+from keras_transfer.schemas import Cost, Inspection, Interval, Report, RunComparison
 
 _METRICS = {
     "accuracy": "Accuracy",
@@ -35,7 +36,7 @@ GROUPS, IN_GROUP = 16, 4  # groups of like pictures that an inspection's page sh
 _MOST_CLASSES = 200  # rows of the table of classes; `report.json` has all
 
 
-def report_html(report: Mapping[str, Any], pictures: Mapping[int, Mapping[str, str]]) -> str:
+def report_html(report: Report, pictures: Mapping[int, Mapping[str, str]]) -> str:
     """The report as one HTML page that fetches nothing and runs no script.
 
     Args:
@@ -47,6 +48,7 @@ def report_html(report: Mapping[str, Any], pictures: Mapping[int, Mapping[str, s
         The page.
     """
     history = report["history"]
+    figures: tuple[Literal["accuracy", "loss"], ...] = ("accuracy", "loss")
     classes = sorted(report["per_class"].items(), key=lambda item: _order(item[1]["f1"]["value"]))
     return _templates().get_template("report.html.jinja").render(
         report=report,
@@ -57,11 +59,11 @@ def report_html(report: Mapping[str, Any], pictures: Mapping[int, Mapping[str, s
         recipe=_plain(report["recipe"]),
         plots=plots,
         curves=[plots.curves(history, figure, f"{figure.capitalize()} by epoch, in training and on validation")
-                for figure in ("accuracy", "loss")] if history else [],
+                for figure in figures] if history else [],
     )  # fmt: skip
 
 
-def report_markdown(report: Mapping[str, Any]) -> str:
+def report_markdown(report: Report) -> str:
     """The report as a model card (Mitchell et al. 2019, "Model Cards for Model Reporting").
 
     Args:
@@ -73,7 +75,7 @@ def report_markdown(report: Mapping[str, Any]) -> str:
     return _templates().get_template("report.md.jinja").render(report=report, metrics=_listed(report))
 
 
-def inspection_html(found: Mapping[str, Any], pictures: Mapping[int, str]) -> str:
+def inspection_html(found: Inspection, pictures: Mapping[int, str]) -> str:
     """The page of a data set's inspection, of the same kind as the report.
 
     Args:
@@ -89,7 +91,7 @@ def inspection_html(found: Mapping[str, Any], pictures: Mapping[int, str]) -> st
     return template.render(found=found, pictures=pictures, plots=plots, most=most, limits=limits, bars=stage_bars)
 
 
-def comparison_html(found: Mapping[str, Any], costs: Mapping[str, str]) -> str:
+def comparison_html(found: RunComparison, costs: Mapping[Cost, str]) -> str:
     """The page of several runs' files side by side.
 
     Args:
@@ -99,13 +101,13 @@ def comparison_html(found: Mapping[str, Any], costs: Mapping[str, str]) -> str:
     Returns:
         The page.
     """
-    units = {"latency_ms": (1.0, "ms")}
+    units: dict[Cost, tuple[float, str]] = {"latency_ms": (1.0, "ms")}
     pictures = [tradeoff(found["files"], cost, name, *units.get(cost, (1e6, "MB"))) for cost, name in costs.items()]
     template = _templates().get_template("comparison.html.jinja")
     return template.render(found=found, pictures=list(zip(costs.values(), pictures, strict=True)), costs=costs)
 
 
-def shift_html(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]) -> str:
+def shift_html(found: Mapping[str, object], pictures: Mapping[str, Sequence[str]]) -> str:
     """The page that compares new photographs with those of a run.
 
     Args:
@@ -119,7 +121,7 @@ def shift_html(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]) 
     return template.render(found=found, pictures=pictures, bars=stage_bars)
 
 
-def see_html(found: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
+def see_html(found: Mapping[str, object], pictures: Mapping[str, object]) -> str:
     """The page of what a network sees.
 
     Args:
@@ -132,17 +134,26 @@ def see_html(found: Mapping[str, Any], pictures: Mapping[str, Any]) -> str:
     return _templates().get_template("see.html.jinja").render(found=found, pictures=pictures)
 
 
-def _cka_figure(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def _cka_figure(rows: Sequence[Mapping[str, object]]) -> Markup:
     """What fine-tuning changed, in words and as bars; the report and the page of what a network sees show it."""
     return Markup(_templates().get_template("cka.html.jinja").render(rows=rows, bars=stage_bars))
 
 
-def _listed(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+class _ListedMetric(Interval):
+    """A metric as the tables show it."""
+
+    name: str
+    title: str
+    share: bool  # shown in percent
+
+
+def _listed(report: Report) -> list[_ListedMetric]:
+    metrics = report["metrics"]
     titles = _METRICS | ({"accuracy": "Accuracy (all labels right)"} if report["multi_label"] else {})
     return [
-        {"name": name, "title": title, "share": name in _SHARES, **report["metrics"][name]}
+        {"name": name, "title": title, "share": name in _SHARES, **metrics[name]}
         for name, title in titles.items()
-        if report["metrics"].get(name, {}).get("value") is not None
+        if name in metrics and metrics[name]["value"] is not None
     ]
 
 
@@ -195,7 +206,7 @@ def size(count: float) -> str:
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
-def _markdown(value: Any) -> str:
+def _markdown(value: object) -> str:
     """Text from outside as Markdown shows it letter by letter, on one line."""
     text = html.escape(" ".join(str(value).split()), quote=False)
     return re.sub(r"([\\`*_\[\]|#])", r"\\\1", text)

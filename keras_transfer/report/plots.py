@@ -2,38 +2,42 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 from markupsafe import Markup, escape
+
+from keras_transfer.schemas import Bin, Epoch, Interval
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 18, 14, 38  # room around a plot's area for its letters
 _MOST_NAMED = 40  # classes of a confusion matrix that are named and numbered
 
 
-def tag(name: str, *children: Any, **attributes: Any) -> Markup:
+def tag(name: str, *children: object, **attributes: object) -> Markup:
     """An element; everything that is not `Markup` already is escaped, and `_` in attributes' names is `-`.
 
     >>> tag("text", "<a>", x=1.25, class_="axis")
     Markup('<text x="1.25" class="axis">&lt;a&gt;</text>')
     """
-    told = "".join(
+    written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{told}>{''.join(str(escape(child)) for child in children)}</{name}>")
+    return Markup(f"<{name}{written}>{''.join(str(escape(child)) for child in children)}</{name}>")
 
 
-def _short(value: Any) -> Any:
+def _short(value: object) -> object:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
 
 
-def svg(width: float, height: float, label: str, *children: Any, **more: Any) -> Markup:
-    return tag("svg", *children, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label, **more)
+def svg(width: float, height: float, label: str, *children: object, **attributes: object) -> Markup:
+    """A picture with a label for those who do not see it."""
+    return tag("svg", *children, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label, **attributes)
 
 
-def text(x: float, y: float, text: Any, **more: Any) -> Markup:
-    return tag("text", text, x=float(x), y=float(y), **more)
+def text(x: float, y: float, text: object, **attributes: object) -> Markup:
+    """Letters at a place."""
+    return tag("text", text, x=float(x), y=float(y), **attributes)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -49,9 +53,10 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(number * step, 10) for number in range(first, last + 1)]
 
 
-def interval(row: dict[str, Any], low: float = 0.0, high: float = 1.0, mark: float | None = None) -> Markup:
+def interval(row: Interval, low: float = 0.0, high: float = 1.0, mark: float | None = None) -> Markup:
     """A value as a dot on a line from `low` to `high`, with its interval as a bar; `mark` is a second place on it."""
-    if row.get("value") is None:
+    value, least, most = row["value"], row["low"], row["high"]
+    if value is None:
         return Markup("")
 
     def at(value: float) -> float:
@@ -60,26 +65,27 @@ def interval(row: dict[str, Any], low: float = 0.0, high: float = 1.0, mark: flo
     parts = [tag("line", x1=8, x2=192, y1=9, y2=9, class_="grid")]
     if mark is not None:
         parts.append(tag("line", x1=at(mark), x2=at(mark), y1=1, y2=17, class_="mark"))
-    label = f"{row['value']:.3f}"
-    if row.get("low") is not None:
-        parts.append(tag("line", x1=at(row["low"]), x2=at(row["high"]), y1=9, y2=9, class_="whisker"))
-        label += f", 95% interval {row['low']:.3f} to {row['high']:.3f}"
-    parts.append(tag("circle", cx=at(row["value"]), cy=9, r=4.5, class_="dot"))
+    label = f"{value:.3f}"
+    if least is not None and most is not None:
+        parts.append(tag("line", x1=at(least), x2=at(most), y1=9, y2=9, class_="whisker"))
+        label += f", 95% interval {least:.3f} to {most:.3f}"
+    parts.append(tag("circle", cx=at(value), cy=9, r=4.5, class_="dot"))
     return svg(200, 18, label, *parts, class_="interval")
 
 
-def curves(rows: Sequence[dict[str, Any]], figure: str, title: str) -> Markup:
+def curves(rows: Sequence[Epoch], figure: Literal["accuracy", "loss"], title: str) -> Markup:
     """A figure of all epochs of all phases on one axis, in training and on validation.
 
     Args:
-        rows: one an epoch: `phase`, `FIGURE` and `val_FIGURE`.
+        rows: one for each epoch.
         figure: `"accuracy"` or `"loss"`.
         title: what the picture shows, for those who do not see it.
     """
     if not rows:
         return Markup("")
     width, height = 460, 270
-    series = {"train": [row[figure] for row in rows], "val": [row[f"val_{figure}"] for row in rows]}
+    held_out: Literal["val_accuracy", "val_loss"] = "val_accuracy" if figure == "accuracy" else "val_loss"
+    series = {"train": [row[figure] for row in rows], "val": [row[held_out] for row in rows]}
     values = [value for line in series.values() for value in line if value is not None]
     top = sorted(values)[min(len(values) - 1, int(0.98 * len(values)))] if figure == "loss" else max(values)
     scale = ticks(0.0 if figure == "loss" else max(0.0, min(values) - 0.02), max(top, min(values) + 1e-3))
@@ -117,14 +123,14 @@ def curves(rows: Sequence[dict[str, Any]], figure: str, title: str) -> Markup:
     for name, line in series.items():
         points = " ".join(f"{x(i):.1f},{y(v):.1f}" for i, v in enumerate(line) if v is not None)
         parts.append(tag("polyline", points=points, class_=f"line {name}"))
-        shown = [i for i, v in enumerate(line) if v is not None] if len(rows) <= 80 else []
+        shown = [(i, v) for i, v in enumerate(line) if v is not None] if len(rows) <= 80 else []
         parts += [
             tag(
                 "circle",
-                tag("title", f"{rows[i]['phase']}, epoch {rows[i]['epoch']}: {name} {figure} {line[i]:.3f}"),
-                cx=x(i), cy=y(line[i]), r=2.6, class_=f"point {name}",
+                tag("title", f"{rows[i]['phase']}, epoch {rows[i]['epoch']}: {name} {figure} {value:.3f}"),
+                cx=x(i), cy=y(value), r=2.6, class_=f"point {name}",
             )
-            for i in shown
+            for i, value in shown
         ]  # fmt: skip
     return svg(width, height, title, *parts)
 
@@ -187,7 +193,7 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
     )
 
 
-def reliability(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> Markup:
+def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
     """Accuracy against confidence in bins; the diagonal is where probabilities mean what they say."""
     width, height = 460, 330
     bottom = height - _BOTTOM - 46  # beneath it how many answers each bin has

@@ -1,16 +1,16 @@
 """Accuracy against a cost, file by file, with the front that no file is beyond."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from markupsafe import Markup
 
 from keras_transfer.report.plots import svg, tag, text, ticks
+from keras_transfer.schemas import ComparedFile, Cost
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 460, 300, 48, 22, 16, 40
 
 
-def tradeoff(rows: Sequence[dict[str, Any]], cost: str, name: str, unit: float, unit_name: str) -> Markup:
+def tradeoff(rows: Sequence[ComparedFile], cost: Cost, name: str, unit: float, unit_name: str) -> Markup:
     """A picture of files by what they cost and how often they are right.
 
     Args:

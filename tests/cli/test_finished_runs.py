@@ -56,8 +56,8 @@ COMPRESSED = "--epochs 1 --tolerance 0.9 --format int8"
 ROWS = [
     Row("report {run} --corruptions --baselines none", "{run}/corruptions.json"),
     Row("report {run} --json", "{run}/report.html"),
-    Row("learning-curve {run} --draws 1 --no-scratch", "{run}/learning_curve.json"),
-    Row("see {run} --held-back {new}", "{run}/see.html"),
+    Row("report {run} --learning-curve --draws 1 --no-scratch", "{run}/learning_curve.json"),
+    Row("report {run} --see --held-back {new}", "{run}/see.html"),
     Row("shift {run} {new} --out {out}/shift", "{out}/shift/shift.html"),
     Row("adapt {run} --to {new} --out {out}/adabn", "{out}/adabn/result.json"),
     Row("adapt {run} --to {new} --method mmd --out {out}/mmd", "{out}/mmd/result.json"),
@@ -122,10 +122,14 @@ MOVED = [row for row in ROWS if "{run}" in row.words and not row.extra and not a
 MOVED = [row for row in MOVED if row.words.split()[0] not in ("lr-find", "cross-validate", "train")]
 # `{bare}` is a run whose pretrained weights lay in a file that is gone.
 BARE = [
-    Row("see {bare} --data {photos}", data=False),
+    Row("report {bare} --see --baselines none --data {photos}", data=False),
     *(
         Row(f"{words} --data {{photos}}", data=False, code=2, says="which is gone, and this needs them")
-        for words in ("learning-curve {bare}", "see {bare} --held-back {new}", "adapt {bare} --method wise-ft")
+        for words in (
+            "report {bare} --learning-curve",
+            "report {bare} --see --held-back {new}",
+            "adapt {bare} --method wise-ft",
+        )
     ),
 ]
 NEEDING = [row for row in ROWS if row.extra]

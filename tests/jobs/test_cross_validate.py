@@ -66,7 +66,7 @@ def test_a_part_answers_as_its_pixels_do():
     rows = np.array([5, 2, 30])
     found = retrain._answers(model, whole.part(rows))
     assert np.allclose(found, predict_pixels(model, whole.take(rows)), atol=2e-3)
-    ready = retrain.given(data, whole, np.arange(40), item_groups(data, whole))
+    ready = retrain.training_data(data, whole, np.arange(40), item_groups(data, whole))
     names = {path.name for split in (ready.train, ready.val) for path in split.paths}
     assert len(names) == 40 and 3 <= len(ready.val) <= 9
 

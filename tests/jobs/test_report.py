@@ -126,10 +126,10 @@ def test_learning_curves_segments_and_corruptions(run, audit):
     assert len(bad["rows"]) == 5 and all(len(row["by_strength"]) == 5 for row in bad["rows"])
     assert bad["images"] == again["images"]["test"]
     text = " ".join(check_page(run / "report.html").text)
-    for said in (*curve["sentences"], "JPEG compression", "Which kinds of images"):
+    for said in (*curve["sentences"], "JPEG compression", "Which kinds of photographs"):
         assert said in text
     card = (run / "report.md").read_text()
-    assert "More images?" in card and "Gaussian blur" in card
+    assert "More photographs?" in card and "Gaussian blur" in card
     kept = report_run(run, baselines="none")
     assert kept["learning_curve"] == curve and kept["corruptions"] == bad
     assert not any("--corruptions" in step["command"] for step in kept["next"])

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_transfer.evaluation.shift import LEVEL
 from keras_transfer.inputs import Array
-from keras_transfer.modalities import Difference
+from keras_transfer.schemas import PropertyDifference
 
 _SMALL, _LARGE = 0.3, 0.8  # standardized differences (Cohen's d) under which nothing is said, and above which "much" is
 TITLES = {
@@ -91,7 +91,7 @@ def appearance(pixels: Array) -> dict[str, float]:
     return found | {"gray": float(span.mean() < GRAY)}
 
 
-def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> list[Difference]:
+def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> list[PropertyDifference]:
     """In which visible properties two sets of photographs differ.
 
     Args:
@@ -109,7 +109,7 @@ def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequen
     """
     from scipy.stats import fisher_exact, mannwhitneyu
 
-    rows: list[Difference] = []
+    rows: list[PropertyDifference] = []
     asked = [name for name in ours if name in theirs]
     for name in asked:
         first, second = (np.asarray(side[name], np.float64) for side in (ours, theirs))

@@ -15,7 +15,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY
 from keras_transfer.inputs import Array, InputSpec, Json, Preparer, only
-from keras_transfer.modalities import Corruption, Difference, FollowedItem, InputWords, Modality, NetworkViews
+from keras_transfer.modalities import Corruption, FollowedItem, InputWords, Modality, NetworkViews
 from keras_transfer.modalities.image.appearance import appearance, differences
 from keras_transfer.modalities.image.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.image.dataset import ImageReader
@@ -26,6 +26,7 @@ from keras_transfer.modalities.image.sources import KIND, list_source
 from keras_transfer.modalities.image.thumbnails import SIDE, heat_thumbnail, sheet, thumbnail
 from keras_transfer.progress import say, track
 from keras_transfer.recipe import Recipe
+from keras_transfer.schemas import PropertyDifference
 
 if TYPE_CHECKING:
     import keras
@@ -179,7 +180,7 @@ class ImageModality(Modality):
         """Photographs made worse; see `corrupt`."""
         return corrupt(values, name, strength, seed)
 
-    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[Difference]:
+    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
         """Brightness, contrast, colour and sharpness at the network's size, and the size of the files."""
         size = spec.tensor.shape[:2]  # in colours, whatever the model takes
         return differences(_figures(own, size), _figures(new, size))
