@@ -237,7 +237,7 @@ def _between(size: int, first: float, last: float, out_size: int) -> tuple[np.nd
 _RESIZE = {"bilinear": _bilinear, "mediapipe": _mediapipe}
 
 LEGACY = Geometry()
-"""How pictures were fitted before the geometry was a choice, and are unless another is asked for."""
+"""How pictures were fitted before the geometry was a choice; the default where no other is asked for."""
 
 MODES: dict[str, Geometry] = {
     "crop": LEGACY,

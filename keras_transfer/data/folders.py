@@ -14,8 +14,8 @@ _IGNORED = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information",
     "lost+found",
 }  # fmt: skip
-_SIDECARS = (".aae", ".xmp")  # what was done to a photograph, written beside it
-_DEEPEST = 8  # how far down a layout is looked at that is not what was expected
+_SIDECARS = (".aae", ".xmp")  # edits of a file, written beside it
+_DEEPEST = 8  # levels that are searched where a layout is not what was expected
 
 
 class _ClassFolder(NamedTuple):
@@ -83,14 +83,14 @@ def _children(folder: Path) -> list[tuple[str, bool]]:
     try:
         # The kind of most children comes with their names: asking for it of each would take longer than all the rest.
         with os.scandir(folder) as entries:
-            found = {e.name: (e.path, _is_folder(e)) for e in entries if not _is_ignored(e.name)}
+            children = {e.name: (e.path, _is_folder(e)) for e in entries if not _is_ignored(e.name)}
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror or error}.") from error
-    films = [name for name in found if name.lower().endswith(".mov")]
+    films = [name for name in children if name.lower().endswith(".mov")]
     if films:  # of Apple's Live Photos: a film beside a picture of the same name
-        others = {stem for stem, suffix in map(os.path.splitext, found) if suffix.lower() != ".mov"}
-        found = {name: child for name, child in found.items() if name not in films or name[:-4] not in others}
-    return [found[name] for name in sorted(found, key=lambda name: (natural(name), name))]
+        others = {stem for stem, suffix in map(os.path.splitext, children) if suffix.lower() != ".mov"}
+        children = {name: child for name, child in children.items() if name not in films or name[:-4] not in others}
+    return [children[name] for name in sorted(children, key=lambda name: (natural(name), name))]
 
 
 def _is_ignored(name: str) -> bool:

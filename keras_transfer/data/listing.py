@@ -1,4 +1,4 @@
-"""What a source holds: files with their class names, before any is looked at."""
+"""What a source holds: files with their class names, before any is examined."""
 
 import re
 from collections.abc import Mapping
@@ -40,8 +40,8 @@ class Kind:
         items: the plural for sentences, such as `"photographs"`.
         item: the singular.
         extensions: of file names, in lower case, with the dot.
-        facts: what an examination finds out of each file, which `Dataset.write_csv` writes in columns of these names.
-        example: what a file is called in commands that a person is shown.
+        facts: names of what an examination measures of each file: columns of `Dataset.write_csv`.
+        example: the name of a file in commands that a person is shown.
     """
 
     items: str = "items"
@@ -96,15 +96,15 @@ class Layout:
         ]
 
 
-# One for all: there may be a hundred thousand files, and few sources say more of them.
+# One for all: there may be a hundred thousand files, and few sources have other columns.
 NO_COLUMNS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file, not yet looked at: its class names (one, or any number where there are several labels).
+    """One file, not yet examined: its class names (one, or any number where there are several labels).
 
-    One with a `problem` is listed and left out, whatever the file is like.
+    One with a `problem` is listed and left out.
     """
 
     file: str

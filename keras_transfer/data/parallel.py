@@ -1,4 +1,4 @@
-"""Work over many files at once: threads, since Pillow lets go of Python's lock while it decodes."""
+"""Work over many files at once, in threads: decoders release Python's lock."""
 
 import os
 import queue
@@ -53,7 +53,7 @@ def ordered(function: Callable[[T], R], items: Iterable[T], ahead: int | None = 
 
 @contextmanager
 def ahead(items: Iterable[T], count: int) -> Iterator[Iterator[T]]:
-    """Makes `items` in a thread of their own from now on, at most `count` ahead of who takes them.
+    """Makes `items` in a thread of their own from now on, at most `count` ahead of the consumer.
 
     >>> with ahead([1, 2, 3], count=2) as made:
     ...     list(made)
@@ -70,7 +70,7 @@ def ahead(items: Iterable[T], count: int) -> Iterator[Iterator[T]]:
                 waiting.put((item, None))
                 if stopped.is_set():
                     return
-        except BaseException as error:  # raised again where the items are taken
+        except BaseException as error:  # raised again in the consumer
             over = error
         finally:
             getattr(items, "close", bool)()  # of a generator: it may hold threads

@@ -1,4 +1,4 @@
-"""Reading items that are files and have no likeness but being the same: what a modality can start with."""
+"""A reader of files that are duplicates only where their content is the same: what a modality can start with."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ NO_NOTES: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Examination:
-    """See `keras_transfer.data.dataset.Examination`: items are alike where their content is the same."""
+    """See `keras_transfer.data.dataset.Examination`: items are duplicates where their content is the same."""
 
     items: list[Examined]
 
@@ -34,33 +34,33 @@ class FileReader:
 
     Attributes:
         kind: how the items are called and recognised.
-        own: the preparer.
-        look: the values of `kind.facts`, from an item's content; raises `InputError` where it is damaged.
+        prepares: the preparer.
+        measure: the values of `kind.facts`, from an item's content; raises `InputError` where it is damaged.
         notes: see `Reader`.
     """
 
     kind: Kind
-    own: Preparer
-    look: Callable[[bytes], tuple[str | int, ...]]
+    prepares: Preparer
+    measure: Callable[[bytes], tuple[str | int, ...]]
     notes: Mapping[str, str] = field(default_factory=lambda: NO_NOTES)
 
     def examine(self, paths: Sequence[Path]) -> Examination:
-        """Loads, hashes and looks at each file once, in parallel, with a progress bar."""
-        looks = ordered(self._examine, paths)
-        return Examination(list(track(looks, f"Examining {self.kind.items}", total=len(paths))))
+        """Loads, hashes and measures each file once, in parallel, with a progress bar."""
+        examined = ordered(self._examine, paths)
+        return Examination(list(track(examined, f"Examining {self.kind.items}", total=len(paths))))
 
     def _examine(self, path: Path) -> Examined:
         sha256 = ""
         try:
-            content = self.own.load(str(path))
+            content = self.prepares.load(str(path))
             sha256 = hashlib.sha256(content).hexdigest()
-            return Examined(sha256, "", self.look(content))
+            return Examined(sha256, "", self.measure(content))
         except InputError as error:
             return Examined(sha256, str(error))
 
     def preparer(self) -> Preparer:
         """The preparer."""
-        return self.own
+        return self.prepares
 
     def split(self, split: Split) -> Split:
         """The split as it is."""

@@ -135,7 +135,7 @@ class Split:
         return replace(self, _stored=Stored(self, self.spec(inputs)))
 
     def close(self) -> None:
-        """Lets go of what `stored` keeps."""
+        """Closes what `stored` opened."""
         if self._stored is not None:
             self._stored.arrays.close()
 
@@ -190,7 +190,7 @@ class Split:
         return inputs if isinstance(inputs, InputSpec) else self.preparer.spec(inputs)
 
     def read(self, index: int, inputs: Inputs) -> Arrays:
-        """One item as a model's inputs, without the batch axis; refuses one that is no longer what was examined."""
+        """One item as a model's inputs, without the batch axis; refuses one that has changed since it was examined."""
         path = self.paths[index]
         try:
             content = self.preparer.load(str(path))

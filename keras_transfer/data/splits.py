@@ -1,4 +1,4 @@
-"""Which item stands on which side: train, val or test, decided by what it holds and by nothing else."""
+"""Which split an item is in, train, val or test: decided by its content alone."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

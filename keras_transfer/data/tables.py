@@ -54,7 +54,7 @@ class _Roles(NamedTuple):
     label: int
     split: int | None
     group: int | None
-    more: dict[str, int]
+    others: dict[str, int]
     multi_label: bool
 
 
@@ -116,9 +116,9 @@ def _roles(path: Path, table: Table, layout: Layout, kind: Kind) -> _Roles:
     group_by = layout.group_by or ("group" if ours else None)
     group = _column(path, columns, group_by, (), "--group-by", "the group")
     used = {file, label, split, *(columns.index(name) for name in kind.columns if ours)}
-    more = {name: i for i, name in enumerate(columns) if name and i not in used}
+    others = {name: i for i, name in enumerate(columns) if name and i not in used}
     multi_label = _key(columns[label]) == "labels" or columns[label] in table.lists
-    return _Roles(file, label, split, group, more, multi_label)
+    return _Roles(file, label, split, group, others, multi_label)
 
 
 def _column(
@@ -129,15 +129,15 @@ def _column(
         if wanted in columns:
             return columns.index(wanted)
         aliases = (_key(wanted),)
-    found = [i for i, name in enumerate(columns) if _key(name) in aliases]
-    if len(found) > 1:
-        both = " and ".join(f"`{columns[i]}`" for i in found)
+    matching = [i for i, name in enumerate(columns) if _key(name) in aliases]
+    if len(matching) > 1:
+        both = " and ".join(f"`{columns[i]}`" for i in matching)
         way = f"say which with {flag}" if flag else "rename one"
         raise InputError(f"{path} has the columns {both}, and each could be {what}: {way}.")
-    if wanted is not None and not found:
+    if wanted is not None and not matching:
         doing = {"--group-by": " to group by"}.get(flag, "")
         raise InputError(f"{path} has no column '{wanted}'{doing}. Its columns: {_shown(columns)}")
-    return found[0] if found else None
+    return matching[0] if matching else None
 
 
 def _lacking(path: Path, columns: Sequence[str], no_path: bool, no_label: bool, kind: Kind) -> str:
@@ -206,7 +206,7 @@ def _entry(path: Path, number: int, cells: Sequence[str], roles: _Roles, root: s
         labels,
         SPLIT_NAMES.get(said, ""),
         cells[roles.group] if roles.group is not None else "",
-        {name: cells[i] for name, i in roles.more.items()} if roles.more else NO_COLUMNS,
+        {name: cells[i] for name, i in roles.others.items()} if roles.others else NO_COLUMNS,
         "" if labels or roles.multi_label else "no label in the table",
     )
 
@@ -232,8 +232,8 @@ def _look_at_labels(listing: Listing, column: str) -> None:
         )
     if piped := [name for name in names if "|" in name]:
         listing.warnings.append(
-            f"{len(piped)} labels of {listing.name} hold a '|' and are taken as names (first: {min(piped)}). To give a "
-            "photograph several labels, call the column `labels`."
+            f"{len(piped)} labels of {listing.name} hold a '|' and are read as names (first: {min(piped)}). To give an "
+            "item several labels, call the column `labels`."
         )
 
 

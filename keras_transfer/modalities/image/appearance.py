@@ -34,11 +34,11 @@ GRAY = 2.0
 
 
 class Property(NamedTuple):
-    """A row of the table: its figure for `float32 [H, W, 3]` pixels, and the words for less and for more of it."""
+    """A row of the table: how `float32 [H, W, 3]` pixels are measured, and the words for lower and higher values."""
 
     measure: Callable[[Array], float]
-    less: str
-    more: str
+    lower: str
+    higher: str
 
 
 def _luma(pixels: Array) -> Array:
@@ -80,15 +80,15 @@ def appearance(pixels: Array) -> dict[str, float]:
     Returns:
         A figure for each of `PROPERTIES`, and `gray`, 1.0 for a picture without colour.
 
-    >>> found = appearance(np.full((8, 8, 3), 51, np.uint8))
-    >>> round(found["brightness"], 6), found["contrast"] < 1e-6, found["gray"]
+    >>> figures = appearance(np.full((8, 8, 3), 51, np.uint8))
+    >>> round(figures["brightness"], 6), figures["contrast"] < 1e-6, figures["gray"]
     (0.2, True, 1.0)
     """
     values = np.broadcast_to(np.asarray(pixels, np.float32), (*pixels.shape[:2], 3))
-    found = {name: row.measure(values) for name, row in PROPERTIES.items()}
+    figures = {name: row.measure(values) for name, row in PROPERTIES.items()}
     red, green, blue = (values[..., i] for i in range(3))  # NumPy is ten times as fast on whole planes as on triples
     span = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    return found | {"gray": float(span.mean() < GRAY)}
+    return figures | {"gray": float(span.mean() < GRAY)}
 
 
 def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> list[PropertyDifference]:
@@ -155,4 +155,4 @@ def _words(name: str, size: float, typical: Sequence[float]) -> str:
         return (
             f"{strength}{'smaller' if size < 0 else 'larger'} files ({typical[1]:.0f} against {typical[0]:.0f} pixels)"
         )
-    return strength + (PROPERTIES[name].less if size < 0 else PROPERTIES[name].more)
+    return strength + (PROPERTIES[name].lower if size < 0 else PROPERTIES[name].higher)

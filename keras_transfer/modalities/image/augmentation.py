@@ -69,16 +69,16 @@ class ImageAugmenter:
         from keras_transfer.modalities.image import augmentation_layers as layers
 
         own = self.settings
-        found: list[keras.Layer] = []
+        chosen: list[keras.Layer] = []
         if {"flip", "rotation", "zoom"} & set(own):
-            found.append(layers.RandomView("flip" in own, own.get("rotation", 0.0), own.get("zoom", 0.0)))
+            chosen.append(layers.RandomView("flip" in own, own.get("rotation", 0.0), own.get("zoom", 0.0)))
         if {"contrast", "brightness"} & set(own):
-            found.append(layers.RandomTone(own.get("contrast", 0.0), own.get("brightness", 0.0)))
+            chosen.append(layers.RandomTone(own.get("contrast", 0.0), own.get("brightness", 0.0)))
         if {"grayscale", "blur"} & set(own):
-            found.append(layers.RandomLoss(own.get("grayscale", 0.0), own.get("blur", 0.0)))
+            chosen.append(layers.RandomLoss(own.get("grayscale", 0.0), own.get("blur", 0.0)))
         if "randaugment" in own:
-            found.append(layers.RandAugment(own["randaugment"]))
-        return found
+            chosen.append(layers.RandAugment(own["randaugment"]))
+        return chosen
 
     def __call__(
         self, images: TensorLike, labels: TensorLike, seed: "int | tf.Tensor"
@@ -143,7 +143,7 @@ def build_augmenter(
             `"medium"`, `"strong"`; or a dict of settings by the names of `SETTINGS` (`flip`, `rotation`, `zoom`,
             `contrast`, `brightness`, `grayscale`, `blur`, `randaugment`, `mixup`, `cutmix`), which may start from a
             strength, such as `{"strength": "auto", "mixup": 0.2}`.
-        images_per_class: training photographs per class, for `"auto"`; `None` is taken for many.
+        images_per_class: training photographs per class, for `"auto"`; `None` stands for many.
         classes: number of classes, for MixUp and CutMix of class indices.
 
     Returns:

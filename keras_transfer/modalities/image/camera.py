@@ -32,8 +32,8 @@ def camera_frame(number: int) -> bytes:
     try:
         frame = None
         for _ in range(_FRAMES if camera.isOpened() else 0):
-            good, taken = camera.read()
-            frame = taken if good else frame
+            good, latest = camera.read()
+            frame = latest if good else frame
     finally:
         camera.release()
     if frame is None:

@@ -22,16 +22,16 @@ from keras_transfer.training.features import compute_features
 from keras_transfer.training.phases import phase_tensors
 
 DEFAULT = MODES["crop"]
-"""What is taken where nothing speaks for another: jobs on photographs end better with it where the probe sees no
+"""The default where no other is better: jobs on photographs end better with it where the probe sees no
 difference (`benchmarks/geometry_runs.py`)."""
 SURE = 1.645
 """Standard errors by which another must be better: one-sided 95%."""
-_LEAST, _MOST, _SHARE = 300, 1500, 4  # photographs that are looked at: one in so many of all
+_LEAST, _MOST, _SHARE = 300, 1500, 4  # photographs that are examined: one in so many of all
 _TOO_FEW = 40
 _FOLDS = 5
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)
 _SHARPNESS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)  # by which scores become log probabilities
-_SQUARE = 1.05  # sides of such ratios, the input's taken as 1, leave no room for bars
+_SQUARE = 1.05  # aspect ratios up to this, relative to the input's, leave no room for bars
 Choice = Literal["recipe", "before", "size", "default", "validation"]
 
 
@@ -41,7 +41,7 @@ class Candidate:
 
     Attributes:
         geometry: it.
-        images: photographs it was judged on; fewer than others' where it was given up early.
+        images: number of photographs it was judged on; fewer than others where it was dropped early.
         accuracy: share that the probe got right (all labels, where there are several).
         loss: mean log loss, or squared error where there are several labels.
         better: by how many standard errors its loss is below that of `DEFAULT` on the same photographs.
@@ -147,7 +147,7 @@ def choose_geometry(
     judged: dict[str, tuple[Array, Array]] = {}
     rows: dict[str, list[Array]] = {geometry.mode: [] for geometry in (DEFAULT, *rivals)}
     alive = [DEFAULT, *rivals]
-    found: dict[str, Candidate] = {}
+    candidates: dict[str, Candidate] = {}
     for count in range(1, len(parts) + 1):
         seen = joined(parts[:count])
         for geometry in alive:
@@ -159,18 +159,21 @@ def choose_geometry(
             continue
         for geometry in alive:
             judged[geometry.mode] = probe_losses(np.concatenate(rows[geometry.mode]), seen.labels, folds)
-            found[geometry.mode] = _candidate(geometry, judged, len(seen))
-        alive = [DEFAULT, *(geometry for geometry in rivals if geometry in alive and found[geometry.mode].better > 0)]
+            candidates[geometry.mode] = _candidate(geometry, judged, len(seen))
+        alive = [
+            DEFAULT,
+            *(geometry for geometry in rivals if geometry in alive and candidates[geometry.mode].better > 0),
+        ]
         if len(alive) == 1:
             break
-    return _decide(found)
+    return _decide(candidates)
 
 
-def _decide(found: Mapping[str, Candidate]) -> Chosen:
-    if not found:
+def _decide(candidates: Mapping[str, Candidate]) -> Chosen:
+    if not candidates:
         return Chosen(DEFAULT, "default")
-    best = max(found.values(), key=lambda row: row.better)
-    return Chosen(best.geometry if best.better > SURE else DEFAULT, "validation", list(found.values()))
+    best = max(candidates.values(), key=lambda row: row.better)
+    return Chosen(best.geometry if best.better > SURE else DEFAULT, "validation", list(candidates.values()))
 
 
 def _candidate(geometry: Geometry, judged: Mapping[str, tuple[Array, Array]], images: int) -> Candidate:
@@ -192,7 +195,7 @@ def _rivals(data: Dataset, size: tuple[int, int]) -> list[Geometry]:
 
 
 def _parts(data: Dataset, seed: int) -> list[Split]:
-    """The photographs that are looked at, in two parts; the first are those of validation, if they are not too many."""
+    """The photographs that are examined, in two parts; the first are those of validation, if they are not too many."""
     count = int(np.clip((len(data.train) + len(data.val)) // _SHARE, _LEAST, _MOST))
     if len(data.val) >= count:
         order = stratified_order(data.val.labels, np.random.default_rng(seed))

@@ -56,7 +56,7 @@ CORRUPTIONS: dict[str, Corruption] = {
 }
 """Strengths are those of Hendrycks & Dietterich (2019, https://arxiv.org/abs/1903.12261) on ImageNet: deviation of the
 noise and change of the value as shares of the full range, the blur's deviation in pixels of 224, JPEG quality.
-Darkness is brightness taken away, which they do not have."""
+Darkness is negative brightness, which they do not have."""
 
 
 def corrupt(pixels: Array, name: str, strength: int, seed: int = 0) -> Array:

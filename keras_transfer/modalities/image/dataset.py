@@ -68,8 +68,8 @@ def load_images(
     `splits.assign` for the one exception).
 
     A source that has splits of its own keeps them: `train/` `val/` `test/` folders (also `training`, `valid`,
-    `validation`, `testing`), a `split` column, the splits of TensorFlow Datasets. A split that is missing is taken from
-    its training side in the shares asked for. Where its sides share a picture, the training side's copy is left out.
+    `validation`, `testing`), a `split` column, the splits of TensorFlow Datasets. A split that is missing is split
+    off from training in the shares asked for. Where its splits share a picture, the training split's copy is left out.
 
     Args:
         source: a folder with a folder for each class, or with `train/` `val/` `test/` of such; a `.csv` or `.parquet`

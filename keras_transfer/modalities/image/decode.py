@@ -94,11 +94,11 @@ def decode_image(
     >>> decode_image(buffer.getvalue(), image_size=2)[0, 0].tolist()
     [200, 200, 200]
     """
-    told = check_geometry(geometry)
+    fitted = check_geometry(geometry)
     if isinstance(source, bytes | bytearray | memoryview):
-        return decode(bytes(source), image_size, told).pixels
+        return decode(bytes(source), image_size, fitted).pixels
     try:
-        return decode(read_file(source), image_size, told).pixels
+        return decode(read_file(source), image_size, fitted).pixels
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
 

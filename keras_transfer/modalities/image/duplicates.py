@@ -15,7 +15,7 @@ from keras_transfer.progress import track
 THUMBNAIL = 32
 """Photographs are compared as grayscale squares of this side, in pixels."""
 SMALLEST = 2 * THUMBNAIL
-"""Pictures with a shorter side than this are too small to be told apart by their details."""
+"""Pictures with a shorter side than this are too small to be distinguished by their details."""
 # Chosen on photographs of flowers and dishes, where copies and different pictures lie far apart:
 # benchmarks/near_duplicates.py.
 COARSE = 0.8
@@ -23,7 +23,7 @@ COARSE = 0.8
 FINE = 0.93
 """The same photograph correlates at least this much, in the best of `_CROPS`. Any two light blobs may, too."""
 DETAIL = 0.7
-"""And so much in its details: what is left when each pixel's surroundings are taken away."""
+"""And so much in its details: what is left when the mean of each pixel's surroundings is subtracted."""
 _BLOCK = 512
 _TILE = 16 * _BLOCK  # a multiple of it
 _MOST = 50

@@ -1,4 +1,4 @@
-"""One look at each file: what it is, what it holds, and what is wrong with it."""
+"""Examines each file once: its format, its size, and the problem if it cannot be used."""
 
 import hashlib
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def image_size(item: Examined | Record) -> tuple[int, int]:
 
 
 def examine(paths: Sequence[Path]) -> ImageExamination:
-    """Looks at each file once, in parallel, with a progress bar; damaged files have a `problem`, and raise nothing.
+    """Examines each file once, in parallel, with a progress bar; damaged files have a `problem`, and raise nothing.
 
     Args:
         paths: files, in any state.
@@ -80,13 +80,13 @@ def examine_file(path: Path) -> tuple[Examined, Pixels | None]:
     try:
         content = read_file(path)
         sha256 = hashlib.sha256(content).hexdigest()
-        expected, found = EXTENSIONS.get(path.suffix.lower(), path.suffix), sniff(content)
-        if content and not found and path.suffix.lower() not in EXTENSIONS:
+        expected, actual = EXTENSIONS.get(path.suffix.lower(), path.suffix), sniff(content)
+        if content and not actual and path.suffix.lower() not in EXTENSIONS:
             raise InputError(f"not an image: neither name nor content is {FORMATS}")
         picture = decode(content, THUMBNAIL, _WHOLE)
-        if path.suffix and expected != found:
-            raise InputError(f"mislabelled extension: {path.suffix} holds a {found}")
-        if found == "JPEG":
+        if path.suffix and expected != actual:
+            raise InputError(f"mislabelled extension: {path.suffix} holds a {actual}")
+        if actual == "JPEG":
             _refuse_corrupt_jpeg(content)
     except InputError as error:
         return Examined(sha256=sha256, problem=str(error)), None

@@ -234,7 +234,7 @@ MODALITY = ImageModality()
 
 
 def _geometry_fields(chosen: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The fields of a geometry alone, of an entry that says more of it."""
+    """The fields of the geometry, without what else `result.json` says of it."""
     fields = chosen["geometry"]
     assert isinstance(fields, Mapping)
     return {name: fields[name] for name in LEGACY.to_dict()}

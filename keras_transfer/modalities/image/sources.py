@@ -1,4 +1,4 @@
-"""Where photographs and their labels come from; whatever it is, it ends as a list of files with class names."""
+"""Sources of labelled photographs, each of which becomes a list of files with class names."""
 
 import os
 from dataclasses import replace
@@ -19,7 +19,7 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     Args:
         source: see `load_images`.
         labels: for arrays only.
-        layout: how a folder or a table is arranged, where that is said.
+        layout: how a folder or a table is arranged, where the user says so.
 
     Returns:
         A listing.
