@@ -8,8 +8,9 @@ from examples import EXAMPLES, NAMES, Sample
 
 from keras_transfer import InputError
 from keras_transfer.inputs import MODALITIES, as_tuple
-from keras_transfer.modalities import Difference, InputWords, Modality, modality_of, open_modality
+from keras_transfer.modalities import InputWords, Modality, modality_of, open_modality
 from keras_transfer.models import model_inputs
+from keras_transfer.schemas import PropertyDifference
 
 
 def test_every_modality_is_tested() -> None:
@@ -93,7 +94,7 @@ def test_differences_are_between_different_items_alone(sample: Sample) -> None:
     modality, train = sample.modality, sample.dataset.train
     down, up = (train.take(np.flatnonzero(train.labels == label)) for label in (0, 1))
     for row in modality.differences(down, up, sample.spec):
-        assert set(row) == set(Difference.__annotations__)
+        assert set(row) == set(PropertyDifference.__annotations__)
         assert json.loads(json.dumps(row)) == row and 0 <= row["p_value"] <= 1
         train.augmenter({"strength": "none", **row["augmentation"]})
     assert not any(row["words"] for row in modality.differences(train, train, sample.spec))
