@@ -74,8 +74,10 @@ def measure(options: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
         if options.only != "frozen":
             if options.earlier:
-                told = Path(temporary) / "earlier", "earlier cache", {"PYTHONPATH": str(options.earlier.resolve())}
-                rows.append(ours(options, seed, "whole, earlier", "fine-tuning", *told))
+                # Without PYTHONSAFEPATH the working directory, which holds the present code, would come first.
+                code = {"PYTHONPATH": str(options.earlier.resolve()), "PYTHONSAFEPATH": "1"}
+                place = Path(temporary) / "earlier", "earlier cache", code
+                rows.append(ours(options, seed, "whole, earlier", "fine-tuning", *place))
             rows.append(ours(options, seed, "whole", "fine-tuning", Path(temporary) / "whole", "cache"))
         if options.only != "whole":
             rows.append(ours(options, seed, "frozen", "feature-extraction", Path(temporary) / "cold", "other cache"))

@@ -244,6 +244,10 @@ _SHORT = {
 _PLACES = {field: (section, field) for section, options in _SECTIONS.items() for field in options.model_fields} | _SHORT
 
 
+FIELDS = frozenset(_PLACES) | {"seed"}
+"""What `make_recipe` takes, by name."""
+
+
 def _shown(section: str, field: str) -> str:
     """What a field is called without its section.
 

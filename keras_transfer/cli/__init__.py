@@ -9,7 +9,7 @@ RESUMABLE = frozenset({"demo", "train", "compress", "cross-validate"})
 
 
 def stopped() -> str:
-    """What a person is told whose command was stopped."""
+    """The sentence for a person whose command was stopped."""
     name = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
     return "Stopped; the same command goes on from here." if name in RESUMABLE else "Stopped."
 

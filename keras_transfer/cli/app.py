@@ -99,9 +99,9 @@ def run() -> None:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     if not debug:
-        from keras_transfer.cli.output import hush
+        from keras_transfer.cli.output import silence_libraries
 
-        hush()
+        silence_libraries()
     try:
         app(arguments, prog_name="keras-transfer")
     except SystemExit as ending:  # typer's own: done, a wrong call, or an interrupt that a library made

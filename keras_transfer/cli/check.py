@@ -24,7 +24,7 @@ def command(
     fit: Annotated[str | None, typer.Option(help="For microcontroller: memory, such as flash=1MB,ram=256KB.")] = None,
     accelerator: Annotated[str | None, typer.Option(help="For ethos-u: U55-32 to U65-512.  [U55-128]")] = None,
     data: Annotated[
-        str | None, typer.Option(help="For a .keras: photographs, whose training part calibrates.  [made-up pictures]")
+        str | None, typer.Option(help="For a .keras: items, whose training part calibrates.  [made-up ones]")
     ] = None,
     image_size: options.OwnImageSize = None,
     pixels: options.Pixels = None,
@@ -45,9 +45,8 @@ def command(
     from keras_transfer.progress import set_quiet
 
     set_quiet(json)
-    given = {name: value for name, value in (("board", board), ("fit", fit), ("accelerator", accelerator)) if value}
-    told = pixels and pixels.value
-    verdicts = judge_file(file, target, given, data=data, image_size=image_size, pixels=told)
+    about = {name: value for name, value in (("board", board), ("fit", fit), ("accelerator", accelerator)) if value}
+    verdicts = judge_file(file, target, about, data=data, image_size=image_size, pixels=pixels)
     if json:
         print_json(verdicts[0] if target is not None and len(target) == 1 else verdicts)
     else:

@@ -8,34 +8,44 @@ import typer
 from keras_transfer.cli import options
 
 if TYPE_CHECKING:
+    from keras_transfer.recipe import Compression
     from keras_transfer.schemas import Result
 
 
+_Run = Annotated[
+    Path, typer.Argument(help="The --out of a finished `train` or `compress`; or a .keras of your own, with --data.")
+]
+_Student = Annotated[
+    str | None, typer.Option(help="Distill into this backbone (with --alpha, --weights, --image-size).")
+]
+_Channels = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Remove channels until this share of the multiply-adds is left, such as 0.6."),
+]
+_Prune = Annotated[float | None, typer.Option(min=0, max=1, help="Set this share of the weights to zero, such as 0.5.")]
+_Pattern = Annotated[str | None, typer.Option(help="With --prune: of the zeros, 2:4 or a block such as 1x4.")]
+_Cluster = Annotated[int | None, typer.Option(help="Leave each layer so many different weights, such as 16.")]
+_Qat = Annotated[bool, typer.Option("--qat", help="Quantization-aware training: the int8 file is trained.")]
+_QatStages = Annotated[int | None, typer.Option(help="With --qat: how many top stages train.  [2]")]
+_PerTensor = Annotated[
+    bool, typer.Option("--per-tensor", help="With --qat: one scale for each tensor, for old runtimes.")
+]
+
+
 def command(
-    run: Annotated[
-        Path,
-        typer.Argument(help="The --out of a finished `train` or `compress`; or a .keras of your own, with --data."),
-    ],
-    student: Annotated[
-        str | None, typer.Option(help="Distill into this backbone (with --alpha, --weights, --image-size).")
-    ] = None,
+    context: typer.Context,
+    run: _Run,
+    student: _Student = None,
     alpha: options.Alpha = None,
     weights: options.Weights = None,
     image_size: options.ImageSize = None,
-    channels: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Remove channels until this share of the multiply-adds is left, such as 0.6."),
-    ] = None,
-    prune: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Set this share of the weights to zero, such as 0.5.")
-    ] = None,
-    pattern: Annotated[str | None, typer.Option(help="With --prune: of the zeros, 2:4 or a block such as 1x4.")] = None,
-    cluster: Annotated[int | None, typer.Option(help="Leave each layer so many different weights, such as 16.")] = None,
-    qat: Annotated[bool, typer.Option("--qat", help="Quantization-aware training: the int8 file is trained.")] = False,
-    qat_stages: Annotated[int | None, typer.Option(help="With --qat: how many top stages train.  [2]")] = None,
-    per_tensor: Annotated[
-        bool, typer.Option("--per-tensor", help="With --qat: one scale a tensor, for old runtimes.")
-    ] = False,
+    channels: _Channels = None,
+    prune: _Prune = None,
+    pattern: _Pattern = None,
+    cluster: _Cluster = None,
+    qat: _Qat = False,
+    qat_stages: _QatStages = None,
+    per_tensor: _PerTensor = False,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each step.  [the step's own]")] = None,
     out: Annotated[Path | None, typer.Option(help="The new run directory.  [RUN-STEPS]")] = None,
     data: options.RunData = None,
@@ -53,56 +63,60 @@ def command(
     each is measured, and each file proved.
     """
     from keras_transfer.cli.summary import run_and_print
-    from keras_transfer.errors import InputError
     from keras_transfer.jobs.adopt import is_model, run_of
     from keras_transfer.progress import set_quiet
     from keras_transfer.recipe import make_compression
     from keras_transfer.run import beside
 
-    for name, value, needs, there in (
-        ("--alpha", alpha, "--student", student),
-        ("--weights", weights, "--student", student),
-        ("--image-size", image_size, "--student, or a .keras of any size", student or is_model(run)),
-        ("--pattern", pattern, "--prune", prune),
-        ("--qat-stages", qat_stages, "--qat", qat),
-        ("--per-tensor", per_tensor, "--qat", qat),
-    ):
-        if value and not there:
-            raise InputError(f"{name} is for {needs}: add it.")
-    compression = make_compression(
-        distill=student is not None,
-        multiply_adds=channels,
-        sparsity=prune,
-        pattern=pattern,
-        clusters=cluster,
-        qat=qat,
-        qat_stages=qat_stages,
-        per_tensor=per_tensor,
-        epochs=epochs,
-    )
+    _check(context, is_model(run))
+    names = {"channels": "multiply_adds", "prune": "sparsity", "cluster": "clusters"}
+    values = {names.get(name, name): value for name, value in context.params.items() if name in _STEPS}
+    compression = make_compression(distill=student is not None, **values)
     set_quiet(json)
-    own_size = image_size if student is None else None
-    run, data = run_of(
-        run, data, image_size=own_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
-    )
-    if out is None:
-        told = (("channels", channels and 100 * channels), ("prune", prune and 100 * prune), ("cluster", cluster))
-        parts = [student or "", *(f"{word}{value:g}" for word, value in told if value), "qat" if qat else ""]
-        out = beside(run, "-".join(filter(None, parts)))
-    changes = {
-        "backbone": student,
-        "alpha": alpha,
-        "weights": weights,
-        "image_size": image_size if student is not None else None,
-        "data": data,
-        "formats": formats or None,
-        "targets": targets or None,
-        "tolerance": tolerance,
-    }
+    changes = {name: value for name, value in options.recipe_values(context).items() if name in _CHANGES}
+    if student is None:
+        run, data = run_of(run, data, image_size=image_size, pixels=pixels, geometry=geometry)
+    else:
+        run, data = run_of(run, data, pixels=pixels, geometry=geometry)
+        changes |= {"backbone": student, "image_size": image_size}
+    place = out if out is not None else beside(run, _suffix(compression, student))
 
     def job() -> "Result":
         from keras_transfer.jobs.compress import compress
 
-        return compress(run, out, compression, **changes)
+        return compress(run, place, compression, **changes | {"data": data})
 
-    run_and_print(job, out, json, profile)
+    run_and_print(job, place, json, profile)
+
+
+_STEPS = ("channels", "prune", "pattern", "cluster", "qat", "qat_stages", "per_tensor", "epochs")
+_CHANGES = ("alpha", "weights", "formats", "targets", "tolerance")  # options that change the new run's recipe
+
+
+def _check(context: typer.Context, is_model: bool) -> None:
+    """Raises `InputError` where an option needs another one that is missing."""
+    from keras_transfer.errors import InputError
+
+    given = context.params
+    for option, needs in (
+        ("alpha", "student"),
+        ("weights", "student"),
+        ("pattern", "prune"),
+        ("qat_stages", "qat"),
+        ("per_tensor", "qat"),
+    ):
+        if given[option] and not given[needs]:
+            raise InputError(f"--{option.replace('_', '-')} is for --{needs}: add it.")
+    if given["image_size"] and not (given["student"] or is_model):
+        raise InputError("--image-size is for --student, or a .keras of any size: add it.")
+
+
+def _suffix(compression: "Compression", student: str | None) -> str:
+    """What the new run's name says of its steps, such as `prune50-qat`."""
+    steps = (
+        ("channels", compression.multiply_adds and 100 * compression.multiply_adds),
+        ("prune", compression.sparsity and 100 * compression.sparsity),
+        ("cluster", compression.clusters),
+    )
+    parts = [student or "", *(f"{word}{value:g}" for word, value in steps if value), "qat" if compression.qat else ""]
+    return "-".join(filter(None, parts))

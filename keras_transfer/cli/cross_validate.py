@@ -8,19 +8,20 @@ import typer
 from keras_transfer.cli import options
 
 if TYPE_CHECKING:
-    from keras_transfer.schemas import RecipeComparison
+    from keras_transfer.schemas import CrossValidation, RecipeComparison
 
 
 def command(
+    context: typer.Context,
     data: options.RecipeData = None,
     recipe: Annotated[
         list[Path] | None,
         typer.Option(help="A recipe file; may be repeated, and each is compared with the first. Options win over it."),
     ] = None,
     folds: Annotated[int, typer.Option(help="Parts that are left out in turn.")] = 5,
-    repeats: Annotated[int, typer.Option(help="How often the photographs are cut into parts anew.")] = 2,
+    repeats: Annotated[int, typer.Option(help="How often the items are cut into parts anew.")] = 2,
     use_test: Annotated[
-        bool, typer.Option("--use-test", help="Also the photographs that `train` would keep for the test.")
+        bool, typer.Option("--use-test", help="Also the items that `train` would keep for the test.")
     ] = False,
     backbone: options.Backbone = None,
     alpha: options.Alpha = None,
@@ -37,25 +38,21 @@ def command(
 ) -> None:
     """Measure a recipe on several splits, or compare recipes.
 
-    Each recipe is measured on the same folds; like pictures stand in one fold.
+    Each recipe is measured on the same folds; near-duplicates stand in one fold.
     """
-    from keras_transfer.cli.output import print_json, print_table
+    from keras_transfer.cli.output import print_json
     from keras_transfer.jobs.cross_validate import cross_validate
     from keras_transfer.progress import set_quiet
     from keras_transfer.run import follow_recipe
 
     set_quiet(json)
-    changes = {
-        "data": data, "backbone": backbone, "alpha": alpha, "weights": weights, "image_size": image_size,
-        "strategy": strategy and strategy.value, "seed": seed, "group_by": group_by, "root": root,
-        "path_column": path_column, "label_column": label_column, "classes_at_depth": classes_at_depth,
-    }  # fmt: skip
+    values = options.recipe_values(context)
     files: list[Path | None] = [*(recipe or [])] or [None]
     names = [file.stem if file is not None else "this recipe" for file in files]
     if len(set(names)) < len(names):
         names = [str(file) for file in files]
     found = cross_validate(
-        *(follow_recipe(file, **changes) for file in files),
+        *(follow_recipe(file, **values) for file in files),
         names=names,
         folds=folds,
         repeats=repeats,
@@ -64,17 +61,23 @@ def command(
     if json:
         print_json(found)
         return
+    _print(found)
+    for row in found["comparisons"]:
+        print(sentence(found["recipes"][0]["name"], row))
+
+
+def _print(found: "CrossValidation") -> None:
+    from keras_transfer.cli.output import print_table
+
     rows = [
         (row["name"], row["strategy"], f"{row['accuracy']['value']:.1%}", f"{100 * row['accuracy']['spread']:.1f}",
          f"{row['accuracy']['low']:.1%} to {row['accuracy']['high']:.1%}", f"{row['macro_f1']['value']:.1%}")
         for row in found["recipes"]
     ]  # fmt: skip
-    title = f"{found['images']} images in {folds} folds, {repeats} times" + (
+    title = f"{found['images']} images in {found['folds']} folds, {found['repeats']} times" + (
         f"; {found['held_out']} more are kept for the test" if found["held_out"] else ""
     )
     print_table(("recipe", "strategy", "accuracy", "spread of folds", "95% interval", "macro F1"), rows, title)
-    for row in found["comparisons"]:
-        print(sentence(found["recipes"][0]["name"], row))
 
 
 def sentence(first: str, row: "RecipeComparison") -> str:

@@ -46,9 +46,7 @@ def command(
     require_model(model)
     layout = Layout(None, root, path_column, label_column, classes_at_depth)
     part = held_out(data, split, allow_bad=allow_bad, layout=layout)
-    classifier = classifier_of(
-        model, part, image_size=image_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
-    )
+    classifier = classifier_of(model, part, image_size=image_size, pixels=pixels, geometry=geometry)
     if not classifier.named and not data.startswith("tfds:"):  # whose classes have an order of their own
         part = in_text_order(part)
     scores = evaluate(classifier, part)

@@ -7,11 +7,23 @@ import typer
 
 from keras_transfer.cli import options
 
+_Run = Annotated[
+    Path, typer.Argument(help="The run directory of a finished `train`; or a .keras of your own, with --data.")
+]
+_InputType = Annotated[str, typer.Option(help="Of the int8 file: uint8, or int8 for microcontrollers.")]
+_CalibrationItems = Annotated[
+    int | None, typer.Option("--calibration-items", "--calibration-images", help="Training items that calibrate int8.")
+]
+_Board = Annotated[str | None, typer.Option(help="With --target microcontroller: must fit on it, such as rp2040.")]
+_Fit = Annotated[str | None, typer.Option(help="With --target microcontroller: must fit, such as flash=1MB,ram=256KB.")]
+_Repair = Annotated[bool, typer.Option("--repair", help="Where int8 loses too much, try remedies from cheap to dear.")]
+_Remedies = Annotated[
+    list[str] | None, typer.Option("--remedy", help="Repair by this one; see the table in docs; may be repeated.")
+]
+
 
 def command(
-    run: Annotated[
-        Path, typer.Argument(help="The run directory of a finished `train`; or a .keras of your own, with --data.")
-    ],
+    run: _Run,
     data: options.RunData = None,
     image_size: options.OwnImageSize = None,
     pixels: options.Pixels = None,
@@ -19,24 +31,13 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Where the files go.  [RUN/export]")] = None,
     formats: options.Formats = None,
     targets: options.Targets = None,
-    input_type: Annotated[str, typer.Option(help="Of the int8 file: uint8, or int8 for microcontrollers.")] = "uint8",
-    calibration_items: Annotated[
-        int | None,
-        typer.Option("--calibration-items", "--calibration-images", help="Training items that calibrate int8."),
-    ] = None,
+    input_type: _InputType = "uint8",
+    calibration_items: _CalibrationItems = None,
     tolerance: options.Tolerance = None,
-    board: Annotated[
-        str | None, typer.Option(help="With --target microcontroller: must fit on it, such as rp2040.")
-    ] = None,
-    fit: Annotated[
-        str | None, typer.Option(help="With --target microcontroller: must fit, such as flash=1MB,ram=256KB.")
-    ] = None,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Where int8 loses too much, try remedies from cheap to dear.")
-    ] = False,
-    remedies: Annotated[
-        list[str] | None, typer.Option("--remedy", help="Repair by this one; see the table in docs; may be repeated.")
-    ] = None,
+    board: _Board = None,
+    fit: _Fit = None,
+    repair: _Repair = False,
+    remedies: _Remedies = None,
     json: Annotated[bool, typer.Option("--json", help="Print the files' entries as JSON instead of a table.")] = False,
 ) -> None:
     """Export the model of a finished run again.
@@ -48,14 +49,12 @@ def command(
     from keras_transfer.errors import GateError
     from keras_transfer.exporters import ExportGateError
     from keras_transfer.jobs.adopt import run_of
-    from keras_transfer.jobs.export import export_run
+    from keras_transfer.jobs.export import export_run, result_with
     from keras_transfer.progress import set_quiet
-    from keras_transfer.run import read_result
+    from keras_transfer.run import read_run
 
     set_quiet(json)
-    run, data = run_of(
-        run, data, image_size=image_size, pixels=pixels and pixels.value, geometry=geometry and geometry.value
-    )
+    run, data = run_of(run, data, image_size=image_size, pixels=pixels, geometry=geometry)
     gate: GateError | None = None
     try:
         result = export_run(
@@ -71,13 +70,10 @@ def command(
             fit=fit,
             repair=remedies or repair,
         )
-    except ExportGateError as error:
-        gate, files, known = error, error.artifacts, read_result(run)
-        assert known is not None
-        result = known
+    except ExportGateError as error:  # all is written, and worth showing
+        gate, result = error, read_run(run)[1]
         if out is not None:  # nothing of it is the run's
-            result["artifacts"], result["recommended"] = files, files.recommended  # type: ignore[typeddict-item]
-            result["gate_notes"] = list(files.notes)
+            result = result_with(result, error.artifacts, out)
     if json:
         print_json(result["artifacts"])
     else:

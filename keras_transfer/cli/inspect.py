@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 if TYPE_CHECKING:
     from keras_transfer.schemas import Inspection
 
-from keras_transfer.cli import options
-
 
 def command(
+    context: typer.Context,
     data: options.Data,
     backbone: options.Backbone = None,
     alpha: options.Alpha = None,
@@ -28,7 +29,7 @@ def command(
 ) -> None:
     """Look for broken files, copies, leaks and wrong labels.
 
-    Also for pictures that are far from all others. Nothing of DATA is changed.
+    Also for items that are far from all others. Nothing of DATA is changed.
     """
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.jobs.inspect import inspect_data
@@ -36,12 +37,8 @@ def command(
     from keras_transfer.recipe import make_recipe
 
     set_quiet(json)
-    told = make_recipe(
-        data=data, backbone=backbone, alpha=alpha, weights=weights, image_size=image_size, group_by=group_by, seed=seed,
-        root=root, path_column=path_column, label_column=label_column, classes_at_depth=classes_at_depth,
-    )  # fmt: skip
     place = out if out is not None else Path("inspections") / (Path(data).stem.replace(":", "-") or "data")
-    found = inspect_data(told, place)
+    found = inspect_data(make_recipe(None, **options.recipe_values(context)), place)
     if json:
         print_json(found)
         return
@@ -64,7 +61,7 @@ def _judge(found: "Inspection") -> str:
     """How far the list of labels can be trusted."""
     right = found["probe_accuracy"]
     weights = {"imagenet": "", "bundled": ", bundled weights", "none": ", random weights"}
-    skill = "" if right is None else f", which is right on {right:.0%} of the photographs"
+    skill = "" if right is None else f", which is right on {right:.0%} of the items"
     return (
         f"Labels are judged by a linear probe on {found['backbone']}{weights.get(found['weights'], '')}{skill}. "
         f"About {found['label_error_rate']:.1%} of all labels seem wrong; listed are those that more probably are "

@@ -8,6 +8,7 @@ from keras_transfer.cli import options
 
 
 def command(
+    context: typer.Context,
     data: options.Data,
     backbone: options.Backbone = None,
     alpha: options.Alpha = None,
@@ -33,26 +34,12 @@ def command(
     from keras_transfer.run import follow_recipe
 
     set_quiet(json)
-    told = follow_recipe(
-        recipe,
-        data=data,
-        backbone=backbone,
-        alpha=alpha,
-        weights=weights,
-        image_size=image_size,
-        strategy=strategy,
-        seed=seed,
-        root=root,
-        path_column=path_column,
-        label_column=label_column,
-        classes_at_depth=classes_at_depth,
-    )
-    found = find_rates(told, steps)
+    sweeps = find_rates(follow_recipe(recipe, **options.recipe_values(context)), steps)
     if json:
-        print_json(found)
+        print_json(sweeps)
         return
     print_table(
         ("phase", "planned rate", "suggested rate"),
-        [(f["phase"], f"{f['planned']:.1e}", f"{f['suggested']:.1e}") for f in found],
+        [(sweep["phase"], f"{sweep['planned']:.1e}", f"{sweep['suggested']:.1e}") for sweep in sweeps],
     )
     print("A rate goes into the `phases` of a recipe: RUN/recipe.yaml of a run shows them; give the file to --recipe.")

@@ -7,8 +7,16 @@ from typing import Annotated
 import typer
 
 
+def recipe_values(context: typer.Context) -> dict[str, object]:
+    """The options of the running command that are fields of a recipe, by their names; what was not given is missing."""
+    from keras_transfer.recipe import FIELDS
+
+    given = {name: value for name, value in context.params.items() if name in FIELDS}
+    return {name: value for name, value in given.items() if value is not None and value != [] and value != ()}
+
+
 class StrategyName(StrEnum):
-    """What may train; see `Recipe.strategy`."""
+    """What may train; see `TrainingOptions.strategy`."""
 
     auto = "auto"
     feature_extraction = "feature-extraction"
@@ -35,7 +43,7 @@ class FileGeometryName(StrEnum):
 
 
 class BaselinesName(StrEnum):
-    """What a run is compared with; see `Recipe.baselines`."""
+    """What a run is compared with; see `ReportOptions.baselines`."""
 
     auto = "auto"
     none = "none"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 
-def hush() -> None:
+def silence_libraries() -> None:
     """Keeps what the libraries' native code logs off the screen; Python's own standard error stays where it is."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not sys.warnoptions:

@@ -14,31 +14,34 @@ if TYPE_CHECKING:
     from keras_transfer.modalities import Modality
 
 
+_Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Photographs, folders of them, patterns such as 'a/*.jpg', or - for standard input: "
+        "a photograph, or a list of paths, one per line."
+    ),
+]
+_Camera = Annotated[int | None, typer.Option(min=0, help="Take a photograph with this camera; 0 is the first.")]
+_Calibrated = Annotated[
+    bool, typer.Option("--calibrated", help="Scale the probabilities by the temperature that the run's report fitted.")
+]
+_Delegate = Annotated[
+    str, typer.Option(help="For a .tflite on a device of its own: its library, such as libedgetpu.so.1.")
+]
+
+
 def command(
     model: Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")],
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Photographs, folders of them, patterns such as 'a/*.jpg', or - for standard input: "
-            "a photograph, or a list of paths, one a line."
-        ),
-    ] = None,
-    camera: Annotated[
-        int | None, typer.Option(min=0, help="Take a photograph with this camera; 0 is the first.")
-    ] = None,
+    files: _Files = None,
+    camera: _Camera = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to show for each photograph.")] = 3,
-    calibrated: Annotated[
-        bool,
-        typer.Option("--calibrated", help="Scale the probabilities by the temperature that the run's report fitted."),
-    ] = False,
-    delegate: Annotated[
-        str, typer.Option(help="For a .tflite on a device of its own: its library, such as libedgetpu.so.1.")
-    ] = "",
+    calibrated: _Calibrated = False,
+    delegate: _Delegate = "",
     image_size: options.OwnImageSize = None,
     pixels: options.Pixels = None,
     geometry: options.FileGeometry = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print a JSON object a line, as they come.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line, as they come.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
 ) -> None:
     """Say what a model sees in photographs.
@@ -60,8 +63,8 @@ def command(
         model,
         delegate=delegate,
         image_size=image_size,
-        pixels=pixels and pixels.value,
-        geometry=geometry and geometry.value,
+        pixels=pixels,
+        geometry=geometry,
     )
     modality = open_modality(classifier.inputs.modality)
     sources = list(_expand(files or (), modality))
@@ -179,6 +182,6 @@ def _standard_input(modality: "Modality") -> Iterator[Path | tuple[str, bytes]]:
     separator = b"\0" if b"\0" in content else b"\n"
     names = [name for name in (part.strip(b"\r\n") for part in content.split(separator)) if name]
     if not names or any(len(name) > 4096 for name in names):
-        raise InputError(f"Standard input (-) holds neither a {modality.kind.item} nor a list of paths, one a line.")
+        raise InputError(f"Standard input (-) holds neither a {modality.kind.item} nor a list of paths, one per line.")
     for name in names:
         yield Path(os.fsdecode(name))

@@ -11,32 +11,38 @@ if TYPE_CHECKING:
     from keras_transfer.schemas import LearningCurve
 
 
+_Corruptions = Annotated[
+    bool, typer.Option("--corruptions", help="Score it on test items made worse: noise, blur, compression, light.")
+]
+_LearningCurve = Annotated[
+    bool, typer.Option("--learning-curve", help="Show whether more data would help, or more unfreezing.")
+]
+_Scratch = Annotated[
+    bool | None, typer.Option(help="For --learning-curve: from scratch as well.  [where that takes about a minute]")
+]
+_Own = Annotated[
+    bool, typer.Option("--own", help="For --learning-curve: as the run was trained as well; about a run for each draw.")
+]
+_See = Annotated[
+    bool, typer.Option("--see", help="Write RUN/see.html: first filters, activations, a map of the test items.")
+]
+_HeldBack = Annotated[
+    str | None, typer.Option(help="For --see: other labelled data, on which it shows what training forgot.")
+]
+
+
 def command(
     run: Annotated[Path, typer.Argument(help="The --out of a finished `train`.")],
     data: options.RunData = None,
     baselines: options.Baselines = None,
     compare_backbones: options.CompareBackbones = None,
-    corruptions: Annotated[
-        bool, typer.Option("--corruptions", help="Score it on test items made worse: noise, blur, compression, light.")
-    ] = False,
-    learning_curve: Annotated[
-        bool, typer.Option("--learning-curve", help="Show whether more data would help, or more unfreezing.")
-    ] = False,
+    corruptions: _Corruptions = False,
+    learning_curve: _LearningCurve = False,
     draws: Annotated[int, typer.Option(help="For --learning-curve: draws of nested parts of the data.")] = 5,
-    scratch: Annotated[
-        bool | None,
-        typer.Option(help="For --learning-curve: from scratch as well.  [where that takes about a minute]"),
-    ] = None,
-    own: Annotated[
-        bool,
-        typer.Option("--own", help="For --learning-curve: as the run was trained as well; about a run for each draw."),
-    ] = False,
-    see: Annotated[
-        bool, typer.Option("--see", help="Write RUN/see.html: first filters, activations, a map of the test items.")
-    ] = False,
-    held_back: Annotated[
-        str | None, typer.Option(help="For --see: other labelled data, on which it shows what training forgot.")
-    ] = None,
+    scratch: _Scratch = None,
+    own: _Own = False,
+    see: _See = False,
+    held_back: _HeldBack = None,
     json: Annotated[bool, typer.Option("--json", help="Print report.json instead of the verdict.")] = False,
 ) -> None:
     """Write the report of a finished run again, with more in it if asked.

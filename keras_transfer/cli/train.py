@@ -1,4 +1,4 @@
-"""`keras-transfer train`: from photographs to proven files."""
+"""`keras-transfer train`: from labelled items to proven files."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -14,10 +14,24 @@ class _Mix(StrEnum):
     cutmix = "cutmix"
 
 
-_MIX = {"mixup": 0.2, "cutmix": 1.0}  # the usual parameter of either's Beta distribution
+_MIX = {"mixup": 0.2, "cutmix": 1.0}  # the usual parameter of each one's Beta distribution
+_AllowBad = Annotated[bool | None, typer.Option("--allow-bad", help="Go on though over 5% of the files are unusable.")]
+_Gradual = Annotated[
+    bool | None, typer.Option("--gradual", help="Unfreeze one stage after another, from the top down.")
+]
+_Epochs = Annotated[
+    int | None,
+    typer.Option(help="Most epochs of fine-tuning; of the head with --strategy feature-extraction.  [5; 40]"),
+]
+_Augmentation = Annotated[str | None, typer.Option(help="How strong: auto, none, light, medium or strong.  [auto]")]
+_Out = Annotated[Path | None, typer.Option(help="The run directory.  [runs/DATA-BACKBONE]")]
+_Views = Annotated[int | None, typer.Option(help="Augmented views computed of each item.  [chosen]")]
+_Hidden = Annotated[list[int] | None, typer.Option(help="Units of a hidden dense layer; may be repeated.")]
+_Dropout = Annotated[float | None, typer.Option(help="Dropout before the last layer, 0 to 1.  [0.2]")]
 
 
 def command(
+    context: typer.Context,
     data: options.RecipeData = None,
     backbone: options.Backbone = None,
     alpha: options.Alpha = None,
@@ -26,32 +40,23 @@ def command(
     geometry: options.Geometry = None,
     strategy: options.Strategy = None,
     seed: options.Seed = None,
-    out: Annotated[Path | None, typer.Option(help="The run directory.  [runs/DATA-BACKBONE]")] = None,
+    out: _Out = None,
     recipe: options.RecipeFile = None,
-    allow_bad: Annotated[
-        bool | None, typer.Option("--allow-bad", help="Go on though over 5% of the files are unusable.")
-    ] = None,
+    allow_bad: _AllowBad = None,
     group_by: options.GroupBy = None,
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
     classes_at_depth: options.ClassesAtDepth = None,
     few_shot: options.FewShot = None,
-    gradual: Annotated[
-        bool | None, typer.Option("--gradual", help="Unfreeze one stage after another, from the top down.")
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Most epochs of fine-tuning; of the head with --strategy feature-extraction.  [5; 40]"),
-    ] = None,
-    augmentation: Annotated[
-        str | None, typer.Option(help="How strong: auto, none, light, medium or strong.  [auto]")
-    ] = None,
-    mix: Annotated[_Mix | None, typer.Option(help="Mix photographs and labels as well.")] = None,
-    views: Annotated[int | None, typer.Option(help="Augmented views computed of each image.  [chosen]")] = None,
+    gradual: _Gradual = None,
+    epochs: _Epochs = None,
+    augmentation: _Augmentation = None,
+    mix: Annotated[_Mix | None, typer.Option(help="Mix items and labels as well.")] = None,
+    views: _Views = None,
     label_smoothing: Annotated[float | None, typer.Option(help="Label smoothing, 0 to 1.  [0]")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Dropout before the last layer, 0 to 1.  [0.2]")] = None,
-    hidden: Annotated[list[int] | None, typer.Option(help="Units of a hidden dense layer; may be repeated.")] = None,
+    dropout: _Dropout = None,
+    hidden: _Hidden = None,
     formats: options.Formats = None,
     targets: options.Targets = None,
     tolerance: options.Tolerance = None,
@@ -67,38 +72,11 @@ def command(
     from keras_transfer.cli.summary import train_and_print
     from keras_transfer.run import follow_recipe
 
-    told = follow_recipe(
-        recipe,
-        data=data,
-        backbone=backbone,
-        alpha=alpha,
-        weights=weights,
-        image_size=image_size,
-        geometry=geometry and geometry.value,
-        strategy=strategy and strategy.value,
-        seed=seed,
-        allow_bad=allow_bad,
-        group_by=group_by,
-        root=root,
-        path_column=path_column,
-        label_column=label_column,
-        classes_at_depth=classes_at_depth,
-        few_shot=few_shot,
-        gradual=gradual,
-        epochs=epochs,
-        augmentation={"strength": augmentation or "auto", mix.value: _MIX[mix.value]} if mix else augmentation,
-        views=views,
-        label_smoothing=label_smoothing,
-        dropout=dropout,
-        hidden=hidden or None,
-        formats=formats or None,
-        targets=targets or None,
-        tolerance=tolerance,
-        baselines=baselines and baselines.value,
-        compare_backbones=compare_backbones or None,
-    )
+    values = options.recipe_values(context)
+    if mix is not None:
+        values["augmentation"] = {"strength": augmentation or "auto", mix.value: _MIX[mix.value]}
+    wanted = follow_recipe(recipe, **values)
     if out is None:
-        name = Path(told.data.source).stem.replace(":", "-") or "data"
-        backbone = Path(told.model.backbone).name.replace(":", "-")
-        out = Path("runs") / f"{name}-{backbone}"
-    train_and_print(told, out, json, profile)
+        name = Path(wanted.data.source).stem.replace(":", "-") or "data"
+        out = Path("runs") / f"{name}-{Path(wanted.model.backbone).name.replace(':', '-')}"
+    train_and_print(wanted, out, json, profile)

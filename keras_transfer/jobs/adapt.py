@@ -153,39 +153,47 @@ def adapt_run(
         clock = Clock(run)
         base.data.write_csv(run / "data.csv")
         begin(run, recipe)
-        adapted: Adaptation = {
-            "method": method,
-            "what": METHODS[method].what,
-            "base": recipe.base,
-            "before": _accuracy(base.model, new),
-            "after": None,
-            "photographs": _place(photographs) if photographs is not None else None,
-        }
         with clock.part("adapting"):
-            work = Work(base.model, base.data, new.split if new is not None else None, recipe, folder)
-            adapted |= METHODS[method].run(work)
-        adapted["after"] = _accuracy(base.model, new)
+            adapted = _adapt(method, Work(base.model, base.data, new and new.split, recipe, folder), new)
+        adapted["photographs"] = _place(photographs) if photographs is not None else None
         if layout is not None and layout.said():
             adapted["layout"] = replace(layout, root=layout.root and _place(layout.root)).said()
         save_run_model(run, base.model, base.data)
         write_json(run / "adaptation.json", adapted)
         if (folder / "history.csv").is_file():
             shutil.copyfile(folder / "history.csv", run / "history.csv")
-        facts: RunFacts = {
-            "strategy": base.result["strategy"],
-            "kept": base.result["kept"],
-            "views": base.result["views"],
-            "phases": base.result["phases"],
-            "adapted": adapted,
-        }
-        note = (
-            f"Adapted by {method}: {METHODS[method].what}. The figures are on the items of the first run, "
-            f"{recipe.data.source}."
-        )
+        facts = _facts(base.result, adapted)
+        note = f"Adapted by {method}: {adapted['what']}. The figures are on the items of {recipe.data.source}."
         options: FileOptions = {}
         if new is not None:  # an int8 file must be able to hold what it will be shown, and what its proof is of
             options["calibration"] = both_kinds(base.data, new.split, recipe.seed)
         return finish(run, recipe, base.data, base.model, clock, facts, notes=[note], **options)
+
+
+def _facts(result: Result, adapted: Adaptation) -> RunFacts:
+    """What the new run says of itself: it was trained as the one that it began with."""
+    return {
+        "strategy": result["strategy"],
+        "kept": result["kept"],
+        "views": result["views"],
+        "phases": result["phases"],
+        "adapted": adapted,
+    }
+
+
+def _adapt(method: str, work: Work, new: NewItems | None) -> Adaptation:
+    """Adapts the model in place, and measures it on the new items before and after."""
+    before = _accuracy(work.model, new)
+    figures = METHODS[method].run(work)
+    return {
+        **figures,
+        "method": method,
+        "what": METHODS[method].what,
+        "base": work.recipe.base,
+        "before": before,
+        "after": _accuracy(work.model, new),
+        "photographs": None,
+    }
 
 
 def _accuracy(model: "keras.Model", new: NewItems | None) -> float | None:

@@ -95,14 +95,11 @@ def adopt(
             f"{path} is a model of your own: say with --data where labelled photographs for it are. Their training "
             "part calibrates int8, their test part proves every file."
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    source = Path(data).stem.replace(":", "-") or "data"
-    run = Path(folder) if folder is not None else Path("runs") / f"{source}-{path.stem}-{digest[:6]}"
     fitted = geometry_of_file(path, read_inputs(path), geometry)
     recipe = make_recipe(
         data=data,
         model=str(path),
-        model_sha256=digest,
+        model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         backbone=path.stem,
         weights="none",
         image_size=image_size,
@@ -112,10 +109,17 @@ def adopt(
         class_names=_class_names(path, data),
         baselines="none",
     )
+    run = Path(folder) if folder is not None else _run_folder(recipe)
     with open_run(run, recipe):
         if read_result(run) is None:
             _adopt(recipe, run, [] if fitted is not None else [_fitted_note(path)])
     return run
+
+
+def _run_folder(recipe: Recipe) -> Path:
+    """Where the run of a model of the user's own goes: `runs/DATA-MODEL-HASH`."""
+    source = Path(recipe.data.source).stem.replace(":", "-") or "data"
+    return Path("runs") / f"{source}-{recipe.model.backbone}-{(recipe.model.file_sha256 or '')[:6]}"
 
 
 def _fitted_note(model: Path) -> str:

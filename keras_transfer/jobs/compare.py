@@ -5,12 +5,12 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.run import command_line, read_run
-from keras_transfer.schemas import ComparedFile, Cost, Proof, Result, RunComparison
+from keras_transfer.schemas import ComparedFile, Cost, Proof, Result, RunComparison, Timing
 
 COSTS: dict[Cost, str] = {"bytes": "bytes", "zipped_bytes": "zipped bytes", "latency_ms": "latency"}
 """What a file costs, and how it is called."""
@@ -52,7 +52,6 @@ def compare(
     Raises:
         InputError: a folder holds no finished run or no such file, or the runs' test photographs differ.
     """
-    from keras_transfer.evaluation.intervals import share_interval
     from keras_transfer.exporters import benchmark
     from keras_transfer.report import comparison_html
 
@@ -62,27 +61,8 @@ def compare(
     if len({file.test for file in proven}) > 1:
         raise InputError("The runs were scored on different test items: their accuracies cannot be compared.")
     timed = benchmark([file.path for file in proven], seconds=seconds)
-    rows: list[ComparedFile] = []
-    for file, name, times in zip(proven, short_names([str(file.run) for file in proven]), timed, strict=True):
-        accuracy, images = file.proof["test_accuracy"], file.proof["images"]
-        low, high = share_interval(accuracy * images, images)
-        rows.append(
-            {
-                "run": str(file.run),
-                "name": name,
-                "file": file.file,
-                "path": str(file.path),
-                "format": file.format,
-                "steps": file.steps,
-                "images": images,
-                "accuracy": {"value": accuracy, "low": low, "high": high},
-                "bytes": file.proof["bytes"],
-                "zipped_bytes": file.proof["zipped_bytes"],
-                "latency_ms": times["median_ms"],
-                "ratio": times["ratio"],
-                "front": [],
-            }
-        )
+    names = short_names([str(file.run) for file in proven])
+    rows = [_row(*each) for each in zip(proven, names, cast(list[Timing], timed), strict=True)]
     for cost in COSTS:
         for index in pareto_front([(row["accuracy"]["value"], row[cost]) for row in rows]):
             rows[index]["front"].append(cost)
@@ -92,6 +72,29 @@ def compare(
     write_text(out / "comparison.csv", _csv(rows))
     write_text(out / "comparison.html", comparison_html(result, COSTS))
     return result
+
+
+def _row(file: _ProvenFile, name: str, times: Timing) -> ComparedFile:
+    """A file with its costs; the fronts that it lies on are found later."""
+    from keras_transfer.evaluation.intervals import share_interval
+
+    accuracy, images = file.proof["test_accuracy"], file.proof["images"]
+    low, high = share_interval(accuracy * images, images)
+    return {
+        "run": str(file.run),
+        "name": name,
+        "file": file.file,
+        "path": str(file.path),
+        "format": file.format,
+        "steps": file.steps,
+        "images": images,
+        "accuracy": {"value": accuracy, "low": low, "high": high},
+        "bytes": file.proof["bytes"],
+        "zipped_bytes": file.proof["zipped_bytes"],
+        "latency_ms": times["median_ms"],
+        "ratio": times["ratio"],
+        "front": [],
+    }
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -16,6 +16,7 @@ from keras_transfer.schemas import Result
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
+    from keras_transfer.exporters import Artifacts
 
 
 def export_run(
@@ -67,44 +68,68 @@ def export_run(
         tolerance=tolerance,
         data=data,
     )
-    target_options: dict[str, dict[str, str | None]] = {}
-    if board is not None or fit is not None:
-        from keras_transfer.exporters.targets.microcontroller.boards import room_of
-
-        if "microcontroller" not in recipe.export.targets:
-            raise InputError("`board` and `fit` are for the target microcontroller: add --target microcontroller.")
-        room_of(fit, board)  # raises now what is wrong with them
-        target_options = {"microcontroller": {"board": board, "fit": fit}}
+    target_options = _target_options(recipe, board, fit)
     with add_to_run(run) if out is None else nullcontext():
         from keras_transfer.evaluation import load_keras
-        from keras_transfer.exporters import ExportGateError, recommend
+        from keras_transfer.exporters import ExportGateError
         from keras_transfer.models.graph import model_inputs
 
         dataset = load_data(recipe, run)
         model = load_keras(run / "model.keras")
-        test = dataset.test.stored(model_inputs(model))
-        target = Path(out) if out is not None else run / "export"
         options = _as_the_run_was_made(run, recipe, result, dataset)
         options |= {"input_dtype": input_dtype, "target_options": target_options}
         if repair or calibration_items is not None or input_dtype != "uint8":
             options.pop("converted", None)
         if repair:
             options |= {"repair": repair, "validation": dataset.val.stored(model_inputs(model))}
+        test, target = dataset.test.stored(model_inputs(model)), Path(out) if out is not None else run / "export"
         artifacts = export_files(model, recipe, dataset, test, target, **options)
-        problems = " ".join(artifacts.problems)
-        result |= {"recommended": artifacts.recommended, "gate": problems or None, "gate_notes": list(artifacts.notes)}
         if out is None:
-            new = {artifact["path"] for artifact in artifacts}
-            kept = [old for old in result["artifacts"] if old["path"] not in new and (run / old["path"]).is_file()]
-            result["artifacts"] = [*kept, *artifacts]
-            best = recommend(result["artifacts"], recipe.export.targets)
-            result["recommended"] = best["path"] if best is not None else None
+            kept = [old for old in result["artifacts"] if (run / old["path"]).is_file()]
+            result = result_with({**result, "artifacts": kept}, artifacts, out, recipe.export.targets)
             write_json(run / "result.json", result)
         else:
-            result["artifacts"] = artifacts  # type: ignore[typeddict-item]
-        if problems:
-            raise ExportGateError(problems, artifacts)
+            result = result_with(result, artifacts, out)
+        if artifacts.problems:
+            raise ExportGateError(" ".join(artifacts.problems), artifacts)
         return result
+
+
+def _target_options(recipe: Recipe, board: str | None, fit: str | None) -> dict[str, dict[str, str | None]]:
+    """What targets are given beside the file, checked."""
+    if board is None and fit is None:
+        return {}
+    from keras_transfer.exporters.targets.microcontroller.boards import room_of
+
+    if "microcontroller" not in recipe.export.targets:
+        raise InputError("`board` and `fit` are for the target microcontroller: add --target microcontroller.")
+    room_of(fit, board)  # raises now where they are wrong
+    return {"microcontroller": {"board": board, "fit": fit}}
+
+
+def result_with(
+    result: Result, artifacts: "Artifacts", out: str | Path | None = None, targets: Sequence[str] = ()
+) -> Result:
+    """A run's result with new files: beside those that it keeps, or alone where they lie elsewhere, in `out`.
+
+    Args:
+        result: of the run.
+        artifacts: from `export`.
+        out: the folder that they were written to; None for the run's own.
+        targets: devices that the run's files are for.
+    """
+    from keras_transfer.exporters import recommend
+
+    new = {artifact["path"] for artifact in artifacts}
+    listed = [*(old for old in result["artifacts"] if old["path"] not in new), *artifacts]
+    best = recommend(listed, targets)
+    return {
+        **result,
+        "artifacts": listed if out is None else artifacts,  # type: ignore[typeddict-item]
+        "recommended": best["path"] if out is None and best is not None else artifacts.recommended,
+        "gate": " ".join(artifacts.problems) or None,
+        "gate_notes": list(artifacts.notes),
+    }
 
 
 def _as_the_run_was_made(run: Path, recipe: Recipe, result: Result, data: "Dataset") -> FileOptions:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
+    from keras_transfer.exporters import Artifacts
     from keras_transfer.jobs.report import Figures
 
 
@@ -162,21 +163,26 @@ def finish(
             scores = metrics(test.labels, probabilities, data.class_names)
             scored = steps(test, probabilities) if steps is not None else None
             wait([figures])
-    problems, gate_notes = list(artifacts.problems), list(artifacts.notes)
     result = result_of(recipe, data, inputs, clock, facts, scores, notes)
-    if scored is not None:
-        result["steps"] = scored.entries
-        problems += scored.problems
-        gate_notes += scored.notes
-    result["artifacts"] = artifacts  # type: ignore[typeddict-item]
-    result["recommended"] = artifacts.recommended
-    result["gate"], result["gate_notes"] = " ".join(problems) or None, gate_notes
+    _add_files(result, artifacts, scored)
     write_json(run / "result.json", result)
     _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
     test.close()
-    if problems:
-        raise GateError(" ".join(problems))
+    if result["gate"]:
+        raise GateError(result["gate"])
     return result
+
+
+def _add_files(result: Result, artifacts: "Artifacts", scored: ScoredSteps | None) -> None:
+    """Adds the files, and the steps of a compression, with what their gates say."""
+    problems, notes = list(artifacts.problems), list(artifacts.notes)
+    if scored is not None:
+        result["steps"] = scored.entries
+        problems += scored.problems
+        notes += scored.notes
+    result["artifacts"] = artifacts  # type: ignore[typeddict-item]
+    result["recommended"] = artifacts.recommended
+    result["gate"], result["gate_notes"] = " ".join(problems) or None, notes
 
 
 def _background(

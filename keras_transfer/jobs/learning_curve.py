@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,56 +82,92 @@ def learning_curve(
     if draws < 1:
         raise InputError(f"`draws` must be 1 or more. Received: draws={draws}.")
 
-    from keras_transfer.data.folds import item_groups, joined, stratified_folds
-    from keras_transfer.data.split import stratified_order
-    from keras_transfer.decisions import correct
+    started = time.perf_counter()
+    drawn = _draw(data, draws, recipe.seed)
+    ways = _ways(recipe, data, drawn, scratch, own)
+    right = _answered(drawn, ways)
+    curve = _figures(drawn, right, _unfreezing(recipe, data, model, ways["head"]))
+    curve["seconds"] = round(time.perf_counter() - started, 1)
+    write_json(run / FILE, curve)
+    return curve
+
+
+def _figures(
+    drawn: "_Drawn", right: dict[str, list[list[NDArray[np.bool_]]]], unfreezing: Difference | None
+) -> LearningCurve:
+    """The curves, where they meet, and what follows, in sentences."""
     from keras_transfer.evaluation.learning_curve import advice, curve_rows, forecast, last_gain, meeting
 
-    started = time.perf_counter()
-    whole = joined([data.train, data.val])
-    groups, labels = item_groups(data, whole), whole.labels
-    cuts = [
-        cut for i in range(-(-draws // _FOLDS)) for cut in stratified_folds(labels, groups, _FOLDS, recipe.seed + i)
-    ]
-    cuts = cuts[:draws]
-    orders = [
-        rest[stratified_order(labels[rest], np.random.default_rng((recipe.seed, i)))]
-        for i, (rest, _) in enumerate(cuts)
-    ]
-    sizes = curve_sizes(min(map(len, orders)), len(data.class_names))
-    ways = _ways(recipe, data, whole, groups, sizes, draws, scratch, own)
-    right: dict[str, list[list[NDArray[np.bool_]]]] = {name: [[] for _ in cuts] for name in ways}
-    steps = [(name, draw, size) for size in sizes for draw in range(draws) for name in ways]
-    for name, draw, size in track(steps, "Learning curves", total=len(steps)):
-        part = cuts[draw][1]
-        right[name][draw].append(correct(labels[part], ways[name](orders[draw][:size], part)))
-    rows = {name: curve_rows(sizes, answers) for name, answers in right.items()}
+    rows = {name: curve_rows(drawn.sizes, answers) for name, answers in right.items()}
     best = "run" if "run" in rows else "head"
     curve: LearningCurve = {
         "format": 1,
-        "sizes": sizes,
-        "draws": draws,
-        "images": len(whole),
+        "sizes": drawn.sizes,
+        "draws": len(drawn.cuts),
+        "images": len(drawn.whole),
         "ways": rows,
         "names": {name: _NAMES[name] for name in rows},
         "meeting": meeting(rows[best], rows["scratch"]) if "scratch" in rows else None,
-        "gain": last_gain(right["head"], [part for _, part in cuts]),
-        "forecast": forecast(rows["head"], 2 * sizes[-1]),
-        "unfreezing": _unfreezing(recipe, data, model, ways["head"]),
+        "gain": last_gain(right["head"], [part for _, part in drawn.cuts]),
+        "forecast": forecast(rows["head"], 2 * drawn.sizes[-1]),
+        "unfreezing": unfreezing,
         "sentences": [],
         "seconds": 0.0,
     }
     curve["sentences"] = advice(
-        sizes,
+        drawn.sizes,
         rows,
         meeting=curve["meeting"],
         gain=curve["gain"],
         forecast=curve["forecast"],
-        unfreezing=curve["unfreezing"],
+        unfreezing=unfreezing,
     )
-    curve["seconds"] = round(time.perf_counter() - started, 1)
-    write_json(run / FILE, curve)
     return curve
+
+
+class _Drawn(NamedTuple):
+    """Nested subsets of the training and validation items.
+
+    Attributes:
+        whole: all of these items.
+        groups: which of them stay together.
+        cuts: of each draw the rows to draw from, and those held out.
+        orders: of each draw the rows to draw from, in the order in which they are drawn.
+        sizes: how many of them are used, ascending.
+    """
+
+    whole: "Split"
+    groups: _Rows
+    cuts: list[tuple[_Rows, _Rows]]
+    orders: list[_Rows]
+    sizes: list[int]
+
+
+def _draw(data: "Dataset", draws: int, seed: int) -> _Drawn:
+    from keras_transfer.data.folds import item_groups, joined, stratified_folds
+    from keras_transfer.data.split import stratified_order
+
+    whole = joined([data.train, data.val])
+    groups, labels = item_groups(data, whole), whole.labels
+    rounds = range(-(-draws // _FOLDS))
+    cuts = [cut for i in rounds for cut in stratified_folds(labels, groups, _FOLDS, seed + i)][:draws]
+    orders = [
+        rest[stratified_order(labels[rest], np.random.default_rng((seed, i)))] for i, (rest, _) in enumerate(cuts)
+    ]
+    return _Drawn(whole, groups, cuts, orders, curve_sizes(min(map(len, orders)), len(data.class_names)))
+
+
+def _answered(drawn: _Drawn, ways: dict[str, _Way]) -> dict[str, list[list[NDArray[np.bool_]]]]:
+    """Of each way, draw and size, whether each held-out item was answered right."""
+    from keras_transfer.decisions import correct
+
+    right: dict[str, list[list[NDArray[np.bool_]]]] = {name: [[] for _ in drawn.cuts] for name in ways}
+    steps = [(name, draw, size) for size in drawn.sizes for draw in range(len(drawn.cuts)) for name in ways]
+    for name, draw, size in track(steps, "Learning curves", total=len(steps)):
+        part = drawn.cuts[draw][1]
+        answers = ways[name](drawn.orders[draw][:size], part)
+        right[name][draw].append(correct(drawn.whole.labels[part], answers))
+    return right
 
 
 def curve_sizes(items: int, classes: int) -> list[int]:
@@ -152,27 +188,20 @@ def curve_sizes(items: int, classes: int) -> list[int]:
     return sizes[::-1]
 
 
-def _ways(
-    recipe: Recipe,
-    data: "Dataset",
-    whole: "Split",
-    groups: NDArray[np.int64],
-    sizes: list[int],
-    draws: int,
-    scratch: bool | None,
-    own: bool,
-) -> dict[str, _Way]:
+def _ways(recipe: Recipe, data: "Dataset", drawn: _Drawn, scratch: bool | None, own: bool) -> dict[str, _Way]:
+    """The ways of training to compare, by name."""
     from keras_transfer.training.probe import tuned_probe
 
+    whole = drawn.whole
     # With the test split among them, which is not looked at, they are those that the report has computed.
     rows = np.concatenate(frozen_features(recipe, data, (data.train, data.val, data.test))[:2])
 
-    def head(drawn: _Rows, part: _Rows) -> NDArray[np.float32]:
-        return tuned_probe((rows[drawn], whole.labels[drawn]), rows[part], len(data.class_names), recipe.seed)
+    def head(some: _Rows, part: _Rows) -> NDArray[np.float32]:
+        return tuned_probe((rows[some], whole.labels[some]), rows[part], len(data.class_names), recipe.seed)
 
     def trained(planned: Recipe) -> _Way:
-        def way(drawn: _Rows, part: _Rows) -> NDArray[np.float32]:
-            return retrained(planned, training_data(data, whole, drawn, groups, recipe.seed), whole.part(part))[0]
+        def way(some: _Rows, part: _Rows) -> NDArray[np.float32]:
+            return retrained(planned, training_data(data, whole, some, drawn.groups, recipe.seed), whole.part(part))[0]
 
         return way
 
@@ -181,7 +210,7 @@ def _ways(
         ways["run"] = trained(recipe)
     random = from_scratch(recipe, _EPOCHS)
     network = build_classifier_of(random, data) if scratch is not False else None
-    if scratch or (network is not None and _cost(network, sizes, draws) <= SCRATCH_BUDGET):
+    if scratch or (network is not None and _cost(network, drawn.sizes, len(drawn.cuts)) <= SCRATCH_BUDGET):
         ways["scratch"] = trained(random)
     return ways
 

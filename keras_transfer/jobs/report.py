@@ -176,8 +176,23 @@ def write_report(run: Path, recipe: Recipe, data: "Dataset", test: "Split", figu
     write_json(run / FILE, figures.report["calibration"])
     made = make_baselines(recipe, data, test, recipe.report.compare_backbones)
     described = _preparation(data, result)
+    fields = _fields(run, recipe, data, figures, result)
+    fields["input"] = open_modality(data.test.preparer.modality).input_words(described)
+    fields["baselines"] = _compared(made, data, test, figures.probabilities)
+    fields["verdict"] = _verdict(recipe, data, fields)
+    fields["next"] = _next(run, recipe, data, fields)
+    fields["seconds"]["report"] = round(time.perf_counter() - started, 1)
+    report = cast(Report, {**fields, **described})  # beside its fields stand those of the modality
+    write_json(run / "report.json", report)
+    write_text(run / "report.md", report_markdown(report))
+    write_text(run / "report.html", report_html(report, figures.pictures))
+    return report
+
+
+def _fields(run: Path, recipe: Recipe, data: "Dataset", figures: Figures, result: Result) -> Report:
+    """The report but for its baselines, its verdict, and what follows from them."""
     kind = data.reader.kind
-    fields: Report = {
+    return {
         "format": 1,
         "run": str(run),
         "data": Path(recipe.data.source).name or recipe.data.source,
@@ -190,7 +205,7 @@ def write_report(run: Path, recipe: Recipe, data: "Dataset", test: "Split", figu
         "strategy": result["strategy"],
         "kept": result["kept"],
         "inputs": result.get("inputs"),
-        "input": open_modality(data.test.preparer.modality).input_words(described),
+        "input": {},
         "multi_label": data.multi_label,
         "images": result["images"],
         "seconds": {"run": result["seconds"], "report": 0.0},
@@ -203,21 +218,13 @@ def write_report(run: Path, recipe: Recipe, data: "Dataset", test: "Split", figu
         "warnings": result["warnings"],
         "recipe": recipe.model_dump(mode="json"),
         **figures.report,
-        "baselines": _compared(made, data, test, figures.probabilities),
+        "baselines": [],
         "corruptions": cast(Corruptions | None, read_json(run / CORRUPTIONS)),
         "learning_curve": cast(LearningCurve | None, read_json(run / CURVE)),
         "verdict": {"outcome": "", "title": "", "sentences": [], "remarks": []},
         "next": [],
         "history": [_epoch(row) for row in read_history(run / "history.csv")],
     }
-    report = cast(Report, {**fields, **described})  # beside its fields stand those of the modality
-    report["verdict"] = _verdict(recipe, data, report)
-    report["next"] = _next(run, recipe, data, report)
-    report["seconds"]["report"] = round(time.perf_counter() - started, 1)
-    write_json(run / "report.json", report)
-    write_text(run / "report.md", report_markdown(report))
-    write_text(run / "report.html", report_html(report, figures.pictures))
-    return report
 
 
 def _confusion(test: "Split", probabilities: NDArray[np.float32]) -> Confusion:
