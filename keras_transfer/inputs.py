@@ -41,7 +41,7 @@ def only(arrays: Arrays) -> Array:
 def in_range(values: Array, tensor: "TensorSpec") -> Array:
     """Values as an input holds them: of its dtype and in its range; rounded where it holds whole numbers.
 
-    >>> in_range(np.array([-3.0, 7.6]), TensorSpec("image", (2,), "uint8", 0, 255)).tolist()
+    >>> in_range(np.array([-3.0, 7.6]), TensorSpec("gray", (2,), "uint8", 0, 255)).tolist()
     [0, 8]
     """
     if values.dtype == tensor.dtype:
@@ -87,11 +87,11 @@ class InputSpec:
     """The inputs of a model, in order, and how a raw item becomes them.
 
     Attributes:
-        modality: the name of the modality, such as `"image"`.
+        modality: the name of the modality, a key of `MODALITIES`.
         tensors: the inputs.
         preparation: the settings of the modality's `Preparer`, as data: a geometry, a tokenizer, a sample rate.
 
-    >>> spec = InputSpec("image", (TensorSpec("image", (8, 8, 3), "uint8", 0, 255),), {"geometry": {"mode": "crop"}})
+    >>> spec = InputSpec("series", (TensorSpec("signal", (64, 1), "float32", -1, 1),), {"sample_rate": 100})
     >>> InputSpec.from_dict(spec.to_dict()) == spec
     True
     """
@@ -141,7 +141,7 @@ Strength: TypeAlias = str | Mapping[str, bool | float | str]
 """How strong an augmentation is: a name, or settings."""
 
 Inputs: TypeAlias = InputSpec | Sequence[TensorSpec] | Sequence[int] | int
-"""What items are to become: a spec; a model's input tensors; or a modality's short form, such as an image's side."""
+"""What items are to become: a spec, a model's input tensors, or a modality's short form, such as a side's length."""
 
 
 class Preparer(Protocol):
@@ -188,7 +188,7 @@ class Preparer(Protocol):
         ...
 
     def adapt(self, values: Array, spec: InputSpec) -> Array:
-        """Items of one spec, `[n, ...]`, as a smaller one has them: such as pictures, resized.
+        """Items of one spec, `[n, ...]`, as a smaller one has them, such as resized.
 
         Raises:
             InputError: the modality knows no way.
@@ -232,7 +232,7 @@ class Augmenter(Protocol):
 
 
 MODALITIES: dict[str, str] = {"image": "keras_transfer.modalities.image"}
-"""The name of each modality, and the module whose `MODALITY` it is."""
+"""The name of each modality, and the module whose `MODALITY` it is. The first has the sources that no other knows."""
 
 
 def inputs_of(entry: Mapping[str, Json]) -> InputSpec | None:

@@ -33,7 +33,7 @@ class Record:
         problem: why it is left out, `""` if it is not.
         group: what it must stay together with, `""` if nothing.
         columns: what else the source's table says of it.
-        facts: the values of `Kind.facts`, such as an image's width and height.
+        facts: the values of `Kind.facts`, such as width and height.
     """
 
     file: str

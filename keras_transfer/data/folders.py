@@ -87,7 +87,7 @@ def _children(folder: Path) -> list[tuple[str, bool]]:
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror or error}.") from error
     films = [name for name in children if name.lower().endswith(".mov")]
-    if films:  # of Apple's Live Photos: a film beside a picture of the same name
+    if films:  # of Apple's Live Photos: a film beside another file of the same name
         others = {stem for stem, suffix in map(os.path.splitext, children) if suffix.lower() != ".mov"}
         children = {name: child for name, child in children.items() if name not in films or name[:-4] not in others}
     return [children[name] for name in sorted(children, key=lambda name: (natural(name), name))]

@@ -37,7 +37,7 @@ class Kind:
     """How the files of a modality are called and recognised.
 
     Attributes:
-        items: the plural for sentences, such as `"photographs"`.
+        items: the plural for sentences, such as `"sentences"`.
         item: the singular.
         extensions: of file names, in lower case, with the dot.
         facts: names of what an examination measures of each file: columns of `Dataset.write_csv`.

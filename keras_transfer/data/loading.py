@@ -40,7 +40,7 @@ def load_listing(
     near_duplicates: bool = True,
     few_shot: int | None = None,
 ) -> Dataset:
-    """Examines and splits what is listed; the arguments are those of `keras_transfer.load_images`.
+    """Examines and splits what is listed.
 
     A split follows from an item's content and the seed alone, so adding others leaves it where it is (see
     `splits.assign` for the one exception). Near-duplicates stand on one side of the split.

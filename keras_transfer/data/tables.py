@@ -347,12 +347,12 @@ def _parquet_table(path: Path, file: "pyarrow.parquet.ParquetFile", layout: Layo
             f"{path} has {about.num_rows} rows and {len(schema)} columns, over the limits of {MAX_ROWS} and "
             f"{MAX_COLUMNS}. Give a table of paths and labels alone."
         )
-    pictures = [field.name for field in schema if _nested(types, field.type)]
-    if inside := [name for name in pictures if name == layout.path_column or _key(name) in PATHS]:
+    contents = [field.name for field in schema if _nested(types, field.type)]
+    if inside := [name for name in contents if name == layout.path_column or _key(name) in PATHS]:
         raise InputError(
-            f"`{inside[0]}` of {path} holds the pictures themselves. Write them to files, and give their paths."
+            f"`{inside[0]}` of {path} holds the items themselves. Write them to files, and give their paths."
         )
-    columns = [name for name in schema.names if name not in pictures]
+    columns = [name for name in schema.names if name not in contents]
     if sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups)) > MAX_PARQUET:
         raise InputError(f"{path} unpacks to over {MAX_PARQUET >> 30} GiB. Give a table of paths and labels alone.")
 

@@ -19,7 +19,7 @@ from keras_transfer.schemas import PropertyDifference
 if TYPE_CHECKING:
     import keras
 
-_THUMBNAIL = 144  # the longest side in pixels: sharp on a phone at the 96 it is shown at
+_THUMBNAIL = 144  # the longest side: sharp on a phone at the 96 it is shown at
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ class Modality(ABC):
         Args:
             items: the split.
             indices: which of its items.
-            side: the longest side, in pixels.
+            side: the longest side.
         """
         return {}
 

@@ -345,8 +345,8 @@ PARQUET: dict[str, tuple[dict[str, object], list[tuple[str, str]] | str]] = {
     "lists": ({"path": ["a", "b"], "class": [["x", "y"], []]}, [("a", "x|y"), ("b", "")]),
     "nothing for a label": ({"path": ["a", "b"], "class": ["x", None]}, [("a", "x"), ("b", "")]),
     "no number for a label": ({"path": ["a", "b"], "class": [1.0, float("nan")]}, [("a", "1"), ("b", "")]),
-    "the pictures themselves": ({"image": [{"bytes": b"1"}], "label": [1]}, "`image` .* the pictures themselves"),
-    "bytes": ({"image": [b"123"], "label": [1]}, "`image` .* the pictures themselves"),
+    "the pictures themselves": ({"image": [{"bytes": b"1"}], "label": [1]}, "`image` .* the items themselves"),
+    "bytes": ({"image": [b"123"], "label": [1]}, "`image` .* the items themselves"),
     "no rows": ({"path": pyarrow.array([], pyarrow.string()), "label": pyarrow.array([], pyarrow.int64())}, "no rows"),
     "too many columns": ({f"c{i}": ["1"] for i in range(1001)}, "1001 columns, over the limits"),
 }  # fmt: skip
