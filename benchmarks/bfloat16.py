@@ -51,7 +51,7 @@ def fits(options: argparse.Namespace, seed: int) -> tuple[float, float]:
             keras.utils.set_random_seed(seed)
             told: dict[str, Any] = {"weights": options.weights, "image_size": options.size}
             model = kt.build_classifier(options.backbone, data.class_names, **told)
-            phases = make_phases("fine-tuning", stage_count=len(stages(model)), images=len(data.train))
+            phases = make_phases("fine-tuning", stage_count=len(stages(model)), n_items=len(data.train))
             history = kt.fit(model, data, phases=phases, seed=seed)
             accuracies.append(history.phases[-1].val_accuracy)
             print({"seed": seed, "bfloat16": half, "val": accuracies[-1]}, flush=True)

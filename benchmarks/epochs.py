@@ -48,7 +48,7 @@ def fits(options: argparse.Namespace, seed: int) -> dict[tuple[int, float], floa
             keras.utils.set_random_seed(seed)
             told: dict[str, Any] = {"weights": options.weights, "image_size": options.size}
             model = kt.build_classifier(options.backbone, data.class_names, **told)
-            head, top = make_phases("fine-tuning", stage_count=len(stages(model)), images=len(data.train))
+            head, top = make_phases("fine-tuning", stage_count=len(stages(model)), n_items=len(data.train))
             top = top.model_copy(update={"epochs": epochs, "beta_2": beta_2})
             history = kt.fit(model, data, phases=[head, top], seed=seed)
             found[epochs, beta_2] = history.phases[-1].val_accuracy

@@ -18,7 +18,7 @@ from table import backbone_options, write_rows
 import keras_transfer as kt
 from keras_transfer.evaluation import predict_pixels
 from keras_transfer.recipe import Phase
-from keras_transfer.training import pixel_samples
+from keras_transfer.training import input_samples
 from keras_transfer.training.feed import as_dataset
 from keras_transfer.training.phases import compile_top
 
@@ -72,7 +72,7 @@ def on_features(model: keras.Model, data: Any, phase: Phase, seed: int) -> None:
 def through_the_network(model: keras.Model, data: Any, phase: Phase, seed: int) -> None:
     """As Keras users train: `fit`, from pixels to labels, the best epoch's weights restored."""
     keras.utils.set_random_seed(seed)
-    with pixel_samples(model, data, kt.build_augmenter("none")) as (train, val):
+    with input_samples(model, data, kt.build_augmenter("none")) as (train, val):
         steps = train.steps(phase.batch_size)
         whole = compile_top(model, phase, model.input, steps * phase.epochs)
         whole.fit(

@@ -226,8 +226,8 @@ class Augmenter(Protocol):
         """Whether it changes anything at all."""
         ...
 
-    def __call__(self, arrays: Array, labels: Array, /, seed: int) -> tuple[Array, Array]:
-        """One random view of each item of a batch, and the labels."""
+    def __call__(self, arrays: Arrays, labels: Array, /, seed: int) -> tuple[Arrays, Array]:
+        """One random view of each item of a batch, as `Split.batches` has it, and the labels."""
         ...
 
 

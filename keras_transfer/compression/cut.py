@@ -11,7 +11,7 @@ import numpy as np
 from keras_transfer.data import Dataset
 from keras_transfer.inputs import Strength
 from keras_transfer.models import boundary, prefix, suffix
-from keras_transfer.training import feature_samples, pixel_samples
+from keras_transfer.training import feature_samples, input_samples
 from keras_transfer.training.feed import Samples
 
 _BLOCK = 64
@@ -81,12 +81,13 @@ def taught_samples(
     """
     augmenter = data.train.augmenter(augmentation)
     if below is None:
-        with pixel_samples(top, data, augmenter) as pair:
+        with input_samples(top, data, augmenter) as pair:
             yield pair
         return
     with feature_samples(below, top, data, augmenter, seed) as (train, val):
         if alpha:
-            values = train.arrays[train.name]
+            (name,) = train.names
+            values = train.arrays[name]
             blocks = (np.asarray(values[i : i + _BLOCK], np.float32) for i in range(0, len(values), _BLOCK))
             said = np.concatenate([top.predict_on_batch(block) for block in blocks])
             labels = train.labels if len(train.labels) == len(values) else np.repeat(train.labels, train.views, axis=0)

@@ -190,7 +190,7 @@ def _samples(
         columns = [label_table(labels, teacher.groups), arrays["scores"]]
         columns += [_standard(train, arrays)] if teacher.width else []
         rows = np.concatenate([np.reshape(part, (len(part), -1)) for part in columns], axis=1, dtype=np.float32)
-        found.append(Samples(arrays, "pixels", rows, count))
+        found.append(Samples(arrays, ("pixels",), rows, count))
     try:
         yield found[0], found[1]
     finally:

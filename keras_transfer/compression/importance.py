@@ -7,10 +7,10 @@ import numpy as np
 
 from keras_transfer.compression.channel_graph import ChannelGraph
 from keras_transfer.data import Split
+from keras_transfer.data.labels import one_hot
 from keras_transfer.inputs import only
 from keras_transfer.models.graph import model_inputs
 from keras_transfer.progress import track
-from keras_transfer.training.features import one_hot
 
 _BATCH = 16
 

@@ -193,7 +193,7 @@ def _taught(
             said = odds / odds.sum(-1, keepdims=True)
             table = weight * said + (1 - weight) * label_table(labels, teacher.groups)
             several = teacher.groups[0] == 1 and model.output_shape[-1] > 1
-            found.append(Samples(arrays, "pixels", table[:, 0] if several else table[..., 1], count))
+            found.append(Samples(arrays, ("pixels",), table[:, 0] if several else table[..., 1], count))
         yield found[0], found[1]
 
 

@@ -13,7 +13,7 @@ from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Strength
 from keras_transfer.progress import track
-from keras_transfer.training import feature_samples, pixel_samples
+from keras_transfer.training import feature_samples, input_samples
 from keras_transfer.training.feed import Samples, as_dataset
 
 EVALUATION_BATCH = 64
@@ -75,7 +75,7 @@ def retrain(
     augmenter = data.train.augmenter(augmentation)
     network = model.student if _is_distiller(model) else model
     if samples is None and below is None:
-        samples = pixel_samples(network, data, augmenter)
+        samples = input_samples(network, data, augmenter)
     elif samples is None:
         samples = feature_samples(below, network, data, augmenter, seed)
     with samples as (train, val):

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.data import Split
+from keras_transfer.data.labels import one_hot
 from keras_transfer.data.stored import item_bytes
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
@@ -19,7 +20,7 @@ from keras_transfer.models import head_layers, load_model, logits_of
 from keras_transfer.models.graph import input_tensor, model_inputs, nodes
 from keras_transfer.progress import track
 from keras_transfer.training.engines import choose_engine
-from keras_transfer.training.features import one_hot, stable_seed
+from keras_transfer.training.feed import stable_seed
 
 _BLOCK = 64
 _LEAST = 1e-4  # the smallest probability of a file; an int8 one gives 1/256 or 0
@@ -191,7 +192,7 @@ def teach(
             images, targets = [pixels], [labels]
             for view in range(1, views):
                 image, target = augmenter(pixels, labels, seed=stable_seed(seed, view, block))
-                images.append(in_range(image, larger.tensor))
+                images.append(in_range(only(image), larger.tensor))
                 targets.append(target)
             rows = np.stack(images, 1).reshape(-1, *pixels.shape[1:])
             writer.append("pixels", split.preparer.adapt(rows, spec))

@@ -164,7 +164,7 @@ def fit_recipe(
         pretrained=recipe.model.pretrained,
         seed=recipe.seed,
         checkpoints=checkpoints,
-        on_epoch=on_epoch,  # type: ignore[arg-type]
+        on_epoch=on_epoch,
     )
 
 

@@ -119,10 +119,7 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
         "strategy": history.strategy,
         "kept": history.kept,
         "views": history.views,
-        "phases": [
-            phase_entry(phase.name, phase.rows, phase.val_accuracy)  # type: ignore[arg-type]
-            for phase in history.phases
-        ],
+        "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
     }
     return finish(run, recipe, data, model, clock, facts, notes=[*notes, *history.remarks])
 
@@ -137,19 +134,24 @@ def build_model(
 
 def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", items: int | None = None) -> Recipe:
     """The recipe with what it left open chosen for this model and data; `items` if others than `data.train` train."""
-    from keras_transfer.models import bundled, stages
-    from keras_transfer.training.plan import make_phases, resolve_strategy, with_epochs
-    from keras_transfer.training.views import plan_views
+    from keras_transfer.models import bundled
+    from keras_transfer.training.plan import make_plan
 
-    items, classes, training = items or len(data.train), len(data.class_names), recipe.training
-    strategy = resolve_strategy(training.strategy, items, classes, recipe.model.pretrained)
-    phases = training.phases or make_phases(
-        strategy, stage_count=len(stages(model)), images=items, gradual=training.gradual
+    training = recipe.training
+    plan = make_plan(
+        model,
+        data.train,
+        strategy=training.strategy,
+        phases=training.phases or None,
+        epochs=training.epochs,
+        gradual=training.gradual,
+        pretrained=recipe.model.pretrained,
+        augmentation=training.augmentation,
+        views=training.views,
+        n_items=items,
     )
-    phases = with_epochs(phases, training.epochs)
-    _, views = plan_views(model, phases, data.train, training.augmentation, training.views, items)
     modality = open_modality(data.train.preparer.modality)
-    recipe = recipe.replace(modality=modality.name, phases=phases, views=views)
+    recipe = recipe.replace(modality=modality.name, phases=plan.phases, views=plan.views)
     if recipe.model.weights == "bundled":
         recipe = recipe.replace(alpha=bundled.ALPHA)
     return modality.complete(recipe, model)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
 
 from keras_transfer.errors import InputError
 
@@ -46,7 +45,7 @@ class Backbone:
     fit_for: tuple[str, ...]
     alphas: tuple[float, ...] = ()
     weight_sizes: tuple[int, ...] = ()
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, bool | str] = field(default_factory=dict)
 
 
 def _efficientnets() -> list[Backbone]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_transfer.errors import InputError
 from keras_transfer.models import bundled
 from keras_transfer.models.backbones import Backbone, find_backbone
-from keras_transfer.models.graph import nodes
+from keras_transfer.models.head import add_head, compile_classifier
 from keras_transfer.models.kerashub import preset_backbone, preset_of
 from keras_transfer.models.weights import flat_backbone, load_pretrained
 
@@ -32,28 +30,25 @@ def build_classifier(
     """Builds a classifier on a pretrained backbone: a plain `keras.Model`, compiled, that takes pixels in 0..255.
 
     Preprocessing, backbone, pooling, hidden layers, dropout, `logits` and `predictions` are layers of one flat graph.
-    The model is saved, loaded (`keras.saving.load_model`, safe mode, no custom object) and fitted as any other. All
-    layers train as it comes; `freeze_backbone` and `unfreeze_top` choose.
+    The model is saved, loaded (`keras.saving.load_model`, safe mode, no custom object) and fitted as any other. At
+    first all layers train; `freeze_backbone` and `unfreeze_top` choose.
 
     Args:
-        backbone: a name of the table `BACKBONES`; or a KerasHub preset: `"kerashub:NAME"`, a handle (`"kaggle://..."`,
-            `"hf://..."`), or the path of a preset's folder with a slash in it; or `"hub:HANDLE"`, the folder of a
-            SavedModel or an address of TensorFlow Hub or Kaggle that gives feature vectors of pictures in 0..1: frozen
-            for good, 224 wide unless told, and the one kind of model that needs this package to load (`load_model`).
+        backbone: a name of the table `BACKBONES`; a KerasHub preset (`"kerashub:NAME"`, a handle such as `"hf://..."`,
+            or the path of a preset's folder with a slash in it); or `"hub:HANDLE"`, the folder of a SavedModel or an
+            address of TensorFlow Hub or Kaggle that gives feature vectors of images in 0..1: always frozen, 224 wide
+            by default, and the one kind of model that needs this package to load (`load_model`).
         classes: how many classes, at least 2 (1 with `multi_label`), or their names.
-        image_size: side of the pictures, or `(height, width)`; the backbone's native size unless given.
-        weights: `"imagenet"` (downloaded and kept by Keras; the file made for the nearest size), the path of a `.h5` or
-            `.weights.h5` file of the backbone (with or without its classifier) or of a `.keras` file on the same
-            backbone, or `"none"`/None for random ones. For a KerasHub preset `"imagenet"` means the weights that it
-            has, whatever they were trained on. `"hub:HANDLE"` is understood here too. `"bundled"`: the small
-            backbone inside this package, `mobilenet_v2` with alpha 0.35 at 96 pixels (64 or more).
-        alpha: width multiplier of the MobileNets; 1.0 unless given.
-        pooling: `"avg"` or `"max"`, over the backbone's last map, `"avg"` unless given; for a KerasHub transformer
-            with a class token also `"token"`, which is its default.
+        image_size: side of the images, or `(height, width)`; the backbone's native size by default.
+        weights: `"imagenet"` (downloaded and kept by Keras; a KerasHub preset's own), the path of a `.h5` or
+            `.weights.h5` file of the backbone or of a `.keras` file on it, `"hub:HANDLE"`, `"none"`/None for random
+            ones, or `"bundled"`: those inside this package, of `mobilenet_v2` with alpha 0.35 at 96 pixels.
+        alpha: width multiplier of the MobileNets; 1.0 by default.
+        pooling: `"avg"` or `"max"` over the backbone's last map, `"avg"` by default; for a KerasHub transformer with a
+            class token also `"token"`, which is its default.
         hidden: units of Dense layers (ReLU) between pooling and dropout.
         dropout: rate of the dropout before the logits, at least 0 and below 1.
-        label_smoothing: at least 0 and below 1. With it a softmax head's labels must be one-hot
-            (`keras.ops.one_hot(labels, classes)`): Keras's sparse loss has no smoothing.
+        label_smoothing: at least 0 and below 1; above 0 a softmax head's labels must be one-hot.
         multi_label: one sigmoid per class; labels are multi-hot `[n, classes]`.
         binary: one sigmoid unit for two classes, the probability of the second; labels are 0 or 1.
 
@@ -62,7 +57,7 @@ def build_classifier(
         with Adam (1e-3) and the matching loss and metrics: integer labels for softmax.
 
     Raises:
-        InputError: an argument is wrong, or the weights cannot be had; the message says what to do.
+        InputError: an argument is wrong, or the weights are not available; the message says what to do.
 
     >>> model = build_classifier("mobilenet_v2", ["cat", "dog"], image_size=32, alpha=0.35, weights="none")
     >>> model.output_shape
@@ -70,38 +65,42 @@ def build_classifier(
     """
     count = classes if isinstance(classes, int) else len(classes)
     _check(count, pooling, hidden, dropout, label_smoothing, multi_label, binary)
-    handle = next((str(given)[4:] for given in (backbone, weights) if str(given).startswith("hub:")), None)
+    body, name = _backbone(backbone, image_size, weights, alpha, pooling)
+    outputs = add_head(body.output, count, hidden=hidden, dropout=dropout, multi_label=multi_label, binary=binary)
+    model = keras.Model(body.inputs[0], outputs, name=name)
+    compile_classifier(model, label_smoothing=label_smoothing, multi_label=multi_label)
+    return model
+
+
+def _backbone(
+    backbone: str,
+    image_size: int | tuple[int, int] | None,
+    weights: str | Path | None,
+    alpha: float | None,
+    pooling: str | None,
+) -> tuple[keras.Model, str]:
+    """The model from pixels to pooled features, and its name."""
+    handle = next((str(each)[4:] for each in (backbone, weights) if str(each).startswith("hub:")), None)
     preset = preset_of(backbone) if handle is None else None
     if handle is not None:
         from keras_transfer.models.hub import hub_backbone
 
         body = hub_backbone(handle, *_sides(224 if image_size is None else image_size))
-        name = body.name
-    elif preset is not None:
+        return body, body.name
+    if preset is not None:
         body = _preset_body(preset, image_size, weights, alpha, pooling)
-        name = body.name
-    else:
-        row = find_backbone(backbone)
-        name = row.name
-        if pooling == "token":
-            raise InputError(f"{row.name} has no class token: choose the pooling 'avg' or 'max'.")
-        if weights == "bundled":
-            alpha, image_size = bundled.choose(row.name, alpha, image_size)
-        alpha = _check_alpha(row, alpha)
-        height, width = _check_size(row, image_size)
-        body = flat_backbone(row, alpha, height, width, pooling=pooling or "avg")
-        if weights not in (None, "none"):
-            load_pretrained(body, row, weights, alpha, max(height, width))
-    x = body.output
-    for number, units in enumerate(hidden):
-        x = keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
-    if dropout:
-        x = keras.layers.Dropout(dropout, name="dropout")(x)
-    x = keras.layers.Dense(1 if binary else count, name="logits")(x)
-    x = keras.layers.Activation("sigmoid" if binary or multi_label else "softmax", name="predictions")(x)
-    model = keras.Model(body.inputs[0], x, name=name)
-    compile_classifier(model, label_smoothing=label_smoothing, multi_label=multi_label)
-    return model
+        return body, body.name
+    row = find_backbone(backbone)
+    if pooling == "token":
+        raise InputError(f"{row.name} has no class token: choose the pooling 'avg' or 'max'.")
+    if weights == "bundled":
+        alpha, image_size = bundled.choose(row.name, alpha, image_size)
+    alpha = _check_alpha(row, alpha)
+    height, width = _check_size(row, image_size)
+    body = flat_backbone(row, alpha, height, width, pooling=pooling or "avg")
+    if weights not in (None, "none"):
+        load_pretrained(body, row, weights, alpha, max(height, width))
+    return body, row.name
 
 
 def _preset_body(
@@ -122,41 +121,6 @@ def _preset_body(
     return preset_backbone(preset, image_size=sides, weights=weights == "imagenet", pooling=pooling)
 
 
-def compile_classifier(
-    model: keras.Model,
-    optimizer: str | keras.optimizers.Optimizer | None = None,
-    *,
-    label_smoothing: float = 0.0,
-    multi_label: bool = False,
-) -> None:
-    """Compiles a classifier with the loss and metrics that match its head; again is needed after (un)freezing.
-
-    Args:
-        model: a classifier that gives probabilities.
-        optimizer: Adam at 1e-3 unless given.
-        label_smoothing: as in `build_classifier`.
-        multi_label: whether several classes may hold at once; a sigmoid unit for each.
-    """
-    metrics: list[Any]
-    loss: keras.losses.Loss
-    if multi_label:
-        loss = keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
-        metrics = [keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.F1Score("macro", 0.5, name="macro_f1")]
-    elif model.output_shape[-1] == 1:
-        loss = keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
-        metrics = [keras.metrics.BinaryAccuracy(name="accuracy")]
-    elif label_smoothing:
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
-        metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-    else:
-        loss = keras.losses.SparseCategoricalCrossentropy()
-        metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-    # On a CPU, XLA is slower than TensorFlow's own kernels by a factor of up to twelve.
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    chosen = optimizer or keras.optimizers.Adam(1e-3)
-    model.compile(optimizer=chosen, loss=loss, metrics=metrics, jit_compile="auto" if on_gpu else False)
-
-
 def build_imagenet_classifier(
     backbone: str,
     *,
@@ -169,8 +133,8 @@ def build_imagenet_classifier(
     Args:
         backbone: a name of the table `BACKBONES`.
         weights: `"imagenet"`, the path of a file with the classifier's weights, or `"none"`/None.
-        image_size: side of the pictures, or `(height, width)`; the backbone's native size unless given.
-        alpha: width multiplier of the MobileNets; 1.0 unless given.
+        image_size: side of the pictures, or `(height, width)`; the backbone's native size by default.
+        alpha: width multiplier of the MobileNets; 1.0 by default.
 
     Returns:
         The model, not compiled: `float32 [n, height, width, 3]` to probabilities `[n, 1000]`, in Keras's order of
@@ -190,39 +154,6 @@ def build_imagenet_classifier(
         load_pretrained(body, row, weights, alpha, max(height, width), include_top=True)
     outputs = keras.layers.Activation("softmax", name="probabilities")(body.output)
     return keras.Model(body.inputs[0], outputs, name=f"{row.name}_imagenet")
-
-
-def logits_of(model: keras.Model) -> Any:
-    """The tensor before the final softmax or sigmoid, for losses, temperature scaling and distillation.
-
-    Args:
-        model: a functional or Sequential classifier.
-
-    Returns:
-        The KerasTensor that the last Activation or Softmax layer reads; the model's output where nothing activates it.
-
-    Raises:
-        InputError: the activation is fused into the last layer (`Dense(n, activation="softmax")`), so that no such
-            tensor exists.
-
-    >>> inputs = keras.Input((4,))
-    >>> logits = keras.layers.Dense(3)(inputs)
-    >>> logits_of(keras.Model(inputs, keras.layers.Activation("softmax")(logits))) is logits
-    True
-    """
-    last = nodes(model)[-1]
-    layer: Any = last.operation
-    if isinstance(layer, keras.layers.Softmax):
-        return last.inputs[0]
-    activation = getattr(layer, "activation", keras.activations.linear)
-    if activation in (keras.activations.softmax, keras.activations.sigmoid):
-        if isinstance(layer, keras.layers.Activation):
-            return last.inputs[0]
-        raise InputError(
-            f"The last layer {layer.name!r} of model {model.name!r} applies {activation.__name__} itself, so there are "
-            "no logits: end the model with a Dense layer without activation and an Activation layer."
-        )
-    return last.output
 
 
 def _check(

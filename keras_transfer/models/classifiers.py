@@ -1,9 +1,9 @@
 """Image classifiers made elsewhere, as models of the kind that this package builds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -15,8 +15,9 @@ from keras_transfer.progress import say
 
 _OTHER_FLOATS = ("float16", "bfloat16", "float64")
 _PROBABILITIES = ("softmax", "sigmoid")
-ImageSize = int | tuple[int, int] | Callable[[], tuple[int, int] | None] | None
-_LOOKED_AT = 8  # made-up pictures that show whether a model ends in logits
+ImageSize: TypeAlias = int | tuple[int, int] | Callable[[], tuple[int, int] | None] | None
+Outputs: TypeAlias = keras.KerasTensor | Sequence[keras.KerasTensor] | Mapping[str, keras.KerasTensor]
+_RANDOM_INPUTS = 8  # that show whether a model ends in logits
 
 
 def as_classifier(
@@ -41,7 +42,7 @@ def as_classifier(
         image_size: side of the pictures or `(height, width)`, for a model that takes any size; or a function that says
             so, called only for such a model.
         pixels: what the model takes, where that was done outside of it: a name of `PIXELS`, such as `"0..1"`;
-            `"0..255"` unless given. A layer that does it is put before the model.
+            `"0..255"` by default. A layer that does it is put before the model.
         multi_label: whether logits of several units are each a yes or no of its own.
         name: what sentences call the model.
 
@@ -97,8 +98,8 @@ def as_network(
     _refuse_layout(model, shape, name)
     picture = _picture_shape(shape, image_size, name)
     with _float32_policy():
-        _, image, found = _applied(model, shape, picture, pixels or "0..255", name)
-        return keras.Model(image, found, name=model.name)
+        _, image, outputs = _applied(model, shape, picture, pixels or "0..255", name)
+        return keras.Model(image, outputs, name=model.name)
 
 
 def _rebuilt(
@@ -109,13 +110,13 @@ def _rebuilt(
     multi_label: bool,
     name: str,
 ) -> keras.Model:
-    own, image, found = _applied(model, shape, picture, pixels, name)
-    return _with_probabilities(keras.Model(image, _scores(found, own, name), name=model.name), multi_label, name)
+    own, image, outputs = _applied(model, shape, picture, pixels, name)
+    return _with_probabilities(keras.Model(image, _scores(outputs, own, name), name=model.name), multi_label, name)
 
 
 def _applied(
     model: keras.Model, shape: tuple[int | None, ...], picture: tuple[int, int, int], pixels: str, name: str
-) -> tuple[keras.Model, Any, Any]:
+) -> tuple[keras.Model, keras.KerasTensor, Outputs]:
     """The model in float32, a new input of pixels in 0..255, and what the model gives for it."""
     own = _in_float32(model, shape, name) if _other_floats(model) else model
     image = keras.Input(picture, name=_ends(own, "inputs")[0].name if _ends(own, "inputs") else "image")
@@ -164,15 +165,15 @@ def _called_on(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
     """The shapes with which a model without a graph was called, by the names of its arguments."""
     config = model.get_build_config() or {}
     shapes = config.get("shapes_dict") or {"input": config.get("input_shape")}
-    found: dict[str, tuple[int | None, ...]] = {}
+    named: dict[str, tuple[int | None, ...]] = {}
     for argument, shape in shapes.items():
         if isinstance(shape, Mapping):
-            found |= {str(key): tuple(value) for key, value in shape.items()}
+            named |= {str(key): tuple(value) for key, value in shape.items()}
         elif isinstance(shape, list | tuple) and shape and isinstance(shape[0], list | tuple):
-            found |= {f"{argument}_{i}": tuple(value) for i, value in enumerate(shape)}
+            named |= {f"{argument}_{i}": tuple(value) for i, value in enumerate(shape)}
         elif shape:
-            found[str(argument)] = tuple(shape)
-    return found
+            named[str(argument)] = tuple(shape)
+    return named
 
 
 def _refuse_layout(model: keras.Model, shape: tuple[int | None, ...], name: str) -> None:
@@ -228,7 +229,7 @@ def _refuse_outputs(model: keras.Model, name: str) -> None:
         raise _several_outputs(shapes, name)
 
 
-def _ends(model: keras.Model, which: str) -> list[Any]:
+def _ends(model: keras.Model, which: Literal["inputs", "outputs"]) -> list[keras.KerasTensor]:
     """The KerasTensors of a model's `inputs` or `outputs`; none where it has no graph."""
     return list(getattr(model, which, None) or ())
 
@@ -300,7 +301,7 @@ def _precision(model: keras.Model) -> str:
 
 
 @contextmanager
-def _float32_policy() -> Any:
+def _float32_policy() -> Iterator[None]:
     """What a class of the user's own builds inside takes the global policy."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
@@ -310,7 +311,7 @@ def _float32_policy() -> Any:
         keras.config.set_dtype_policy(policy)
 
 
-def _float32_config(value: Any) -> Any:
+def _float32_config(value: object) -> object:
     """A configuration with every policy and type of other floats as float32."""
     if isinstance(value, list | tuple):
         return type(value)(_float32_config(each) for each in value)
@@ -327,7 +328,7 @@ def _float32_config(value: Any) -> Any:
     }
 
 
-def _called(model: keras.Model, x: Any, picture: tuple[int, int, int], name: str) -> Any:
+def _called(model: keras.Model, x: keras.KerasTensor, picture: tuple[int, int, int], name: str) -> Outputs:
     """What a model gives for a KerasTensor."""
     try:
         if can_open(model):
@@ -338,11 +339,11 @@ def _called(model: keras.Model, x: Any, picture: tuple[int, int, int], name: str
         raise InputError(f"{name} cannot be traced on pictures of {height} x {width}: {in_one_line(error)}") from error
 
 
-def _scores(found: Any, model: keras.Model, name: str) -> Any:
+def _scores(outputs: Outputs, model: keras.Model, name: str) -> keras.KerasTensor:
     """The scores `[n, classes]` among what a model gives."""
-    tensors = keras.tree.flatten(found)
+    tensors = keras.tree.flatten(outputs)
     if len(tensors) != 1:
-        labels = list(found) if isinstance(found, Mapping) else [f"output_{i}" for i in range(len(tensors))]
+        labels = list(outputs) if isinstance(outputs, Mapping) else [f"output_{i}" for i in range(len(tensors))]
         raise _several_outputs({str(a): tuple(b.shape) for a, b in zip(labels, tensors, strict=True)}, name)
     [scores] = tensors
     if len(scores.shape) > 2 and None not in scores.shape[1:] and prod(scores.shape[1:]) == scores.shape[-1]:
@@ -374,8 +375,8 @@ def _gives_probabilities(model: keras.Model) -> bool:
     """Whether what a model says of made-up pictures lies in 0..1, as logits of several pictures hardly do."""
     random = np.random.default_rng(0)
     picture = model.input_shape[1:]
-    noise = random.uniform(0, 255, (_LOOKED_AT, *picture))
-    plain = np.broadcast_to(random.uniform(0, 255, (_LOOKED_AT, 1, 1, picture[2])), noise.shape)
+    noise = random.uniform(0, 255, (_RANDOM_INPUTS, *picture))
+    plain = np.broadcast_to(random.uniform(0, 255, (_RANDOM_INPUTS, 1, 1, picture[2])), noise.shape)
     looked = np.concatenate([noise, plain]).astype(np.float32)
     scores = np.concatenate([np.asarray(model(looked[i : i + 4], training=False)) for i in range(0, len(looked), 4)])
     return bool(np.all((scores >= -1e-3) & (scores <= 1 + 1e-3)))

@@ -1,4 +1,4 @@
-"""Keras's downloads made safe: a file comes whole or not at all, and a network that does not answer is left."""
+"""Keras's downloads made safe: a file comes whole or not at all, and a network that does not answer is given up."""
 
 import queue
 import socket
@@ -7,8 +7,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
 
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.files import replacing
@@ -87,9 +87,9 @@ class _NoAnswer(Exception):
     """The network does not do what was asked. No `OSError`, as those are the disk's here."""
 
 
-def _open(url: str) -> Any:
+def _open(url: str) -> HTTPResponse:
     """The answer to a request once its headers are read; the limit holds for looking up the name, too."""
-    answers: queue.Queue[Any] = queue.Queue()
+    answers: queue.Queue[HTTPResponse | Exception] = queue.Queue()
 
     def ask() -> None:
         try:
@@ -108,10 +108,9 @@ def _open(url: str) -> Any:
     return answer
 
 
-def _read(answer: Any) -> bytes:
+def _read(answer: HTTPResponse) -> bytes:
     try:
-        block: bytes = answer.read(_BLOCK)
-        return block
+        return answer.read(_BLOCK)
     except Exception as error:
         raise _NoAnswer(_reason(error)) from error
 

@@ -1,7 +1,7 @@
 """Which layers train: the head alone, or the top of the backbone with it; and the models before and after that line."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
 
 import keras
 
@@ -43,7 +43,7 @@ def unfreeze_top(
 ) -> list[keras.layers.Layer]:
     """Unfreezes the top of the backbone for fine-tuning and freezes what is below. Compile the model again afterwards.
 
-    Give exactly one of `stages`, `layers` and `from_layer`. The head always trains.
+    Set exactly one of `stages`, `layers` and `from_layer`. The head always trains.
 
     Args:
         model: a functional or Sequential classifier.
@@ -57,7 +57,7 @@ def unfreeze_top(
         The backbone's layers that train now, from the bottom up.
 
     Raises:
-        InputError: none or several ways were given, a number is out of range, or no layer has that name.
+        InputError: none or several of them are set, a number is out of range, or no layer has that name.
 
     >>> inputs = keras.Input((32, 32, 3))
     >>> x = keras.layers.Conv2D(8, 3, padding="same", name="a")(inputs)
@@ -67,9 +67,9 @@ def unfreeze_top(
     ['b']
     """
     ways = {"stages": stages, "layers": layers, "from_layer": from_layer}
-    given = {way: value for way, value in ways.items() if value is not None}
-    if len(given) != 1:
-        received = ", ".join(f"{way}={value!r}" for way, value in given.items()) or "none of them"
+    chosen_ways = {way: value for way, value in ways.items() if value is not None}
+    if len(chosen_ways) != 1:
+        received = ", ".join(f"{way}={value!r}" for way, value in chosen_ways.items()) or "none of them"
         raise InputError(f"Give exactly one of `stages`, `layers` and `from_layer`. Received: {received}.")
     backbone = backbone_layers(model)
     if from_layer is not None:
@@ -92,7 +92,7 @@ def unfreeze_top(
     return trained
 
 
-def boundary(model: keras.Model) -> Any:
+def boundary(model: keras.Model) -> keras.KerasTensor:
     """The tensor where training begins: everything below it is frozen, so it can be computed once and kept.
 
     It is the deepest cut (see `cut_points`) below every layer that trains and below the head's random layers (dropout);
@@ -127,27 +127,31 @@ def boundary(model: keras.Model) -> Any:
     return best
 
 
-def suffix(model: keras.Model, tensor: Any, output: Any = None) -> keras.Model:
+def suffix(
+    model: keras.Model, tensor: keras.KerasTensor, output: keras.KerasTensor | Sequence[keras.KerasTensor] | None = None
+) -> keras.Model:
     """The model from `tensor` on; it shares its layers with `model`, so training it trains the model.
 
     Args:
         model: a functional or Sequential model.
         tensor: one of `cut_points(model)`, such as `boundary(model)`.
-        output: where to end, a KerasTensor of the model such as `logits_of(model)`; its output unless given.
+        output: where to end, one or more KerasTensors of the model such as `logits_of(model)`; its output by default.
 
     Returns:
-        A functional model, not compiled. It takes the values of `tensor`; where `side_inputs(model, tensor)` are some
-        (a padding mask), a list of those of `tensor` and of theirs.
+        A functional model, not compiled. It takes the values of `tensor`; where `side_inputs(model, tensor)` has some
+        (a padding mask), a list of the values of `tensor` and of these; and from a model's several inputs on, a list of
+        them all.
 
     Raises:
         InputError: `tensor` is no cut point, so other tensors would have to be fed as well.
     """
     sides = side_inputs(model, tensor)
-    starts = [tensor, *sides] if sides else tensor
+    starts = keras.tree.flatten(tensor) + sides
+    starts = starts if len(starts) > 1 else starts[0]
     return keras.Model(starts, model.output if output is None else output, name=f"{model.name}_suffix")
 
 
-def prefix(model: keras.Model, tensor: Any) -> keras.Model:
+def prefix(model: keras.Model, tensor: keras.KerasTensor) -> keras.Model:
     """The model up to `tensor`, sharing its layers with `model`.
 
     Args:
@@ -168,7 +172,7 @@ def _is_batchnorm(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization)
 
 
-def _count(name: str, value: Any, most: int) -> int:
+def _count(name: str, value: object, most: int) -> int:
     if value == "all":
         return most
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:

@@ -1,29 +1,32 @@
 """A model's graph, read back from its output: what computes what, and where the model can be cut in two.
 
-A *cut* is a tensor through which everything passes that weights make of the inputs. What is live beside it follows from
-the inputs without weights (a padding mask, positions) and is computed again after the cut.
+A *cut* is a tensor through which everything passes that weights make of the inputs. What else is needed above it
+follows from the inputs without weights (a padding mask, positions) and is computed again after the cut.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import TensorSpec
 
+if TYPE_CHECKING:
+    import tf_keras
+
 
 @dataclass(frozen=True)
 class Node:
     """One call of one operation (nearly always a layer) in a model's graph."""
 
-    operation: Any
-    inputs: tuple[Any, ...]
-    outputs: tuple[Any, ...]
+    operation: keras.Operation
+    inputs: tuple[keras.KerasTensor, ...]
+    outputs: tuple[keras.KerasTensor, ...]
 
     @property
-    def output(self) -> Any:
+    def output(self) -> keras.KerasTensor:
         """The KerasTensor; of an operation with several outputs, the first."""
         return self.outputs[0]
 
@@ -43,10 +46,10 @@ class Cut:
     """
 
     node: Node
-    sides: tuple[Any, ...] = ()
+    sides: tuple[keras.KerasTensor, ...] = ()
 
 
-def input_tensor(model: keras.Model) -> Any:
+def input_tensor(model: keras.Model) -> keras.KerasTensor:
     """The model's one input.
 
     Raises:
@@ -58,7 +61,7 @@ def input_tensor(model: keras.Model) -> Any:
     return inputs[0]
 
 
-def start_of(model: keras.Model) -> Any:
+def start_of(model: keras.Model) -> keras.KerasTensor:
     """The model's input: a KerasTensor, or where it has several what `keras.Model` was given (a list or a dict).
 
     Raises:
@@ -68,20 +71,20 @@ def start_of(model: keras.Model) -> Any:
     return inputs[0] if len(inputs) == 1 else model.input
 
 
-def _inputs(model: keras.Model) -> list[Any]:
+def _inputs(model: keras.Model) -> list[keras.KerasTensor]:
     inputs = getattr(model, "inputs", None)
     if not inputs:
         raise InputError(f"Model {model.name!r} has no graph: build it as a functional or Sequential model.")
     return list(inputs)
 
 
-def model_inputs(model: Any) -> tuple[TensorSpec, ...]:
-    """The input tensors of a model, in order: what `Split.batches` and the like are asked for.
+def model_inputs(model: "keras.Model | tf_keras.Model") -> tuple[TensorSpec, ...]:
+    """The input tensors of a model, in order: what items become, as `Split.batches` wants it.
 
     Args:
         model: a functional or Sequential model; a `tf_keras` model too.
 
-    >>> model_inputs(keras.Sequential([keras.Input((8, 6, 1), name="image"), keras.layers.Flatten()]))[0].shape
+    >>> model_inputs(keras.Sequential([keras.Input((8, 6, 1), name="map"), keras.layers.Flatten()]))[0].shape
     (8, 6, 1)
     """
     return tuple(
@@ -102,10 +105,10 @@ def nodes(model: keras.Model) -> list[Node]:
     ['a', 'b']
     """
     starts = {id(tensor) for tensor in _inputs(model)}
-    found: list[Node] = []
+    calls: list[Node] = []
     seen: set[tuple[int, int]] = set()
     # Depth first without recursion: InceptionResNetV2 is deeper than Python's stack.
-    stack: list[tuple[Any, bool]] = [(tensor, False) for tensor in reversed(model.outputs)]
+    stack: list[tuple[keras.KerasTensor, bool]] = [(tensor, False) for tensor in reversed(model.outputs)]
     while stack:
         tensor, done = stack.pop()
         history = tensor._keras_history
@@ -114,12 +117,12 @@ def nodes(model: keras.Model) -> list[Node]:
             continue
         call = history.operation._inbound_nodes[history.node_index]
         if done:
-            found.append(Node(history.operation, tuple(call.input_tensors), tuple(call.output_tensors)))
+            calls.append(Node(history.operation, tuple(call.input_tensors), tuple(call.output_tensors)))
             continue
         seen.add(key)
         stack.append((tensor, True))
         stack.extend((parent, False) for parent in reversed(call.input_tensors))
-    return found
+    return calls
 
 
 def cuts(model: keras.Model) -> list[Cut]:
@@ -154,7 +157,7 @@ def cuts(model: keras.Model) -> list[Cut]:
                 origins |= {id(tensor): sources for tensor in node.outputs}
             else:
                 last_start = position
-    found: list[Cut] = []
+    places: list[Cut] = []
     live = {id(tensor): last_use.get(id(tensor), -1) for tensor in inputs}
     for position, node in enumerate(order):
         live |= {id(tensor): last_use.get(id(tensor), -1) for tensor in node.outputs}
@@ -164,13 +167,13 @@ def cuts(model: keras.Model) -> list[Cut]:
         if len(beside) == len(live) or masked:
             continue
         if not beside:
-            found.append(Cut(node))
+            places.append(Cut(node))
         elif position >= last_start and id(node.output) not in origins and beside <= origins.keys():
             needed = frozenset().union(*(origins[key] for key in beside))
             sides = tuple(tensor for tensor in inputs if id(tensor) in needed)
             if sum(map(size, sides)) < size(node.output):
-                found.append(Cut(node, sides))
-    return found
+                places.append(Cut(node, sides))
+    return places
 
 
 def cut_nodes(model: keras.Model) -> list[Node]:
@@ -178,7 +181,7 @@ def cut_nodes(model: keras.Model) -> list[Node]:
     return [cut.node for cut in cuts(model)]
 
 
-def cut_points(model: keras.Model) -> list[Any]:
+def cut_points(model: keras.Model) -> list[keras.KerasTensor]:
     """The tensors at which the model can be cut in two.
 
     Found from the graph, so it works for any functional or Sequential model; see `cuts`.
@@ -199,7 +202,7 @@ def cut_points(model: keras.Model) -> list[Any]:
     return [start_of(model), *(node.output for node in cut_nodes(model))]
 
 
-def side_inputs(model: keras.Model, tensor: Any) -> list[Any]:
+def side_inputs(model: keras.Model, tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
     """The model's inputs that `suffix(model, tensor)` takes after `tensor`, in the model's order; mostly none.
 
     Args:
@@ -217,12 +220,12 @@ def side_inputs(model: keras.Model, tensor: Any) -> list[Any]:
     raise InputError(f"{tensor!r} is no cut point of model {model.name!r}: choose one of `cut_points(model)`.")
 
 
-def size(tensor: Any) -> int:
+def size(tensor: keras.KerasTensor) -> int:
     """How many numbers a KerasTensor (or a list or dict of them) holds for one item; unknown sides count as 1."""
     return sum(math.prod(side or 1 for side in each.shape[1:]) for each in keras.tree.flatten(tensor))
 
 
-def is_random(layer: Any) -> bool:
+def is_random(layer: keras.layers.Layer) -> bool:
     """Whether a layer, or one inside of it, draws random numbers in training."""
     return any(getattr(inner, "seed_generator", None) is not None for inner in layer._flatten_layers())
 

@@ -5,13 +5,14 @@ keeps only a path and loads in unsafe mode alone. This layer keeps the features'
 constants, inside the `.keras` file, and takes no graph that reads or writes files or runs Python.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -19,6 +20,7 @@ from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.extras import require
 from keras_transfer.models.download import limited_silence
 
+ModuleOutputs: TypeAlias = tf.Tensor | Mapping[str, tf.Tensor]
 # Calls of a function inside the graph are marked stateful, whatever the function does; its own operations are checked.
 _CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "If", "Case", "NoOp", "Placeholder"}
 _FILE_WORDS = ("File", "Save", "Restore", "PyFunc", "Directory", "Shard", "Library", "Plugin")
@@ -36,12 +38,12 @@ class FrozenFeatures(keras.layers.Layer):
     """
 
     def __init__(
-        self, features: int, input_name: str, output_name: str, graph: bytes | None = None, **arguments: Any
+        self, features: int, input_name: str, output_name: str, graph: bytes | None = None, **arguments: object
     ) -> None:
         super().__init__(trainable=False, **{key: value for key, value in arguments.items() if key != "trainable"})
         self.features, self.input_name, self.output_name = features, input_name, output_name
         self._graph = b""
-        self._function: Callable[[Any], Any] | None = None
+        self._function: Callable[[tf.Tensor], tf.Tensor] | None = None
         self.built = True
         if graph is not None:
             self._set_graph(graph)
@@ -58,7 +60,7 @@ class FrozenFeatures(keras.layers.Layer):
         self._graph = graph
         self._function = lambda pictures: function(pictures)  # a plain function: Keras need not track it
 
-    def call(self, pictures: Any) -> Any:
+    def call(self, pictures: tf.Tensor) -> tf.Tensor:
         if self._function is None:
             raise InputError("The feature graph is missing: load the model from its `.keras` file.")
         features = self._function(pictures)
@@ -67,16 +69,16 @@ class FrozenFeatures(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], self.features)
 
-    def compute_output_spec(self, pictures: Any) -> Any:
+    def compute_output_spec(self, pictures: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(pictures.shape), dtype="float32")
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, NDArray[np.uint8]]) -> None:
         store["graph"] = np.frombuffer(self._graph, "uint8")
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, NDArray[np.uint8]]) -> None:
         self._set_graph(np.asarray(store["graph"], "uint8").tobytes())
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         own = {"features": self.features, "input_name": self.input_name, "output_name": self.output_name}
         return {**super().get_config(), **own}
 
@@ -127,10 +129,10 @@ def _resolve(handle: str) -> Path:
         ) from error
 
 
-def _freeze(loaded: Any, handle: str, height: int, width: int) -> tuple[bytes, str, str, int]:
+def _freeze(loaded: tf.Module, handle: str, height: int, width: int) -> tuple[bytes, str, str, int]:
     """The features' graph with its variables as constants, the names of its ends, and the features' number."""
     specification = tf.TensorSpec((None, height, width, 3), tf.float32)
-    attempts: list[Callable[[Any], Any]] = []
+    attempts: list[Callable[[tf.Tensor], ModuleOutputs]] = []
     if callable(loaded):
         attempts += [lambda pictures: loaded(pictures, training=False), lambda pictures: loaded(pictures)]
     attempts += [by_name for by_name in map(_one_input, getattr(loaded, "signatures", {}).values()) if by_name]
@@ -149,12 +151,12 @@ def _freeze(loaded: Any, handle: str, height: int, width: int) -> tuple[bytes, s
     raise InputError(f"{handle} gives no feature vector of pictures {height} x {width}: {reason}")
 
 
-def _one_input(signature: Any) -> Callable[[Any], Any] | None:
+def _one_input(signature: tf.types.experimental.ConcreteFunction) -> Callable[[tf.Tensor], ModuleOutputs] | None:
     names = list(signature.structured_input_signature[1])
     return (lambda pictures: signature(**{names[0]: pictures})) if len(names) == 1 else None
 
 
-def _vector(outputs: Any) -> Any:
+def _vector(outputs: ModuleOutputs) -> tf.Tensor:
     if isinstance(outputs, dict) and "default" in outputs:
         outputs = outputs["default"]
     vectors = [tensor for tensor in tf.nest.flatten(outputs) if tensor.shape.rank == 2 and tensor.shape[-1]]
@@ -163,7 +165,7 @@ def _vector(outputs: Any) -> Any:
     return tf.cast(vectors[0], tf.float32)
 
 
-def _refuse_unsafe(definition: Any) -> None:
+def _refuse_unsafe(definition: tf.compat.v1.GraphDef) -> None:
     """Raises on operations that touch files, run Python, or keep state: a saved graph may come from anywhere."""
     everything = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
     functions = {function.signature.name for function in definition.library.function}

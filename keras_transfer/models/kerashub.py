@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -15,6 +15,9 @@ from keras_transfer.models.download import limited_silence
 from keras_transfer.models.preprocessing import NAME as PREPROCESSING
 from keras_transfer.models.replay import replay
 from keras_transfer.progress import say
+
+if TYPE_CHECKING:
+    import keras_hub
 
 _HANDLES = ("kaggle", "hf", "modelscope")
 # Names of layers that `build_classifier` puts beside the backbone's.
@@ -52,9 +55,9 @@ def preset_backbone(
 
     Args:
         preset: see `preset_of`.
-        image_size: height and width; unless given, those of the preset.
+        image_size: height and width; by default, those of the preset.
         weights: whether to load the preset's weights; else they are random.
-        pooling: `"avg"`, `"max"` or `"token"` (the class token of a vision transformer); unless given the class token
+        pooling: `"avg"`, `"max"` or `"token"` (the class token of a vision transformer); by default the class token
             where there is one, else the mean.
 
     Returns:
@@ -93,7 +96,7 @@ def preset_backbone(
     return model
 
 
-def mend_saving(model: keras.Model) -> None:
+def repair_saving(model: keras.Model) -> None:
     """Mends the classes of KerasHub's layers in a model that save other than what their constructors take.
 
     In KerasHub 0.32 `ViTEncoderBlock` saves figures that its constructor refuses, and others leave some out.
@@ -101,10 +104,10 @@ def mend_saving(model: keras.Model) -> None:
     for kind, layer in {type(layer): layer for layer in model.layers}.items():
         if not kind.__module__.startswith("keras_hub."):
             continue
-        taken = _constructor_arguments(kind)
+        accepted = _constructor_arguments(kind)
         try:
             saved = layer.get_config().keys() - {"name", "trainable", "dtype"}
-            sound = saved <= taken and not any(hasattr(layer, name) for name in taken - saved)
+            sound = saved <= accepted and not any(hasattr(layer, name) for name in accepted - saved)
         except (AttributeError, TypeError):  # it saves what it does not have
             sound = False
         if not sound:
@@ -115,17 +118,17 @@ def _constructor_arguments(kind: type) -> set[str]:
     return inspect.signature(kind).parameters.keys() - {"kwargs", "name", "trainable", "dtype"}
 
 
-def _constructor_config(kind: Any) -> Callable[[Any], dict[str, Any]]:
+def _constructor_config(kind: type[keras.layers.Layer]) -> Callable[[keras.layers.Layer], dict[str, object]]:
     """A `get_config` for a class of layers that holds what its constructor takes."""
-    saved, taken = kind.get_config, _constructor_arguments(kind)
+    saved, accepted = kind.get_config, _constructor_arguments(kind)
 
-    def get_config(layer: Any) -> dict[str, Any]:
+    def get_config(layer: keras.layers.Layer) -> dict[str, object]:
         try:
             config = saved(layer)
         except (AttributeError, TypeError):
             config = keras.layers.Layer.get_config(layer)
-        config |= {name: getattr(layer, name) for name in taken - config.keys() if hasattr(layer, name)}
-        return {name: value for name, value in config.items() if name in {*taken, "name", "trainable", "dtype"}}
+        config |= {name: getattr(layer, name) for name in accepted - config.keys() if hasattr(layer, name)}
+        return {name: value for name, value in config.items() if name in {*accepted, "name", "trainable", "dtype"}}
 
     return get_config
 
@@ -136,7 +139,7 @@ def _require_savable(model: keras.Model, preset: str) -> None:
     Raises:
         InputError: a layer of KerasHub does not save all that it is made of.
     """
-    mend_saving(model)
+    repair_saving(model)
     noise = np.random.default_rng(0).uniform(0, 255, (1, *model.input_shape[1:])).astype("float32")
     try:
         again = keras.models.model_from_json(model.to_json())
@@ -151,24 +154,25 @@ def _require_savable(model: keras.Model, preset: str) -> None:
         )
 
 
-def _load(preset: str, weights: bool, **arguments: Any) -> Any:
+def _load(preset: str, weights: bool, image_shape: tuple[int, int, int] | None = None) -> "keras_hub.models.Backbone":
     import keras_hub
 
+    arguments = {} if image_shape is None else {"image_shape": image_shape}
     try:
         with limited_silence():
             return keras_hub.models.Backbone.from_preset(preset, load_weights=weights, **arguments)
     except Exception as error:  # of KerasHub, of the hubs' clients, of Keras for weights of another size
-        size = f" for pictures of {arguments['image_shape'][0]} x {arguments['image_shape'][1]}" if arguments else ""
+        size = f" for images of {image_shape[0]} x {image_shape[1]}" if image_shape else ""
         advice = (
             "leave the image size out"
-            if arguments
+            if image_shape
             else "check the name; without a network, fetch it on a connected machine by "
             "`keras_hub.models.Backbone.from_preset(NAME).save_to_preset(FOLDER)` and give the path of the folder"
         )
         raise InputError(f"KerasHub cannot load the preset {preset}{size} ({in_one_line(error)}): {advice}.") from error
 
 
-def _image_converter(preset: str) -> Any:
+def _image_converter(preset: str) -> "keras_hub.layers.ImageConverter | None":
     """The preset's own image converter, or None where it has none."""
     import keras_hub
 
@@ -180,7 +184,7 @@ def _image_converter(preset: str) -> Any:
         return None
 
 
-def _scaling(converter: Any, preset: str) -> keras.layers.Layer | None:
+def _scaling(converter: "keras_hub.layers.ImageConverter | None", preset: str) -> keras.layers.Layer | None:
     """The layer that scales pixels as the converter does, compared with it on random pixels."""
     if converter is None or (converter.scale is None and converter.offset is None):
         return None
@@ -198,7 +202,7 @@ def _scaling(converter: Any, preset: str) -> keras.layers.Layer | None:
     return layer
 
 
-def _class_tokens(backbone: Any, features: Any) -> int:
+def _class_tokens(backbone: keras.Model, features: keras.KerasTensor) -> int:
     """How many tokens of a vision transformer stand before those of its patches."""
     patch = getattr(backbone, "patch_size", None)
     if len(features.shape) != 3 or patch is None:
@@ -208,7 +212,7 @@ def _class_tokens(backbone: Any, features: Any) -> int:
     return max(0, features.shape[1] - (height // patch_height) * (width // patch_width))
 
 
-def _pooled(features: Any, pooling: str | None, class_tokens: int, preset: str) -> Any:
+def _pooled(features: keras.KerasTensor, pooling: str | None, class_tokens: int, preset: str) -> keras.KerasTensor:
     if pooling == "token" and not class_tokens:
         raise InputError(f"{preset} has no class token: choose the pooling 'avg' or 'max'.")
     if pooling == "token" or (pooling is None and class_tokens):

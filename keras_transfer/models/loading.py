@@ -6,7 +6,6 @@ import tempfile
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -51,9 +50,9 @@ def load_model(path: str | Path, *, compile: bool = False) -> keras.Model:  # no
     except Exception as error:
         raise InputError(f"{path} cannot be loaded as a Keras model in safe mode: {in_one_line(error)}") from error
     if on_kerashub:
-        from keras_transfer.models.kerashub import mend_saving
+        from keras_transfer.models.kerashub import repair_saving
 
-        mend_saving(model)
+        repair_saving(model)
     return model
 
 
@@ -110,7 +109,7 @@ def read_inputs(path: str | Path) -> InputSpec | None:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(_METADATA).file_size > _MOST_METADATA:
                 return None
-            about: Any = json.loads(archive.read(_METADATA))
+            about: object = json.loads(archive.read(_METADATA))
     except (OSError, ValueError, KeyError, RecursionError, NotImplementedError, RuntimeError, zipfile.BadZipFile):
         return None
     entry = about.get(_ENTRY) if isinstance(about, dict) else None

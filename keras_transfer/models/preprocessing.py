@@ -1,7 +1,5 @@
 """Preprocessing as layers of the model, so that it cannot be forgotten or done twice."""
 
-from typing import Any
-
 import keras
 import numpy as np
 
@@ -85,18 +83,21 @@ def preprocessing_of(model: keras.Model) -> tuple[keras.layers.Layer, float, flo
 
     Returns:
         `(layer, scale, offset)`, the layer giving `pixels * scale + offset`; None where the first layer is another
-        (ResNet's channel swap, DenseNet's three scales, a first convolution), or is not the only reader of the input.
+        (ResNet's channel swap, DenseNet's three scales, a first convolution), is not the only
+        reader of the input, or where there are several inputs.
 
     >>> inputs = keras.Input((8, 8, 3))
     >>> layer, scale, offset = preprocessing_of(keras.Model(inputs, keras.layers.Rescaling(0.5, -1.0)(inputs)))
     >>> scale, offset
     (0.5, -1.0)
     """
+    if len(model.inputs) != 1:
+        return None
     start = input_tensor(model)
     readers = [node for node in nodes(model) if any(tensor is start for tensor in node.inputs)]
     if len(readers) != 1 or not isinstance(readers[0].operation, keras.layers.Rescaling):
         return None
-    layer: Any = readers[0].operation
+    layer = readers[0].operation
     if np.ndim(layer.scale) or np.ndim(layer.offset):
         return None
     return layer, float(layer.scale), float(layer.offset)

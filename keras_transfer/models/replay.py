@@ -1,16 +1,21 @@
 """A model's calls made again on other inputs: layers are shared, and what holds a graph of its own is opened."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import keras
 from keras.src.models.functional import Functional
 
 from keras_transfer.models.graph import nodes
 
+Argument: TypeAlias = keras.KerasTensor | object
+"""What an operation is called with or gives: a KerasTensor, or anything that holds some."""
 
-def replay(model: keras.Model, inputs: Sequence[Any], *, reserved: set[str] | None = None) -> list[Any]:
+
+def replay(
+    model: keras.Model, inputs: Sequence[keras.KerasTensor], *, reserved: set[str] | None = None
+) -> list[keras.KerasTensor]:
     """A model's outputs when its calls are made again on `inputs`.
 
     Nested functional models are opened, and so are KerasHub's stacks: layers without weights of their own that run a
@@ -30,7 +35,7 @@ def replay(model: keras.Model, inputs: Sequence[Any], *, reserved: set[str] | No
     return _Replay(model, reserved).run(model, inputs, None)
 
 
-def can_open(layer: Any) -> bool:
+def can_open(layer: keras.Operation) -> bool:
     """Whether a layer is a model with a graph from one tensor to one, whose calls can be made again."""
     graph = isinstance(layer, keras.Sequential) or getattr(type(layer), "call", None) is Functional.call
     return graph and all(len(getattr(layer, ends, None) or ()) == 1 for ends in ("inputs", "outputs"))
@@ -45,10 +50,12 @@ class _Replay:
         self.opened: set[int] = set()
         self.placed: set[int] = set()
 
-    def run(self, model: keras.Model, inputs: Sequence[Any], training: bool | None) -> list[Any]:
+    def run(
+        self, model: keras.Model, inputs: Sequence[keras.KerasTensor], training: bool | None
+    ) -> list[keras.KerasTensor]:
         values = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
         for node in nodes(model):
-            operation: Any = node.operation
+            operation = node.operation
             record = operation._inbound_nodes[node.output._keras_history.node_index]
             args, kwargs = record.arguments.fill_in(values)
             if training is not None and getattr(operation, "_call_has_training_arg", False):
@@ -57,11 +64,12 @@ class _Replay:
             values |= {id(old): new for old, new in zip(record.output_tensors, outputs, strict=True)}
         return [values[id(tensor)] for tensor in model.outputs]
 
-    def call(self, operation: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, operation: keras.Operation, args: Sequence[Argument], kwargs: Mapping[str, Argument]) -> Argument:
         if _is_augmentation(operation):
             return args[0]
         if can_open(operation) and self.take(operation, _names(operation)):
-            return self.run(operation, args[:1], kwargs.get("training"))
+            training = kwargs.get("training")
+            return self.run(operation, args[:1], training if isinstance(training, bool) else None)
         if _is_stack(operation) and self.take(operation, {each.name for each in operation._layers}):
             for each in operation._layers:
                 self.place(each)
@@ -72,7 +80,7 @@ class _Replay:
         self.place(operation)
         return operation(*args, **kwargs)
 
-    def take(self, layer: Any, inner: set[str]) -> bool:
+    def take(self, layer: keras.layers.Layer, inner: set[str]) -> bool:
         """Whether a layer is opened: names in a model must differ."""
         if not (self.rename or id(layer) in self.opened or self.names.isdisjoint(inner)):
             return False
@@ -81,7 +89,7 @@ class _Replay:
             self.names |= inner
         return True
 
-    def place(self, operation: Any) -> None:
+    def place(self, operation: keras.Operation) -> None:
         """Gives an operation that comes into the new model a name of its own."""
         if not self.rename or id(operation) in self.placed:
             return
@@ -97,7 +105,7 @@ def _names(model: keras.Model) -> set[str]:
     return {node.operation.name for node in nodes(model)}
 
 
-def _is_stack(layer: Any) -> bool:
+def _is_stack(layer: keras.Operation) -> bool:
     """Whether a layer of KerasHub has no weights of its own and holds several blocks of one kind, made of layers.
 
     A user's own layer stays closed: its parts need not be such as can be saved alone.
@@ -111,8 +119,8 @@ def _is_stack(layer: Any) -> bool:
     )
 
 
-def _is_augmentation(operation: Any) -> bool:
+def _is_augmentation(operation: keras.Operation) -> bool:
     """Whether a layer does nothing outside of training: Keras's random ones, but not RandomCrop, which resizes."""
     module, kind = type(operation).__module__, type(operation).__name__
-    own = module.startswith(("keras.src.layers.preprocessing.image_preprocessing", "keras_transfer.data"))
-    return own and kind.startswith("Random") and kind != "RandomCrop"
+    own = module.startswith(("keras.src.layers.preprocessing.", "keras_transfer.modalities."))
+    return own and kind.startswith("Rand") and kind != "RandomCrop"

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import keras
 
@@ -20,6 +20,10 @@ _POOLING = (
 )
 
 
+Group: TypeAlias = tuple[list[Node], keras.KerasTensor]
+"""Consecutive calls, and the tensor that carries everything on from them."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """Consecutive layers of a backbone, from one place where its weights can be split off to the next.
@@ -34,7 +38,7 @@ class Stage:
     name: str
     index: int
     layers: tuple[keras.layers.Layer, ...]
-    output: Any
+    output: keras.KerasTensor
 
 
 def stages(model: keras.Model) -> list[Stage]:
@@ -42,7 +46,7 @@ def stages(model: keras.Model) -> list[Stage]:
 
     A stage ends at a *block output*: a cut (see `cut_points`) that is not inside a block. The inside of an inverted
     bottleneck shows in its channels, which rise and fall again; padding belongs to the layer that needs it. Of the
-    blocks that work on equally many positions (pixels of a map, tokens, time steps; within a factor of the square root
+    blocks that work on equally many positions (places in a map, tokens, time steps; within a factor of the square root
     of two along each axis) the last ends a stage. Where that leaves one stage, as of the blocks of a transformer or the
     layers of a dense network, each block with a kernel of its own is a stage; normalizations belong to the block
     before. A stage without weights (a last pooling) joins its neighbour. Architectures whose blocks read two earlier
@@ -123,9 +127,9 @@ def _has_kernel(group: list[Node]) -> bool:
     return _weighted(group) and any(len(weight.shape) > 1 for layer in _layers(group) for weight in layer.weights)
 
 
-def _grouped(order: list[Node], ends: set[int]) -> list[tuple[list[Node], Any]]:
+def _grouped(order: list[Node], ends: set[int]) -> list[Group]:
     """The calls up to each of `ends` and its tensor; those after the last end are in no group."""
-    groups: list[tuple[list[Node], Any]] = []
+    groups: list[Group] = []
     group: list[Node] = []
     for node in order:
         group.append(node)
@@ -135,11 +139,9 @@ def _grouped(order: list[Node], ends: set[int]) -> list[tuple[list[Node], Any]]:
     return groups
 
 
-def _merged(
-    groups: list[tuple[list[Node], Any]], complete: Callable[[list[Node]], bool]
-) -> list[tuple[list[Node], Any]]:
+def _merged(groups: list[Group], complete: Callable[[list[Node]], bool]) -> list[Group]:
     """The groups, each that is not complete joined to the one before, the first to the one after."""
-    merged: list[tuple[list[Node], Any]] = []
+    merged: list[Group] = []
     for group, output in groups:
         if merged and not (complete(group) and complete(merged[-1][0])):
             merged[-1] = (merged[-1][0] + group, output)
@@ -148,9 +150,9 @@ def _merged(
     return merged
 
 
-def _with_shared(groups: list[tuple[list[Node], Any]]) -> list[tuple[list[Node], Any]]:
+def _with_shared(groups: list[Group]) -> list[Group]:
     """The groups, those that call one layer with weights (ALBERT's blocks) joined with all between them."""
-    joined: list[tuple[list[Node], Any]] = []
+    joined: list[Group] = []
     for group, output in groups:
         layers = {layer for layer in _layers(group) if can_train(layer)}
         first = next((i for i, (earlier, _) in enumerate(joined) if not layers.isdisjoint(_layers(earlier))), None)
@@ -196,7 +198,7 @@ def _block_outputs(cuts: list[Node]) -> list[Node]:
     return blocks
 
 
-def _last_of_each(blocks: list[Node], scales: list[int]) -> list[Any]:
+def _last_of_each(blocks: list[Node], scales: list[int]) -> list[keras.KerasTensor]:
     """The output of the last block of each scale."""
     return list({scale: node.output for scale, node in zip(scales, blocks, strict=True)}.values())
 
@@ -228,15 +230,15 @@ def _scales(model: keras.Model, blocks: list[Node]) -> list[int]:
     return scales
 
 
-def _positions(tensor: Any) -> int:
-    """The number of pixels, tokens or time steps; 0 where there are none or their number is open."""
+def _positions(tensor: keras.KerasTensor) -> int:
+    """The number of places in a map, tokens or time steps; 0 where there are none or their number is open."""
     sides = tensor.shape[1:-1]
     return math.prod(sides) if sides and None not in sides else 0
 
 
 def require_stages(model: keras.Model) -> list[Stage]:
     """`stages(model)`, or an `InputError` where there are none."""
-    found = stages(model)
-    if not found:
+    parts = stages(model)
+    if not parts:
         raise InputError(f"Model {model.name!r} has no backbone with weights below its head: nothing can be unfrozen.")
-    return found
+    return parts

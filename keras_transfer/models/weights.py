@@ -1,4 +1,4 @@
-"""ImageNet weights: found, checked and put into a backbone, whatever file they come in."""
+"""ImageNet weights: located, checked and loaded into a backbone, whatever file they come in."""
 
 import os
 import sys
@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -22,7 +21,7 @@ from keras_transfer.models.preprocessing import STD, preprocessing_layer
 Arrays = list[np.ndarray]
 
 
-def flat_backbone(row: Backbone, alpha: float | None, height: int, width: int, **arguments: Any) -> keras.Model:
+def flat_backbone(row: Backbone, alpha: float | None, height: int, width: int, **arguments: object) -> keras.Model:
     """The backbone on pixels in 0..255: preprocessing and network as one flat graph, weights random."""
     pixels = keras.Input((height, width, 3), name="image", dtype="float32")
     layer = preprocessing_layer(row.preprocessing)
@@ -31,7 +30,7 @@ def flat_backbone(row: Backbone, alpha: float | None, height: int, width: int, *
     return construct(row, alpha, input_tensor=start, **arguments)
 
 
-def construct(row: Backbone, alpha: float | None, **arguments: Any) -> keras.Model:
+def construct(row: Backbone, alpha: float | None, **arguments: object) -> keras.Model:
     """Calls the backbone's constructor of `keras.applications`."""
     width = {} if alpha is None else {"alpha": alpha}
     return getattr(keras.applications, row.constructor)(**row.arguments, **width, **arguments)
@@ -47,7 +46,7 @@ def load_pretrained(
         row: the backbone.
         weights: `"imagenet"`, `"bundled"`, or the path of a `.h5`, `.weights.h5` or `.keras` file.
         alpha: the width multiplier, or None.
-        side: side of the pictures; the ImageNet weights made for the nearest side are taken.
+        side: side of the pictures; the ImageNet weights made for the nearest side are used.
         include_top: whether the classifier's weights are wanted too.
 
     Raises:
@@ -68,10 +67,10 @@ def load_pretrained(
     for array, variable in zip(arrays, target, strict=False):
         variable.assign(array)
     if row.constructor.startswith("EfficientNetB"):
-        _mend_normalization(model)
+        _repair_normalization(model)
 
 
-def _variables(model: keras.Model) -> list[Any]:
+def _variables(model: keras.Model) -> list[keras.Variable]:
     """The weights in the order of the layers, without our own preprocessing: the same in every build of a network."""
     return [variable for layer in model.layers if layer.name != PREPROCESSING for variable in layer.weights]
 
@@ -147,7 +146,7 @@ def _misfit(weights: str | Path, row: Backbone, alpha: float | None) -> InputErr
     return InputError(f"{weights} does not hold the weights of {row.name}{width}: name the backbone it was made with.")
 
 
-def _mend_normalization(model: keras.Model) -> None:
+def _repair_normalization(model: keras.Model) -> None:
     """Keras's published EfficientNet files hold the deviation where `Normalization` keeps the variance.
 
     Keras makes up for it with a second Rescaling, but only when it downloads the file itself (tensorflow#49930);

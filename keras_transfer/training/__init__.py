@@ -2,7 +2,7 @@
 
 from keras_transfer.training.callbacks import ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.features import compute_features
-from keras_transfer.training.fit import History, feature_samples, fit, pixel_samples, sweep_phases
+from keras_transfer.training.fit import History, fit, sweep_phases
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.optimizers import (
     CyclicalLearningRate,
@@ -10,6 +10,7 @@ from keras_transfer.training.optimizers import (
     learning_rate_schedule,
     make_optimizer,
 )
+from keras_transfer.training.samples import feature_samples, input_samples
 
 __all__ = [
     "CyclicalLearningRate",
@@ -21,9 +22,9 @@ __all__ = [
     "feature_samples",
     "find_learning_rate",
     "fit",
+    "input_samples",
     "layerwise_optimizer",
     "learning_rate_schedule",
     "make_optimizer",
-    "pixel_samples",
     "sweep_phases",
 ]

@@ -1,22 +1,40 @@
-"""Feature alignment: fine-tuning the top so that photographs of a new kind, without labels, look like the old ones."""
+"""Feature alignment: fine-tuning the top so that items of a new domain, without labels, look like the old ones."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from keras_transfer.data import Dataset, Split
+from keras_transfer.data.labels import loss_targets
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Arrays, as_tuple
 from keras_transfer.models import boundary, freeze_backbone, logits_of, suffix, unfreeze_top
+from keras_transfer.models.head import head_loss
 from keras_transfer.progress import say
-from keras_transfer.training.features import compute_features, one_hot
+from keras_transfer.training.features import frozen_boundary, suffix_arrays
 from keras_transfer.training.feed import Samples
 
-Array = np.ndarray[Any, Any]
-Penalty = Callable[[Any, Any], Any]
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Penalty = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
+"""From two batches of features, `[b, features]`, to how far they differ."""
+Step = Callable[[Arrays, NDArray[np.float32], Arrays, np.float32], tuple["tf.Tensor", "tf.Tensor"]]
+
+
+class AlignmentRow(TypedDict):
+    """One epoch: the loss of the labels, and the unweighted penalty."""
+
+    epoch: int
+    loss: float
+    alignment: float
 
 
 def align(
@@ -31,74 +49,105 @@ def align(
     learning_rate: float = 1e-4,
     batch_size: int = 32,
     seed: int = 0,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
-    """Trains the top on labelled photographs and, at the same time, to see new ones as it sees these.
+    on_epoch: Callable[[AlignmentRow], None] | None = None,
+) -> list[AlignmentRow]:
+    """Trains the top on labelled items and, at the same time, to give new ones features like theirs.
 
-    The loss is that of the labelled photographs and `weight` times how far the features below the head differ between
-    a batch of them and a batch of new ones. What lies below the trained stages is computed once. There are no labels to
-    stop early by: the weights after the last epoch are kept.
+    The loss is that of the labelled items and `weight` times how far the features below the head differ between a batch
+    of them and one of new items. Without labels there is no early stopping: the last epoch's weights are kept.
 
     Args:
-        model: a trained classifier on pixels in 0..255. Trained in place.
+        model: a trained classifier. Trained in place.
         data: what it was trained on; `data.train` is used.
-        target: photographs of the new kind; labels are not read.
+        target: items of the new domain; labels are not read.
         method: `"coral"`: means, and covariances relative to their size (after Sun & Saenko 2016,
             https://arxiv.org/abs/1607.01719); `"mmd"`: maximum mean discrepancy (Long et al. 2015,
             https://arxiv.org/abs/1502.02791); `"dann"`: a discriminator that the features are trained to deceive
             (Ganin et al. 2016, https://arxiv.org/abs/1505.07818).
         weight: of the alignment.
         stages: how many stages of the backbone train, from the top.
-        epochs: passes over the labelled photographs.
+        epochs: passes over the labelled items.
         learning_rate: of Adam, falling along a cosine.
-        batch_size: photographs of each kind in a step.
+        batch_size: items of each domain in a step.
         seed: of orders, and of the discriminator's weights.
         on_epoch: called with each epoch's figures.
 
     Returns:
-        One row an epoch: `epoch`, `loss` (of the labels) and `alignment` (the unweighted penalty).
+        One row for each epoch.
 
     Raises:
-        InputError: an unknown method, or a side without photographs.
+        InputError: an unknown method, or a side without items.
     """
-    import tensorflow as tf
-
     if method not in PENALTIES:
         raise InputError(f"`method` must be {', '.join(map(repr, PENALTIES))}. Received: method={method!r}.")
     if not len(target) or not len(data.train):
-        raise InputError("Alignment needs labelled training photographs and some of the new kind.")
+        raise InputError("Alignment needs labelled training items and some of the new domain.")
     keras.utils.set_random_seed(seed)
+    rows: list[AlignmentRow] = []
+    with ExitStack() as stack:
+        top, ours, theirs = _halves(model, data, target, stages, stack)
+        batch_size = min(batch_size, len(ours), len(theirs))
+        steps = len(ours) // batch_size
+        step = _step(top, PENALTIES[method], weight, learning_rate, steps * epochs, data.multi_label)
+        batches = _batches(ours, batch_size, seed), _batches(theirs, batch_size, seed + 1)
+        for epoch in range(epochs):
+            loss, alignment = _train_epoch(step, *batches, range(epoch * steps, (epoch + 1) * steps), steps * epochs)
+            rows.append({"epoch": epoch + 1, "loss": loss, "alignment": alignment})
+            say(f"{method} {epoch + 1:>2}  loss {loss:.3f}  alignment {alignment:.3f}")
+            if on_epoch is not None:
+                on_epoch(rows[-1])
+    return rows
+
+
+def _halves(
+    model: keras.Model, data: Dataset, target: Split, stages: int, stack: ExitStack
+) -> tuple[keras.Model, Samples, Samples]:
+    """The model from the frozen layers' outputs to features and logits; and what it takes of both domains' items."""
     freeze_backbone(model)
     features = boundary(model)
     unfreeze_top(model, stages=stages)
-    tensor = boundary(model)
+    tensor = frozen_boundary(model)
     top = suffix(model, tensor, output=[features, logits_of(model)])
-    arrays = [compute_features(model, [tensor], split)[0] for split in (data.train, target)]
-    ones = np.zeros((len(target), 1), np.float32)
-    labels = one_hot(data.train.labels, len(data.class_names)) if top.outputs[1].shape[-1] > 1 else None
-    labels = data.train.labels.astype(np.float32).reshape(-1, 1) if labels is None else labels
-    ours, theirs = Samples(arrays[0], "values", labels), Samples(arrays[1], "values", ones)
-    batch_size = min(batch_size, len(ours), len(theirs))
-    steps = len(ours) // batch_size
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps * epochs))
-    penalty, extra = PENALTIES[method](int(features.shape[-1]))
-    yes_or_no = data.multi_label or labels.shape[1] == 1
-    kind: Any = keras.losses.BinaryCrossentropy if yes_or_no else keras.losses.CategoricalCrossentropy
-    of_labels = kind(from_logits=True)
+    labels = loss_targets(data.train.labels, len(data.class_names), int(top.outputs[1].shape[-1]))
+    samples = []
+    for split, targets in ((data.train, labels), (target, np.zeros((len(target), 1), np.float32))):
+        arrays, names, dtypes = suffix_arrays(model, tensor, split)
+        stack.callback(arrays.close)
+        samples.append(Samples(arrays, names, targets, dtypes=dtypes))
+    return top, samples[0], samples[1]
+
+
+def _step(
+    top: keras.Model,
+    penalty_of: Callable[[int], tuple[Penalty, Sequence[keras.Variable]]],
+    weight: float,
+    learning_rate: float,
+    steps: int,
+    multi_label: bool,
+) -> Step:
+    """A training step: from a batch with targets, a batch without and the penalty's strength to both losses."""
+    import tensorflow as tf
+
+    penalty, extra = penalty_of(int(top.outputs[0].shape[-1]))
+    label_loss, _ = head_loss(top.outputs[1].shape[-1], multi_label=multi_label, from_logits=True)
     variables = top.trainable_variables
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
     optimizer.build(variables)
     # Ganin et al. give what is new ten times the rate of what is pretrained: a discriminator that lags behind misleads.
     faster = keras.optimizers.Adam(10 * learning_rate)
     faster.build(extra)
 
     @tf.function(jit_compile=False, reduce_retracing=True)
-    def step(first: Any, targets: Any, second: Any, strength: Any) -> Any:
+    def step(
+        first: "tuple[tf.Tensor, ...]", targets: "tf.Tensor", second: "tuple[tf.Tensor, ...]", strength: "tf.Tensor"
+    ) -> tuple["tf.Tensor", "tf.Tensor"]:
+        both = [tf.concat(pair, axis=0) for pair in zip(first, second, strict=True)]
         with tf.GradientTape() as tape:
             # BatchNorm is frozen, so the two halves do not meet in it.
-            seen, logits = top(tf.concat([first, second], axis=0), training=True)
-            count = tf.shape(first)[0]
-            loss = of_labels(targets, logits[:count])
-            apart = penalty(seen[:count], seen[count:])
+            features, logits = top(both if len(both) > 1 else both[0], training=True)
+            size = tf.shape(targets)[0]
+            loss = label_loss(targets, logits[:size])
+            apart = penalty(features[:size], features[size:])
             total = loss + weight * strength * apart
         slopes = tape.gradient(total, [*variables, *extra])
         optimizer.apply(slopes[: len(variables)], variables)
@@ -106,36 +155,38 @@ def align(
             faster.apply(slopes[len(variables) :], extra)
         return loss, apart
 
-    streams = _batches(ours, batch_size, seed), _batches(theirs, batch_size, seed + 1)
-    rows: list[dict[str, Any]] = []
-    for epoch in range(epochs):
-        sums = np.zeros(2)
-        for number in range(steps):
-            (first, targets), (second, _) = next(streams[0]), next(streams[1])
-            # Ganin et al.'s schedule: the features are let settle before they are pushed.
-            strength = 2 / (1 + np.exp(-10 * (epoch * steps + number) / (epochs * steps))) - 1
-            sums += [float(value) for value in step(first, targets, second, np.float32(strength))]
-        means = (sums / steps).tolist()
-        rows.append({"epoch": epoch + 1, "loss": means[0], "alignment": means[1]})
-        say(f"{method} {epoch + 1:>2}  loss {rows[-1]['loss']:.3f}  alignment {rows[-1]['alignment']:.3f}")
-        if on_epoch is not None:
-            on_epoch(rows[-1])
-    for opened in arrays:
-        opened.close()
-    return rows
+    return lambda first, targets, second, strength: step(as_tuple(first), targets, as_tuple(second), strength)
 
 
-def _batches(samples: Samples, batch_size: int, seed: int) -> Iterator[tuple[Array, Array]]:
+def _train_epoch(
+    step: Step,
+    ours: "Iterator[tuple[Arrays, NDArray[np.float32]]]",
+    theirs: "Iterator[tuple[Arrays, NDArray[np.float32]]]",
+    numbers: range,
+    total: int,
+) -> list[float]:
+    """One epoch's mean losses."""
+    sums = np.zeros(2)
+    for number in numbers:
+        (first, targets), (second, _) = next(ours), next(theirs)
+        # Ganin et al.'s schedule: the features settle before they are pushed.
+        strength = 2 / (1 + np.exp(-10 * number / total)) - 1
+        sums += [float(value) for value in step(first, targets, second, np.float32(strength))]
+    means: list[float] = (sums / len(numbers)).tolist()
+    return means
+
+
+def _batches(samples: Samples, batch_size: int, seed: int) -> Iterator[tuple[Arrays, NDArray[np.float32]]]:
     """Whole batches only: a penalty between sets of changing size would change with it."""
     for inputs, labels, _ in map(samples.drawn(batch_size, seed, 0), count()):
-        if len(inputs) == batch_size:
+        if len(labels) == batch_size:
             yield inputs, labels
 
 
-def _coral(first: Any, second: Any) -> Any:
+def _coral(first: "tf.Tensor", second: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
-    def moments(rows: Any) -> tuple[Any, Any]:
+    def moments(rows: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         mean = tf.reduce_mean(rows, axis=0, keepdims=True)
         centred = rows - mean
         return mean, tf.matmul(centred, centred, transpose_a=True) / tf.cast(tf.shape(rows)[0] - 1, tf.float32)
@@ -148,7 +199,7 @@ def _coral(first: Any, second: Any) -> Any:
     return tf.reduce_sum((covariance - other_covariance) ** 2) / size + gap
 
 
-def _mmd(first: Any, second: Any) -> Any:
+def _mmd(first: "tf.Tensor", second: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
     both = tf.concat([first, second], axis=0)
@@ -161,26 +212,26 @@ def _mmd(first: Any, second: Any) -> Any:
     return inner - 2 * tf.reduce_mean(kernel[:count, count:])
 
 
-def _dann(first: Any, second: Any, discriminator: keras.Model) -> Any:
+def _dann(first: "tf.Tensor", second: "tf.Tensor", discriminator: keras.Model) -> "tf.Tensor":
     import tensorflow as tf
 
     @tf.custom_gradient
-    def reverse(rows: Any) -> Any:
+    def reverse(rows: "tf.Tensor") -> tuple["tf.Tensor", Callable[["tf.Tensor"], "tf.Tensor"]]:
         return tf.identity(rows), lambda slope: -slope
 
-    said = discriminator(reverse(tf.concat([first, second], axis=0)), training=True)
-    truth = tf.concat([tf.zeros_like(said[: tf.shape(first)[0]]), tf.ones_like(said[tf.shape(first)[0] :])], axis=0)
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(truth, said))
+    scores = discriminator(reverse(tf.concat([first, second], axis=0)), training=True)
+    truth = tf.concat([tf.zeros_like(scores[: tf.shape(first)[0]]), tf.ones_like(scores[tf.shape(first)[0] :])], axis=0)
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(truth, scores))
 
 
-def _with_discriminator(width: int) -> tuple[Penalty, list[Any]]:
+def _with_discriminator(width: int) -> tuple[Penalty, Sequence[keras.Variable]]:
     # Normalized first: the features could deceive it without end by growing.
     layers = [keras.layers.LayerNormalization(), keras.layers.Dense(128, activation="relu"), keras.layers.Dense(1)]
     discriminator = keras.Sequential([keras.Input((width,)), *layers])
     return partial(_dann, discriminator=discriminator), discriminator.trainable_variables
 
 
-PENALTIES: dict[str, Callable[[int], tuple[Penalty, list[Any]]]] = {
+PENALTIES: dict[str, Callable[[int], tuple[Penalty, Sequence[keras.Variable]]]] = {
     "coral": lambda width: (_coral, []),
     "mmd": lambda width: (_mmd, []),
     "dann": _with_discriminator,

@@ -4,25 +4,41 @@ import json
 import math
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import keras
 import numpy as np
+from typing_extensions import TypedDict
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import replacing
+from keras_transfer.inputs import Array
+from keras_transfer.schemas import HistoryRow
 
 APART = 20  # times as long as writing a checkpoint takes pass before the next
 
 
+class Checkpoint(TypedDict):
+    """What `ResumableEarlyStopping` keeps: the epochs' figures, its own state, and arrays."""
+
+    rows: list[HistoryRow]
+    finished: bool
+    wait: int
+    best: float | None
+    best_epoch: int
+    variables: list[Array]
+    optimizer: list[Array]
+    best_weights: list[Array]  # empty where the best weights are the present ones
+
+
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
-    """Early stopping that restores the best weights and, with a checkpoint file, goes on where a killed `fit` was.
+    """Early stopping that restores the best weights and, with a checkpoint file, continues where a killed `fit` was.
 
     After an epoch the weights, the optimizer, the random states, the best weights so far and the epochs' figures are
     written to `checkpoint` as one file, atomically; at the end only what stays. That takes at most a twentieth of the
-    time: after the first epoch, and then as soon as training has gone on for 20 times as long as the last writing took.
+    time: after the first epoch, and then whenever training has taken 20 times as long as the last writing.
     `restore` puts them back; the fit that follows ends as the undisturbed one would have.
 
     Args:
@@ -45,13 +61,13 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         patience: int,
         monitor: str = "val_loss",
         checkpoint: Path | None = None,
-        on_epoch: Callable[[dict[str, Any]], None] | None = None,
+        on_epoch: Callable[[HistoryRow], None] | None = None,
     ) -> None:
         super().__init__(monitor=monitor, patience=patience, restore_best_weights=True)
         self.checkpoint, self.on_epoch = checkpoint, on_epoch
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[HistoryRow] = []
         self.finished = False
-        self._restored: dict[str, Any] | None = None
+        self._restored: Checkpoint | None = None
         self._started = self._due = 0.0
 
     def restore(self, model: keras.Model) -> int:
@@ -72,21 +88,22 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         self.finished = saved["finished"]
         if not self.finished:
             _assign(model.optimizer.variables, saved["optimizer"])
-            self._restored = saved | {"best_weights": saved["best_weights"] or model.get_weights()}
+            self._restored = saved
+            saved["best_weights"] = saved["best_weights"] or model.get_weights()
         return len(self.rows)
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Takes over the state that `restore` found."""
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Continues from the state that `restore` has read."""
         super().on_train_begin(logs)
         if self._restored is not None:
-            self.wait, self.best, self.best_epoch = (self._restored[name] for name in ("wait", "best", "best_epoch"))
-            self.best_weights = self._restored["best_weights"]
+            self.wait, self.best = self._restored["wait"], self._restored["best"]
+            self.best_epoch, self.best_weights = self._restored["best_epoch"], self._restored["best_weights"]
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Starts the epoch's clock."""
         self._started = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Compares, records and writes the checkpoint."""
         logs = logs or {}
         figures = {name: float(value) for name, value in logs.items()}
@@ -96,11 +113,12 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
                 "(`keras-transfer lr-find` suggests one), and check the labels."
             )
         super().on_epoch_end(epoch, logs)
-        row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - self._started, 3), **figures}
+        seconds = round(time.perf_counter() - self._started, 3)
+        row = cast("HistoryRow", {"epoch": epoch + 1, "seconds": seconds, **figures})
         self.rows.append(row)
         ending = self.model.stop_training or epoch + 1 == self.params["epochs"]
         started = time.perf_counter()
-        # At the end of training the same and less is written.
+        # At the end of training `on_train_end` writes it.
         if self.checkpoint is not None and not ending and started >= self._due:
             self._save(finished=False)
             ended = time.perf_counter()
@@ -108,7 +126,7 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         if self.on_epoch is not None:
             self.on_epoch(row)
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         """Restores the best weights and marks the checkpoint as finished."""
         super().on_train_end(logs)
         self.finished = True
@@ -116,7 +134,7 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
             self._save(finished=True)
 
     def _save(self, finished: bool) -> None:
-        arrays: dict[str, Any] = {f"variables_{i}": np.asarray(v) for i, v in enumerate(self.model.variables)}
+        arrays: dict[str, Array] = {f"variables_{i}": np.asarray(v) for i, v in enumerate(self.model.variables)}
         if not finished:
             arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(self.model.optimizer.variables)}
             if self.wait:  # else the best weights are the present ones
@@ -148,7 +166,7 @@ class ReduceRatesOnPlateau(keras.callbacks.Callback):
     0
     """
 
-    def __init__(self, factor: float = 0.2, patience: int = 2, rows: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, factor: float = 0.2, patience: int = 2, rows: Sequence[HistoryRow] = ()) -> None:
         super().__init__()
         self.factor, self.patience = factor, patience
         self.best, self.wait = math.inf, 0
@@ -162,7 +180,7 @@ class ReduceRatesOnPlateau(keras.callbacks.Callback):
             self.wait = 0
         return due
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Lowers the rates where that is due."""
         if self._is_due((logs or {})["val_loss"]):
             for optimizer in getattr(self.model.optimizer, "optimizers", [self.model.optimizer]):
@@ -189,12 +207,12 @@ class PullToStart(keras.callbacks.Callback):
     True
     """
 
-    def __init__(self, variables: Sequence[Any], strength: float) -> None:
+    def __init__(self, variables: Sequence[keras.Variable], strength: float) -> None:
         super().__init__()
         self.strength = strength
         self.pulled = [(variable, np.array(variable)) for variable in variables]
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Takes each weight some of its way back."""
         optimizer = getattr(self.model.optimizer, "optimizers", [self.model.optimizer])[0]
         share = min(1.0, _rate(optimizer) * self.strength)
@@ -202,30 +220,25 @@ class PullToStart(keras.callbacks.Callback):
             variable.assign(variable + share * (start - variable))
 
 
-def _rate(optimizer: Any) -> float:
+def _rate(optimizer: keras.optimizers.Optimizer) -> float:
     """The present learning rate; on several devices it is a variable that `float` does not know."""
     return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
-def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """What `ResumableEarlyStopping` wrote to `path`, or None where there is no sound checkpoint.
-
-    Returns:
-        `rows`, `finished`, `wait`, `best`, `best_epoch`, and the lists of arrays `variables`, `optimizer`
-        and `best_weights`, which is empty where the best weights are the present ones.
-    """
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """What `ResumableEarlyStopping` wrote to `path`, or None where there is no sound checkpoint."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             state = json.loads(stored["state"].tobytes())
             for prefix, name in (("variables", "variables"), ("optimizer", "optimizer"), ("best", "best_weights")):
                 count = sum(key.startswith(f"{prefix}_") for key in stored.files)
                 state[name] = [stored[f"{prefix}_{i}"] for i in range(count)]
-            return state
+            return cast("Checkpoint", state)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
+def _assign(variables: Sequence[keras.Variable], values: Sequence[Array]) -> None:
     if len(variables) != len(values) or any(tuple(v.shape) != w.shape for v, w in zip(variables, values, strict=False)):
         raise InputError("The checkpoint belongs to another model: choose another --out.")
     for variable, value in zip(variables, values, strict=True):

@@ -1,26 +1,29 @@
-"""What computes a frozen network on many images: TensorFlow or LiteRT, whichever a short timing shows faster."""
+"""What computes a frozen network on many items: TensorFlow or LiteRT, whichever a short timing shows faster."""
 
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import count, islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Arrays, as_tuple
+from keras_transfer.inputs import Array, Arrays, as_tuple
 from keras_transfer.litert import convert_frozen, open_litert
 from keras_transfer.litert.frozen import FrozenGraph, freeze_batches, pack_inputs
 from keras_transfer.models import multiply_adds
 from keras_transfer.training.kernels import matrix_speed
 
-# Items in, one tuple of arrays (one array a tensor, without the batch axis) an item out, in order.
-Engine = Callable[[Iterable[Arrays]], Iterator[tuple[np.ndarray, ...]]]
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-# Below this many images the LiteRT conversion (some seconds) costs more than it saves.
+Engine = Callable[[Iterable[Arrays]], Iterator[tuple[Array, ...]]]
+"""Items in; for each, in order, a tuple of arrays out: one for each tensor, without the batch axis."""
+
+# Below this many items the LiteRT conversion (some seconds) costs more than it saves.
 SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3
@@ -30,18 +33,18 @@ _DEPTHWISE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 _ENOUGH = 0.5  # of a matrix multiplication's speed
 
 
-def choose_engine(prefix: keras.Model, images: int, dtypes: Sequence[str] | None = None) -> Engine:
+def choose_engine(prefix: keras.Model, n_items: int, dtypes: Sequence[str] | None = None) -> Engine:
     """Keras's own graph on a GPU and for small jobs; elsewhere TensorFlow or LiteRT, whichever computes faster.
 
     LiteRT is several times as fast where convolutions are depthwise, TensorFlow faster where they are not. The first
-    images are TensorFlow's. Where no convolution is depthwise and it reaches half the speed of a matrix multiplication,
+    items are TensorFlow's. Where no convolution is depthwise and it reaches half the speed of a matrix multiplication,
     nothing would be much faster, and it goes on; else LiteRT's file is made meanwhile, and then both are timed on one
     batch.
 
     Args:
         prefix: a model to one or more tensors.
-        images: how many images or other items are to come.
-        dtypes: of their arrays, one for each input of `prefix`; unless given `uint8` (pixels) for floats, else the
+        n_items: how many items are to come.
+        dtypes: of their arrays, one for each input of `prefix`; by default `uint8` for floats, else the
             input's own.
 
     Returns:
@@ -51,7 +54,7 @@ def choose_engine(prefix: keras.Model, images: int, dtypes: Sequence[str] | None
 
     if (
         tf.config.list_physical_devices("GPU")
-        or images <= SMALL_JOB
+        or n_items <= SMALL_JOB
         or os.environ.get("KERAS_TRANSFER_ENGINE") == "keras"
     ):
         return keras_engine(prefix)
@@ -63,21 +66,21 @@ def choose_engine(prefix: keras.Model, images: int, dtypes: Sequence[str] | None
 
 
 def _faster(graph: FrozenGraph, least: float) -> Engine:
-    """TensorFlow at first, and then what `choose_engine` says; `least` seconds an image would be the best."""
+    """TensorFlow at first, and then what `choose_engine` says; `least` seconds per item would be the best."""
     plain, batches = graph_engine(graph), count()
     chosen: list[Engine] = []
     converting: list[Future[Engine]] = []
 
-    def run(images: Iterable[Arrays]) -> Iterator[tuple[np.ndarray, ...]]:
-        images = iter(images)
-        while not chosen and (batch := list(islice(images, _BATCH))):
+    def run(items: Iterable[Arrays]) -> Iterator[tuple[Array, ...]]:
+        items = iter(items)
+        while not chosen and (batch := list(islice(items, _BATCH))):
             number = next(batches) if len(batch) == _BATCH else None
             if number == _LAST:
                 wait(converting)  # which would take a core from what is timed
             started = time.perf_counter()
-            answers = list(plain(batch))
+            outputs = list(plain(batch))
             seconds = time.perf_counter() - started
-            yield from answers
+            yield from outputs
             if number == _FIRST and seconds < len(batch) * least / _ENOUGH:
                 chosen.append(plain)
             elif number == _FIRST:
@@ -85,22 +88,22 @@ def _faster(graph: FrozenGraph, least: float) -> Engine:
                 converting.append(pool.submit(litert_engine, graph))  # in a process of its own
                 pool.shutdown(wait=False)
             elif number == _LAST:
-                chosen.append(_timed(converting[0], batch, answers, seconds) or plain)
+                chosen.append(_timed(converting[0], batch, outputs, seconds) or plain)
         if chosen:
-            yield from chosen[0](images)
+            yield from chosen[0](items)
 
     return run
 
 
 def _timed(
-    converting: Future[Engine], sample: list[Arrays], answers: list[tuple[np.ndarray, ...]], seconds: float
+    converting: Future[Engine], sample: list[Arrays], outputs: list[tuple[Array, ...]], seconds: float
 ) -> Engine | None:
-    """What is converted, if it gives these answers in fewer seconds."""
+    """What is converted, if it gives these outputs in fewer seconds."""
     try:
         engine = converting.result()
     except InputError:  # an operator that LiteRT lacks
         return None
-    if not all(map(_agree, next(engine(sample[:1])), answers[0])):
+    if not all(map(_agree, next(engine(sample[:1])), outputs[0])):
         return None
     list(engine(sample[: _BATCH // 2]))  # the first pass allocates
     started = time.perf_counter()
@@ -108,10 +111,10 @@ def _timed(
     return engine if time.perf_counter() - started < seconds else None
 
 
-def _agree(found: np.ndarray, expected: np.ndarray) -> bool:
-    if found.shape != expected.shape:
+def _agree(actual: Array, expected: Array) -> bool:
+    if actual.shape != expected.shape:
         return False
-    return bool(np.abs(found - expected).max() <= ENGINE_TOLERANCE * max(1e-6, float(np.abs(expected).max())))
+    return bool(np.abs(actual - expected).max() <= ENGINE_TOLERANCE * max(1e-6, float(np.abs(expected).max())))
 
 
 def litert_engine(graph: FrozenGraph) -> Engine:
@@ -150,7 +153,7 @@ def graph_engine(graph: FrozenGraph) -> Engine:
 
 
 def keras_engine(prefix: keras.Model) -> Engine:
-    """Runs `prefix` as Keras does, in batches: ready at once, and slower than what knows that its weights are constant.
+    """Runs `prefix` as Keras does, in batches: ready at once, and slower than a graph of constant weights.
 
     Args:
         prefix: a model to one or more tensors.
@@ -161,7 +164,7 @@ def keras_engine(prefix: keras.Model) -> Engine:
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
-    def call(arrays: list[Any]) -> list[Any]:
+    def call(arrays: list["tf.Tensor"]) -> list["tf.Tensor"]:
         inputs = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, prefix.inputs, strict=True)]
         return list(tf.nest.flatten(prefix(pack_inputs(prefix, inputs), training=False)))
 
@@ -169,17 +172,17 @@ def keras_engine(prefix: keras.Model) -> Engine:
     return _in_batches(lambda arrays: [tensor.numpy() for tensor in call(arrays)], size)
 
 
-def _in_batches(call: Callable[[list[np.ndarray]], list[np.ndarray]], size: int) -> Engine:
-    def compute(batch: list[Arrays]) -> list[tuple[np.ndarray, ...]]:
+def _in_batches(call: Callable[[list[Array]], list[Array]], size: int) -> Engine:
+    def compute(batch: list[Arrays]) -> list[tuple[Array, ...]]:
         padded = batch + [batch[0]] * (size - len(batch))  # one shape, one trace
         columns = zip(*map(as_tuple, padded), strict=True)
         return list(zip(*call([np.stack(column) for column in columns]), strict=True))[: len(batch)]
 
-    def run(images: Iterable[Arrays]) -> Iterator[tuple[np.ndarray, ...]]:
-        images = iter(images)
-        with ThreadPoolExecutor(1) as pool:  # the next batch is computed while what came of the last is put away
+    def run(items: Iterable[Arrays]) -> Iterator[tuple[Array, ...]]:
+        items = iter(items)
+        with ThreadPoolExecutor(1) as pool:  # the next batch is computed while the last one's outputs are stored
             last = None
-            while batch := list(islice(images, size)):
+            while batch := list(islice(items, size)):
                 following = pool.submit(compute, batch)
                 if last is not None:
                     yield from last.result()

@@ -1,103 +1,169 @@
-"""What a phase trains on: rows of arrays on disk, in an order that depends on nothing but seed and epoch."""
+"""What a phase trains on: rows of arrays on disk, in an order that depends on seed and epoch alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_transfer.cache import Arrays, release_often
+from keras_transfer.cache import Arrays as CacheEntry
+from keras_transfer.cache import release_often
 from keras_transfer.data.parallel import without_autotune
-from keras_transfer.training.features import stable_seed
+from keras_transfer.inputs import Array, Arrays, as_tuple
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Batch: TypeAlias = tuple[Arrays, NDArray[np.float32], NDArray[np.float32]]
+"""The inputs of some items, their targets and their sample weights."""
+ReadBatch: TypeAlias = Callable[[int], Batch]
+"""From the number of a step to its batch."""
+
+
+class Transform(Protocol):
+    """What changes each training batch, such as a `keras_transfer.inputs.Augmenter`."""
+
+    def __call__(self, arrays: Arrays, labels: Array, /, seed: int) -> tuple[Arrays, Array]:
+        """Other inputs and targets, the same for the same seed."""
+        ...
+
+
+def stable_seed(*parts: int) -> int:
+    """One seed below 2**31 from several numbers, the same on every machine.
+
+    >>> stable_seed(0, 1, 2) == stable_seed(0, 1, 2) != stable_seed(0, 2, 1)
+    True
+    """
+    return int(np.random.SeedSequence(parts).generate_state(1)[0]) & 0x7FFFFFFF
+
+
+def fed_dtype(dtype: str) -> str:
+    """The dtype in which values are given to a network's input: floats as `float32`, which Keras casts.
+
+    >>> fed_dtype("float16"), fed_dtype("int32")
+    ('float32', 'int32')
+    """
+    return "float32" if "float" in dtype else dtype
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The images of one split as a phase's inputs.
+    """The items of one split as a phase's inputs.
 
     Args:
         arrays: the open cache entry that holds them.
-        name: which of its arrays; `[images * views, ...]`, the views of an image side by side.
-        labels: float32 `[images, classes]`, or `[images * views, classes]` where views are mixed.
-        views: views an image.
-        weights: float32 `[images]` sample weights, or None.
-        transform: `(inputs, labels, seed) -> (inputs, labels)` applied to each training batch, or None.
+        names: its arrays, one for each input of the network: `[n_items * views, ...]`, the views of an item in
+            successive rows.
+        labels: targets, float32 `[n_items, outputs]`, or `[n_items * views, outputs]` where views are mixed.
+        views: views of each item.
+        weights: sample weights, float32 `[n_items]`, or None.
+        transform: changes each training batch; None for nothing.
+        dtypes: of the network's inputs; `float32` unless stated.
     """
 
-    arrays: Arrays
-    name: str
-    labels: np.ndarray
+    arrays: CacheEntry
+    names: tuple[str, ...]
+    labels: NDArray[np.float32]
     views: int = 1
-    weights: np.ndarray | None = None
-    transform: Callable[..., tuple[Any, Any]] | None = None
+    weights: NDArray[np.float32] | None = None
+    transform: Transform | None = None
+    dtypes: Sequence[str] = ()
 
     def __len__(self) -> int:
-        return len(self.arrays[self.name]) // self.views
+        return len(self.arrays[self.names[0]]) // self.views
 
     def steps(self, batch_size: int) -> int:
-        """Batches an epoch."""
+        """Batches in an epoch."""
         return -(-len(self) // batch_size)
 
-    def _batch(self, images: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, ...]:
-        rows = images * self.views + views
-        per_view = len(self.labels) != len(self)
-        weights = np.ones(len(images), np.float32) if self.weights is None else self.weights[images]
-        return self.arrays[self.name][rows], self.labels[rows if per_view else images], weights
+    @property
+    def fed(self) -> list[str]:
+        """The dtype of each input."""
+        return [fed_dtype(dtype) for dtype in self.dtypes or ["float32"] * len(self.names)]
 
-    def _views(self, seed: int, epoch: int) -> np.ndarray:
-        """The view of each image in an epoch: all of them in turn, in an order of its own, before any again."""
+    def _batch(self, items: Array, views: Array) -> tuple[Arrays, Array, NDArray[np.float32]]:
+        rows = items * self.views + views
+        per_view = len(self.labels) != len(self)
+        weights = np.ones(len(items), np.float32) if self.weights is None else self.weights[items]
+        inputs = tuple(self.arrays[name][rows] for name in self.names)
+        return inputs if len(inputs) > 1 else inputs[0], self.labels[rows if per_view else items], weights
+
+    def _as_fed(self, inputs: Arrays) -> Arrays:
+        cast = tuple(np.asarray(values, dtype) for values, dtype in zip(as_tuple(inputs), self.fed, strict=True))
+        return cast if len(cast) > 1 else cast[0]
+
+    def _views(self, seed: int, epoch: int) -> Array:
+        """The view of each item in an epoch: all of them in turn, in an order of its own, before any again."""
         turn, step = divmod(epoch, self.views)
         every = np.tile(np.arange(self.views), (len(self), 1))
         return np.random.default_rng([seed, turn, self.views]).permuted(every, axis=1)[:, step]
 
-    def drawn(self, batch_size: int, seed: int, first_epoch: int) -> Callable[[int], tuple[np.ndarray, ...]]:
+    def _reader(self) -> Callable[[int], None]:
+        return release_often(self.arrays, sum(self.arrays[name][:1].nbytes for name in self.names))
+
+    def drawn(self, batch_size: int, seed: int, first_epoch: int) -> ReadBatch:
         """A function from a step to its batch, epoch after epoch: each in an order of its own, with other views."""
-        read = release_often(self.arrays, self.arrays[self.name][:1].nbytes)
+        note_read = self._reader()
         steps = self.steps(batch_size)
 
         @lru_cache(maxsize=2)
-        def order(epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        def order(epoch: int) -> tuple[Array, Array]:
             return np.random.default_rng([seed, epoch]).permutation(len(self)), self._views(seed, epoch)
 
-        def batch(step: int) -> tuple[np.ndarray, ...]:
+        def batch(step: int) -> Batch:
             epoch, start = first_epoch + step // steps, step % steps * batch_size
-            images, views = order(epoch)
-            images = images[start : start + batch_size]
-            inputs, labels, weights = self._batch(images, views[images])
+            items, views = order(epoch)
+            items = items[start : start + batch_size]
+            inputs, labels, weights = self._batch(items, views[items])
             if self.transform is not None:
                 inputs, labels = self.transform(inputs, labels, seed=stable_seed(seed, epoch, start))
-            read(len(images))
-            return np.asarray(inputs, np.float32), np.asarray(labels, np.float32), weights
+            note_read(len(items))
+            return self._as_fed(inputs), np.asarray(labels, np.float32), weights
 
         return batch
 
-    def in_order(self, batch_size: int) -> Callable[[int], tuple[np.ndarray, ...]]:
-        """A function from a step to its batch: the first view of each image, once, in order."""
-        read = release_often(self.arrays, self.arrays[self.name][:1].nbytes)
+    def in_order(self, batch_size: int) -> ReadBatch:
+        """A function from a step to its batch: the first view of each item, once, in order."""
+        note_read = self._reader()
 
-        def batch(step: int) -> tuple[np.ndarray, ...]:
-            images = np.arange(step * batch_size, min((step + 1) * batch_size, len(self)))
-            inputs, labels, weights = self._batch(images, np.zeros_like(images))
-            read(len(images))
-            return np.asarray(inputs, np.float32), labels, weights
+        def batch(step: int) -> Batch:
+            items = np.arange(step * batch_size, min((step + 1) * batch_size, len(self)))
+            inputs, labels, weights = self._batch(items, np.zeros_like(items))
+            note_read(len(items))
+            return self._as_fed(inputs), labels, weights
 
         return batch
 
 
-def as_dataset(batch: Callable[[int], tuple[np.ndarray, ...]], samples: Samples, steps: int | None = None) -> Any:
-    """A prefetched `tf.data.Dataset` of (inputs, labels, weights): of each step in turn, without end unless told.
+def as_dataset(batch: ReadBatch, samples: Samples, steps: int | None = None) -> "tf.data.Dataset":
+    """A prefetched `tf.data.Dataset` of (inputs, targets, weights) of each step in turn.
 
     It is no `from_generator`: from its first use on glibc gives every large block of memory back at once, in the whole
-    process (TensorFlow 2.21), and a training step spends its time on taking them anew.
+    process (TensorFlow 2.21), and a training step spends its time on getting them anew.
+
+    Args:
+        batch: from `samples.drawn` or `samples.in_order`.
+        samples: what it reads.
+        steps: how many steps; None for no end.
+
+    Returns:
+        The dataset; its inputs are one tensor, or a tuple in the order of `samples.names`.
     """
     import tensorflow as tf
 
-    shapes = [(None, *samples.arrays[samples.name].shape[1:]), (None, samples.labels.shape[1]), (None,)]
+    shapes = [(None, *samples.arrays[name].shape[1:]) for name in samples.names]
+    shapes += [(None, samples.labels.shape[1]), (None,)]
 
-    def read(step: Any) -> tuple[Any, ...]:
-        drawn = tf.numpy_function(lambda index: batch(int(index)), [step], [tf.float32] * 3)
-        return tuple(tf.ensure_shape(tensor, shape) for tensor, shape in zip(drawn, shapes, strict=True))
+    def flat(step: Array) -> list[Array]:
+        inputs, labels, weights = batch(int(step))
+        return [*as_tuple(inputs), labels, weights]
+
+    def read(step: "tf.Tensor") -> tuple["tf.Tensor | tuple[tf.Tensor, ...]", "tf.Tensor", "tf.Tensor"]:
+        tensors = tf.numpy_function(flat, [step], [*samples.fed, tf.float32, tf.float32])
+        *inputs, labels, weights = (tf.ensure_shape(t, shape) for t, shape in zip(tensors, shapes, strict=True))
+        return tuple(inputs) if len(inputs) > 1 else inputs[0], labels, weights
 
     indices = tf.data.Dataset.counter() if steps is None else tf.data.Dataset.range(steps)
     return without_autotune(indices.map(read).prefetch(2))

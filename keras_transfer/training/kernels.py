@@ -1,4 +1,4 @@
-"""What Keras composes of many operations, by TensorFlow's kernels for the whole of it: the same numbers, sooner."""
+"""TensorFlow's fused kernels in place of what Keras composes of many operations: the same numbers in less time."""
 
 import timeit
 from collections import Counter, defaultdict
@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_transfer.models.graph import nodes
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _LEAST_GAIN = (
     1.3  # of bfloat16 over float32, before what casting costs; processors with units for it reach 1.7 and more
@@ -34,15 +37,15 @@ def quick_kernels(model: keras.Model) -> Iterator[None]:
     Args:
         model: a compiled model whose optimizer is built.
 
-    >>> import keras_transfer as kt, numpy as np
-    >>> model = kt.build_classifier("mobilenet_v2", 3, image_size=32, alpha=0.35, weights="none")
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
     >>> model.compile("adam", "sparse_categorical_crossentropy")
     >>> with quick_kernels(model):
-    ...     history = model.fit(np.zeros([4, 32, 32, 3]), np.zeros(4), verbose=0)
+    ...     history = model.fit(np.zeros([8, 4]), np.zeros(8), verbose=0)
     """
     with ExitStack() as restored:
 
-        def replace(owner: Any, name: str, function: Callable[..., Any]) -> None:
+        def replace(owner: object, name: str, function: Callable[..., object]) -> None:
             setattr(owner, name, MethodType(function, owner))
             restored.callback(delattr, owner, name)
 
@@ -74,7 +77,7 @@ def quick_kernels(model: keras.Model) -> Iterator[None]:
 
 @cache
 def matrix_speed(dtype: str = "float32", side: int = 512) -> float:
-    """Multiply-adds a second of a matrix multiplication in TensorFlow on this machine's processor.
+    """Multiply-adds per second of a matrix multiplication in TensorFlow on this machine's processor.
 
     Args:
         dtype: `"float32"` or `"bfloat16"`.
@@ -101,11 +104,11 @@ def _has_gpu() -> bool:
     return bool(tf.config.list_logical_devices("GPU"))
 
 
-def normalized_convolutions(model: keras.Model) -> list[tuple[Any, keras.layers.BatchNormalization]]:
+def normalized_convolutions(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.BatchNormalization]]:
     """Each plain float32 convolution with the frozen BatchNorm that alone reads it."""
     order = nodes(model)
     calls = Counter(id(node.operation) for node in order)
-    readers: dict[int, list[Any]] = defaultdict(list)
+    readers: dict[int, list[keras.Operation]] = defaultdict(list)
     for node in order:
         for tensor in node.inputs:
             readers[id(tensor)].append(node.operation)
@@ -113,9 +116,10 @@ def normalized_convolutions(model: keras.Model) -> list[tuple[Any, keras.layers.
     pairs = []
     for node in order:
         convolution, read_by = node.operation, readers[id(node.output)]
-        norm: Any = read_by[0] if len(read_by) == 1 and id(node.output) not in outputs else None
+        norm = read_by[0] if len(read_by) == 1 and id(node.output) not in outputs else None
         if (
-            type(convolution) in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+            norm is not None
+            and type(convolution) in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
             and type(norm) is keras.layers.BatchNormalization
             and not norm.trainable
             and _is_plain(norm)
@@ -135,20 +139,20 @@ def _is_plain(norm: keras.layers.BatchNormalization) -> bool:
     return bool(norm.scale and norm.center and not norm.renorm)
 
 
-def _pass_on(self: Any, inputs: Any) -> Any:
-    return inputs  # the BatchNorm after it convolves: it is told whether this is training
+def _pass_on(self: keras.layers.Layer, inputs: "tf.Tensor") -> "tf.Tensor":
+    return inputs  # the BatchNorm after it convolves: it knows whether this is training
 
 
 def _convolve_and_normalize(
-    self: Any,
-    inputs: Any,
+    self: keras.layers.BatchNormalization,
+    inputs: "tf.Tensor",
     training: bool | None = None,
-    mask: Any = None,
+    mask: "tf.Tensor | None" = None,
     *,
-    convolution: Any,
-    plain: Callable[[Any], Any],
+    convolution: keras.layers.Layer,
+    plain: "Callable[[tf.Tensor], tf.Tensor]",
     dtype: str,
-) -> Any:
+) -> "tf.Tensor":
     import tensorflow as tf
 
     if not training:
@@ -173,7 +177,9 @@ def _convolve_and_normalize(
     return tf.nn.bias_add(tf.cast(outputs, dtype), tf.cast(offset, dtype))
 
 
-def _update_by_kernel(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+def _update_by_kernel(
+    self: keras.optimizers.Adam, gradient: "tf.Tensor", variable: keras.Variable, learning_rate: "tf.Tensor"
+) -> None:
     import tensorflow as tf
 
     index = self._get_variable_index(variable)
@@ -192,7 +198,12 @@ def _update_by_kernel(self: Any, gradient: Any, variable: Any, learning_rate: An
     )
 
 
-def _normalize_fused(self: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+def _normalize_fused(
+    self: keras.layers.BatchNormalization,
+    inputs: "tf.Tensor",
+    training: bool | None = None,
+    mask: "tf.Tensor | None" = None,
+) -> "tf.Tensor":
     import tensorflow as tf
 
     is_map = len(inputs.shape) == 4 and self.axis in (-1, 3) and inputs.dtype == tf.float32

@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
 import keras
 
@@ -12,6 +12,9 @@ from keras_transfer.models import head_layers, stages
 # Biases, normalization scales and offsets are not decayed (Goyal et al. 2017, https://arxiv.org/abs/1706.02677,
 # section 5.1).
 _UNDECAYED = ["bias", "gamma", "beta"]
+
+
+LearningRate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 @keras.saving.register_keras_serializable(package="keras_transfer")
@@ -32,17 +35,17 @@ class CyclicalLearningRate(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         self.lowest, self.highest, self.cycle_steps = lowest, highest, cycle_steps
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
         """The rate at optimizer step `step`."""
         position = keras.ops.mod(keras.ops.cast(step, "float32"), float(self.cycle_steps)) / self.cycle_steps
         return self.lowest + (self.highest - self.lowest) * (1.0 - keras.ops.abs(2.0 * position - 1.0))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, float]:
         """The arguments of the constructor."""
         return {"lowest": self.lowest, "highest": self.highest, "cycle_steps": self.cycle_steps}
 
 
-def learning_rate_schedule(schedule: str, peak: float, steps: int, warmup: float = 0.0) -> Any:
+def learning_rate_schedule(schedule: str, peak: float, steps: int, warmup: float = 0.0) -> LearningRate:
     """A learning rate for `compile`, by its usual name.
 
     Args:
@@ -78,8 +81,8 @@ def learning_rate_schedule(schedule: str, peak: float, steps: int, warmup: float
 
 
 def make_optimizer(
-    name: str, learning_rate: Any, weight_decay: float = 0.0, momentum: float = 0.9, beta_2: float = 0.999
-) -> Any:
+    name: str, learning_rate: LearningRate, weight_decay: float = 0.0, momentum: float = 0.9, beta_2: float = 0.999
+) -> keras.optimizers.Optimizer:
     """An Adam, AdamW or SGD optimizer with the usual exceptions from weight decay.
 
     Args:
@@ -116,15 +119,15 @@ def make_optimizer(
 
 def layerwise_optimizer(
     model: keras.Model,
-    learning_rate: Any,
+    learning_rate: LearningRate,
     *,
     decay: float = 0.5,
     optimizer: str = "adam",
     weight_decay: float = 0.0,
     momentum: float = 0.9,
     beta_2: float = 0.999,
-) -> Any:
-    """One optimizer a stage: the head at the full rate, each stage below it at `decay` times that of the stage above.
+) -> keras.optimizers.Optimizer:
+    """An optimizer for each stage: the head at the full rate, each stage at `decay` times the rate of the one above.
 
     Discriminative learning rates (Howard & Ruder 2018, https://arxiv.org/abs/1801.06146), as a
     `keras.optimizers.MultiOptimizer` that saves and loads with the model.
@@ -144,10 +147,12 @@ def layerwise_optimizer(
     Raises:
         InputError: `decay` is not in (0, 1], or `optimizer` is unknown.
 
-    >>> import keras_transfer as kt
-    >>> model = kt.build_classifier("mobilenet_v2", 3, image_size=32, alpha=0.35, weights="none")
-    >>> _ = kt.unfreeze_top(model, stages=2)
-    >>> model.compile(kt.layerwise_optimizer(model, 1e-4, decay=0.5), "sparse_categorical_crossentropy")
+    >>> layers = [keras.layers.Conv1D(8, 3, strides=2, name=f"conv{number}") for number in range(3)]
+    >>> head = [keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(3, activation="softmax")]
+    >>> model = keras.Sequential([keras.Input((64, 1)), *layers, *head])
+    >>> model.compile(layerwise_optimizer(model, 1e-4, decay=0.5), "sparse_categorical_crossentropy")
+    >>> type(model.optimizer).__name__
+    'MultiOptimizer'
     """
     if not 0 < decay <= 1:
         raise InputError(f"`decay` must be above 0 and at most 1. Received: decay={decay}.")
@@ -165,7 +170,7 @@ def layerwise_optimizer(
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(head, rates))
 
 
-def _scaled(learning_rate: Any, factor: float) -> Any:
+def _scaled(learning_rate: LearningRate, factor: float) -> LearningRate:
     """`learning_rate` times `factor`, for floats and for the schedules made here."""
     if not isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
         return learning_rate * factor

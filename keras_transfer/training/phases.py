@@ -4,28 +4,35 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import boundary, freeze_backbone, head_layers, logits_of, suffix, unfreeze_top
+from keras_transfer.models import freeze_backbone, head_layers, logits_of, suffix, unfreeze_top
+from keras_transfer.models.graph import start_of
+from keras_transfer.models.head import head_loss
 from keras_transfer.recipe import Phase
+from keras_transfer.schemas import HistoryRow
 from keras_transfer.training.callbacks import PullToStart, ReduceRatesOnPlateau, ResumableEarlyStopping
+from keras_transfer.training.features import frozen_boundary
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.kernels import quick_kernels
 from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule
 from keras_transfer.training.workers import fit_on_workers, send_file, worker_count
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _EVALUATION_BATCH = 256
 
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """What a phase did: one row of figures an epoch, and the validation figures of its best epoch."""
+    """What a phase did: one row of figures for each epoch, and the validation figures of its best epoch."""
 
     name: str
-    rows: list[dict[str, Any]]
+    rows: list[HistoryRow]
     val_accuracy: float
     val_loss: float
 
@@ -38,7 +45,7 @@ class PhaseResult:
 def train_phase(
     model: keras.Model,
     phase: Phase,
-    tensor: Any,
+    tensor: keras.KerasTensor,
     train: Samples,
     val: Samples,
     *,
@@ -46,20 +53,19 @@ def train_phase(
     multi_label: bool = False,
     label_smoothing: float = 0.0,
     checkpoint: Path | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: Callable[[HistoryRow], None] | None = None,
 ) -> PhaseResult:
     """Trains the layers after `tensor` in place, restores the best weights, and resumes from `checkpoint`.
 
     Args:
         model: the classifier; which of its layers train is already set.
         phase: rates, epochs, patience.
-        tensor: the KerasTensor of `model` whose values `train` and `val` hold.
+        tensor: the KerasTensor of `model` whose values `train` and `val` hold; its inputs where all trains.
         train: training samples.
         val: validation samples.
         seed: of the order of samples.
         multi_label: whether the outputs are independent.
-        label_smoothing: share of each target spread over all classes (Szegedy et al. 2016,
-            https://arxiv.org/abs/1512.00567).
+        label_smoothing: see `head_loss`.
         checkpoint: see `ResumableEarlyStopping`.
         on_epoch: called with each epoch's figures.
 
@@ -79,39 +85,66 @@ def train_phase(
         top.optimizer.build(top.trainable_variables)
     if phase.frozen and strategy.num_replicas_in_sync == 1:  # a head's step takes less time than starting it
         top.steps_per_execution = steps
-    callbacks: list[Any] = []
-    if phase.l2_sp:  # before a checkpoint is taken over: it pulls to where the phase began
-        head = {id(variable) for layer in head_layers(model) for variable in layer.trainable_variables}
-        pulled = [variable for variable in top.trainable_variables if id(variable) not in head]
-        callbacks.append(PullToStart(pulled, phase.l2_sp))
+    pulls = _pulls(model, top, phase)  # before a checkpoint is read: they pull to where the phase began
     if checkpoint is not None and workers > 1:
         send_file(strategy, checkpoint)
     stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)
     done = stopping.restore(top)
     if not stopping.finished:
-        callbacks.append(stopping)
-        if phase.schedule == "plateau":
-            callbacks.append(ReduceRatesOnPlateau(patience=max(1, phase.patience // 2), rows=stopping.rows))
         batches = as_dataset(train.drawn(batch_size, seed, done), train)
-        # The whole network's maps of as many pictures would take gigabytes.
-        size = shared_batch(phase.batch_size if tensor is model.input else _EVALUATION_BATCH, len(val), devices)
-        held_out = as_dataset(val.in_order(size), val, val.steps(size))
+        # The whole network's activations of as many items would take gigabytes.
+        largest = phase.batch_size if tensor is start_of(model) else _EVALUATION_BATCH
+        held_out = _in_order(val, shared_batch(largest, len(val), devices))
+        callbacks = [*pulls, stopping, *_plateau(phase, stopping.rows)]
         run = fit_on_workers if workers > 1 else _fit
         with quick_kernels(top) if strategy.num_replicas_in_sync == 1 else nullcontext():
             run(top, batches, held_out, steps=steps, initial_epoch=done, epochs=phase.epochs, callbacks=callbacks)
     sign = -1 if phase.monitor == "val_accuracy" else 1
-    best = min(
-        stopping.rows, key=lambda row: sign * row[phase.monitor]
-    )  # the first of equals, as early stopping has it
+    best = min(stopping.rows, key=lambda row: sign * row[phase.monitor])  # of equals the first, as early stopping does
     return PhaseResult(phase.name, stopping.rows, best["val_accuracy"], best["val_loss"])
 
 
-def _fit(top: keras.Model, batches: Any, held_out: Any, *, steps: int, **told: Any) -> None:
-    # Not shuffled: the batches come in an order of their own.
-    top.fit(batches, validation_data=held_out, steps_per_epoch=steps, shuffle=False, verbose=0, **told)
+def _in_order(samples: Samples, batch_size: int) -> "tf.data.Dataset":
+    return as_dataset(samples.in_order(batch_size), samples, samples.steps(batch_size))
 
 
-def shared_batch(batch_size: int, images: int, devices: int) -> int:
+def _pulls(model: keras.Model, top: keras.Model, phase: Phase) -> list[keras.callbacks.Callback]:
+    """What pulls the backbone's weights back to their values now, where the phase wants that."""
+    if not phase.l2_sp:
+        return []
+    head = {id(variable) for layer in head_layers(model) for variable in layer.trainable_variables}
+    return [PullToStart([variable for variable in top.trainable_variables if id(variable) not in head], phase.l2_sp)]
+
+
+def _plateau(phase: Phase, rows: Sequence[HistoryRow]) -> list[keras.callbacks.Callback]:
+    if phase.schedule != "plateau":
+        return []
+    return [ReduceRatesOnPlateau(patience=max(1, phase.patience // 2), rows=rows)]
+
+
+def _fit(
+    top: keras.Model,
+    batches: "tf.data.Dataset",
+    held_out: "tf.data.Dataset",
+    *,
+    steps: int,
+    epochs: int,
+    initial_epoch: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    top.fit(
+        batches,
+        validation_data=held_out,
+        steps_per_epoch=steps,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        callbacks=callbacks,
+        shuffle=False,  # the batches come in an order of their own
+        verbose=0,
+    )
+
+
+def shared_batch(batch_size: int, n_items: int, devices: int) -> int:
     """The largest batch up to about `batch_size` of which every device gets a part, of the last one too.
 
     Keras wants the first batch shared out evenly, and layers fail on an empty part.
@@ -121,15 +154,15 @@ def shared_batch(batch_size: int, images: int, devices: int) -> int:
     """
     if devices == 1:
         return batch_size
-    largest = min(-(-batch_size // devices), images // devices) * devices
-    sizes = (size for size in range(largest, 0, -devices) if images % size in (0, *range(devices, size)))
+    largest = min(-(-batch_size // devices), n_items // devices) * devices
+    sizes = (size for size in range(largest, 0, -devices) if n_items % size in (0, *range(devices, size)))
     return next(sizes, devices)
 
 
 def compile_top(
     model: keras.Model,
     phase: Phase,
-    tensor: Any,
+    tensor: keras.KerasTensor,
     steps: int,
     multi_label: bool = False,
     label_smoothing: float = 0.0,
@@ -153,14 +186,9 @@ def compile_top(
     top = suffix(model, tensor, output=output)
     schedule = "constant" if constant else phase.schedule
     rate = learning_rate_schedule(schedule, phase.learning_rate, steps, phase.warmup)
-    loss: Any
-    accuracy: Any
-    if multi_label or top.output_shape[-1] == 1:
-        loss = keras.losses.BinaryCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
-        accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if from_logits else 0.5)
-    else:
-        loss = keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing)
-        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    loss, accuracy = head_loss(
+        top.output_shape[-1], multi_label=multi_label, from_logits=from_logits, label_smoothing=label_smoothing
+    )
     top.compile(
         optimizer=layerwise_optimizer(
             top,
@@ -189,19 +217,17 @@ def unfreeze_phase(model: keras.Model, phase: Phase) -> None:
         )
 
 
-def phase_tensors(model: keras.Model, phases: Sequence[Phase]) -> list[Any]:
+def phase_tensors(model: keras.Model, phases: Sequence[Phase]) -> list[keras.KerasTensor]:
     """The KerasTensor below each phase's trainable layers; the layers stay marked as the last phase trains them."""
     tensors = []
     for phase in phases:
         unfreeze_phase(model, phase)
-        tensor = boundary(model)
-        # Nothing is saved by keeping what no weights made; the pixels themselves allow fresh views in every epoch.
-        tensors.append(tensor if keras.Model(model.input, tensor).weights else model.input)
+        tensors.append(frozen_boundary(model))
     return tensors
 
 
-def _output(model: keras.Model) -> tuple[Any, bool]:
-    """The tensor the loss is taken of, and whether it holds logits: a Dense layer may apply its own activation."""
+def _output(model: keras.Model) -> tuple[keras.KerasTensor, bool]:
+    """The tensor of which the loss is computed, and whether it holds logits: a Dense layer may activate itself."""
     try:
         return logits_of(model), True
     except InputError:

@@ -1,20 +1,84 @@
-"""From a strategy and the number of images to the phases of training."""
+"""From a strategy and the number of items to the phases of training."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from keras_transfer.inputs import Augmenter, Strength
 from keras_transfer.recipe import Phase, Strategy
 
-# Images a class below which fine-tuning rarely beats a head on frozen features, and from which the whole backbone may
-# be tuned.
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data import Split
+
+# Items of each class below which fine-tuning rarely beats a head on frozen features, and from which the whole backbone
+# may be tuned.
 _FEW, _MANY = 20, 500
 
 
-def resolve_strategy(strategy: Strategy, images: int, classes: int, pretrained: bool) -> Strategy:
-    """`"auto"` made concrete: feature extraction for few images, light fine-tuning for some, full for many.
+@dataclass(frozen=True)
+class Plan:
+    """How a classifier trains, with nothing left open.
+
+    Attributes:
+        strategy: never `"auto"`.
+        phases: what trains, one after another.
+        augmenter: draws the views of training items.
+        views: how many views of each training item are computed, where frozen layers are below.
+    """
+
+    strategy: Strategy
+    phases: tuple[Phase, ...]
+    augmenter: Augmenter
+    views: int
+
+
+def make_plan(
+    model: "keras.Model",
+    train: "Split",
+    *,
+    strategy: Strategy = "auto",
+    phases: Sequence[Phase] | None = None,
+    epochs: int | None = None,
+    gradual: bool = False,
+    pretrained: bool = True,
+    augmentation: Strength = "auto",
+    views: int | None = None,
+    n_items: int | None = None,
+) -> Plan:
+    """Chooses what is left open for this model and data.
+
+    Args:
+        model: the classifier; which of its layers are marked as trainable may change.
+        train: the training split.
+        strategy: as for `fit`.
+        phases: as for `fit`.
+        epochs: as for `fit`.
+        gradual: as for `fit`.
+        pretrained: as for `fit`.
+        augmentation: as for `fit`.
+        views: as for `fit`.
+        n_items: how many items train, where others than those of `train` do.
+    """
+    from keras_transfer.models import stages
+    from keras_transfer.training.views import plan_views
+
+    n_items = n_items or len(train)
+    strategy = resolve_strategy(strategy, n_items, len(train.class_names), pretrained)
+    if phases is None:
+        phases = make_phases(strategy, stage_count=len(stages(model)), n_items=n_items, gradual=gradual)
+    phases = with_epochs(phases, epochs)
+    augmenter, views = plan_views(model, phases, train, augmentation, views, n_items)
+    return Plan(strategy, phases, augmenter, views)
+
+
+def resolve_strategy(strategy: Strategy, n_items: int, classes: int, pretrained: bool) -> Strategy:
+    """`"auto"` made concrete: feature extraction for few items, light fine-tuning for some, full for many.
 
     Args:
         strategy: what was asked for.
-        images: training images.
+        n_items: training items.
         classes: classes.
         pretrained: whether the backbone has pretrained weights; without them only training from scratch makes sense.
 
@@ -25,13 +89,13 @@ def resolve_strategy(strategy: Strategy, images: int, classes: int, pretrained: 
         return strategy
     if not pretrained:
         return "scratch"
-    if images < _FEW * classes:
+    if n_items < _FEW * classes:
         return "feature-extraction"
-    return "fine-tuning" if images < _MANY * classes else "full"
+    return "fine-tuning" if n_items < _MANY * classes else "full"
 
 
 def make_phases(
-    strategy: Strategy, *, stage_count: int, images: int | None = None, gradual: bool = False
+    strategy: Strategy, *, stage_count: int, n_items: int | None = None, gradual: bool = False
 ) -> tuple[Phase, ...]:
     """The phases of a concrete strategy.
 
@@ -41,7 +105,7 @@ def make_phases(
     Args:
         strategy: anything but `"auto"`.
         stage_count: stages of the backbone.
-        images: training images; few of them get smaller batches, so that an epoch still has a dozen steps and more.
+        n_items: training items; few of them get smaller batches, so that an epoch still has a dozen steps and more.
         gradual: unfreeze from the top down, one stage a phase, instead of all at once (Howard & Ruder 2018).
 
     Returns:
@@ -55,10 +119,10 @@ def make_phases(
         epochs=40,
         learning_rate=3e-3,
         optimizer="adamw",
-        weight_decay=1.0,  # a linear layer on a thousand features and more learns few pictures by heart
+        weight_decay=1.0,  # a linear layer on a thousand features and more memorizes few items
         schedule="cosine",
         warmup=0.05,
-        batch_size=_batch_size(64, images),
+        batch_size=_batch_size(64, n_items),
         patience=5,
     )
     tuning = Phase(
@@ -69,7 +133,7 @@ def make_phases(
         beta_2=0.99,  # four epochs with it reach what five with 0.999 do (docs/next.md)
         schedule="cosine",
         warmup=0.1,
-        batch_size=_batch_size(32, images),
+        batch_size=_batch_size(32, n_items),
         patience=4,
         monitor="val_accuracy",  # cross-entropy grows with confidence while fine-tuning still gains accuracy
     )
@@ -99,8 +163,8 @@ def with_epochs(phases: Sequence[Phase], epochs: int | None) -> tuple[Phase, ...
     return tuple(phase if phase.frozen and not alone else phase.model_copy(update=update) for phase in phases)
 
 
-def _batch_size(usual: int, images: int | None) -> int:
+def _batch_size(usual: int, n_items: int | None) -> int:
     """A power of two: `usual`, or less where fewer than 16 such batches make an epoch."""
-    if images is None:
+    if n_items is None:
         return usual
-    return min(usual, max(4, 2 ** ((images - 1) // 16).bit_length()))
+    return min(usual, max(4, 2 ** ((n_items - 1) // 16).bit_length()))

@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -12,29 +12,34 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from keras_transfer import cache
 from keras_transfer.data import Split
 from keras_transfer.data.folds import joined, stratified_folds
+from keras_transfer.data.labels import class_indices, log_loss
+from keras_transfer.inputs import Array
 from keras_transfer.models import boundary, freeze_backbone, stages
 from keras_transfer.models.batchnorm import adapt_batchnorm, batch_size, batchnorm_layers
 from keras_transfer.progress import track
 from keras_transfer.training.features import compute_features
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """Inverse strengths of the L2 penalty that are tried."""
-_WORK = 1e8  # images x features x classes, above which one strength is all that is tried
+_WORK = 1e8  # items x features x classes, above which only one strength is tried
 _ITERATIONS = 200
 _THIRDS = 3
 
 
 def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bool = False) -> list[Array]:
-    """What the head of a classifier sees, of every photograph: computed once, from the cache after that.
+    """The features that a classifier's head reads, of every item: computed once, from the cache after that.
 
     Args:
-        model: a classifier on pixels in 0..255. Its backbone is frozen.
-        splits: the photographs, all with the same classes.
-        every_stage: take the means of all stages' maps (`all_stages`) instead.
+        model: a classifier. Its backbone is frozen.
+        splits: the items, all with the same classes.
+        every_stage: the means of all stages' outputs (`all_stages`) instead.
 
     Returns:
-        One float32 `[n, features]` a split.
+        One float32 `[n, features]` for each split.
     """
     freeze_backbone(model)
     if every_stage:
@@ -56,8 +61,8 @@ def linear_probe(
 
     Args:
         train: features float `[n, features]` and labels, int `[n]` or 0/1 `[n, classes]`, every class among them.
-        val: the same of the validation split, by whose log loss the penalty is chosen; may hold no rows.
-        test: features to answer.
+        val: the same of the validation split, by whose log loss the penalty is chosen; may be empty.
+        test: features to classify.
         classes: how many classes there are.
         seed: of the solver.
 
@@ -74,37 +79,37 @@ def linear_probe(
         probe=[_digest(array) for array in (rows, labels, *val, test)],
         strengths=STRENGTHS, iterations=_ITERATIONS, classes=classes, seed=seed,
     )  # fmt: skip
-    found = cache.open_entry(key)
-    if found is None:
-        with cache.new_entry(key, {"kind": "probe", "images": len(rows)}) as writer:
+    entry = cache.open_entry(key)
+    if entry is None:
+        with cache.new_entry(key, {"kind": "probe", "items": len(rows)}) as writer:
             writer.append("probabilities", _fit_probe(train, val, test, classes, seed))
-        found = cache.open_new(key)
+        entry = cache.open_new(key)
     try:
-        return np.array(found["probabilities"])
+        return np.array(entry["probabilities"])
     finally:
-        found.close()
+        entry.close()
 
 
 def out_of_fold(rows: Array, labels: Array, groups: Array, classes: int, *, folds: int = 5, seed: int = 0) -> Array:
-    """What a linear probe says of each photograph that it was not fitted on.
+    """Out-of-fold predictions: what a linear probe says of each item that it was not fitted on.
 
     Args:
         rows: features float `[n, features]`.
         labels: int `[n]` or 0/1 `[n, classes]`.
         groups: int `[n]`; rows of one group (near-duplicates) stand in one fold.
         classes: how many classes there are.
-        folds: parts the photographs are cut into, each answered by a probe fitted on the others.
+        folds: how many parts; each is predicted by a probe fitted on the others.
         seed: of the folds.
 
     Returns:
         Probabilities, `float32 [n, classes]`.
     """
-    answers = np.zeros((len(rows), classes), np.float32)
+    predictions = np.zeros((len(rows), classes), np.float32)
     cuts = stratified_folds(labels, groups, folds, seed)
-    for rest, part in track(cuts, "Answering photographs by the others", total=folds):
+    for rest, part in track(cuts, "Out-of-fold predictions", total=folds):
         nothing = rows[:0], labels[:0]
-        answers[part] = _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed)
-    return answers
+        predictions[part] = _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed)
+    return predictions
 
 
 def tuned_probe(train: tuple[Array, Array], test: Array, classes: int, seed: int = 0) -> Array:
@@ -112,7 +117,7 @@ def tuned_probe(train: tuple[Array, Array], test: Array, classes: int, seed: int
 
     Args:
         train: features float `[n, features]` and labels, int `[n]` or 0/1 `[n, classes]`.
-        test: features to answer.
+        test: features to classify.
         classes: how many classes there are.
         seed: of the thirds and of the solver.
 
@@ -120,7 +125,7 @@ def tuned_probe(train: tuple[Array, Array], test: Array, classes: int, seed: int
         Probabilities of `test`, `float32 [n, classes]`.
     """
     rows, labels = train
-    strata = labels.argmax(axis=1) if labels.ndim == 2 else labels
+    strata = class_indices(labels)
     strengths = STRENGTHS if rows.size * classes <= _WORK else (1e-2,)
     if len(strengths) > 1 and np.bincount(strata).max() >= _THIRDS:
         cuts = stratified_folds(labels, np.arange(len(rows)), _THIRDS, seed)
@@ -129,7 +134,7 @@ def tuned_probe(train: tuple[Array, Array], test: Array, classes: int, seed: int
         def loss(strength: float) -> float:
             return sum(
                 len(part)
-                * _loss(
+                * log_loss(
                     labels[part],
                     _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed, (strength,)),
                 )
@@ -159,34 +164,26 @@ def _fit_probe(
         strengths = STRENGTHS if len(val[0]) and rows.size * classes <= _WORK else (1e-2,)
     best: tuple[float, Array] | None = None
     for strength in strengths:
-        probe: Any = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3, random_state=seed)
-        if labels.ndim == 2:
-            probe = OneVsRestClassifier(probe)
+        single = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3, random_state=seed)
+        probe = OneVsRestClassifier(single) if labels.ndim == 2 else single
         # A BLAS with threads of its own is many times slower on matrices this small, the more so on a busy machine.
         with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
             warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.simplefilter("ignore", UserWarning)  # a label that all training images have, or none
+            warnings.simplefilter("ignore", UserWarning)  # a label that all training items have, or none
             probe.fit(scaler.transform(rows), labels)
-        loss = _loss(val[1], _answers(probe, scaler.transform(val[0]), classes)) if len(val[0]) else 0.0
+        loss = log_loss(val[1], _predict(probe, scaler.transform(val[0]), classes)) if len(val[0]) else 0.0
         if best is None or loss < best[0]:
-            best = loss, _answers(probe, scaler.transform(test), classes)
+            best = loss, _predict(probe, scaler.transform(test), classes)
     assert best is not None
     return best[1]
 
 
-def _answers(probe: Any, rows: Array, classes: int) -> Array:
-    answer = np.zeros((len(rows), classes), np.float32)
+def _predict(probe: "LogisticRegression | OneVsRestClassifier", rows: Array, classes: int) -> Array:
+    """Probabilities of all classes; 0 for those that the probe has not met."""
+    probabilities = np.zeros((len(rows), classes), np.float32)
     columns = np.arange(classes) if getattr(probe, "multilabel_", False) else probe.classes_
-    answer[:, columns] = probe.predict_proba(rows)
-    return answer
-
-
-def _loss(labels: Array, probabilities: Array) -> float:
-    if labels.ndim == 2:
-        of_truth = np.where(labels >= 0.5, probabilities, 1 - probabilities)
-    else:
-        of_truth = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
+    probabilities[:, columns] = probe.predict_proba(rows)
+    return probabilities
 
 
 def _digest(array: Array) -> str:
@@ -194,16 +191,16 @@ def _digest(array: Array) -> str:
 
 
 def all_stages(model: keras.Model) -> keras.Model:
-    """A model whose answers are the means of every stage's map, side by side.
+    """A model whose outputs are the means of every stage's output over its positions, side by side.
 
-    A deep random network loses the picture on its way up; its lower stages keep colours and textures. A probe on all of
-    them is the stronger, and so the fairer, baseline.
+    A deep random network loses its input on the way up; its lower stages keep simple features. A probe on all of them
+    is the stronger, and so the fairer, baseline.
 
     Args:
         model: a classifier; its layers are shared.
 
     Returns:
-        A model from pixels to `[n, features]`; `model` itself where no stage has a map.
+        A model from items to `[n, features]`; `model` itself where no stage's output has positions.
     """
     maps = [stage.output for stage in stages(model) if len(stage.output.shape) > 2]
     if not maps:
@@ -213,14 +210,14 @@ def all_stages(model: keras.Model) -> keras.Model:
 
 
 def settle_batchnorm(model: keras.Model, split: Split, seed: int = 0) -> None:
-    """Gives BatchNorm's statistics the values of some photographs, so that random weights give features of use.
+    """Gives BatchNorm's statistics the values of some items, so that random weights give useful features.
 
-    Without it the activations of a deep random network die out. It is what makes the comparison with a pretrained
-    backbone fair.
+    Without it the activations of a deep random network die out, and the comparison with a pretrained backbone would not
+    be fair.
 
     Args:
-        model: a classifier on pixels in 0..255. Changed in place.
-        split: the training photographs, of which 16 to 64 are shown once.
+        model: a classifier. Changed in place.
+        split: the training items, of which 16 to 64 are used once.
         seed: of their choice.
     """
     count = min(batch_size(model), len(split))

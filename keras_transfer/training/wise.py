@@ -1,19 +1,21 @@
 """WiSE-FT: between the weights before and after fine-tuning (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
+from typing_extensions import TypedDict
 
 from keras_transfer.data import Split
+from keras_transfer.data.labels import log_loss, one_hot
 from keras_transfer.decisions import correct, two_columns
 from keras_transfer.errors import InputError
-from keras_transfer.models import boundary, prefix, suffix
-from keras_transfer.models.graph import input_tensor, model_inputs
-from keras_transfer.training.features import compute_features
+from keras_transfer.inputs import Array
+from keras_transfer.models import suffix
+from keras_transfer.training.features import frozen_boundary, suffix_arrays
+from keras_transfer.training.feed import Samples
 
-Array = np.ndarray[Any, Any]
+_BATCH = 64
 COEFFICIENTS = tuple(number / 10 for number in range(11))
 
 
@@ -32,60 +34,73 @@ def interpolate_weights(model: keras.Model, before: Sequence[Array], after: Sequ
     _check(model, before, after)
     model.set_weights(
         [
-            # Equal weights stay what they are to the last bit: what was frozen can be told from what was trained.
+            # Equal weights stay bit-equal: what was frozen can be told from what was trained.
             second if np.array_equal(first, second) else ((1 - share) * first + share * second).astype(second.dtype)
             for first, second in zip(before, after, strict=True)
         ]
     )
 
 
+class WiseRow(TypedDict):
+    """The figures of one share of the fine-tuned weights."""
+
+    share: float
+    accuracy: float
+    log_loss: float
+
+
 def wise_ft(
     model: keras.Model, before: Sequence[Array], val: Split, *, coefficients: Sequence[float] = COEFFICIENTS
-) -> tuple[float, list[dict[str, float]]]:
-    """Moves a fine-tuned model back towards what it was, as far as validation likes it best.
+) -> tuple[float, list[WiseRow]]:
+    """Moves a fine-tuned model back towards its earlier weights, by the share that is best on validation.
 
     Args:
-        model: the fine-tuned classifier, of one label an image. It gets the interpolated weights.
+        model: the fine-tuned classifier, of one label per item. It gets the interpolated weights.
         before: its `get_weights()` before fine-tuning, the head trained already.
-        val: validation photographs.
+        val: validation items.
         coefficients: the shares of the fine-tuned weights that are tried.
 
     Returns:
-        The share chosen, by accuracy, of equals by log loss; and a row a coefficient: `share`, `accuracy`, `log_loss`.
+        The share chosen, by accuracy, of equals by log loss; and a row for each coefficient.
 
     Raises:
-        InputError: `before` is another model's, there are several labels an image, or no validation photographs.
+        InputError: `before` is another model's, items have several labels, or there are no validation items.
     """
     if val.multi_label or not len(val):
-        raise InputError("WiSE-FT chooses by validation photographs with one label each. Give such a split.")
+        raise InputError(f"WiSE-FT chooses by validation items with one label each. Received: {val}.")
     after = model.get_weights()
     _check(model, before, after)
-    model.trainable = True
-    moved = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
-    moving = {id(weight) for weight, other in zip(model.weights, moved, strict=True) if other}
-    for layer in model.layers:  # so that `boundary` finds the deepest tensor that the coefficient does not change
-        layer.trainable = any(id(weight) in moving for weight in layer.weights)
-    tensor = boundary(model)
-    if prefix(model, tensor).weights:
-        (arrays,) = compute_features(model, [tensor], val)
-        rows = np.asarray(arrays["values"], np.float32)
-        arrays.close()
-    else:
-        tensor = input_tensor(model)
-        rows = np.asarray(val.arrays(model_inputs(model)), np.float32)
+    _mark_changed(model, before, after)
+    tensor = frozen_boundary(model)
     top = suffix(model, tensor)
-    found = []
-    for share in coefficients:
-        interpolate_weights(model, before, after, share)
-        parts = [np.asarray(top.predict_on_batch(rows[i : i + 64])) for i in range(0, len(rows), 64)]
-        answers = two_columns(np.concatenate(parts))
-        of_truth = answers[np.arange(len(val)), val.labels]
-        right = float(correct(val.labels, answers).mean())
-        loss = float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
-        found.append({"share": float(share), "accuracy": right, "log_loss": loss})
-    best = max(found, key=lambda row: (row["accuracy"], -row["log_loss"]))
+    arrays, names, dtypes = suffix_arrays(model, tensor, val)
+    samples = Samples(arrays, names, one_hot(val.labels, len(val.class_names)), dtypes=dtypes)
+    rows: list[WiseRow] = []
+    try:
+        for share in coefficients:
+            interpolate_weights(model, before, after, share)
+            batches = map(samples.in_order(_BATCH), range(samples.steps(_BATCH)))
+            outputs = [np.asarray(top.predict_on_batch(inputs)) for inputs, _, _ in batches]
+            probabilities = two_columns(np.concatenate(outputs))
+            accuracy = float(correct(val.labels, probabilities).mean())
+            rows.append({"share": share, "accuracy": accuracy, "log_loss": log_loss(val.labels, probabilities)})
+    finally:
+        arrays.close()
+    best = max(rows, key=lambda row: (row["accuracy"], -row["log_loss"]))
     interpolate_weights(model, before, after, best["share"])
-    return best["share"], found
+    return best["share"], rows
+
+
+def _mark_changed(model: keras.Model, before: Sequence[Array], after: Sequence[Array]) -> None:
+    """Marks as trainable the layers whose weights differ: below them nothing depends on the coefficient."""
+    model.trainable = True
+    changed = {
+        id(weight)
+        for weight, first, second in zip(model.weights, before, after, strict=True)
+        if not np.array_equal(first, second)
+    }
+    for layer in model.layers:
+        layer.trainable = any(id(weight) in changed for weight in layer.weights)
 
 
 def _check(model: keras.Model, *states: Sequence[Array]) -> None:

@@ -2,7 +2,7 @@
 
 Every worker is a process that was started with the same call and a `TF_CONFIG` of its own, as clusters do it
 (https://www.tensorflow.org/guide/distributed_training#setting_up_the_tf_config_environment_variable). It decodes,
-computes frozen features and trains on its own share of the photographs; gradients are summed over all. The first worker
+computes frozen features and trains on its own share of the items; gradients are summed over all. The first worker
 is the chief, which alone keeps what is written.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -20,10 +20,14 @@ import numpy as np
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError, WorkerError
 from keras_transfer.files import write_bytes
+from keras_transfer.inputs import Array
 from keras_transfer.progress import say
 
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-def join_workers() -> Any:
+
+def join_workers() -> "tf.distribute.MultiWorkerMirroredStrategy | None":
     """Joins the workers that the environment variable `TF_CONFIG` names, once all of them have started.
 
     To be called before TensorFlow has done anything. Networks that are built within the strategy's `scope()` train on
@@ -40,8 +44,8 @@ def join_workers() -> Any:
     True
     >>> del os.environ["TF_CONFIG"]
     """
-    told = os.environ.get("TF_CONFIG") or "{}"
-    tasks, index = _read_tasks(told)
+    config = os.environ.get("TF_CONFIG") or "{}"
+    tasks, index = _read_tasks(config)
     if len(tasks) < 2:
         return None
     import tensorflow as tf
@@ -55,10 +59,10 @@ def join_workers() -> Any:
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def _read_tasks(told: str) -> tuple[list[str], int]:
+def _read_tasks(text: str) -> tuple[list[str], int]:
     """The workers' addresses, the chief's first, and the place of this process among them."""
     try:
-        config = json.loads(told)
+        config = json.loads(text)
         cluster = config.get("cluster", {})
         if not cluster:
             return [], 0
@@ -71,13 +75,13 @@ def _read_tasks(told: str) -> tuple[list[str], int]:
         raise InputError(
             f"TF_CONFIG is not understood ({type(error).__name__}: {error}): it must look like "
             '{"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", "index": 0}}. '
-            f"Received: TF_CONFIG={told!r}."
+            f"Received: TF_CONFIG={text!r}."
         ) from error
 
 
 @contextmanager
 def watch_workers() -> Iterator[None]:
-    """Says in a sentence what TensorFlow says at length when another worker is gone.
+    """Says in one sentence that another worker is gone.
 
     Raises:
         WorkerError: one is.
@@ -89,11 +93,11 @@ def watch_workers() -> Iterator[None]:
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         raise WorkerError(
             "Another worker has stopped (its own output says why): start all of them again with the same call, and "
-            "training goes on after the last epoch that the chief has kept."
+            "training continues after the last epoch that the chief has saved."
         ) from error
 
 
-def worker_count(strategy: Any) -> int:
+def worker_count(strategy: "tf.distribute.Strategy") -> int:
     """How many workers train together under a strategy: 1 unless `join_workers` gave it."""
     import tensorflow as tf
 
@@ -101,31 +105,31 @@ def worker_count(strategy: Any) -> int:
     return int(strategy.num_replicas_in_sync) if several else 1
 
 
-def worker_index(strategy: Any) -> int:
+def worker_index(strategy: "tf.distribute.Strategy") -> int:
     """The place of this process among the workers; the chief's is 0."""
     return _read_tasks(os.environ["TF_CONFIG"])[1] if worker_count(strategy) > 1 else 0
 
 
-def share_data(strategy: Any, data: Dataset) -> Dataset:
-    """The photographs on which this worker trains and validates; all train on equally many.
+def share_data(strategy: "tf.distribute.Strategy", data: Dataset) -> Dataset:
+    """The items on which this worker trains and validates; all workers train on equally many.
 
     Args:
         strategy: from `join_workers`.
-        data: all photographs, the same at every worker.
+        data: all items, the same at every worker.
 
     Returns:
-        `data` with every n-th photograph of its training and validation splits.
+        `data` with every n-th item of its training and validation splits.
 
     Raises:
-        InputError: the workers have different photographs, or more of them than there are to validate on.
+        InputError: the workers have different items, or there are fewer validation items than workers.
     """
     count, index = worker_count(strategy), worker_index(strategy)
     if len(data.val) < count:
-        raise InputError(f"{count} workers need at least as many validation photographs. Received: {len(data.val)}.")
+        raise InputError(f"{count} workers need at least as many validation items. Received: {len(data.val)}.")
     own = json.dumps([data.class_names, data.train.hashes, data.val.hashes]).encode()
     if _sum(strategy, np.array([own != send(strategy, own)], np.int32))[0]:
-        raise InputError("The workers have different photographs: give all of them the same folder, and the same seed.")
-    even = -(-len(data.train) // count) * count  # an image or two twice, so that all take as many steps
+        raise InputError("The workers have different items: give all of them the same data, and the same seed.")
+    even = -(-len(data.train) // count) * count  # an item or two twice, so that all take as many steps
     return replace(
         data,
         train=data.train.take(np.arange(index, even, count) % len(data.train)),
@@ -133,8 +137,8 @@ def share_data(strategy: Any, data: Dataset) -> Dataset:
     )
 
 
-def send(strategy: Any, content: bytes) -> bytes:
-    """What the chief has, at every worker; all must call it, what the others give is not looked at."""
+def send(strategy: "tf.distribute.Strategy", content: bytes) -> bytes:
+    """What the chief has, at every worker; all must call it, and what the others give is ignored."""
     chief = worker_index(strategy) == 0
     length = int(_sum(strategy, np.array([len(content) if chief else 0], np.int32))[0])
     words = np.zeros(-(-length // 4), np.int32)
@@ -143,7 +147,7 @@ def send(strategy: Any, content: bytes) -> bytes:
     return _sum(strategy, words).tobytes()[:length] if length else b""
 
 
-def send_file(strategy: Any, path: Path) -> None:
+def send_file(strategy: "tf.distribute.Strategy", path: Path) -> None:
     """Gives every worker the file that the chief has under `path`, or none if the chief has none."""
     chief = worker_index(strategy) == 0
     content = send(strategy, path.read_bytes() if chief and path.is_file() else b"")
@@ -153,11 +157,11 @@ def send_file(strategy: Any, path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sum(strategy: Any, values: np.ndarray) -> np.ndarray:
+def _sum(strategy: "tf.distribute.Strategy", values: Array) -> Array:
     import tensorflow as tf
 
     @tf.function
-    def total(mine: Any) -> Any:
+    def total(mine: "tf.Tensor") -> "tf.Tensor":
         return strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("sum", tf.identity(mine)))
 
     return np.asarray(total(values))
@@ -165,8 +169,8 @@ def _sum(strategy: Any, values: np.ndarray) -> np.ndarray:
 
 def fit_on_workers(
     model: keras.Model,
-    batches: Any,
-    held_out: Any,
+    batches: "tf.data.Dataset",
+    held_out: "tf.data.Dataset",
     *,
     steps: int,
     epochs: int,
@@ -187,29 +191,29 @@ def fit_on_workers(
     import tensorflow as tf
 
     strategy = model.distribute_strategy
-    told = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=epochs, steps=steps, verbose=0)
+    every = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=epochs, steps=steps, verbose=0)
     train_step = tf.function(lambda batch: strategy.run(model.train_step, args=(batch,)), reduce_retracing=True)
     test_step = tf.function(lambda batch: strategy.run(model.test_step, args=(batch,)), reduce_retracing=True)
     model.stop_training = False
     stream = iter(batches)
-    told.on_train_begin()
+    every.on_train_begin()
     for epoch in range(initial_epoch, epochs):
-        told.on_epoch_begin(epoch)
+        every.on_epoch_begin(epoch)
         model.reset_metrics()
         for step in range(steps):
-            told.on_train_batch_begin(step)
+            every.on_train_batch_begin(step)
             train_step(next(stream))
-            told.on_train_batch_end(step)
+            every.on_train_batch_end(step)
         figures = _figures(model)
         _average_batchnorm(strategy, model)
         model.reset_metrics()
         for batch in held_out:
             test_step(batch)
         figures |= {f"val_{name}": value for name, value in _figures(model).items()}
-        told.on_epoch_end(epoch, figures)
+        every.on_epoch_end(epoch, figures)
         if model.stop_training:
             break
-    told.on_train_end()
+    every.on_train_end()
 
 
 def _figures(model: keras.Model) -> dict[str, float]:
@@ -217,8 +221,8 @@ def _figures(model: keras.Model) -> dict[str, float]:
     return {name: float(value) for name, value in model.get_metrics_result().items()}
 
 
-def _average_batchnorm(strategy: Any, model: keras.Model) -> None:
-    """Gives every worker the mean of all workers' statistics, which follow each worker's own images."""
+def _average_batchnorm(strategy: "tf.distribute.Strategy", model: keras.Model) -> None:
+    """Gives every worker the mean of all workers' statistics, which follow each worker's own items."""
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     for variable in [v for layer in layers if layer.trainable for v in layer.non_trainable_variables]:
         values = np.asarray(variable, np.float32)

@@ -152,7 +152,7 @@ def test_what_cannot_be_used_is_answered_in_a_sentence(presets, tmp_path):
         build_classifier(str(tmp_path / "nothing"), 2)
     with pytest.raises(InputError, match=r"cannot load the preset no_such_preset .*check the name"):
         build_classifier("kerashub:no_such_preset", 2)
-    with pytest.raises(InputError, match=r"for pictures of 48 x 48 .*leave the image size out"):
+    with pytest.raises(InputError, match=r"for images of 48 x 48 .*leave the image size out"):
         build_classifier(str(folder / "vit"), 2, image_size=48)
     with pytest.raises(InputError, match="brings its own weights"):
         build_classifier(str(folder / "vit"), 2, weights="bundled")

@@ -121,9 +121,9 @@ def test_uneven_classes_are_weighed(data):
     uneven = kt.load_images(
         data.train.pixels(32)[keep], labels=[data.class_names[i] for i in data.train.labels[keep]], val=0.2, test=0.2
     )
-    from keras_transfer.training.fit import _sample_weights
+    from keras_transfer.training.samples import sample_weights
 
-    weights = _sample_weights(uneven, True)
+    weights = sample_weights(uneven, True)
     sums = [weights[uneven.train.labels == c].sum() for c in range(3)]
     assert np.allclose(sums, sums[0])
 
@@ -192,7 +192,7 @@ def test_epochs_in_place_of_the_phases_own(model, data):
 def test_an_image_shows_all_its_views_before_one_again():
     images, views = 30, 4
     held = {"values": np.arange(images * views, dtype=np.float32).reshape(-1, 1)}
-    samples = Samples(HeldArrays(held), "values", np.eye(images, dtype=np.float32), views)
+    samples = Samples(HeldArrays(held), ("values",), np.eye(images, dtype=np.float32), views)
 
     def epoch_from(first, epoch):
         batch, steps = samples.drawn(7, seed=3, first_epoch=first), samples.steps(7)
@@ -215,7 +215,7 @@ class HeldArrays(dict):
 
 def test_views_cost_no_more_than_the_training_on_them(model, data):
     def views(*phases, augmentation="light"):
-        return plan_views(model, phases, data.train, augmentation, items=30)[1]
+        return plan_views(model, phases, data.train, augmentation, n_items=30)[1]
 
     below, below_top = (multiply_adds(keras.Model(model.input, t)) for t in phase_tensors(model, [HEAD, TOP]))
     tuned = multiply_adds(model) - below_top

@@ -136,7 +136,7 @@ def test_alignment_refuses_what_it_cannot_do(trained, model):
     _, data, shifted = trained
     with pytest.raises(InputError, match="coral"):
         align(model, data, shifted.train, method="magic")
-    with pytest.raises(InputError, match="new kind"):
+    with pytest.raises(InputError, match="new domain"):
         align(model, data, shifted.train.take([]))
 
 

@@ -4,12 +4,19 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from keras_transfer.errors import InputError
+from keras_transfer.models.twin.walk import Argument, Value
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras
 
 _OWN_INITIAL = re.compile(r".*_initializer$|^seed$")  # weights are copied, and a seed means another generator's numbers
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
@@ -20,7 +27,7 @@ _ACTIVATION_OPERATIONS = {
 }  # fmt: skip
 
 
-def twin_layer(layer: keras.layers.Layer, name: str) -> Any:
+def twin_layer(layer: keras.layers.Layer, name: str) -> "tf_keras.layers.Layer":
     """A new `tf_keras` layer that computes what `layer` does, its weights still to be copied.
 
     Raises:
@@ -32,7 +39,7 @@ def twin_layer(layer: keras.layers.Layer, name: str) -> Any:
     ours = inspect.getmodule(type(layer))
     of_keras = ours is not None and ours.__name__.startswith("keras.")
     if of_keras and kind in ("LayerScale", "StochasticDepth"):
-        made: Any = getattr(__import__("tf_keras.src.applications.convnext", fromlist=[kind]), kind)
+        made = getattr(__import__("tf_keras.src.applications.convnext", fromlist=[kind]), kind)
     else:
         made = getattr(library.layers, kind, None)
     if not of_keras or made is None or kind in _WITHOUT:
@@ -50,7 +57,13 @@ def twin_layer(layer: keras.layers.Layer, name: str) -> Any:
     return made(**arguments)
 
 
-def twin_operation(operation: Any, name: str, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+def twin_operation(
+    operation: keras.Operation,
+    name: str,
+    args: tuple[Argument, ...],
+    kwargs: dict[str, Argument],
+    output: keras.KerasTensor,
+) -> Value:
     """The value of a bare operation's call, computed by ordinary layers: tools refuse what is none.
 
     Args:
@@ -87,7 +100,7 @@ def twin_operation(operation: Any, name: str, args: tuple, kwargs: dict[str, Any
 
 
 # Of a constant and whether it comes first -> scale and offset
-_BINARY: dict[str, Callable[[Any, bool], tuple[Any, Any] | None]] = {
+_BINARY: dict[str, Callable[[NDArray[np.float32], bool], tuple[ArrayLike, ArrayLike] | None]] = {
     "Add": lambda constant, _: (1.0, constant),
     "Subtract": lambda constant, first: (-1.0, constant) if first else (1.0, -constant),
     "Multiply": lambda constant, _: (constant, 0.0),
@@ -98,7 +111,9 @@ _BINARY: dict[str, Callable[[Any, bool], tuple[Any, Any] | None]] = {
 }
 
 
-def _unary(layers: Any, kind: str, operation: Any, name: str, output: Any) -> Any:
+def _unary(
+    layers: ModuleType, kind: str, operation: keras.Operation, name: str, output: keras.KerasTensor
+) -> "tf_keras.layers.Layer | None":
     spatial = getattr(operation, "axis", None) in ((1, 2), [1, 2])
     shape = output.shape[1:]
     if kind in _ACTIVATION_OPERATIONS:
@@ -119,7 +134,7 @@ def _unary(layers: Any, kind: str, operation: Any, name: str, output: Any) -> An
     return None
 
 
-def twin_activation(identifier: Any) -> Any:
+def twin_activation(identifier: object) -> object:
     """What `tf_keras` takes for an activation of Keras's: its name, or a function registered with `tf_keras`.
 
     Raises:
@@ -128,7 +143,7 @@ def twin_activation(identifier: Any) -> Any:
     import tf_keras
 
     functions = _functions()
-    if identifier in functions if isinstance(identifier, str) else False:
+    if isinstance(identifier, str) and identifier in functions:
         return functions[identifier]
     try:
         tf_keras.activations.get(identifier)
@@ -138,7 +153,7 @@ def twin_activation(identifier: Any) -> Any:
 
 
 @cache
-def _functions() -> dict[str, Any]:
+def _functions() -> "dict[str, Callable[[tf.Tensor], tf.Tensor]]":
     """Activations that `tf_keras` lacks or defines otherwise, written so that the LiteRT converter knows them."""
     import tensorflow as tf
     import tf_keras
@@ -146,21 +161,21 @@ def _functions() -> dict[str, Any]:
     register = tf_keras.utils.register_keras_serializable("keras_transfer")
 
     @register
-    def hard_sigmoid(x: Any) -> Any:
+    def hard_sigmoid(x: "tf.Tensor") -> "tf.Tensor":
         return tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
 
     @register
-    def hard_silu(x: Any) -> Any:
+    def hard_silu(x: "tf.Tensor") -> "tf.Tensor":
         return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
 
     @register
-    def gelu_tanh(x: Any) -> Any:
+    def gelu_tanh(x: "tf.Tensor") -> "tf.Tensor":
         return tf.nn.gelu(x, approximate=True)
 
     return {"hard_sigmoid": hard_sigmoid, "hard_silu": hard_silu, "hard_swish": hard_silu, "gelu_tanh": gelu_tanh}
 
 
-def _argument(key: str, value: Any, layer: keras.layers.Layer) -> Any:
+def _argument(key: str, value: object, layer: keras.layers.Layer) -> object:
     if key.endswith("activation") and value is not None:
         try:
             return twin_activation(value)
