@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.evaluation import keras_classifier, metrics, open_classifier, predict_pixels
+from keras_transfer.evaluation import keras_classifier, metrics, open_classifier, predict_split
 from keras_transfer.evaluation.intervals import score_intervals, share_interval
 from keras_transfer.modalities import held_out
 from keras_transfer.models.builder import build_imagenet_classifier
@@ -63,7 +63,7 @@ def main() -> None:
 
     for split in ("all", "test"):
         photographs = held_out(options.data, split)
-        answers, labels = predict_pixels(classifier, photographs), np.asarray(photographs.labels)
+        answers, labels = predict_split(classifier, photographs), np.asarray(photographs.labels)
         for size in SIZES:
             found = coverage(labels, answers, list(photographs.class_names), size)
             what = f"{options.data.name}, {split}"

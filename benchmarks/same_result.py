@@ -16,7 +16,7 @@ import numpy as np
 from table import backbone_options, write_rows
 
 import keras_transfer as kt
-from keras_transfer.evaluation import predict_pixels
+from keras_transfer.evaluation import predict_split
 from keras_transfer.recipe import Phase
 from keras_transfer.training import input_samples
 from keras_transfer.training.feed import as_dataset
@@ -51,7 +51,7 @@ def compare(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         begun = time.perf_counter()
         train(model, data, phase, seed)
         seconds.append(round(time.perf_counter() - begun, 1))
-        answers.append(predict_pixels(model, data.test))
+        answers.append(predict_split(model, data.test))
     right = [float((answer.argmax(1) == data.test.labels).mean()) for answer in answers]
     return {
         "test_images": len(data.test),

@@ -21,7 +21,7 @@ from PIL import Image, ImageFilter
 from table import write_rows
 
 from keras_transfer.data.unlabelled import list_unlabelled
-from keras_transfer.evaluation import load_keras, predict_pixels
+from keras_transfer.evaluation import load_keras, predict_split
 from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, mmd
 from keras_transfer.jobs.parts import build_classifier_of, load_data
 from keras_transfer.modalities.image import ImageReader
@@ -162,8 +162,8 @@ def scores(bench: Bench, name: str) -> list[dict[str, Any]]:
     backbone, tuned = bench.once("backbone", bench.backbone), bench.once("tuned", bench.tuned)
     (features,) = pooled_features(backbone, [photographs])
     train, val = bench.once("plain", lambda: pooled_features(backbone, [data.train, data.val]))
-    on_val = bench.once("on val", lambda: (bench.probe(val), predict_pixels(tuned, data.val)))
-    answers = bench.probe(features), predict_pixels(tuned, photographs)
+    on_val = bench.once("on val", lambda: (bench.probe(val), predict_split(tuned, data.val)))
+    answers = bench.probe(features), predict_split(tuned, photographs)
     # No answer about a digit is right: the dishes have no class for it.
     right = [0.0 if name == "digits" else bench.right(each) for each in answers]
     near, told = mmd(train, features), classifier_two_sample(train, features)
@@ -187,7 +187,7 @@ def scored(bench: Bench, shift: str, way: str, model: Any, frozen: Any = None) -
     ):
         features = pooled_features(frozen, [split])[0] if frozen is not None else None
         head = bench.right(bench.probe(features)) if features is not None else None
-        rows.append(row_of(name, way, head, bench.right(predict_pixels(model, split))))
+        rows.append(row_of(name, way, head, bench.right(predict_split(model, split))))
     return rows
 
 

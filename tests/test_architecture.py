@@ -1,5 +1,6 @@
 """`docs/architecture.md` names every room of the package, on the floors that the import contract has."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -29,3 +30,19 @@ def test_the_floors_are_those_of_the_import_contract():
     floors = {re.split(r"[/.]", room)[0]: number for number, rooms in rows() for room in rooms}
     ordered = sorted(height, key=height.__getitem__)
     assert [floors[name] for name in ordered] == sorted(floors[name] for name in ordered)
+
+
+def test_what_the_page_lists_is_there():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    listed = {
+        name
+        for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        for name in re.findall(r"^(?:\w+/\w+\.py: )?(\w+)\(", block, re.MULTILINE)
+    }
+    defined = {
+        node.name
+        for path in (ROOT / "keras_transfer").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    assert len(listed) > 30 and listed <= defined

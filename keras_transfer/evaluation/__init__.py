@@ -8,7 +8,6 @@ from keras_transfer.evaluation.opening import keras_classifier, open_classifier,
 from keras_transfer.evaluation.predictions import Prediction, predict_files
 from keras_transfer.evaluation.scores import expected_calibration_error, metrics
 
-predict_pixels = predict_split
 """The name of earlier releases."""
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "metrics",
     "open_classifier",
     "predict_files",
-    "predict_pixels",
     "predict_split",
     "require_model",
 ]

@@ -199,11 +199,11 @@ def _adapt(method: str, work: Work, new: NewItems | None) -> Adaptation:
 def _accuracy(model: "keras.Model", new: NewItems | None) -> float | None:
     """Of the model on the new items, where they have labels."""
     from keras_transfer.decisions import correct
-    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation import predict_split
 
     if new is None or not new.labelled:
         return None
-    return float(correct(new.split.labels, predict_pixels(model, new.split)).mean())
+    return float(correct(new.split.labels, predict_split(model, new.split)).mean())
 
 
 def _place(items: str | Path) -> str:

@@ -143,7 +143,7 @@ def _class_names(model: Path, data: str) -> tuple[str, ...] | None:
 
 
 def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
-    from keras_transfer.evaluation import load_keras, metrics, predict_pixels
+    from keras_transfer.evaluation import load_keras, metrics, predict_split
     from keras_transfer.evaluation.hints import beats_chance
     from keras_transfer.exporters.heads import two_columns
     from keras_transfer.models.graph import model_inputs
@@ -162,7 +162,7 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
         model = load_keras(run / "model.keras")  # as every later command finds it
     with clock.part("evaluation"):
         test = data.test.stored(model_inputs(model))
-        scores = metrics(test.labels, predict_pixels(model, test), data.class_names)
+        scores = metrics(test.labels, predict_split(model, test), data.class_names)
         test.close()
     if not beats_chance(scores):
         notes.append(

@@ -321,12 +321,12 @@ def _score(
 ) -> ScoredSteps:
     """Each step on the test split against the one before; and whether all of them lost too much, or perhaps."""
     from keras_transfer.decisions import correct
-    from keras_transfer.evaluation import load_keras, predict_pixels
+    from keras_transfer.evaluation import load_keras, predict_split
     from keras_transfer.evaluation.intervals import paired_difference
     from keras_transfer.exporters import judge_drop
 
     asked = recipe.compression or Compression()
-    base = before = correct(test.labels, predict_pixels(teacher, test))
+    base = before = correct(test.labels, predict_split(teacher, test))
     entries: list[StepEntry] = [
         {
             "name": "base",
@@ -339,7 +339,7 @@ def _score(
     ]
     for step, entry, place in done:
         last = place == done[-1].place
-        after = correct(test.labels, probabilities if last else predict_pixels(load_keras(place), test))
+        after = correct(test.labels, probabilities if last else predict_split(load_keras(place), test))
         entries.append(
             {
                 "name": step.name,

@@ -189,12 +189,12 @@ def _background(
     pool: ThreadPoolExecutor, recipe: Recipe, kept: str, data: "Dataset", model: "keras.Model", test: "Split"
 ) -> "Callable[[], tuple[Future[NDArray[np.float32]], Future[Figures]]]":
     """Starts, at its first call, what needs no files: the model's answers and the report's figures of the model."""
-    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation import predict_split
     from keras_transfer.jobs.report import model_figures
 
     @cache
     def start() -> "tuple[Future[NDArray[np.float32]], Future[Figures]]":
-        answers = pool.submit(predict_pixels, model, test)
+        answers = pool.submit(predict_split, model, test)
         return answers, pool.submit(model_figures, recipe, kept, data, model, test, answers.result)
 
     return start

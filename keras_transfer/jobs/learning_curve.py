@@ -228,12 +228,12 @@ def _unfreezing(recipe: Recipe, data: "Dataset", model: "keras.Model", head: _Wa
         return None
 
     from keras_transfer.decisions import correct
-    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation import predict_split
     from keras_transfer.evaluation.intervals import paired_difference
     from keras_transfer.models.graph import model_inputs
 
     val = data.val.stored(model_inputs(model))
-    ours = correct(val.labels, predict_pixels(model, val))
+    ours = correct(val.labels, predict_split(model, val))
     val.close()
     count = len(data.train)
     theirs = correct(data.val.labels, head(np.arange(count), np.arange(count, count + len(data.val))))

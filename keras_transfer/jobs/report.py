@@ -86,7 +86,7 @@ def report_again(
     curve: CurveOptions | None = None,
 ) -> Report:
     """Writes the report of a finished run that is open; the arguments are those of `report_run` and `write_report`."""
-    from keras_transfer.evaluation import load_keras, predict_pixels
+    from keras_transfer.evaluation import load_keras, predict_split
     from keras_transfer.models.graph import model_inputs
 
     data = load_data(recipe, run)
@@ -96,7 +96,7 @@ def report_again(
         learning_curve(run, recipe, data, model, **curve)
     if corruptions:
         corruption_figures(run, model, test, recipe.seed)
-    figures = model_figures(recipe, result["kept"], data, model, test, lambda: predict_pixels(model, test))
+    figures = model_figures(recipe, result["kept"], data, model, test, lambda: predict_split(model, test))
     return write_report(run, recipe, data, test, figures, result)
 
 

@@ -86,7 +86,7 @@ def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[NDArray[n
 
 def _answers(model: "keras.Model", test: "Split") -> NDArray[np.float32]:
     """The model's answers; of a part of a whole, by the frozen features of the whole."""
-    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation import predict_split
     from keras_transfer.training.features import predict_cached
 
-    return predict_pixels(model, test) if getattr(test, "whole", None) is None else predict_cached(model, test)
+    return predict_split(model, test) if getattr(test, "whole", None) is None else predict_cached(model, test)

@@ -89,7 +89,7 @@ def see_run(folder: str | Path, *, data: str | None = None, held_back: str | Non
 
 def _see(folder: Path, data: str | None, held_back: str | None) -> Sight:
     from keras_transfer.decisions import correct
-    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation import predict_split
     from keras_transfer.models.graph import model_inputs
     from keras_transfer.report import see_html
 
@@ -98,7 +98,7 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> Sight:
         check_weights(folder, run.recipe)
     part = run.data.test.stratified(_MAPPED, run.recipe.seed)
     test = part.stored(model_inputs(run.model))
-    answers = predict_pixels(run.model, test)
+    answers = predict_split(run.model, test)
     right = correct(test.labels, answers)
     titles = _followed(test, answers, right)
     sight: Sight = {

@@ -149,7 +149,7 @@ def shift_run(
 def _figures(run: OpenRun, held: "Split", new: NewItems) -> tuple[ShiftFigures, Sequence[int]]:
     """What the network makes of both sides; and the new items that are most easily told from the run's own."""
     from keras_transfer.decisions import correct
-    from keras_transfer.evaluation import keras_classifier, predict_pixels
+    from keras_transfer.evaluation import keras_classifier, predict_split
     from keras_transfer.evaluation.intervals import share_interval
     from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, mmd
     from keras_transfer.models.batchnorm import shift_meter, some
@@ -158,7 +158,7 @@ def _figures(run: OpenRun, held: "Split", new: NewItems) -> tuple[ShiftFigures, 
     ours, theirs = pooled_features(run.model, [unlabelled(held), unlabelled(new.split)])
     sorting = classifier_two_sample(ours, theirs)
     classifier, val = keras_classifier(run.model), run.data.val
-    answers = predict_pixels(classifier, new.split)
+    answers = predict_split(classifier, new.split)
     figures: ShiftFigures = {
         "two_sample": {
             "accuracy": sorting["accuracy"],
@@ -173,7 +173,7 @@ def _figures(run: OpenRun, held: "Split", new: NewItems) -> tuple[ShiftFigures, 
         "differences": _differences(run.model, held, new.split),
     }
     if not run.data.multi_label:
-        figures["expected_accuracy"] = expected_accuracy(val.labels, predict_pixels(classifier, val), answers)
+        figures["expected_accuracy"] = expected_accuracy(val.labels, predict_split(classifier, val), answers)
     if new.labelled:
         right = int(correct(new.split.labels, answers).sum())
         low, high = share_interval(right, len(new.split))

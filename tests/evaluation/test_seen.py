@@ -9,7 +9,7 @@ import pytest
 
 from keras_transfer.data import Dataset
 from keras_transfer.data.folds import joined
-from keras_transfer.evaluation import evaluate, metrics, predict_pixels
+from keras_transfer.evaluation import evaluate, metrics, predict_split
 from keras_transfer.modalities.image import load_images
 from keras_transfer.recipe import make_compression, make_recipe, write_recipe
 
@@ -48,7 +48,7 @@ def test_photographs_of_the_training_are_counted_and_left_out_beside(
             len(data.test),
         )
         for found, split in ((seen["without"], data.test), (scores, whole)):
-            expected = metrics(split.labels, predict_pixels(run, split), data.class_names)
+            expected = metrics(split.labels, predict_split(run, split), data.class_names)
             assert found["confusion_matrix"] == expected["confusion_matrix"]
             assert found["log_loss"] == pytest.approx(expected["log_loss"], rel=1e-5)  # batches are others
         assert f"{40 - len(data.test)} of these 40 items were used to train" in capsys.readouterr().err

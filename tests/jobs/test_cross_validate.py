@@ -59,13 +59,13 @@ def test_a_part_answers_as_its_pixels_do():
     data = load_data(told)
     whole = joined([data.train, data.val])
     model = build_classifier("mobilenet_v2", data.class_names, alpha=0.35, image_size=64, weights="bundled")
-    from keras_transfer.evaluation import predict_pixels
+    from keras_transfer.evaluation import predict_split
     from keras_transfer.models import freeze_backbone
 
     freeze_backbone(model)
     rows = np.array([5, 2, 30])
     found = retrain._answers(model, whole.part(rows))
-    assert np.allclose(found, predict_pixels(model, whole.take(rows)), atol=2e-3)
+    assert np.allclose(found, predict_split(model, whole.take(rows)), atol=2e-3)
     ready = retrain.training_data(data, whole, np.arange(40), item_groups(data, whole))
     names = {path.name for split in (ready.train, ready.val) for path in split.paths}
     assert len(names) == 40 and 3 <= len(ready.val) <= 9
