@@ -8,8 +8,6 @@ from keras_transfer.evaluation.opening import keras_classifier, open_classifier,
 from keras_transfer.evaluation.predictions import Prediction, predict_files
 from keras_transfer.evaluation.scores import expected_calibration_error, metrics
 
-"""The name of earlier releases."""
-
 __all__ = [
     "Classifier",
     "Prediction",
