@@ -34,7 +34,6 @@ def test_the_floors_are_those_of_the_import_contract():
 
 def test_what_the_page_lists_is_there():
     page = (ROOT / "docs" / "architecture.md").read_text()
-    offered = page[page.index("## What rooms offer") :]
     listed = set(re.findall(r"`(\w+)\(", page[page.index("## What rooms offer") :]))
     defined = {
         node.name
