@@ -208,7 +208,8 @@ def epoch_recorder(run: Path) -> Callable[[str, HistoryRow], None]:
     def record(phase: str, row: HistoryRow) -> None:
         rows[phase, str(row["epoch"])] = {"phase": phase, **row}
         write_history(run, list(rows.values()))
-        figures = (f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items() if name in _COLUMNS[3:])
+        values: Mapping[str, object] = row
+        figures = (f"{name.replace('_', ' ')} {values[name]:.3f}" for name in _COLUMNS[3:] if name in values)
         say(f"{phase} {row['epoch']:>3}  {'  '.join(figures)}  {row['seconds']:.1f} s")
 
     return record

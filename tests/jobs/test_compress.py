@@ -132,7 +132,7 @@ def test_only_a_file_that_was_asked_for_fails_an_export(base, tmp_path, monkeypa
     copy = tmp_path / "run"
     shutil.copytree(base, copy)
     recipe = (copy / "recipe.yaml").read_text()
-    (copy / "recipe.yaml").write_text(re.sub(r"formats:\n(- .*\n)+", "formats: null\n", recipe))
+    (copy / "recipe.yaml").write_text(re.sub(r"  formats:\n(  - .*\n)+", "  formats: null\n", recipe))
     result = export_run(copy, tolerance=0.01)
     outcomes = {file["format"]: file["gate"]["outcome"] for file in result["artifacts"]}
     assert outcomes["dynamic"] == "fail" and result["gate"] is None
@@ -189,7 +189,7 @@ def test_runs_with_other_test_photographs_are_not_compared(base, small, tmp_path
     other = shutil.copytree(base, tmp_path / "other")
     listing = (other / "data.csv").read_text().replace(",test,", ",train,", 1)
     (other / "data.csv").write_text(listing)
-    with pytest.raises(InputError, match="different test photographs"):
+    with pytest.raises(InputError, match="different test items"):
         compare([base, other], tmp_path / "page")
 
 
@@ -201,5 +201,5 @@ def test_the_front_holds_what_no_other_beats():
 def test_sensitivity(base):
     rows = scan(base, kinds=["prune 50%"], images=12)
     with (base / "sensitivity.csv").open(newline="") as file:
-        assert [row["stage"] for row in csv.DictReader(file)] == [row["stage"] for row in rows]
-    assert len(rows) >= 3 and all(0 <= row["accuracy"] <= 1 for row in rows)
+        assert [row["stage"] for row in csv.DictReader(file)] == [row.stage for row in rows]
+    assert len(rows) >= 3 and all(0 <= row.accuracy <= 1 for row in rows)

@@ -18,7 +18,7 @@ from keras_transfer.jobs.adapt import METHODS, adapt_run
 from keras_transfer.jobs.finish import Clock, finish, phase_entry, save_run_model
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.see import see_run
-from keras_transfer.jobs.shift import open_photographs, shift_run
+from keras_transfer.jobs.shift import open_new_items, shift_run
 from keras_transfer.modalities.image import ImagePreparer, load_images
 from keras_transfer.modalities.image.pizza import draw_pizzas
 from keras_transfer.models.batchnorm import adapt_batchnorm
@@ -122,7 +122,7 @@ def test_adabn_on_a_run_gives_a_run_whose_files_are_as_good(run, new, tmp_path):
     assert adapted["after"] > adapted["before"] + 0.1 and adapted["images"] == len(images)
     assert result["test"]["images"] == json.loads((run / "result.json").read_text())["test"]["images"]
     assert (tmp_path / "adapted" / "report.html").is_file()
-    split, labelled, _ = open_photographs(new, known(result["classes"]))
+    split, labelled, _ = open_new_items(new, known(result["classes"]))
     file = open_classifier(tmp_path / "adapted" / "export" / "model_float32.tflite")
     right = (file.predict(split.pixels(32)).argmax(axis=1) == split.labels).mean()
     assert labelled and right == pytest.approx(adapted["after"], abs=0.03)
@@ -159,12 +159,12 @@ def test_wrong_calls_are_told(run, new, tmp_path):
 def test_labels_are_taken_where_the_model_knows_them(new, tmp_path):
     images, labels = new
     names = sorted(set(labels))
-    split, labelled, _ = open_photographs(write(tmp_path / "known", images, labels), known(names))
+    split, labelled, _ = open_new_items(write(tmp_path / "known", images, labels), known(names))
     assert split.geometry == MODES["squash"]
     assert labelled and [names[i] for i in split.labels] == [path.parent.name for path in split.paths]
     other = write(tmp_path / "unknown", images[:8], ["somewhere"] * 8)
     (other / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    split, labelled, problems = open_photographs(other, known(names))
+    split, labelled, problems = open_new_items(other, known(names))
     assert len(split) == 8 and not labelled and len(problems) == 1 and split.geometry == MODES["squash"]
 
 
@@ -205,6 +205,6 @@ def test_new_photographs_in_folders_further_down_have_labels(tmp_path):
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(place)
     own = load_images(tmp_path / "new" / "2023", val=0, test=0)
-    assert open_photographs(tmp_path / "new", own)[1] is False
-    split, labelled, _ = open_photographs(tmp_path / "new", own, Layout(classes_at_depth=2))
+    assert open_new_items(tmp_path / "new", own)[1] is False
+    split, labelled, _ = open_new_items(tmp_path / "new", own, Layout(classes_at_depth=2))
     assert labelled and len(split) == 8 and split.labels.tolist() == [0, 0, 1, 1] * 2
