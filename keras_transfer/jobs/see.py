@@ -136,7 +136,8 @@ def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str
     from keras_transfer.evaluation.intervals import paired_difference
     from keras_transfer.training.probe import linear_probe, pooled_features
 
-    other = load(source, val=0.15, test=0.4, seed=recipe.seed).prepared_by(data.train.preparer)
+    preparer = data.train.preparer
+    other = load(source, modality=preparer.modality, val=0.15, test=0.4, seed=recipe.seed).prepared_by(preparer)
     right = []
     for network in (model, build_classifier_of(recipe, data)):
         train, val, test = pooled_features(network, [other.train, other.val, other.test])

@@ -74,11 +74,11 @@ def open_new_items(source: str | Path, own: "Dataset", layout: Layout | None = N
         names = {path.name for path in folder.glob("*") if path.is_dir()}
         sides = {path.name for side in ("test", "testing") for path in folder.glob(f"{side}/*") if path.is_dir()}
         labelled = bool(names) and (names <= set(class_names) or (bool(sides) and sides <= set(class_names)))
+    preparer = own.train.preparer
     if not labelled:
-        preparer = own.train.preparer
         split, problems = list_unlabelled(folder, open_modality(preparer.modality).reader(preparer.settings))
         return NewItems(split, False, problems)
-    items = held_out(str(source), allow_bad=True, layout=layout).prepared_by(own.train.preparer)
+    items = held_out(str(source), modality=preparer.modality, allow_bad=True, layout=layout).prepared_by(preparer)
     if not items.multi_label and set(items.class_names) <= set(class_names):
         columns = np.array([list(class_names).index(name) for name in items.class_names], np.int32)
         relabelled = replace(items, labels=columns[items.labels], class_names=list(class_names))

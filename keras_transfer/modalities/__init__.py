@@ -74,6 +74,7 @@ def recipe_modality(recipe: Recipe) -> Modality:
 def load(
     source: object,
     *,
+    modality: str | None = None,
     labels: object = None,
     preparation: Mapping[str, Json] | None = None,
     group_by: str | None = None,
@@ -87,6 +88,7 @@ def load(
 
     Args:
         source: class folders, a `.csv` or a `.parquet`; or what else a modality takes, such as arrays.
+        modality: a name of `keras_transfer.inputs.MODALITIES`; by default the one whose items the source holds.
         labels: of a source that has none of its own, such as an array.
         preparation: how items become inputs, such as `{"geometry": "squash"}`.
         group_by: a table's column, `"folder"` or a regular expression: items with equal values stay in one split.
@@ -111,23 +113,29 @@ def load(
     layout = Layout(
         group_by, os.fspath(root) if root is not None else None, path_column, label_column, classes_at_depth
     )
-    modality = modality_of(source)
-    return modality.load_items(source, labels=labels, layout=layout, preparation=preparation, **options)
+    own = open_modality(modality) if modality is not None else modality_of(source)
+    return own.load_items(source, labels=labels, layout=layout, preparation=preparation, **options)
 
 
 def held_out(
-    source: object, split: str | None = None, *, allow_bad: bool = False, layout: Layout | None = None
+    source: object,
+    split: str | None = None,
+    *,
+    modality: str | None = None,
+    allow_bad: bool = False,
+    layout: Layout | None = None,
 ) -> Split:
     """The part of a data set to evaluate on; see `keras_transfer.data.held_out`.
 
     Args:
         source: what `load` takes.
         split: `"train"`, `"val"`, `"test"` or `"all"`; by default the test split, or all items where there is none.
+        modality: see `load`.
         allow_bad: go on though more than 5% of the items cannot be used.
         layout: how a folder or a table is arranged.
 
     Raises:
         InputError: `split` is none of these, the source has no such split, or it cannot be read.
     """
-    modality = modality_of(source)
-    return parts.held_out(modality.list_source(source, layout=layout), modality.reader({}), split, allow_bad=allow_bad)
+    own = open_modality(modality) if modality is not None else modality_of(source)
+    return parts.held_out(own.list_source(source, layout=layout), own.reader({}), split, allow_bad=allow_bad)

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
+from keras_transfer import InputError
+from keras_transfer.cli.predict import command as predict_command
 from keras_transfer.evaluation import evaluate, open_classifier, predict_files
 from keras_transfer.inputs import InputSpec, open_preparer
+from keras_transfer.jobs.adopt import adopt
+from keras_transfer.jobs.inspect import inspect_data
+from keras_transfer.jobs.report import report_run
+from keras_transfer.jobs.see import see_run
+from keras_transfer.jobs.shift import shift_run
 from keras_transfer.jobs.train import train
 from keras_transfer.litert import open_litert
 from keras_transfer.modalities import modality_of
@@ -79,3 +86,51 @@ def test_it_is_evaluated(run):
     assert evaluate(folder, data.test)["accuracy"] == result["test"]["accuracy"]
     int8 = open_litert(folder / "export" / "model_int8.tflite")
     assert int8.inputs[0].dtype == "uint8"
+
+
+def test_it_is_inspected(run, tmp_path):
+    folder = run[0].parent / "data"
+    (folder / "down" / "copy.bump").write_bytes((folder / "up" / "0.bump").read_bytes())
+    try:
+        inspection = inspect_data(make_recipe(data=str(folder), weights="none"), tmp_path)
+    finally:
+        (folder / "down" / "copy.bump").unlink()
+    assert [row["file"] for row in inspection["broken"]] == ["up/cut.bump"] and inspection["clashes"] == 1
+    assert "sides" not in inspection and "<img" not in (tmp_path / "inspection.html").read_text()
+
+
+def test_new_items_are_compared_with_those_of_a_run(run, tmp_path):
+    folder, _ = run
+    signals = [np.fromfile(path, np.float32) for path in sorted((folder.parent / "data").rglob("[0-9]*.bump"))]
+    (tmp_path / "new").mkdir()
+    for i, signal in enumerate(signals):
+        (tmp_path / "new" / f"{i}.bump").write_bytes((0.1 * signal).tobytes())
+    shift = shift_run(folder, tmp_path / "new", tmp_path / "out")
+    assert shift["verdict"]["outcome"] == "far" and shift["images"]["new"] == len(signals)
+    assert shift["differences"] == [] and "<img" not in (tmp_path / "out" / "shift.html").read_text()
+
+
+def test_its_report_leaves_out_what_it_does_not_offer(run):
+    folder, _ = run
+    see_run(folder)
+    page = (folder / "report.html").read_text()
+    assert "<img" not in page and "--corruptions" not in page
+    with pytest.raises(InputError, match="no ways to make bumps items worse"):
+        report_run(folder, corruptions=True)
+
+
+def test_the_command_takes_its_files_and_no_camera(run, capsys):
+    folder, _ = run
+    predict_command(folder, [str(folder.parent / "data" / "up")], json=True)
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 61 and [row["path"] for row in rows if row["problem"]] == [
+        str(folder.parent / "data" / "up" / "cut.bump")
+    ]
+    with pytest.raises(InputError, match="No device records signals here"):
+        predict_command(folder, camera=0)
+
+
+def test_a_model_from_elsewhere_is_refused(run, tmp_path):
+    folder, _ = run
+    with pytest.raises(InputError, match="not supported yet for signals"):
+        adopt(folder / "model.keras", str(folder.parent / "data"), tmp_path / "adopted")
