@@ -1,7 +1,10 @@
 """Files and their labels, in folders or tables."""
 
+import os
 import re
+from collections.abc import Collection
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from keras_transfer.data.folders import list_folder
@@ -9,6 +12,7 @@ from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.tables import TABLES, list_table
 from keras_transfer.errors import InputError
 
+_FILES, _BYTES = 1000, 1 << 16  # of a source, by which its modality is recognised
 _FOLDER_ONLY, _TABLE_ONLY = ("classes_at_depth",), ("root", "path_column", "label_column")
 
 
@@ -42,6 +46,22 @@ def list_path(path: Path, layout: Layout, kind: Kind) -> Listing:
     if layout.group_by is not None:
         listing.entries = [replace(e, group=_group(e.path, path, layout.group_by)) for e in listing.entries]
     return listing
+
+
+def names_files(source: str | Path, extensions: Collection[str]) -> bool:
+    """Whether a folder holds a file with one of these extensions, or a CSV names one; only its beginning is read."""
+    try:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            files = (name for _, _, names in os.walk(path) for name in names)
+            return any(name.lower().endswith(tuple(extensions)) for name in islice(files, _FILES))
+        if path.suffix.lower() not in TABLES:
+            return False
+        with path.open("rb") as file:
+            beginning = file.read(_BYTES).replace(b"\0", b"").decode("utf-8", "replace").lower()  # UTF-16 has zeros
+    except (OSError, RuntimeError, ValueError):  # no such path, or none that could be
+        return False
+    return any(extension in beginning for extension in extensions)
 
 
 def refuse_layout(layout: Layout) -> None:

@@ -72,13 +72,14 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation import keras_classifier, open_classifier
     from keras_transfer.evaluation.intervals import paired_difference, share_interval
+    from keras_transfer.models.graph import model_inputs
 
     modality = open_modality(test.preparer.modality)
     if not modality.corruptions:
         raise InputError(f"There are no ways to make {test.preparer.modality} items worse: leave --corruptions out.")
     started = time.perf_counter()
-    file = run / "export" / "model_float32.tflite"
-    classifier = open_classifier(file) if file.is_file() else keras_classifier(model)
+    file, inputs = run / "export" / "model_float32.tflite", test.spec(model_inputs(model))
+    classifier = open_classifier(file) if file.is_file() else keras_classifier(model, inputs=inputs)
     chosen = np.sort(stratified_order(test.labels, np.random.default_rng(seed))[:CORRUPTED])
     pixels, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
     clean = correct(labels, classifier.predict(pixels))

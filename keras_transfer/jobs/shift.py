@@ -153,12 +153,13 @@ def _figures(run: OpenRun, held: "Split", new: NewItems) -> tuple[ShiftFigures, 
     from keras_transfer.evaluation.intervals import share_interval
     from keras_transfer.evaluation.shift import classifier_two_sample, expected_accuracy, mmd
     from keras_transfer.models.batchnorm import shift_meter, some
+    from keras_transfer.models.graph import model_inputs
     from keras_transfer.training.probe import pooled_features
 
     ours, theirs = pooled_features(run.model, [unlabelled(held), unlabelled(new.split)])
     sorting = classifier_two_sample(ours, theirs)
-    classifier, val = keras_classifier(run.model), run.data.val
-    answers = predict_split(classifier, new.split)
+    classifier = keras_classifier(run.model, inputs=new.split.spec(model_inputs(run.model)))
+    val, answers = run.data.val, predict_split(classifier, new.split)
     figures: ShiftFigures = {
         "two_sample": {
             "accuracy": sorting["accuracy"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 from keras_transfer.data.dataset import Dataset, Reader, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.loading import LoadOptions, load_listing
-from keras_transfer.data.sources import list_path
+from keras_transfer.data.sources import list_path, names_files
 from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, InputSpec, Json, Preparer
@@ -84,8 +84,8 @@ class Modality(ABC):
     """What a raw item is: how items are read, prepared, corrupted and shown, and which network they get.
 
     A modality is a subclass. Its only instance is called `MODALITY` and stands in a module that
-    `keras_transfer.inputs.MODALITIES` names. Six members have no default: `name`, `kind`, `recognizes`, `preparer`,
-    `reader` and `build`. Where a default offers nothing, reports leave the section out, and commands refuse by name.
+    `keras_transfer.inputs.MODALITIES` names. Five members have no default: `name`, `kind`, `preparer`, `reader` and
+    `build`. Where a default offers nothing, reports leave the section out, and commands refuse by name.
 
     Attributes:
         name: its name in `MODALITIES`.
@@ -102,9 +102,9 @@ class Modality(ABC):
 
     # Items
 
-    @abstractmethod
     def recognizes(self, source: object) -> bool:
-        """Whether a source holds this modality's items; cheap, and wrong calls are answered by False."""
+        """Whether a source holds this modality's items; by default by the extensions of files, in a folder or a CSV."""
+        return isinstance(source, str | Path) and names_files(source, self.kind.extensions)
 
     def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
         """Lists the items of a source, before any is read: by default files in class folders or in a table.

@@ -1,7 +1,6 @@
 """A modality made for tests: 1-D signals with a bump up or down, a file of 64 float32 values each."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -36,9 +35,6 @@ class BumpPreparer:
 class Bumps(Modality):
     name = "bumps"
     kind = Kind("signals", "signal", frozenset({".bump"}), facts=("peak",))
-
-    def recognizes(self, source):
-        return isinstance(source, str) and any(Path(source).rglob("*.bump"))
 
     def preparer(self, preparation):
         return BumpPreparer(**preparation)

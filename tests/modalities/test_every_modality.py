@@ -23,6 +23,8 @@ def test_it_is_found_by_name_and_by_its_items(sample: Sample) -> None:
         str(sample.folder)
     )
     assert sample.example.suffix in modality.kind.extensions and modality.kind.item != modality.kind.items
+    table = sample.dataset.write_csv(sample.folder.with_suffix(".csv"))
+    assert modality_of(table) is modality_of(str(table)) is modality
     for source in (None, 3, "no/such/folder", [1, 2]):
         assert modality.recognizes(source) in (False, modality.name == "image")
     with pytest.raises(InputError):
