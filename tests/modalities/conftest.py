@@ -28,7 +28,7 @@ def sample(request, registered, tmp_path_factory) -> Sample:
     """Each modality in turn, with sound items and a damaged one."""
     example, folder = EXAMPLES[request.param], tmp_path_factory.mktemp(request.param) / "items"
     write_items(folder, example)
-    (folder / "up" / f"damaged{example.suffix}").write_bytes(b"1234")
+    (folder / "up" / f"damaged{example.suffix}").write_bytes(example.damaged)
     modality = open_modality(request.param)
     dataset = modality.load_items(str(folder), preparation=example.preparation, val=0.2, test=0.2)
     return Sample(modality, example, folder, dataset)

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,20 +32,48 @@ def _bump(label: int, random: np.random.Generator) -> bytes:
     return ((2 * label - 1) * bump + random.normal(0, 0.02, 64)).astype(np.float32).tobytes()
 
 
+def _sentence(label: int, random: np.random.Generator) -> bytes:
+    """Words in any order, one of which is kind or not."""
+    others = random.choice(["the", "a", "soup", "tea", "was", "is", "very"], 6)
+    opinion = random.choice([("bad", "poor"), ("good", "fine")][label])
+    return " ".join([opinion, *others]).encode()
+
+
 @dataclass(frozen=True)
 class Example:
-    """A modality for the contract tests: how to make an item of it, and what the inputs of a small model are."""
+    """A modality for the contract tests.
+
+    Attributes:
+        content: an item of a class, 0 or 1.
+        suffix: of its file.
+        inputs: of a small model.
+        preparation: how items become these.
+        other: another preparation.
+        damaged: what is no item.
+        module: of this folder, for a modality that the package does not have.
+    """
 
     content: Callable[[int, np.random.Generator], bytes]
     suffix: str
     inputs: tuple[TensorSpec, ...]
     preparation: dict
-    module: str = ""  # of this folder, for one that the package does not have
+    other: dict = field(default_factory=dict)
+    damaged: bytes = b"1234"
+    module: str = ""
 
 
 EXAMPLES = {
     "image": Example(_picture, ".png", (TensorSpec("image", (32, 32, 3)),), {"geometry": {"mode": "squash"}}),
-    "bumps": Example(_bump, ".bump", (TensorSpec("signal", (64, 1)),), {"gain": 0.5}, "bumps"),
+    "bumps": Example(_bump, ".bump", (TensorSpec("signal", (64, 1)),), {"gain": 0.5}, module="bumps"),
+    "words": Example(
+        _sentence,
+        ".words",
+        (TensorSpec("token_ids", (8,), "int32"), TensorSpec("padding_mask", (8,), "int32")),
+        {"length": 8},
+        {"length": 4},
+        b"",
+        "words",
+    ),
 }
 
 

@@ -45,13 +45,13 @@ def test_settings_and_spec_survive_json_both_ways(sample: Sample) -> None:
 
 
 def test_other_settings_are_another_preparer(sample: Sample) -> None:
-    own, default = sample.dataset.train.preparer, sample.modality.preparer({})
-    assert own != default and dict(own.settings) != dict(default.settings)
-    assert not own.spec(sample.example.inputs).holds_same(default.spec(sample.example.inputs))
+    own, other = sample.dataset.train.preparer, sample.modality.preparer(sample.example.other)
+    assert own != other and dict(own.settings) != dict(other.settings)
+    assert not own.spec(sample.example.inputs).holds_same(other.spec(sample.example.inputs))
 
 
 def test_damaged_content_is_refused(sample: Sample) -> None:
-    for content in (b"", b"1234"):
+    for content in (b"", sample.example.damaged):
         with pytest.raises(InputError):
             sample.dataset.train.preparer.prepare(content, sample.spec)
 

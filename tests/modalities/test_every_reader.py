@@ -15,7 +15,7 @@ def test_every_item_is_listed_with_its_label_split_hash_and_problem(sample: Samp
     for record in records:
         content = record.path.read_bytes()
         assert NAMES[record.label] == record.path.parent.name
-        if content == b"1234":
+        if content == sample.example.damaged:
             assert record.problem and record.split == ""
         else:
             assert record.problem == "" and record.split in SPLITS

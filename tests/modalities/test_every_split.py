@@ -21,7 +21,7 @@ KINDS: dict[str, Callable[[Sample], Split]] = {
     "joined": lambda sample: joined([sample.dataset.val, sample.dataset.test]),
     "without labels": lambda sample: unlabelled(sample.dataset.test),
     "unlabelled files": lambda sample: list_unlabelled(sample.folder, sample.dataset.reader)[0],
-    "prepared again": lambda sample: sample.dataset.val.prepared_by(sample.modality.preparer({})),
+    "prepared again": lambda sample: sample.dataset.val.prepared_by(sample.modality.preparer(sample.example.other)),
     "empty": lambda sample: sample.dataset.train.take([]),
 }
 
