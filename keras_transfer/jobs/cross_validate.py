@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
-from keras_transfer.jobs.parts import build_classifier_of, load_data
+from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of
 from keras_transfer.jobs.retrain import VALIDATION, retrained, training_data
 from keras_transfer.jobs.train import complete
 from keras_transfer.modalities import open_modality
@@ -153,7 +153,8 @@ def prepared(recipe: Recipe, data: "Dataset", items: int) -> Recipe:
     train = items - items // VALIDATION
     strategy = resolve_strategy(recipe.training.strategy, train, len(data.class_names), recipe.model.pretrained)
     planned = recipe.replace(strategy=strategy)
-    return complete(planned, build_classifier_of(planned, data), data, train)
+    model = build_classifier_of(planned, data)
+    return complete(planned, model, data, plan_of(planned, model, data, train))
 
 
 def _fold_mean(values: Sequence[float], train: int, held_out: int) -> FoldMean:

@@ -27,7 +27,7 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[RateSweep]:
 
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
         data = load_data(recipe, Path(folder))
-        model, recipe = build_model(recipe, data)
+        model, recipe, _ = build_model(recipe, data)
         modality = open_modality(data.train.preparer.modality)
         recipe, data = modality.prepared(recipe, data, modality.choose_preparation(recipe, data, model, None))
         training = recipe.training

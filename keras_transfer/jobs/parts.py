@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.split import Split
     from keras_transfer.exporters import Artifacts
     from keras_transfer.training import History
+    from keras_transfer.training.plan import Plan
 
 _COLUMNS = ("phase", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -147,21 +148,42 @@ def _devices() -> AbstractContextManager[object]:
     return scope
 
 
+def plan_of(recipe: Recipe, model: "keras.Model", data: "Dataset", n_items: int | None = None) -> "Plan":
+    """How a recipe's classifier trains, with nothing left open; `n_items` if others than `data.train` train."""
+    from keras_transfer.training.plan import make_plan
+
+    training = recipe.training
+    return make_plan(
+        model,
+        data.train,
+        strategy=training.strategy,
+        phases=training.phases or None,
+        epochs=training.epochs,
+        gradual=training.gradual,
+        pretrained=recipe.model.pretrained,
+        augmentation=training.augmentation,
+        views=training.views,
+        n_items=n_items,
+    )
+
+
 def fit_recipe(
     model: "keras.Model",
     data: "Dataset",
     recipe: Recipe,
+    plan: "Plan",
     checkpoints: Path | None = None,
     on_epoch: Callable[[str, HistoryRow], None] | None = None,
 ) -> "History":
-    """Trains as a recipe asks; see `keras_transfer.fit`."""
-    from keras_transfer.training import fit
+    """Trains a recipe's classifier by its plan; see `keras_transfer.fit`."""
+    from keras_transfer.training import fit_plan
 
-    return fit(
+    return fit_plan(
         model,
         data,
-        **dict(recipe.training),
-        pretrained=recipe.model.pretrained,
+        plan,
+        label_smoothing=recipe.training.label_smoothing,
+        class_weights=recipe.training.class_weights,
         seed=recipe.seed,
         checkpoints=checkpoints,
         on_epoch=on_epoch,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer import cache
-from keras_transfer.jobs.parts import build_classifier_of, fit_recipe
+from keras_transfer.jobs.parts import build_classifier_of, fit_recipe, plan_of
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[NDArray[n
     entry = cache.open_entry(key)
     if entry is None:
         model = build_classifier_of(recipe, data)
-        epochs = len(fit_recipe(model, data, recipe).rows)
+        epochs = len(fit_recipe(model, data, recipe, plan_of(recipe, model, data)).rows)
         about = {"kind": "training", "images": len(data.train), "epochs": epochs}
         with cache.new_entry(key, about) as writer:
             writer.append("probabilities", _answers(model, test))

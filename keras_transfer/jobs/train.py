@@ -13,6 +13,7 @@ from keras_transfer.jobs.parts import (
     epoch_recorder,
     fit_recipe,
     load_data,
+    plan_of,
     write_history,
 )
 from keras_transfer.modalities import open_modality
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.training import History
+    from keras_transfer.training.plan import Plan
 
 
 def train(recipe: Recipe, folder: str | Path) -> Result | None:
@@ -75,10 +77,10 @@ def _help(recipe: Recipe, strategy: "tf.distribute.Strategy") -> None:
         return
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
         data = load_data(recipe, Path(folder))
-        model, recipe = build_model(recipe, data, strategy)
+        model, recipe, plan = build_model(recipe, data, strategy)
         chosen = json.loads(send(strategy, b""))
         recipe, data = open_modality(data.train.preparer.modality).prepared(recipe, data, chosen)
-        _fit(model, data, recipe, Path(folder))
+        _fit(model, data, recipe, plan, Path(folder))
     say("This worker is done; the chief goes on alone and writes the run.")
 
 
@@ -94,7 +96,7 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
         from keras_transfer.evaluation import load_keras
         from keras_transfer.models import bundled
 
-        model, recipe = build_model(recipe, data, strategy)
+        model, recipe, plan = build_model(recipe, data, strategy)
     with clock.part("geometry"):
         modality = open_modality(data.train.preparer.modality)
         chosen = modality.choose_preparation(recipe, data, model, run)
@@ -109,7 +111,7 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
             say(f"Note: {note}")
         begin(run, recipe, weights=_weights_origin(recipe))
     with clock.part("training"):
-        history = _fit(model, data, recipe, run)
+        history = _fit(model, data, recipe, plan, run)
     with clock.part("model"):
         save_run_model(run, model, data)
         if strategy is not None:
@@ -126,30 +128,17 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
 
 def build_model(
     recipe: Recipe, data: "Dataset", strategy: "tf.distribute.Strategy | None" = None
-) -> "tuple[keras.Model, Recipe]":
-    """The classifier of a recipe, and the recipe with what it left open."""
+) -> "tuple[keras.Model, Recipe, Plan]":
+    """The classifier of a recipe, the recipe with what it left open, and how the classifier trains."""
     model = build_classifier_of(recipe, data, strategy)
-    return model, complete(recipe, model, data)
+    plan = plan_of(recipe, model, data)
+    return model, complete(recipe, model, data, plan), plan
 
 
-def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", items: int | None = None) -> Recipe:
-    """The recipe with what it left open chosen for this model and data; `items` if others than `data.train` train."""
+def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", plan: "Plan") -> Recipe:
+    """The recipe with what it left open, as it was chosen for this model and data."""
     from keras_transfer.models import bundled
-    from keras_transfer.training.plan import make_plan
 
-    training = recipe.training
-    plan = make_plan(
-        model,
-        data.train,
-        strategy=training.strategy,
-        phases=training.phases or None,
-        epochs=training.epochs,
-        gradual=training.gradual,
-        pretrained=recipe.model.pretrained,
-        augmentation=training.augmentation,
-        views=training.views,
-        n_items=items,
-    )
     modality = open_modality(data.train.preparer.modality)
     recipe = recipe.replace(modality=modality.name, phases=plan.phases, views=plan.views)
     if recipe.model.weights == "bundled":
@@ -157,8 +146,8 @@ def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", items: int |
     return modality.complete(recipe, model)
 
 
-def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, run: Path) -> "History":
-    history = fit_recipe(model, data, recipe, checkpoints=run / "checkpoints", on_epoch=epoch_recorder(run))
+def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, plan: "Plan", run: Path) -> "History":
+    history = fit_recipe(model, data, recipe, plan, run / "checkpoints", epoch_recorder(run))
     write_history(run, history.rows)  # what was recorded in a checkpoint just before a kill is in it too
     return history
 

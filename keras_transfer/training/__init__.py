@@ -2,7 +2,7 @@
 
 from keras_transfer.training.callbacks import ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.features import compute_features
-from keras_transfer.training.fit import History, fit, sweep_phases
+from keras_transfer.training.fit import History, fit, fit_plan, sweep_phases
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.optimizers import (
     CyclicalLearningRate,
@@ -22,6 +22,7 @@ __all__ = [
     "feature_samples",
     "find_learning_rate",
     "fit",
+    "fit_plan",
     "input_samples",
     "layerwise_optimizer",
     "learning_rate_schedule",

@@ -111,20 +111,24 @@ def fit(
         model, data.train, strategy=strategy, phases=phases, epochs=epochs, gradual=gradual, pretrained=pretrained,
         augmentation=augmentation, views=views,
     )  # fmt: skip
-    return _run(plan, model, data, label_smoothing, class_weights, seed, checkpoints, on_epoch)
+    return fit_plan(
+        model, data, plan, label_smoothing=label_smoothing, class_weights=class_weights, seed=seed,
+        checkpoints=checkpoints, on_epoch=on_epoch,
+    )  # fmt: skip
 
 
-def _run(
-    plan: Plan,
+def fit_plan(
     model: keras.Model,
     data: Dataset,
-    label_smoothing: float,
-    class_weights: ClassWeights,
-    seed: int,
-    checkpoints: Path | None,
-    on_epoch: OnEpoch | None,
+    plan: Plan,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: ClassWeights = True,
+    seed: int = 0,
+    checkpoints: Path | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> History:
-    """Trains the phases of a plan one after another."""
+    """Trains the phases of a plan one after another; the other arguments are those of `fit`."""
     if plan.strategy == "scratch":
         quicken_batchnorm(model)
     keras.utils.set_random_seed(seed)

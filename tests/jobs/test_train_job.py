@@ -18,7 +18,7 @@ import keras_transfer as kt
 from keras_transfer.evaluation import predict_files
 from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.jobs.export import export_run
-from keras_transfer.jobs.parts import load_data
+from keras_transfer.jobs.parts import load_data, plan_of
 from keras_transfer.jobs.train import complete
 from keras_transfer.recipe import Phase, make_recipe, write_recipe
 
@@ -142,9 +142,9 @@ def test_what_the_recipe_leaves_open_is_chosen_and_can_be_told_again(photographs
     data = kt.load_images(photographs)
     told = make_recipe(data=str(photographs), backbone="mobilenet", alpha=0.25, weights="none", strategy="fine-tuning")
     model = kt.build_classifier("mobilenet", data.class_names, alpha=0.25, image_size=32, weights="none")
-    chosen = complete(told, model, data)
+    chosen = complete(told, model, data, plan_of(told, model, data))
     assert chosen.model.image_size == 32 and chosen.training.views and chosen.training.phases[0].frozen
-    assert complete(chosen, model, data) == chosen
+    assert complete(chosen, model, data, plan_of(chosen, model, data)) == chosen
 
 
 def test_a_finished_run_is_shown_again_and_not_repeated(run, recipe):
