@@ -55,7 +55,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
     Args:
         items: what to go through.
-        description: what is being done, such as `"Decoding photographs"`.
+        description: what is being done, such as `"Decoding"`.
         total: how many items there are, if `items` has no length.
 
     >>> sum(track([1, 2, 3], "Adding"))

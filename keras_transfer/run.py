@@ -218,7 +218,7 @@ def moved_path(run: Path, name: str) -> str:
 
 
 def data_option(run: Path, recipe: Recipe) -> tuple[str, ...]:
-    """What a command on a run must be told where its photographs are not where the run knows them."""
+    """The option of commands on a run whose items lie elsewhere than the run knows."""
     return () if read_run(run)[0].data.source == recipe.data.source else ("--data", recipe.data.source)
 
 

@@ -12,6 +12,8 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 Outcome = Literal["pass", "warn", "fail"]
 N_ITEMS: Final = "images"
 """The key of a number of items: files of every modality have the name that it got when there were only images."""
+NEW_ITEMS: Final = "photographs"
+"""The key of the place where new items lie, in what `shift` and `adapt` write."""
 N_CALIBRATION_ITEMS: Final = "calibration_images"
 """The key of the number of items that calibrated a file."""
 

@@ -48,7 +48,7 @@ def command(
     set_quiet(json)
     place = out if out is not None else beside(run, method.value)
     layout = Layout(None, root, path_column, label_column, classes_at_depth)
-    result = adapt_run(run, place, method=method.value, photographs=to, data=data, layout=layout)
+    result = adapt_run(run, place, method=method.value, new_items=to, data=data, layout=layout)
     if json:
         print_json(result)
         return

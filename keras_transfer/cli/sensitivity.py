@@ -26,7 +26,7 @@ def command(
     from keras_transfer.run import command_line
 
     set_quiet(json)
-    rows = scan(run, data=data, kinds=kinds, images=images)
+    rows = scan(run, data=data, kinds=kinds, n_items=images)
     if json:
         print_json([row._asdict() for row in rows])
         return

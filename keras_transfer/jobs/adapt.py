@@ -19,7 +19,7 @@ from keras_transfer.jobs.shift import NewItems, open_new_items, open_run_model
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run
-from keras_transfer.schemas import Adaptation, AdaptationFigures, Result
+from keras_transfer.schemas import N_ITEMS, NEW_ITEMS, Adaptation, AdaptationFigures, Result
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +54,7 @@ def _adabn(work: Work) -> AdaptationFigures:
     assert work.new is not None
     trained = any(phase.batchnorm for phase in work.recipe.training.phases or ())
     used = adapt_batchnorm(work.model, work.new, reference=None if trained else work.data.train, seed=work.recipe.seed)
-    return {"images": used}
+    return {N_ITEMS: used}
 
 
 def _align(method: str) -> Callable[[Work], AdaptationFigures]:
@@ -63,7 +63,7 @@ def _align(method: str) -> Callable[[Work], AdaptationFigures]:
 
         assert work.new is not None
         rows = align(work.model, work.data, work.new, method=method, seed=work.recipe.seed)
-        return {"images": len(work.new), "epochs": rows}
+        return {N_ITEMS: len(work.new), "epochs": rows}
 
     return run
 
@@ -117,7 +117,7 @@ def adapt_run(
     out: str | Path,
     *,
     method: str,
-    photographs: str | Path | None = None,
+    new_items: str | Path | None = None,
     data: str | None = None,
     layout: Layout | None = None,
 ) -> Result:
@@ -127,7 +127,7 @@ def adapt_run(
         folder: the run to begin with; it is left as it is.
         out: the new run directory, which must not hold anything.
         method: a key of `METHODS`.
-        photographs: new items, see `open_new_items`; their labels, if any, only show what was gained.
+        new_items: new items, see `open_new_items`; their labels, if any, only show what was gained.
         data: where the run's own items are now, if they have moved.
         layout: how the new items are arranged, where that is said.
 
@@ -141,21 +141,21 @@ def adapt_run(
     folder, out = Path(folder), Path(out)
     if method not in METHODS:
         raise InputError(f"`method` must be {', '.join(METHODS)}. Received: method={method!r}.")
-    if METHODS[method].needs_items and photographs is None:
+    if METHODS[method].needs_items and new_items is None:
         raise InputError(f"{method} adapts to new items: give a folder of them with --to.")
     if out.is_dir() and any(file.name[0] != "." for file in out.iterdir()):
         raise InputError(f"{out} is not empty: choose another --out.")
     base = open_run_model(folder, data)
     check_files(base.recipe)
     recipe = base.recipe.replace(base=str(folder.absolute()))
-    new = open_new_items(photographs, base.data, layout) if photographs is not None else None
+    new = open_new_items(new_items, base.data, layout) if new_items is not None else None
     with open_run(out, recipe) as run:
         clock = Clock(run)
         base.data.write_csv(run / "data.csv")
         begin(run, recipe)
         with clock.part("adapting"):
             adapted = _adapt(method, Work(base.model, base.data, new and new.split, recipe, folder), new)
-        adapted["photographs"] = _place(photographs) if photographs is not None else None
+        adapted[NEW_ITEMS] = _place(new_items) if new_items is not None else None
         if layout is not None and layout.said():
             adapted["layout"] = replace(layout, root=layout.root and _place(layout.root)).said()
         save_run_model(run, base.model, base.data)
@@ -192,7 +192,7 @@ def _adapt(method: str, work: Work, new: NewItems | None) -> Adaptation:
         "base": work.recipe.base,
         "before": before,
         "after": _accuracy(work.model, new),
-        "photographs": None,
+        NEW_ITEMS: None,
     }
 
 

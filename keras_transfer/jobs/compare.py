@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.run import command_line, read_run
-from keras_transfer.schemas import ComparedFile, Cost, Proof, Result, RunComparison, Timing
+from keras_transfer.schemas import N_ITEMS, ComparedFile, Cost, Proof, Result, RunComparison, Timing
 
 COSTS: dict[Cost, str] = {"bytes": "bytes", "zipped_bytes": "zipped bytes", "latency_ms": "latency"}
 """What a file costs, and how it is called."""
@@ -36,10 +36,10 @@ def compare(
 ) -> RunComparison:
     """Sets the files of several runs side by side: `OUT/comparison.html`, `comparison.csv` and `comparison.json`.
 
-    Accuracies are those of the files' proofs, on the same test images; latencies are taken anew, in turns.
+    Accuracies are those of the files' proofs, on the same test items; latencies are taken anew, in turns.
 
     Args:
-        runs: directories of finished runs on the same test photographs.
+        runs: directories of finished runs on the same test items.
         out: the folder to write to.
         formats: the files' formats that are looked at; unless given int8, or the next smaller one that all runs have.
         seconds: how long each file is timed.
@@ -50,7 +50,7 @@ def compare(
         other file is both cheaper and at least as accurate.
 
     Raises:
-        InputError: a folder holds no finished run or no such file, or the runs' test photographs differ.
+        InputError: a folder holds no finished run or no such file, or the runs' test items differ.
     """
     from keras_transfer.exporters import benchmark
     from keras_transfer.report import comparison_html
@@ -66,7 +66,7 @@ def compare(
     for cost in COSTS:
         for index in pareto_front([(row["accuracy"]["value"], row[cost]) for row in rows]):
             rows[index]["front"].append(cost)
-    result: RunComparison = {"images": rows[0]["images"], "machine": timed[0]["machine"], "files": rows}
+    result: RunComparison = {N_ITEMS: rows[0][N_ITEMS], "machine": timed[0]["machine"], "files": rows}
     out = Path(out)
     write_json(out / "comparison.json", result)
     write_text(out / "comparison.csv", _csv(rows))
@@ -78,8 +78,8 @@ def _row(file: _ProvenFile, name: str, times: Timing) -> ComparedFile:
     """A file with its costs; the fronts that it lies on are found later."""
     from keras_transfer.evaluation.intervals import share_interval
 
-    accuracy, images = file.proof["test_accuracy"], file.proof["images"]
-    low, high = share_interval(accuracy * images, images)
+    accuracy, count = file.proof["test_accuracy"], file.proof[N_ITEMS]
+    low, high = share_interval(accuracy * count, count)
     return {
         "run": str(file.run),
         "name": name,
@@ -87,7 +87,7 @@ def _row(file: _ProvenFile, name: str, times: Timing) -> ComparedFile:
         "path": str(file.path),
         "format": file.format,
         "steps": file.steps,
-        "images": images,
+        N_ITEMS: count,
         "accuracy": {"value": accuracy, "low": low, "high": high},
         "bytes": file.proof["bytes"],
         "zipped_bytes": file.proof["zipped_bytes"],

@@ -198,7 +198,7 @@ STEPS = (
 def compress(base: str | Path, folder: str | Path, compression: Compression, **changes: object) -> Result:
     """Makes a finished run smaller: a new run directory, resumable at each step.
 
-    Each step is trained on the run's training images and judged on its validation images; all of them are then scored
+    Each step is trained on the run's training items and judged on its validation items; all of them are then scored
     on the whole test split, each against the one before.
 
     Args:

@@ -14,7 +14,7 @@ from keras_transfer.jobs.train import complete
 from keras_transfer.modalities import open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
-from keras_transfer.schemas import CrossValidatedRecipe, CrossValidation, FoldMean, RecipeComparison
+from keras_transfer.schemas import N_ITEMS, CrossValidatedRecipe, CrossValidation, FoldMean, RecipeComparison
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
@@ -71,7 +71,7 @@ def cross_validate(
     return {
         "format": 1,
         "data": first.data.source,
-        "images": len(whole),
+        N_ITEMS: len(whole),
         "classes": data.class_names,
         "folds": folds,
         "repeats": repeats,

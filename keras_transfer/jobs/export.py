@@ -12,7 +12,7 @@ from keras_transfer.jobs.parts import FileOptions, export_files, load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, moved_path, read_run
-from keras_transfer.schemas import Result
+from keras_transfer.schemas import NEW_ITEMS, Result
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
@@ -135,7 +135,7 @@ def result_with(
 def _as_the_run_was_made(run: Path, recipe: Recipe, result: Result, data: "Dataset") -> FileOptions:
     """Options of `export` without which an int8 file would not be the one that the run itself was given.
 
-    Quantization-aware training made the file itself; an adaptation calibrated on both kinds of photographs.
+    Quantization-aware training made the file itself; an adaptation calibrated on both kinds of items.
     """
     from keras_transfer.data.listing import Layout
     from keras_transfer.jobs.adapt import both_kinds
@@ -147,12 +147,12 @@ def _as_the_run_was_made(run: Path, recipe: Recipe, result: Result, data: "Datas
     if recipe.compression is not None and recipe.compression.qat and trained and wanted:
         options["converted"] = {"int8": trained[-1].read_bytes()}
     adapted = result.get("adapted")
-    photographs = adapted["photographs"] if adapted is not None else None
-    if adapted is not None and photographs is not None:
+    place = adapted[NEW_ITEMS] if adapted is not None else None
+    if adapted is not None and place is not None:
         try:
             layout = Layout(**adapted.get("layout", {}))
             layout = replace(layout, root=layout.root and moved_path(run, layout.root))
-            new = open_new_items(moved_path(run, photographs), data, layout).split
+            new = open_new_items(moved_path(run, place), data, layout).split
             options["calibration"] = both_kinds(data, new, recipe.seed)
         except InputError as error:
             say(f"Note: int8 is calibrated on the run's own data, not on that which it was adapted to ({error})")

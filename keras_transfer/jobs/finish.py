@@ -21,7 +21,7 @@ from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import command_line, read_result, read_run
-from keras_transfer.schemas import Adaptation, HistoryRow, Metrics, PhaseSummary, Result, Step
+from keras_transfer.schemas import N_ITEMS, Adaptation, HistoryRow, Metrics, PhaseSummary, Result, Step
 
 if TYPE_CHECKING:
     import keras
@@ -222,7 +222,7 @@ def result_of(
         **facts.get("preparation", {}),
         "classes": data.class_names,
         **known,
-        "images": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        N_ITEMS: {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "wall_seconds": clock.wall_seconds(),
         "seconds": round(clock.total(), 1),
         "parts": clock.parts,

@@ -15,7 +15,7 @@ from keras_transfer.jobs.parts import build_classifier_of, frozen_features
 from keras_transfer.modalities import open_modality, recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
-from keras_transfer.schemas import BrokenFile, Group, InspectedItem, Inspection, Outlier, StageShift, Suspect
+from keras_transfer.schemas import N_ITEMS, BrokenFile, Group, InspectedItem, Inspection, Outlier, StageShift, Suspect
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset, Record
@@ -58,7 +58,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> Inspection:
     stages = batchnorm_shift(build_classifier_of(recipe, data), whole) if recipe.model.pretrained else []
     inspection = _inspection(recipe, data, judged, cast(list[StageShift], stages))
     shown = {row["index"] for row in (*judged.suspects[:_SUSPECTS], *judged.outliers)}
-    shown |= {row["index"] for group in inspection["groups"][:GROUPS] for row in group["images"][:IN_GROUP]}
+    shown |= {row["index"] for group in inspection["groups"][:GROUPS] for row in group[N_ITEMS][:IN_GROUP]}
     _write_corrected(out / "corrected.csv", data, judged.figures)
     write_json(out / "inspection.json", inspection)
     write_text(out / "inspection.html", inspection_html(inspection, _thumbnails(data, sorted(shown))))
@@ -85,7 +85,7 @@ def _inspection(recipe: Recipe, data: "Dataset", judged: _Judged, stages: Sequen
         "weights": recipe.model.weights,
         "multi_label": data.multi_label,
         "classes": _counts(data),
-        "images": dict(Counter(record.split or "left out" for record in data.records)),
+        N_ITEMS: dict(Counter(record.split or "left out" for record in data.records)),
         "broken": _broken(data),
         "groups": groups,
         "leaks": sum(group["leak"] for group in groups),
@@ -150,7 +150,7 @@ def _group(members: Sequence[int], data: "Dataset") -> Group:
         "leak": leak,
         "clash": clash,
         "rank": 2 * clash + leak,
-        "images": [_item(i, data) for i in members],
+        N_ITEMS: [_item(i, data) for i in members],
     }
 
 

@@ -15,7 +15,7 @@ from keras_transfer.jobs.parts import build_classifier_of, check_weights, from_s
 from keras_transfer.jobs.retrain import retrained, training_data
 from keras_transfer.progress import track
 from keras_transfer.recipe import Recipe
-from keras_transfer.schemas import Difference, LearningCurve
+from keras_transfer.schemas import N_ITEMS, Difference, LearningCurve
 
 if TYPE_CHECKING:
     import keras
@@ -104,7 +104,7 @@ def _figures(
         "format": 1,
         "sizes": drawn.sizes,
         "draws": len(drawn.cuts),
-        "images": len(drawn.whole),
+        N_ITEMS: len(drawn.whole),
         "ways": rows,
         "names": {name: _NAMES[name] for name in rows},
         "meeting": meeting(rows[best], rows["scratch"]) if "scratch" in rows else None,

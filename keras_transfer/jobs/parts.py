@@ -37,9 +37,7 @@ def load_data(recipe: Recipe, run: Path | None = None) -> "Dataset":
     listing = run / "data.csv" if run is not None else None
     begun = listing is not None and listing.is_file()
     if begun and Path(recipe.data.source).is_absolute() and not Path(recipe.data.source).exists():
-        raise InputError(
-            f"The photographs of {run} are no longer in {recipe.data.source}: say where they are with --data."
-        )
+        raise InputError(f"The data of {run} are no longer in {recipe.data.source}: say where they are with --data.")
     data = recipe_modality(recipe).load(recipe)
     if listing is not None and begun:
         _compare(listing, data, recipe.data.source, run)

@@ -21,6 +21,7 @@ from keras_transfer.modalities import open_modality
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, beside, command_line, data_option, read_run
 from keras_transfer.schemas import (
+    N_ITEMS,
     BaselineRow,
     BeforeAfter,
     Calibration,
@@ -207,7 +208,7 @@ def _fields(run: Path, recipe: Recipe, data: "Dataset", figures: Figures, result
         "inputs": result.get("inputs"),
         "input": {},
         "multi_label": data.multi_label,
-        "images": result["images"],
+        N_ITEMS: result[N_ITEMS],
         "seconds": {"run": result["seconds"], "report": 0.0},
         "phases": result["phases"],
         "steps": result.get("steps", []),
@@ -241,7 +242,7 @@ def _confusion(test: "Split", probabilities: NDArray[np.float32]) -> Confusion:
                 "predicted": pair.predicted,
                 "count": pair.count,
                 "of": pair.of,
-                "images": [_example(i, test, probabilities) for i in pair.indices],
+                N_ITEMS: [_example(i, test, probabilities) for i in pair.indices],
             }
             for pair in pairs
         ],
@@ -287,7 +288,7 @@ def _calibration(model: "keras.Model", val: "Split", test: "Split", probabilitie
 
     return {
         "temperature": temperature,
-        "images": len(val),
+        N_ITEMS: len(val),
         "val": both(val.labels, answers),
         "test": both(test.labels, probabilities),
     }
@@ -386,7 +387,7 @@ def _pictures(model: "keras.Model", test: "Split", report: ModelFigures) -> Mapp
     """For each test item that the page shows: its picture, and where the asked class was seen, if that is known."""
     explained = {row["index"]: row for row in [*report["mistakes"], *report["least_confident"]]}
     pairs = report["confusion"]["pairs"] if report["confusion"] is not None else []
-    wanted = sorted({*explained, *(row["index"] for pair in pairs for row in pair["images"])})
+    wanted = sorted({*explained, *(row["index"] for pair in pairs for row in pair[N_ITEMS])})
     if not wanted:
         return {}
     names = list(test.class_names)

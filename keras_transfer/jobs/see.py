@@ -14,7 +14,7 @@ from keras_transfer.modalities import load, open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, read_run
-from keras_transfer.schemas import Forgotten, Sight, StageSimilarity
+from keras_transfer.schemas import N_ITEMS, Forgotten, Sight, StageSimilarity
 
 if TYPE_CHECKING:
     import keras
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
 
-CKA_IMAGES = 96
-"""Pictures that fine-tuned and pretrained features are compared on: CKA changes by about 0.01 with more."""
-_LEAST_CKA_IMAGES = 4
+CKA_ITEMS = 96
+"""Items that fine-tuned and pretrained features are compared on: CKA changes by about 0.01 with more."""
+_LEAST_CKA = 4
 _MAPPED, _THUMBNAILS, _FOLLOWED = 400, 48, 2  # items on the map, those shown there, and those followed upwards
-_SIDE = 56  # pixels of a thumbnail on the map
+_SIDE = 56  # the longer side of a thumbnail on the map
 
 
 def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Dataset") -> list[StageSimilarity]:
@@ -46,9 +46,9 @@ def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Datas
     from keras_transfer.training.features import compute_features
 
     frozen = {phase.name for phase in recipe.training.phases or () if phase.frozen}
-    if not recipe.model.pretrained or kept in frozen or len(data.val) < _LEAST_CKA_IMAGES:
+    if not recipe.model.pretrained or kept in frozen or len(data.val) < _LEAST_CKA:
         return []
-    some = np.linspace(0, len(data.val) - 1, min(len(data.val), CKA_IMAGES)).astype(int)
+    some = np.linspace(0, len(data.val) - 1, min(len(data.val), CKA_ITEMS)).astype(int)
 
     def cached(tensor: "keras.KerasTensor") -> NDArray[np.float32]:
         (arrays,) = compute_features(model, [tensor], data.val.part(some))
@@ -105,7 +105,7 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> Sight:
         "format": 1,
         "run": str(folder),
         "backbone": run.recipe.model.backbone,
-        "images": len(test),
+        N_ITEMS: len(test),
         "followed": list(titles.values()),
         "cka": changed_stages(run.recipe, run.result["kept"], run.model, run.data),
         "held_back": forgotten(run.recipe, run.model, run.data, held_back) if held_back is not None else None,
@@ -113,7 +113,7 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> Sight:
     views = open_modality(test.preparer.modality).network_views(run.model, test, titles)
     places = _map(run.model, part, test, right)
     if places is not None:
-        sight["map"] = {"method": places.method, "images": len(part)}
+        sight["map"] = {"method": places.method, N_ITEMS: len(part)}
     test.close()
     write_json(folder / "see.json", sight)
     write_text(folder / "see.html", see_html(sight, {**views, "map": places.picture if places is not None else None}))
@@ -145,7 +145,7 @@ def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str
         right.append(correct(other.test.labels, linear_probe(*known, test, len(other.class_names), recipe.seed)))
     return {
         "data": Path(source).name or source,
-        "images": len(other.test),
+        N_ITEMS: len(other.test),
         "after": float(right[0].mean()),
         "before": float(right[1].mean()),
         "difference": paired_difference(right[0], right[1]),

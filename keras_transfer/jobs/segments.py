@@ -12,7 +12,7 @@ from keras_transfer.files import write_json
 from keras_transfer.inputs import only
 from keras_transfer.modalities import open_modality
 from keras_transfer.progress import track
-from keras_transfer.schemas import CorruptionRow, Corruptions, Difference, Segments
+from keras_transfer.schemas import N_ITEMS, CorruptionRow, Corruptions, Difference, Segments
 
 if TYPE_CHECKING:
     import keras
@@ -81,12 +81,12 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     file, inputs = run / "export" / "model_float32.tflite", test.spec(model_inputs(model))
     classifier = open_classifier(file) if file.is_file() else keras_classifier(model, inputs=inputs)
     chosen = np.sort(stratified_order(test.labels, np.random.default_rng(seed))[:CORRUPTED])
-    pixels, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
-    clean = correct(labels, classifier.predict(pixels))
+    values, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
+    clean = correct(labels, classifier.predict(values))
     rows: list[CorruptionRow] = []
     steps = [(name, i) for name, row in modality.corruptions.items() for i in range(1, row.strengths + 1)]
     right = {
-        step: correct(labels, classifier.predict(modality.corrupt(pixels, *step, seed)))
+        step: correct(labels, classifier.predict(modality.corrupt(values, *step, seed)))
         for step in track(steps, "Making items worse", total=len(steps))
     }
     for name, row in modality.corruptions.items():
@@ -98,7 +98,7 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     low, high = share_interval(int(clean.sum()), len(clean))
     figures: Corruptions = {
         "format": 1,
-        "images": len(chosen),
+        N_ITEMS: len(chosen),
         "clean": {"value": float(clean.mean()), "low": low, "high": high},
         "rows": rows,
         "seconds": round(time.perf_counter() - started, 1),

@@ -17,7 +17,7 @@ FILE = "sensitivity.csv"
 
 
 def scan(
-    folder: str | Path, *, data: str | None = None, kinds: Sequence[str] | None = None, images: int = 300
+    folder: str | Path, *, data: str | None = None, kinds: Sequence[str] | None = None, n_items: int = 300
 ) -> "list[Sensitivity]":
     """Compresses one stage after another of a finished run's model and writes what that costs to `RUN/sensitivity.csv`.
 
@@ -25,7 +25,7 @@ def scan(
         folder: a run directory.
         data: where the run's items are now, if they have moved.
         kinds: ways of compression, as for `keras_transfer.sensitivity`.
-        images: how many validation items are used.
+        n_items: how many validation items are used.
 
     Returns:
         One row for each stage and kind.
@@ -41,7 +41,7 @@ def scan(
         from keras_transfer.evaluation import load_keras
 
         val = load_data(recipe, run).val
-        rows = sensitivity(load_keras(run / "model.keras"), val, kinds=kinds or KINDS, images=images)
+        rows = sensitivity(load_keras(run / "model.keras"), val, kinds=kinds or KINDS, images=n_items)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(rows[0]._fields)

@@ -16,7 +16,16 @@ from keras_transfer.jobs.parts import load_data
 from keras_transfer.modalities import held_out, open_modality
 from keras_transfer.recipe import Recipe, write_recipe
 from keras_transfer.run import beside, command_line, data_option, read_run
-from keras_transfer.schemas import NextStep, PropertyDifference, Result, Shift, ShiftFigures, ShiftVerdict
+from keras_transfer.schemas import (
+    N_ITEMS,
+    NEW_ITEMS,
+    NextStep,
+    PropertyDifference,
+    Result,
+    Shift,
+    ShiftFigures,
+    ShiftVerdict,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -88,7 +97,7 @@ def open_new_items(source: str | Path, own: "Dataset", layout: Layout | None = N
 
 def shift_run(
     folder: str | Path,
-    photographs: str | Path,
+    new_items: str | Path,
     out: str | Path,
     *,
     data: str | None = None,
@@ -100,7 +109,7 @@ def shift_run(
 
     Args:
         folder: a finished run.
-        photographs: the new items, see `open_new_items`.
+        new_items: the new items, see `open_new_items`.
         out: the folder to write to.
         data: where the run's own items are now, if they have moved.
         layout: how the new items are arranged, where that is said.
@@ -116,12 +125,12 @@ def shift_run(
 
     folder, out = Path(folder), Path(out)
     run = open_run_model(folder, data)
-    new = open_new_items(photographs, run.data, layout)
+    new = open_new_items(new_items, run.data, layout)
     # Features that were trained know their own training items: those held back are what new ones are like.
     held = joined([run.data.val, run.data.test], "held back")
     if min(len(new.split), len(held)) < 8:
         raise InputError(
-            f"{photographs} has {len(new.split)} {run.data.reader.kind.items} and the run held back {len(held)}: "
+            f"{new_items} has {len(new.split)} {run.data.reader.kind.items} and the run held back {len(held)}: "
             "compare 8 or more."
         )
     figures, typical = _figures(run, held, new)
@@ -129,12 +138,12 @@ def shift_run(
     shift: Shift = {
         "format": 1,
         "run": str(folder),
-        "photographs": str(photographs),
-        "images": {"new": len(new.split), "held_back": len(held)},
+        NEW_ITEMS: str(new_items),
+        N_ITEMS: {"new": len(new.split), "held_back": len(held)},
         "problems": new.problems,
         **figures,
         "verdict": verdict,
-        "next": _next(figures, verdict, photographs, run.recipe, folder, out, layout or Layout()),
+        "next": _next(figures, verdict, new_items, run.recipe, folder, out, layout or Layout()),
     }
     modality = open_modality(new.split.preparer.modality)
     pictures = {
@@ -163,7 +172,7 @@ def _figures(run: OpenRun, held: "Split", new: NewItems) -> tuple[ShiftFigures, 
     figures: ShiftFigures = {
         "two_sample": {
             "accuracy": sorting["accuracy"],
-            "images": sorting["images"],
+            N_ITEMS: sorting[N_ITEMS],
             "p_value": sorting["p_value"],
         },
         "mmd": mmd(ours, theirs),
@@ -258,10 +267,10 @@ def _matching(figures: ShiftFigures) -> dict[str, float]:
     return matching
 
 
-def use_command(model: Path, photographs: str | Path) -> str:
-    """The command that shows what a model says of photographs: `predict` takes files and folders, `evaluate` the rest.
+def use_command(model: Path, new_items: str | Path) -> str:
+    """The command that shows what a model says of items: `predict` takes files and folders, `evaluate` the rest.
 
     >>> use_command(Path("runs/a"), "tfds:beans")
     'keras-transfer evaluate runs/a tfds:beans'
     """
-    return command_line("predict" if Path(photographs).is_dir() else "evaluate", model, photographs)
+    return command_line("predict" if Path(new_items).is_dir() else "evaluate", model, new_items)

@@ -199,7 +199,7 @@ def test_the_front_holds_what_no_other_beats():
 
 
 def test_sensitivity(base):
-    rows = scan(base, kinds=["prune 50%"], images=12)
+    rows = scan(base, kinds=["prune 50%"], n_items=12)
     with (base / "sensitivity.csv").open(newline="") as file:
         assert [row["stage"] for row in csv.DictReader(file)] == [row.stage for row in rows]
     assert len(rows) >= 3 and all(0 <= row.accuracy <= 1 for row in rows)

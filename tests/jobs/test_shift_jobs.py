@@ -117,7 +117,7 @@ def test_a_shift_is_seen_named_and_answered(run, new, tmp_path, audit):
 def test_adabn_on_a_run_gives_a_run_whose_files_are_as_good(run, new, tmp_path):
     images, labels = new
     new = write(tmp_path / "dull", dull(images), labels)
-    result = adapt_run(run, tmp_path / "adapted", method="adabn", photographs=new)
+    result = adapt_run(run, tmp_path / "adapted", method="adabn", new_items=new)
     adapted = result["adapted"]
     assert adapted["after"] > adapted["before"] + 0.1 and adapted["images"] == len(images)
     assert result["test"]["images"] == json.loads((run / "result.json").read_text())["test"]["images"]
@@ -127,7 +127,7 @@ def test_adabn_on_a_run_gives_a_run_whose_files_are_as_good(run, new, tmp_path):
     right = (file.predict(split.pixels(32)).argmax(axis=1) == split.labels).mean()
     assert labelled and right == pytest.approx(adapted["after"], abs=0.03)
     with pytest.raises(InputError, match="not empty"):
-        adapt_run(run, tmp_path / "adapted", method="adabn", photographs=new)
+        adapt_run(run, tmp_path / "adapted", method="adabn", new_items=new)
 
 
 def test_wise_ft_lies_between_before_and_after(run, tmp_path):
