@@ -1,6 +1,6 @@
 """A bounded on-disk store of arrays keyed by what they were computed from.
 
-An entry is a folder named by its key, holding one `.npy` file an array and `entry.json` with their checksums. It is
+An entry is a folder named by its key, holding one `.npy` file per array and `entry.json` with their checksums. It is
 written under a temporary name and renamed whole, so that two processes making the same entry cannot meet half of it.
 When the store outgrows its bound the least recently used entries go first; one that is held open is left alone.
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from keras_transfer.cache_folders import Root, cache_bound, cache_folder, next_root, roots
 from keras_transfer.errors import InputError
@@ -29,6 +29,8 @@ from keras_transfer.process import unfinished
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from keras_transfer.inputs import Array, Json
 
 __all__ = [
     "ArrayWriter", "Arrays", "Entry", "cache_bound", "cache_folder", "cache_key", "clear", "digest", "entries",
@@ -38,10 +40,10 @@ __all__ = [
 _CHUNK = 8 * 2**20
 _HEADER = 256  # bytes before the first row of a file
 _PAGES = 16 * 2**20  # bytes of an entry that may be in memory
-_AROUND = 64 * 2**10  # Linux maps so much around a page that is read, if it has it: a row here and there is not small
+_AROUND = 64 * 2**10  # Linux maps so much around a page that is read, if it has it: a single row costs at least this
 
 
-def cache_key(**parts: Any) -> str:
+def cache_key(**parts: "Json") -> str:
     """A key of 32 hexadecimal digits that changes whenever any of `parts` (JSON values) does.
 
     >>> cache_key(size=224, seed=0) == cache_key(seed=0, size=224)
@@ -86,7 +88,7 @@ class _Place:
             content = content[file.write(content) :]
 
     def sync(self) -> None:
-        """Sees to it that all files are on the disk."""
+        """Makes sure that all files are on the disk."""
         for file in self.files.values():
             os.fsync(file.fileno())
 
@@ -110,7 +112,7 @@ class ArrayWriter:
         self._rows: dict[str, int] = {}
         self._place: _Place | None = None
 
-    def append(self, name: str, rows: "np.ndarray") -> None:
+    def append(self, name: str, rows: "Array") -> None:
         """Adds `rows` `[n, ...]` to the array `name`; shape and dtype are those of the first call."""
         import numpy as np
 
@@ -122,12 +124,12 @@ class ArrayWriter:
         self._attempt(lambda place: self._write_rows(place, name, rows))
         self._rows[name] += len(rows)
 
-    def publish(self, key: str, about: Mapping[str, Any]) -> None:
+    def publish(self, key: str, about: Mapping[str, object]) -> None:
         """Completes the files and makes them the entry of `key`."""
         self._attempt(lambda place: self._publish(place, key, about))
 
     def close(self) -> None:
-        """Lets go of everything; what has not been published is gone."""
+        """Closes all files; what has not been published is removed."""
         if self._place is not None:
             self._place.close()
 
@@ -166,14 +168,14 @@ class ArrayWriter:
         dtype, shape = self._forms[name]
         return _HEADER + self._rows[name] * math.prod(shape) * dtype.itemsize
 
-    def _write_rows(self, place: _Place, name: str, rows: "np.ndarray") -> None:
+    def _write_rows(self, place: _Place, name: str, rows: "Array") -> None:
         total = sum(map(self._end, self._rows)) + rows.nbytes
         if place.root.strict and total > place.root.bound():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if rows.nbytes:
             place.write(f"{name}.npy", self._end(name), rows.reshape(-1).view("uint8").data)
 
-    def _publish(self, place: _Place, key: str, about: Mapping[str, Any]) -> None:
+    def _publish(self, place: _Place, key: str, about: Mapping[str, object]) -> None:
         arrays = {}
         for name, form in self._forms.items():
             place.write(f"{name}.npy", 0, memoryview(_npy_header(*form, rows=self._rows[name])))
@@ -217,7 +219,7 @@ class Entry:
     """An entry as `keras-transfer cache` lists it; `used` is when it was last used, in seconds since 1970."""
 
     key: str
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
     bytes: int
     used: float
 
@@ -225,7 +227,7 @@ class Entry:
 class Arrays:
     """An open entry: its arrays as read-only memory maps, and a lock that keeps it from being evicted."""
 
-    def __init__(self, folder: Path, lock: IO[bytes], names: list[str], about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, lock: IO[bytes], names: list[str], about: Mapping[str, object]) -> None:
         self.folder, self.about, self._names = folder, about, names
         self._unlock = weakref.finalize(self, lock.close)
         self._maps: dict[str, np.memmap] = {}
@@ -248,13 +250,13 @@ class Arrays:
                 backing.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
-        """Lets go of the maps and the lock."""
+        """Closes the maps and releases the lock."""
         self._maps.clear()
         self._unlock()
 
 
 def release_often(arrays: Arrays, row_bytes: int) -> Callable[[int], None]:
-    """A function to be told of every read of rows: now and then it gives the pages back, which bounds memory."""
+    """A function to call after every read of rows: now and then it gives the pages back, which bounds memory."""
     read = 0
 
     def after(rows: int) -> None:
@@ -281,11 +283,11 @@ def _open(folder: Path) -> Arrays | None:
         lock = (folder / "lock").open("rb")
         fcntl.flock(lock, fcntl.LOCK_SH)
         entry = json.loads((folder / "entry.json").read_text())
-        sound = all(
-            (folder / f"{name}.npy").stat().st_size == told["bytes"] and _crc32(folder / f"{name}.npy") == told["crc32"]
-            for name, told in entry["arrays"].items()
+        intact = all(
+            (folder / f"{name}.npy").stat().st_size == file["bytes"] and _crc32(folder / f"{name}.npy") == file["crc32"]
+            for name, file in entry["arrays"].items()
         )
-        if sound:
+        if intact:
             with suppress(OSError):  # a cache that is only read
                 os.utime(folder / "entry.json")
             opened = Arrays(folder, lock, list(entry["arrays"]), entry["about"])
@@ -319,7 +321,7 @@ def open_new(key: str) -> Arrays:
 
 
 @contextmanager
-def new_entry(key: str, about: Mapping[str, Any]) -> Iterator[ArrayWriter]:
+def new_entry(key: str, about: Mapping[str, object]) -> Iterator[ArrayWriter]:
     """Makes the entry of `key` from the rows appended inside the `with` block; nothing is left of one that fails.
 
     Args:
@@ -339,15 +341,15 @@ def new_entry(key: str, about: Mapping[str, Any]) -> Iterator[ArrayWriter]:
 
 def entries(folder: Path | None = None) -> list[Entry]:
     """All complete entries of the user's cache, or of another folder, most recently used first."""
-    found = []
+    listed = []
     for place in (folder or cache_folder()).glob("[0-9a-f]*"):
         try:
             about = json.loads((place / "entry.json").read_text())["about"]
             size = sum(file.stat().st_size for file in place.iterdir())
-            found.append(Entry(place.name, about, size, (place / "entry.json").stat().st_mtime))
+            listed.append(Entry(place.name, about, size, (place / "entry.json").stat().st_mtime))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return sorted(found, key=lambda entry: -entry.used)
+    return sorted(listed, key=lambda entry: -entry.used)
 
 
 def clear() -> int:
@@ -356,7 +358,7 @@ def clear() -> int:
 
 
 def _evict(root: Root, keep: str, needed: int) -> bool:
-    """Removes entries until there is room for so many bytes more; says whether there is."""
+    """Removes entries until so many bytes fit in beside the others; returns whether they do."""
     held = entries(root.folder)
     excess = sum(entry.bytes for entry in held) + needed - root.bound()
     for entry in reversed(held):
@@ -383,7 +385,7 @@ def _remove(folder: Path) -> bool:
 
 
 def _remove_abandoned(root: Path) -> None:
-    """Removes what killed processes left half made: temporary folders over a minute old that nobody locks."""
+    """Removes what killed processes left unfinished: temporary folders over a minute old that nobody locks."""
     for folder in root.glob(".making-*"):
         try:
             if time.time() - folder.stat().st_mtime > 60:

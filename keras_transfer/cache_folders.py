@@ -77,7 +77,7 @@ _PLACES: tuple[tuple[Callable[[], str], int], ...] = (
 
 @dataclass
 class _Store:
-    """The folders that hold entries for this process, and the places that were not tried yet."""
+    """The folders that hold entries for this process, and the places that have not been tried yet."""
 
     roots: list[Root]
     places: Iterator[tuple[Callable[[], str], int]] = field(default_factory=lambda: iter(_PLACES))

@@ -1,6 +1,6 @@
-"""This process as a command: when it began, its children, and how it ends when it is stopped.
+"""This process as a command: when it started, its children, and how it ends when it is stopped.
 
-A stop is handled in a thread of its own, whatever the main thread is at: importing, computing in C, waiting. Children
+A stop is handled in a thread of its own, whatever the main thread does: importing, computing in C, waiting. Children
 are killed, temporary files removed, one line is written and the process ends at once. Results stay whole because files
 appear under their names by renaming (`keras_transfer.files`).
 """
@@ -13,17 +13,37 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Literal, TextIO, TypeAlias, TypedDict, Unpack, overload
+
+Child: TypeAlias = "subprocess.Popen[str] | subprocess.Popen[bytes]"
+Stream: TypeAlias = int | IO[bytes] | None
+
+
+class ChildOptions(TypedDict, total=False):
+    """Options of `subprocess.Popen` that this package uses."""
+
+    cwd: str | Path | None
+    env: Mapping[str, str] | None
+    errors: str | None  # how text that is not UTF-8 is decoded
+
+
+class PipedOptions(ChildOptions, total=False):
+    """`ChildOptions`, and where the child's streams go."""
+
+    stdin: Stream
+    stdout: Stream
+    stderr: Stream
+
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-_PATIENCE = 5.0  # seconds that cleaning up may take
+_CLEAN_UP_SECONDS = 5.0
 _spawning = threading.Lock()
-_children: "weakref.WeakSet[subprocess.Popen[Any]]" = weakref.WeakSet()
-_last_acts: list[Callable[[], object]] = []
-_began: float | None = None
+_children: "weakref.WeakSet[Child]" = weakref.WeakSet()
+_at_stop: list[Callable[[], object]] = []
+_started: float | None = None
 _spawner: int | None = None  # the thread that is making a child
 _stopping = False
 
@@ -31,31 +51,79 @@ unfinished: set[Path] = set()
 """Temporary files and folders of this process: removed when it is stopped."""
 
 
-def start_process(call: Sequence[str | Path], **options: Any) -> "subprocess.Popen[Any]":
+@overload
+def start_process(
+    call: Sequence[str | Path], *, text: Literal[True], **options: Unpack[PipedOptions]
+) -> "subprocess.Popen[str]": ...
+
+
+@overload
+def start_process(
+    call: Sequence[str | Path], *, text: Literal[False] = False, **options: Unpack[PipedOptions]
+) -> "subprocess.Popen[bytes]": ...
+
+
+def start_process(call: Sequence[str | Path], *, text: bool = False, **options: Unpack[PipedOptions]) -> Child:
     """`subprocess.Popen` of a child that ends with this process when that is stopped.
 
     It is in a process group of its own: a Ctrl-C at the terminal reaches this process alone, which then ends it.
+
+    Args:
+        call: the program and its arguments.
+        text: whether its streams are text.
+        **options: of `subprocess.Popen`.
+
+    Raises:
+        OSError: it cannot be started.
     """
     global _spawner
     with _spawning:
         _spawner = threading.get_ident()
         try:
-            child = subprocess.Popen(list(map(str, call)), process_group=0, **options)
+            child: Child = subprocess.Popen(list(map(str, call)), process_group=0, text=text, **options)
             _children.add(child)
         finally:
             _spawner = None
     if _stopping and threading.current_thread() is threading.main_thread():
-        _stand_still()
+        _wait_for_the_end()
     return child
 
 
+@overload
 def run_process(
-    call: Sequence[str | Path], *, content: Any = None, timeout: float | None = None, **options: Any
-) -> "subprocess.CompletedProcess[Any]":
+    call: Sequence[str | Path],
+    *,
+    text: Literal[True],
+    content: str | None = None,
+    timeout: float | None = None,
+    **options: Unpack[ChildOptions],
+) -> "subprocess.CompletedProcess[str]": ...
+
+
+@overload
+def run_process(
+    call: Sequence[str | Path],
+    *,
+    text: Literal[False] = False,
+    content: bytes | None = None,
+    timeout: float | None = None,
+    **options: Unpack[ChildOptions],
+) -> "subprocess.CompletedProcess[bytes]": ...
+
+
+def run_process(
+    call: Sequence[str | Path],
+    *,
+    text: bool = False,
+    content: str | bytes | None = None,
+    timeout: float | None = None,
+    **options: Unpack[ChildOptions],
+) -> "subprocess.CompletedProcess[str] | subprocess.CompletedProcess[bytes]":
     """`subprocess.run` with captured output, of a child as `start_process` makes it.
 
     Args:
         call: the program and its arguments.
+        text: whether input and output are text.
         content: what it reads from standard input.
         timeout: seconds after which it is ended.
         **options: of `subprocess.Popen`.
@@ -66,7 +134,7 @@ def run_process(
     """
     pipe = subprocess.PIPE
     stdin = subprocess.DEVNULL if content is None else pipe
-    with start_process(call, stdin=stdin, stdout=pipe, stderr=pipe, **options) as child:
+    with start_process(call, text=text, stdin=stdin, stdout=pipe, stderr=pipe, **options) as child:  # type: ignore[call-overload]
         try:
             output, errors = child.communicate(content, timeout=timeout)
         except BaseException:
@@ -77,7 +145,7 @@ def run_process(
 
 def seconds_since_start() -> float | None:
     """Seconds since this process began, Python's own start included; None unless it is a command (`watch`)."""
-    return None if _began is None else time.perf_counter() - _began
+    return None if _started is None else time.perf_counter() - _started
 
 
 def watch(sentence: Callable[[], str]) -> None:
@@ -88,25 +156,25 @@ def watch(sentence: Callable[[], str]) -> None:
     Args:
         sentence: gives the line that is written to standard error when the process is stopped.
     """
-    global _began
-    _began = time.perf_counter() - _age()
+    global _started
+    _started = time.perf_counter() - _age()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     watched = [number for number in EXIT_CODES if signal.getsignal(number) is not signal.SIG_IGN]
-    threading.Thread(target=_wait, args=(reading, watched, sentence), daemon=True).start()
+    threading.Thread(target=_watch, args=(reading, watched, sentence), daemon=True).start()
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in watched:
         signal.signal(number, _on_signal)
 
 
-def at_stop(act: Callable[[], object]) -> None:
-    """Has `act` called when this process is stopped, if it is a command."""
-    if _began is not None:
-        _last_acts.append(act)
+def at_stop(function: Callable[[], object]) -> None:
+    """Calls a function when this process is stopped, if it is a command."""
+    if _started is not None:
+        _at_stop.append(function)
 
 
 def _age() -> float:
-    """How long ago this process was started, in seconds; 0 where the system does not tell."""
+    """How long ago this process was started, in seconds; 0 where the system does not say."""
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -116,20 +184,20 @@ def _age() -> float:
 
 
 def _on_signal(number: int, frame: object) -> None:
-    """What the main thread does: nothing more, unless a child is just being made, which must be known to be ended."""
+    """Stops the main thread, unless it is just starting a child, which must be known to be ended."""
     global _stopping
     _stopping = True
     if _spawner != threading.get_ident():
-        _stand_still()
+        _wait_for_the_end()
 
 
-def _stand_still() -> None:
-    """Waits for the watching thread to end the process."""
+def _wait_for_the_end() -> None:
+    """Sleeps until the watching thread ends the process."""
     while True:
         time.sleep(1)
 
 
-def _wait(reading: int, watched: Sequence[int], sentence: Callable[[], str]) -> None:
+def _watch(reading: int, watched: Sequence[int], sentence: Callable[[], str]) -> None:
     while number := os.read(reading, 1):
         if number[0] in watched:
             _end(EXIT_CODES[signal.Signals(number[0])], sentence())
@@ -139,12 +207,12 @@ def _end(code: int, sentence: str) -> None:
     screen = None
     with suppress(OSError, ValueError, AttributeError):  # there is no standard error, or it is no file
         screen = os.dup(sys.stderr.fileno())
-    output, sys.stderr = sys.stdout, open(os.devnull, "w")  # noqa: SIM115, PTH123  (what fails from here on is no news)
+    output, sys.stderr = sys.stdout, open(os.devnull, "w")  # noqa: SIM115, PTH123  (what fails from here on is not reported)
     threading.excepthook = lambda _: None
     # In a thread: a lock that the main thread holds, or a disk that hangs, must not keep the process alive.
     cleaning = threading.Thread(target=_clean_up, args=(output,), daemon=True)
     cleaning.start()
-    cleaning.join(_PATIENCE)
+    cleaning.join(_CLEAN_UP_SECONDS)
     with suppress(OSError):
         if screen is not None:
             # On a terminal: over a progress bar or the ^C, and with the cursor that bars hide.
@@ -153,7 +221,7 @@ def _end(code: int, sentence: str) -> None:
     os._exit(code)
 
 
-def _clean_up(output: Any) -> None:
+def _clean_up(output: TextIO) -> None:
     with _spawning:
         children = list(_children)
         for child in children:
@@ -161,9 +229,9 @@ def _clean_up(output: Any) -> None:
     for child in children:
         with suppress(Exception):
             child.wait(1.0)
-    for act in _last_acts:
+    for function in _at_stop:
         with suppress(Exception):
-            act()
+            function()
     for path in list(unfinished):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -173,7 +241,7 @@ def _clean_up(output: Any) -> None:
         output.flush()
 
 
-def _kill(child: "subprocess.Popen[Any]") -> None:
+def _kill(child: Child) -> None:
     """Ends a child and its own children."""
     if child.returncode is None:
         with suppress(OSError):

@@ -80,7 +80,7 @@ def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[NDArray[n
             writer.append("probabilities", _answers(model, test))
         entry = cache.open_new(key)
     try:
-        return np.array(entry["probabilities"]), int(entry.about["epochs"])
+        return np.array(entry["probabilities"]), int(str(entry.about["epochs"]))
     finally:
         entry.close()
 

@@ -8,15 +8,16 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array
 from keras_transfer.litert.frozen import FrozenGraph
 from keras_transfer.litert.packing import pack
+from keras_transfer.litert.protocol import Answer, Options, Request
 from keras_transfer.litert.quantization import quantize
 from keras_transfer.quick_start import give_back_memory
 
@@ -27,36 +28,43 @@ _QUANTIZED_OPERATORS = {
 _LOOPS = {"While", "StatelessWhile", "LoopCond"}
 
 
-def convert_graph(name: str, frozen: FrozenGraph, calibration: np.ndarray | None, options: dict[str, Any]) -> bytes:
-    """Converts a graph to the format `name`; the arguments of `keras_transfer.litert.convert` are in `options`."""
-    if name in _QUANTIZED_OPERATORS:
-        assert calibration is not None
-        _refuse_loops(name, frozen)
-        return _signed(_quantized(name, frozen, calibration, options))
+def convert_graph(format_: str, frozen: FrozenGraph, calibration: list[Array], options: Options) -> bytes:
+    """Converts a graph to a format.
+
+    Args:
+        format_: see `keras_transfer.litert.convert`.
+        frozen: the graph.
+        calibration: `[n, ...]` for each input; empty where the format is not calibrated.
+        options: see `Options`.
+    """
+    if format_ in _QUANTIZED_OPERATORS:
+        _refuse_loops(format_, frozen)
+        return _signed(_quantized(format_, frozen, calibration, options), frozen)
     converter = _converter(frozen)
-    if name != "float32":
+    if format_ != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if name == "float16":
+    if format_ == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    return _signed(_run(converter))
+    return _signed(_run(converter), frozen)
 
 
-def _refuse_loops(name: str, frozen: FrozenGraph) -> None:
+def _refuse_loops(format_: str, frozen: FrozenGraph) -> None:
     """TensorFlow's calibration ends the process where there is one."""
     operators = {node.op for node in tf.compat.v1.GraphDef.FromString(frozen.graph).node}
     if not operators.isdisjoint(_LOOPS):
         raise InputError(
-            f"The model has a loop, such as a recurrent layer of many steps, which {name} cannot hold. Give it fewer "
-            "steps, or take float32, float16 or dynamic."
+            f"The model has a loop, such as a recurrent layer of many steps, which {format_} cannot hold. Give it "
+            "fewer steps, or take float32, float16 or dynamic."
         )
 
 
-def _signed(content: bytes) -> bytes:
+def _signed(content: bytes, frozen: FrozenGraph) -> bytes:
     """Adds the signature, by which runtimes know inputs and outputs by name; the converter of graphs writes none."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph, signature = model.subgraphs[0], schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = "serving_default", 0
-    signature.inputs = [_entry("image", index) for index in graph.inputs]
+    names = frozen.input_names
+    signature.inputs = [_entry(name, index) for name, index in zip(names, graph.inputs, strict=True)]
     signature.outputs = [_entry(f"output_{i}", index) for i, index in enumerate(graph.outputs)]
     model.signatureDefs = [signature]
     return pack(model)
@@ -68,38 +76,42 @@ def _entry(name: str, index: int) -> schema.TensorMapT:
     return entry
 
 
-def _quantized(name: str, frozen: FrozenGraph, calibration: np.ndarray, options: dict[str, Any]) -> bytes:
-    scale, offset = frozen.scale, frozen.offset
+def _quantized(format_: str, frozen: FrozenGraph, calibration: list[Array], options: Options) -> bytes:
+    scale, offset = np.float32(frozen.scale), np.float32(frozen.offset)
 
-    def read(image: np.ndarray) -> np.ndarray:
-        plain = name == "16x8" or options["input_range"] is not None
-        return image[None] if plain else image[None] * np.float32(scale) + np.float32(offset)
+    def read(number: int) -> list[Array]:
+        """One item as the graph takes it: an int8 file's graph takes bytes as floats."""
+        arrays = [values[number][None] for values in calibration]
+        if format_ == "int8":
+            return [array * scale + offset if array.dtype == np.uint8 else array for array in arrays]
+        return arrays
 
     converter = _converter(frozen)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [_QUANTIZED_OPERATORS[name]]
-    converter.representative_dataset = lambda: iter([[read(calibration[0])]])
+    converter.target_spec.supported_ops = [_QUANTIZED_OPERATORS[format_]]
+    converter.representative_dataset = lambda: iter([read(0)])
     converter._experimental_calibrate_only = True
     prepared = _run(converter)
     give_back_memory()  # of the converter
+    bytes_range = frozen.offset, 255 * frozen.scale + frozen.offset
     return quantize(
         prepared,
-        calibration,
+        len(calibration[0]),
         read,
-        tuple(options["input_range"] or (offset, 255 * scale + offset)),
-        activations="int8" if name == "int8" else "int16",
-        input_dtype=options["input_dtype"],
-        per_tensor_dense=options["per_tensor_dense"],
-        float_layers=options["float_layers"],
+        [bytes_range if limits is None else limits for limits in options.ranges],
+        activations="int8" if format_ == "int8" else "int16",
+        input_dtype=options.input_dtype,
+        per_tensor_dense=options.per_tensor_dense,
+        float_layers=options.float_layers,
         layer_names=set(frozen.layers),
     )
 
 
-def _converter(frozen: FrozenGraph) -> Any:
+def _converter(frozen: FrozenGraph) -> tf.compat.v1.lite.TFLiteConverter:
     # TensorFlow 2's converter would make of a function the frozen graph that is here, in three quarters of its time.
     definition = tf.compat.v1.GraphDef.FromString(frozen.graph)
     names = [*frozen.inputs, *frozen.outputs]
-    inputs = {name.split(":")[0] for name in frozen.inputs}  # loops bring placeholders of their own
+    inputs = set(frozen.input_names)  # loops bring placeholders of their own
     for node in definition.node:
         if node.name in inputs:
             node.attr["shape"].shape.dim[0].size = 1  # with any batch, shapes would be computed as the file runs
@@ -111,7 +123,7 @@ def _converter(frozen: FrozenGraph) -> Any:
     return converter
 
 
-def _run(converter: Any) -> bytes:
+def _run(converter: tf.compat.v1.lite.TFLiteConverter) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "Statistics for quantized inputs were expected": they come by calibration
@@ -126,17 +138,18 @@ def _run(converter: Any) -> bytes:
         raise
 
 
-def serve_requests(read: Callable[[], dict[str, Any] | None], write: Callable[[dict[str, Any]], None]) -> None:
+def serve_requests(read: Callable[[], Request | None], write: Callable[[Answer], None]) -> None:
     """Answers requests until `read` returns None; every fault becomes an answer, so one bad model ends nothing."""
     while (request := read()) is not None:
-        folder = Path(request["folder"])
+        folder = Path(request.folder)
         try:
-            calibration = np.load(folder / "calibration.npy") if (folder / "calibration.npy").exists() else None
-            for name, graph in request["graphs"].items():
+            calibration = [np.load(path) for path in sorted(folder.glob("calibration_*.npy"))]
+            for format_, graph in request.graphs.items():
                 frozen = FrozenGraph.read(folder / graph)
-                (folder / f"{name}.tflite").write_bytes(convert_graph(name, frozen, calibration, request["options"]))
-            write({"done": True})
+                content = convert_graph(format_, frozen, calibration, request.options)
+                (folder / f"{format_}.tflite").write_bytes(content)
+            write(Answer("done"))
         except InputError as error:
-            write({"error": str(error), "kind": "input"})
+            write(Answer("input", str(error)))
         except Exception as error:
-            write({"error": f"{type(error).__name__}: {error}", "kind": "fault"})
+            write(Answer("fault", f"{type(error).__name__}: {error}"))

@@ -10,15 +10,19 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_transfer.errors import InputError, KerasTransferError
-from keras_transfer.inputs import TensorSpec
+from keras_transfer.inputs import Array, Arrays, TensorSpec, as_tuple
 from keras_transfer.litert.frozen import CALIBRATED, FrozenGraph, freeze
-from keras_transfer.litert.trust import vouch
+from keras_transfer.litert.protocol import Answer, Options, Request
+from keras_transfer.litert.trust import mark_as_ours
 from keras_transfer.process import start_process
+
+if TYPE_CHECKING:
+    import keras
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "16x8")
 DEFAULT_FORMATS = FORMATS[:4]  # 16x8 is slow where no kernel is written for it, which is nearly everywhere
@@ -29,10 +33,10 @@ _worker: "_Worker | None" = None
 
 
 def convert(
-    model: Any,
+    model: "keras.Model",
     formats: Sequence[str] = DEFAULT_FORMATS,
     *,
-    calibration: np.ndarray | None = None,
+    calibration: Arrays | None = None,
     input_dtype: str = "uint8",
     per_tensor_dense: bool = False,
     calibration_items: int = CALIBRATION_ITEMS,
@@ -40,34 +44,31 @@ def convert(
     on_frozen: Callable[[], object] | None = None,
     image_size: int | tuple[int, int] | None = None,
     pixels: str | None = None,
-    item: TensorSpec | None = None,
+    item: TensorSpec | Sequence[TensorSpec] | None = None,
 ) -> dict[str, bytes]:
-    """Converts a Keras model to LiteRT files that take raw bytes: pixels in 0..255.
+    """Converts a Keras model to LiteRT files that take raw items, such as pixels in 0..255, and have a batch of 1.
 
-    Every file has a static batch of 1 and built-in operators only. Float files and `16x8` cast their `uint8` input and
-    give `float32`. In the `int8` file all is integer, input and output too; where the model starts with one scale and
-    offset for all channels (`keras.layers.Rescaling`), that becomes the input's quantization and costs nothing. Biases
-    are corrected for what rounding the weights adds in the mean (Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
+    In the `int8` file all is integer, input and output too; the others give `float32`. Where a model starts with one
+    scale and offset for all channels (`keras.layers.Rescaling`), that becomes the int8 input's quantization. Biases are
+    corrected for what rounding the weights adds in the mean (Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
 
     Args:
-        model: `keras.Model` of any precision with one input, such as `[batch, H, W, channels]`, and one or more
-            outputs, which stay as they are (`keras_transfer.as_classifier` makes probabilities of logits). A subclass
-            must have been called once. For `int8` and `16x8` recurrent layers of up to 256 steps are unrolled.
+        model: `keras.Model` of any precision with one or more inputs and outputs (`keras_transfer.as_classifier` makes
+            probabilities of logits). A subclass must have been called once. For `int8` and `16x8` recurrent layers of
+            up to 256 steps are unrolled.
         formats: any of `"float32"`, `"float16"` (weights stored as float16), `"dynamic"` (weights int8, arithmetic in
             float where it must be), `"int8"` and `"16x8"` (weights int8, activations int16).
-        calibration: `uint8 [n, H, W, channels]` training images that show the range of every activation, for `int8`
-            and `16x8`.
+        calibration: training items `[n, ...]` that show the range of every activation, for `int8` and `16x8`; of
+            several inputs a tuple of arrays.
         input_dtype: input and output type of the `int8` file: `"uint8"`, or `"int8"` for microcontrollers.
         per_tensor_dense: quantize dense layers with one scale, for runtimes that know no other.
         calibration_items: at most so many of `calibration` are used, spread evenly over it.
-        float_layers: names of layers whose inputs and outputs the `int8` file keeps in float, for selective
-            quantization: they work in float, and so do those beside them that write or read these.
-        on_frozen: called when this process has done its part, which is tracing; what else traces waits for that.
+        float_layers: layers whose inputs and outputs the `int8` file keeps in float (selective quantization).
+        on_frozen: called when the model is traced; what else traces waits for that.
         image_size: for a model that takes any size; that of `calibration` unless given.
-        pixels: for a model whose pixels were prepared outside of it, such as `"0..1"`; see
-            `keras_transfer.as_classifier`.
-        item: what the input holds where that is no pixels: a float32 input of an int8 file is quantized over the range
-            that it states, or else over that of `calibration`.
+        pixels: how pixels were prepared outside of the model, such as `"0..1"`; see `keras_transfer.as_classifier`.
+        item: what the inputs hold. Unless given, one input holds pixels, and several what the model's dtypes say. An
+            int8 file quantizes a float input over its spec's range, or else that of `calibration`; token ids stay.
 
     Returns:
         format -> content of the file.
@@ -80,40 +81,17 @@ def convert(
     >>> convert(model, ["float32"])["float32"][4:8]
     b'TFL3'
     """
-    from keras_transfer.models import as_network
-
     _check(formats, input_dtype)
-    if image_size is None and calibration is not None and None in (getattr(model, "input_shape", None) or ())[1:]:
-        image_size = calibration.shape[1:3]
-    if item is None:
-        model = as_network(model, image_size=image_size, pixels=pixels)
-        item = TensorSpec("image", tuple(model.inputs[0].shape[1:]), "uint8", 0, 255)
-    _check_calibration(formats, calibration, item)
+    model, inputs = _network(model, item, calibration, image_size, pixels)
     _check_layers(model, float_layers)
-    if calibration is not None:
-        chosen = np.linspace(0, len(calibration) - 1, min(len(calibration), calibration_items)).round().astype(int)
-        calibration = calibration[chosen]
-    options = {
-        "input_dtype": input_dtype,
-        "per_tensor_dense": per_tensor_dense,
-        "float_layers": list(float_layers),
-        "input_range": None if item.dtype == "uint8" else _range(item, calibration),
-    }
-    with tempfile.TemporaryDirectory(prefix="keras-transfer-") as place:
-        folder = Path(place)
-        graphs = {name: f"{name}.pb" if name in CALIBRATED else "pixels.pb" for name in formats}
-        for name, graph in graphs.items():
-            if not (folder / graph).exists():
-                freeze(model, name, item.dtype).write(folder / graph)
-        if calibration is not None and not set(CALIBRATED).isdisjoint(formats):
-            np.save(folder / "calibration.npy", calibration)
-        if on_frozen is not None:
-            on_frozen()
-        return _converted(folder, graphs, options)
+    arrays = _calibration(formats, calibration, inputs, calibration_items)
+    ranges = [_range(tensor, values) for tensor, values in zip(inputs, arrays, strict=False)]
+    options = Options(input_dtype, per_tensor_dense, list(float_layers), ranges)
+    return _convert(model, formats, inputs, arrays, options, on_frozen)
 
 
 def convert_frozen(graph: FrozenGraph) -> bytes:
-    """Converts a graph that takes pixels as bytes to a float32 file of batch 1.
+    """Converts a graph that takes items as they are to a float32 file of batch 1.
 
     Args:
         graph: from `freeze_batches`.
@@ -125,19 +103,96 @@ def convert_frozen(graph: FrozenGraph) -> bytes:
         InputError: the graph has operators that LiteRT lacks.
     """
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as place:
-        graph.write(Path(place) / "pixels.pb")
-        return _converted(Path(place), {"float32": "pixels.pb"}, {})["float32"]
+        graph.write(Path(place) / "float.pb")
+        return _convert_in(Path(place), {"float32": "float.pb"}, Options())["float32"]
 
 
-def _converted(folder: Path, graphs: dict[str, str], options: dict[str, Any]) -> dict[str, bytes]:
+def _network(
+    model: "keras.Model",
+    item: TensorSpec | Sequence[TensorSpec] | None,
+    calibration: Arrays | None,
+    image_size: int | tuple[int, int] | None,
+    pixels: str | None,
+) -> tuple["keras.Model", tuple[TensorSpec, ...]]:
+    """The model that can be converted, and what each of its inputs holds."""
+    from keras_transfer.models import as_network
+    from keras_transfer.models.graph import model_inputs
+
+    if item is not None:
+        return model, (item,) if isinstance(item, TensorSpec) else tuple(item)
+    if len(getattr(model, "inputs", None) or ()) > 1:
+        return model, model_inputs(model)
+    size_is_open = None in (getattr(model, "input_shape", None) or ())[1:]
+    if image_size is None and isinstance(calibration, np.ndarray) and size_is_open:
+        image_size = calibration.shape[1:3]
+    model = as_network(model, image_size=image_size, pixels=pixels)
+    return model, (TensorSpec("image", tuple(model.inputs[0].shape[1:]), "uint8", 0, 255),)
+
+
+def _calibration(
+    formats: Sequence[str], calibration: Arrays | None, inputs: tuple[TensorSpec, ...], most: int
+) -> list[Array]:
+    """At most so many items for each input, spread evenly; none where no format is calibrated."""
+    calibrated = [name for name in CALIBRATED if name in formats]
+    if not calibrated:
+        return []
+    arrays = () if calibration is None else as_tuple(calibration)
+    if not arrays or len(arrays[0]) == 0:
+        dtypes = ", ".join(tensor.dtype for tensor in inputs)
+        raise InputError(
+            f"{calibrated[0]} needs `calibration`: some {dtypes} training items, which show every activation's range."
+        )
+    if len(arrays) != len(inputs):
+        raise InputError(f"`calibration` must be one array for each of {len(inputs)} inputs. Received: {len(arrays)}.")
+    for values, tensor in zip(arrays, inputs, strict=True):
+        if values.dtype != tensor.dtype or values.shape != (len(arrays[0]), *tensor.shape):
+            name = f" of {tensor.name!r}" if len(inputs) > 1 else ""
+            raise InputError(
+                f"`calibration`{name} must be {tensor.dtype} {['n', *tensor.shape]}. "
+                f"Received: {values.dtype} {list(values.shape)}."
+            )
+    chosen = np.linspace(0, len(arrays[0]) - 1, min(len(arrays[0]), most)).round().astype(int)
+    return [values[chosen] for values in arrays]
+
+
+def _convert(
+    model: "keras.Model",
+    formats: Sequence[str],
+    inputs: tuple[TensorSpec, ...],
+    calibration: list[Array],
+    options: Options,
+    on_frozen: Callable[[], object] | None,
+) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="keras-transfer-") as place:
+        folder = Path(place)
+        graphs = _freeze_into(folder, model, formats, inputs)
+        for number, values in enumerate(calibration):
+            np.save(folder / f"calibration_{number:03}.npy", values)
+        if on_frozen is not None:
+            on_frozen()
+        return _convert_in(folder, graphs, options)
+
+
+def _freeze_into(
+    folder: Path, model: "keras.Model", formats: Sequence[str], inputs: tuple[TensorSpec, ...]
+) -> dict[str, str]:
+    """Writes the graphs that the formats are converted from; returns format -> file name."""
+    graphs = {name: f"{name}.pb" if name in CALIBRATED else "float.pb" for name in formats}
+    for name, graph in graphs.items():
+        if not (folder / graph).exists():
+            freeze(model, name, inputs).write(folder / graph)
+    return graphs
+
+
+def _convert_in(folder: Path, graphs: dict[str, str], options: Options) -> dict[str, bytes]:
+    """Has the converting process convert the graphs of a folder; returns format -> file."""
     with _lock:
-        answer = _running().ask({"folder": str(folder), "graphs": graphs, "options": options})
-    kind = answer.get("kind")
-    if kind == "input":
-        raise InputError(answer["error"])
-    if kind is not None:
-        raise KerasTransferError(f"The LiteRT converter failed: {answer['error']}")
-    return {name: vouch((folder / f"{name}.tflite").read_bytes()) for name in graphs}
+        answer = _running().ask(Request(str(folder), graphs, options))
+    if answer.kind == "input":
+        raise InputError(answer.error)
+    if answer.kind == "fault":
+        raise KerasTransferError(f"The LiteRT converter failed: {answer.error}")
+    return {name: mark_as_ours((folder / f"{name}.tflite").read_bytes()) for name in graphs}
 
 
 def warm_up() -> None:
@@ -166,31 +221,16 @@ def _check(formats: Sequence[str], input_dtype: str) -> None:
         raise InputError(f"`input_dtype` must be 'uint8' or 'int8'. Received: input_dtype={input_dtype!r}.")
 
 
-def _check_calibration(formats: Sequence[str], calibration: np.ndarray | None, item: TensorSpec) -> None:
-    wanting = [name for name in CALIBRATED if name in formats]
-    if not wanting:
-        return
-    if calibration is None or len(calibration) == 0:
-        raise InputError(
-            f"{wanting[0]} needs `calibration`: some {item.dtype} training items, which show every activation's range."
-        )
-    if calibration.dtype != item.dtype or calibration.shape[1:] != item.shape:
-        raise InputError(
-            f"`calibration` must be {item.dtype} {['n', *item.shape]}. "
-            f"Received: {calibration.dtype} {list(calibration.shape)}."
-        )
-
-
-def _range(item: TensorSpec, calibration: np.ndarray | None) -> tuple[float, float] | None:
-    """The least and the greatest value that may come: as the spec states them, or else as they were seen."""
-    if calibration is None:
+def _range(tensor: TensorSpec, calibration: Array) -> tuple[float, float] | None:
+    """The least and the greatest value of a float input: as its spec states them, or else as they were seen."""
+    if not tensor.dtype.startswith("float"):
         return None
-    low = float(calibration.min()) if item.low is None else item.low
-    high = float(calibration.max()) if item.high is None else item.high
+    low = float(calibration.min()) if tensor.low is None else tensor.low
+    high = float(calibration.max()) if tensor.high is None else tensor.high
     return min(low, 0.0), max(high, 0.0)  # a quantized range holds 0
 
 
-def _check_layers(model: Any, names: Sequence[str]) -> None:
+def _check_layers(model: "keras.Model", names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in {layer.name for layer in model.layers}]
     if unknown or isinstance(names, str):
         raise InputError(f"`float_layers` must name layers of the model. Received: {unknown or names!r}.")
@@ -232,15 +272,15 @@ class _Worker:
         self.ready = False
         self.used = 0
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: Request) -> Answer:
         """Sends one request and waits for its answer."""
         try:
             if not self.ready:
                 self._answer()
                 self.ready = True
-            self.used += len(request["graphs"])
+            self.used += len(request.graphs)
             assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.write(request.to_json() + "\n")
             self.process.stdin.flush()
             return self._answer()
         except (BrokenPipeError, EOFError) as error:
@@ -248,19 +288,18 @@ class _Worker:
             self.log.seek(0)
             tail = self.log.read()[-2000:].decode(errors="replace")
             raise KerasTransferError(
-                f"The converting process ended with code {self.process.returncode}. Its last words:\n{tail}"
+                f"The converting process ended with code {self.process.returncode}. The end of its log:\n{tail}"
             ) from error
         except BaseException:  # an interrupt between question and answer: the answer must not meet the next question
             self.process.kill()
             raise
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Answer:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise EOFError
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return Answer(**json.loads(line))
 
     def close(self) -> None:
         """Ends the process and closes its pipes."""

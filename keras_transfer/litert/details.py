@@ -35,7 +35,7 @@ def read_details(content: bytes) -> tuple[OperatorDetails, ...]:
         content: a whole LiteRT file.
 
     Raises:
-        InputError: it is not a sound LiteRT file.
+        InputError: it is not a valid LiteRT file.
     """
     info = read_flatbuffer(content)
     try:
@@ -63,7 +63,7 @@ def read_constants(content: bytes, tensors: Iterable[int]) -> dict[int, np.ndarr
         Index -> array of the tensor's own type and shape, a view of `content`.
 
     Raises:
-        InputError: it is not a sound LiteRT file.
+        InputError: it is not a valid LiteRT file.
     """
     info = read_flatbuffer(content)
     found = {}

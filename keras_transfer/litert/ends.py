@@ -1,41 +1,42 @@
-"""The element types at a quantized file's ends, changed without converting anew."""
+"""The types of a quantized file's inputs and outputs, changed without converting again."""
 
-from typing import Any
+from collections.abc import Iterable
 
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.packing import pack
-from keras_transfer.litert.trust import is_ours, vouch
+from keras_transfer.litert.trust import is_ours, mark_as_ours
+
+_KEPT = ("int8", "int32", "int64", "bool")
 
 
 def int8_ends(content: bytes) -> bytes:
-    """Returns a quantized file with `int8` ends where it had `uint8` ones: two operators less, the same answers.
+    """Returns a quantized file with `int8` inputs and outputs where it had `uint8` ones: fewer operators, same answers.
 
-    TensorFlow's converter makes `uint8` ends by a QUANTIZE operator at each, which takes 128 from each byte or adds it.
-    Without them the file takes and gives those bytes less 128: `int8_ends(file)(x - 128)` is `file(x) - 128`, bit for
-    bit.
+    TensorFlow's converter makes `uint8` inputs and outputs by a QUANTIZE operator at each, which subtracts 128 from
+    each byte or adds it. Without them the file takes and gives those bytes less 128: `int8_ends(file)(x - 128)` is
+    `file(x) - 128`, bit for bit. Inputs of whole numbers, such as token ids, stay as they are.
 
     Args:
         content: a LiteRT file.
 
     Returns:
-        The file anew, without class names or other metadata, which no such runtime reads; as it is where its ends are
-        int8 already.
+        The file anew, without class names or other metadata, which no such runtime reads; as it is where it has int8
+        inputs and outputs already.
 
     Raises:
-        InputError: it is not a sound LiteRT file, or its ends are neither int8 nor uint8 behind a QUANTIZE that only
-            shifts.
+        InputError: it is not a valid LiteRT file, or an input or output is neither int8 nor uint8 behind a QUANTIZE
+            that only shifts.
     """
     info = read_flatbuffer(content)
-    if {info.tensors[i].dtype for i in (*info.inputs, *info.outputs)} == {"int8"}:
+    ends = [end for end in (*info.inputs, *info.outputs) if info.tensors[end].dtype not in _KEPT]
+    if not ends:
         return content
-    inside: dict[int, int] = {}  # tensor at an end -> the int8 tensor behind its QUANTIZE
+    inside: dict[int, int] = {}  # input or output -> the int8 tensor behind its QUANTIZE
     dropped = set()
-    for end in (*info.inputs, *info.outputs):
-        if info.tensors[end].dtype == "int8":
-            continue
+    for end in ends:
         operator, inside[end] = _shift(info, end)
         dropped.add(operator)
     model = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -44,7 +45,7 @@ def int8_ends(content: bytes) -> bytes:
     place = {old: new for new, old in enumerate(kept)} | {-1: -1}
     place |= {end: place[behind] for end, behind in inside.items()}
 
-    def moved(indices: Any) -> list[int]:
+    def moved(indices: Iterable[int] | None) -> list[int]:
         return [place[int(i)] for i in indices] if indices is not None else []
 
     graph.tensors = [graph.tensors[i] for i in kept]
@@ -69,22 +70,22 @@ def without_metadata(content: bytes) -> bytes:
         The file anew: same graph and constants; as it is where it holds no metadata.
 
     Raises:
-        InputError: it is not a sound LiteRT file.
+        InputError: it is not a valid LiteRT file.
     """
     if not read_flatbuffer(content).metadata:
         return content
     return _bare(schema.ModelT.InitFromPackedBuf(content, 0), content)
 
 
-def _bare(model: Any, content: bytes) -> bytes:
+def _bare(model: schema.ModelT, content: bytes) -> bytes:
     model.metadata = None
     _drop_unused(model)
     packed = pack(model)
-    return vouch(packed) if is_ours(content) else packed
+    return mark_as_ours(packed) if is_ours(content) else packed
 
 
 def _shift(info: FileInfo, end: int) -> tuple[int, int]:
-    """The QUANTIZE at a uint8 end, and the int8 tensor on its other side."""
+    """The QUANTIZE at a uint8 input or output, and the int8 tensor on its other side."""
     tensor = info.tensors[end]
     around = [o for o in info.operators if end in (*o.inputs, *o.outputs)]
     if info.subgraphs == 1 and tensor.dtype == "uint8" and len(around) == 1 and around[0].name == "QUANTIZE":
@@ -92,7 +93,7 @@ def _shift(info: FileInfo, end: int) -> tuple[int, int]:
         if _differ_by_128(tensor, info.tensors[other]):
             return around[0].index, other
     raise InputError(
-        f"{tensor.name!r} at the file's end is {tensor.dtype} without a QUANTIZE that only takes 128 from each byte: "
+        f"{tensor.name!r} is {tensor.dtype} without a QUANTIZE that only subtracts 128 from each byte: "
         "convert the model to int8."
     )
 
@@ -106,7 +107,7 @@ def _differ_by_128(outer: TensorInfo, inner: TensorInfo) -> bool:
     )
 
 
-def _drop_unused(model: Any) -> None:
+def _drop_unused(model: schema.ModelT) -> None:
     """Removes operator codes and constants that nothing uses any more."""
     operators = [operator for graph in model.subgraphs for operator in graph.operators]
     codes = sorted({operator.opcodeIndex for operator in operators})

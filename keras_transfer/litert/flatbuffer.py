@@ -69,7 +69,7 @@ def read_flatbuffer(content: bytes) -> FileInfo:
         What the file holds.
 
     Raises:
-        InputError: it is not a sound LiteRT file.
+        InputError: it is not a valid LiteRT file.
 
     >>> read_flatbuffer(b"PK")
     Traceback (most recent call last):

@@ -8,10 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
+
+from keras_transfer.inputs import TensorSpec
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
+
+    Tensors: TypeAlias = tf.Tensor | list[tf.Tensor] | dict[str, tf.Tensor]
 
 CALIBRATED = ("int8", "16x8")
 _UNROLLED = 256  # most steps of a recurrent layer that are written out: some ten operators each, converted slowly
@@ -27,7 +32,7 @@ class FrozenGraph:
         inputs: names of its inputs.
         outputs: names of its outputs.
         layers: names of the model's layers.
-        scale: what pixels in 0..255 are multiplied by before they come in.
+        scale: what bytes (0..255) are multiplied by before they come in.
         offset: what is added to them after that.
     """
 
@@ -37,6 +42,11 @@ class FrozenGraph:
     layers: list[str]
     scale: float = 1.0
     offset: float = 0.0
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs without the number of the tensor, as signatures have them."""
+        return [name.partition(":")[0] for name in self.inputs]
 
     def write(self, path: Path) -> None:
         """Writes the graph to `path`, the rest beside it."""
@@ -50,34 +60,41 @@ class FrozenGraph:
         return cls(path.read_bytes(), **json.loads(path.with_suffix(".json").read_text()))
 
 
-def freeze(model: "keras.Model", name: str, dtype: str = "uint8") -> FrozenGraph:
-    """The graph that is converted to the format `name`.
+def freeze(model: "keras.Model", format_: str, inputs: Sequence[TensorSpec]) -> FrozenGraph:
+    """The graph that is converted to a format.
 
-    It takes pixels as bytes; for `int8` floats instead, and what the model's first scale and offset for all channels
-    make of pixels where it begins with these: there they become the input's quantization.
+    It takes what its inputs hold: bytes, token ids, floats. For `int8` it takes bytes as floats, and what the model's
+    first scale and offset make of them where it begins with these: there they become the input's quantization.
+
+    Args:
+        model: has inputs of fixed size, and one or more outputs.
+        format_: see `keras_transfer.litert.convert`.
+        inputs: name and dtype of each input, in the model's order.
     """
-    with _portable(model, unroll=name in CALIBRATED):  # a loop cannot be calibrated
-        return _frozen_for(model, name, dtype)
+    with _portable(model, unroll=format_ in CALIBRATED):  # a loop cannot be calibrated
+        return _freeze_for(model, format_, inputs)
 
 
-def _frozen_for(model: "keras.Model", name: str, dtype: str) -> FrozenGraph:
+def _freeze_for(model: "keras.Model", format_: str, inputs: Sequence[TensorSpec]) -> FrozenGraph:
     import keras
 
     from keras_transfer.models.graph import nodes
     from keras_transfer.models.preprocessing import preprocessing_of
 
     layers = [layer.name for layer in model.layers]
-    if name != "int8" or dtype != "uint8":
-        return _freeze(model, [dtype], layers)
-    # A zero point is a whole number, so pixels in [-1, 1] are off by half a step (of 255). Giving it back in the first
-    # layer's bias changed nothing that could be measured (MobileNetV2, 1000 photographs), so it is left alone.
-    found = preprocessing_of(model) if _is_graph(model) else None
-    if found is None or found[1] <= 0:
-        return _freeze(model, ["float32"], layers)
-    first, scale, offset = found
+    if format_ != "int8":
+        return _freeze(model, inputs, layers)
+    floats = [replace(tensor, dtype="float32") if tensor.dtype == "uint8" else tensor for tensor in inputs]
+    # A zero point is a whole number, so values in [-1, 1] are off by half a step (of 255). Giving it back in the first
+    # layer's bias changed nothing that could be measured on MobileNetV2, so it is left alone.
+    foldable = [tensor.dtype for tensor in inputs] == ["uint8"] and _is_functional(model)
+    rescaling = preprocessing_of(model) if foldable else None
+    if rescaling is None or rescaling[1] <= 0:
+        return _freeze(model, floats, layers)
+    first, scale, offset = rescaling
     start = next(node.output for node in nodes(model) if node.operation is first)
     network = keras.Model(start, model.outputs, name=model.name)
-    return replace(_freeze(network, ["float32"], layers), scale=scale, offset=offset)
+    return replace(_freeze(network, floats, layers), scale=scale, offset=offset)
 
 
 def freeze_batches(model: "keras.Model", dtypes: Sequence[str] = ("uint8",)) -> FrozenGraph:
@@ -85,9 +102,10 @@ def freeze_batches(model: "keras.Model", dtypes: Sequence[str] = ("uint8",)) -> 
 
     Args:
         model: has inputs of fixed size, and one or more outputs.
-        dtypes: of the arrays that come, one for each input: pixels come as bytes, tokens as `int32`.
+        dtypes: of the arrays that come, one for each input: bytes as `uint8`, token ids as `int32`.
     """
-    return _freeze(model, dtypes, [layer.name for layer in model.layers], batch=None)
+    inputs = [TensorSpec(f"input_{number}", (), dtype) for number, dtype in enumerate(dtypes)]
+    return _freeze(model, inputs, [layer.name for layer in model.layers], batch=None)
 
 
 @contextmanager
@@ -106,50 +124,51 @@ def _portable(model: "keras.Model", unroll: bool) -> Iterator[None]:
             setattr(layer, name, value)
 
 
-def _is_short(layer: Any) -> bool:
+def _is_short(layer: "keras.layers.RNN") -> bool:
     steps = (layer.get_build_config() or {}).get("input_shape", (None, None))[1]
     return isinstance(steps, int) and steps <= _UNROLLED
 
 
-def _freeze(model: Any, dtypes: Sequence[str], layers: list[str], batch: int | None = 1) -> FrozenGraph:
+def _freeze(
+    model: "keras.Model", inputs: Sequence[TensorSpec], layers: list[str], batch: int | None = 1
+) -> FrozenGraph:
     import tensorflow as tf
 
-    several = len(dtypes) > 1
     signature = [
-        tf.TensorSpec((batch, *tensor.shape[1:]), dtype, name=tensor.name if several else "image")
-        for tensor, dtype in zip(model.inputs, dtypes, strict=True)
+        tf.TensorSpec((batch, *tensor.shape[1:]), own.dtype, name=own.name)
+        for tensor, own in zip(model.inputs, inputs, strict=True)
     ]
 
     @tf.function(input_signature=signature, autograph=False)
     def serve(*arrays: tf.Tensor) -> list[tf.Tensor]:
-        inputs = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, model.inputs, strict=True)]
-        outputs = model(pack_inputs(model, inputs), training=False)
+        values = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, model.inputs, strict=True)]
+        outputs = model(pack_inputs(model, values), training=False)
         return [tf.cast(output, tf.float32) for output in tf.nest.flatten(outputs)]
 
     function = serve.get_concrete_function()
     definition = _constant(function)
-    inputs = [tensor.name for tensor in function.inputs[: len(dtypes)]]
-    outputs = [tensor.name for tensor in function.outputs]
+    starts = [tensor.name for tensor in function.inputs[: len(inputs)]]
+    ends = [tensor.name for tensor in function.outputs]
     if definition is None:
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
         frozen = convert_variables_to_constants_v2(function)
-        inputs, outputs = ([tensor.name for tensor in tensors] for tensors in (frozen.inputs, frozen.outputs))
+        starts, ends = ([tensor.name for tensor in tensors] for tensors in (frozen.inputs, frozen.outputs))
         definition = frozen.graph.as_graph_def()
     for node in definition.node:
         node.device = ""  # the converting process has no GPU
-    return FrozenGraph(definition.SerializeToString(), inputs, outputs, layers)
+    return FrozenGraph(definition.SerializeToString(), starts, ends, layers)
 
 
-def pack_inputs(model: "keras.Model", inputs: Sequence[Any]) -> Any:
+def pack_inputs(model: "keras.Model", inputs: "Sequence[tf.Tensor]") -> "Tensors":
     """Values for a model's inputs, in the order of `model.inputs`, as the structure that the model is called with."""
     import keras
 
     return inputs[0] if len(inputs) == 1 else keras.tree.pack_sequence_as(model.input, list(inputs))
 
 
-def _constant(function: Any) -> Any:
-    """The function's graph with constants for variables; None where a variable is more than read, or inside a function.
+def _constant(function: "tf.types.experimental.ConcreteFunction") -> "tf.compat.v1.GraphDef | None":
+    """The graph with constants for variables; None where a variable is not only read, or inside an inner function.
 
     TensorFlow's `convert_variables_to_constants_v2` does all of it, and takes as long as tracing the model again: it
     makes a function of the result.
@@ -179,14 +198,14 @@ def _constant(function: Any) -> Any:
     return definition
 
 
-def _become(node: Any, operator: str, **types: int) -> None:
+def _become(node: "tf.compat.v1.NodeDef", operator: str, **types: int) -> None:
     node.op = operator
     node.attr.clear()
     for name, value in types.items():
         node.attr[name].type = value
 
 
-def _is_graph(model: Any) -> bool:
+def _is_functional(model: "keras.Model") -> bool:
     """Whether the model is functional or Sequential: a subclass's own `call` cannot be cut."""
     import keras
 

@@ -1,4 +1,4 @@
-"""Class names inside a LiteRT file, where MediaPipe and the TFLite Task Library look for them, and the geometry.
+"""Class names inside a LiteRT file, where MediaPipe and the TFLite Task Library look for them, and what its inputs are.
 
 That is TFLite Metadata: a second flatbuffer in the buffer named `TFLITE_METADATA`, and the names as `labels.txt` in a
 zip archive appended to the file, `geometry.json` beside them. Field numbers are those of `metadata_schema.fbs`
@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import flatbuffers
 import numpy as np
@@ -20,10 +20,12 @@ from flatbuffers.table import Table
 
 from keras_transfer.errors import InputError
 from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.inputs import InputSpec, TensorSpec, inputs_of
+from keras_transfer.inputs import InputSpec, Json, TensorSpec, inputs_of
 from keras_transfer.litert.flatbuffer import FileInfo, read_flatbuffer
 from keras_transfer.litert.packing import pack
-from keras_transfer.litert.trust import is_ours, vouch
+from keras_transfer.litert.trust import is_ours, mark_as_ours
+
+T = TypeVar("T")
 
 LABELS_FILE = "labels.txt"
 GEOMETRY_FILE = "geometry.json"
@@ -43,31 +45,53 @@ _DAMAGE += (EOFError, RecursionError, struct.error, zlib.error, zipfile.BadZipFi
 
 
 def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec | Geometry = LEGACY) -> bytes:
-    """Returns the file with its class names inside, and what its input is.
+    """Returns the file with its class names inside, and what its inputs are.
 
     Args:
-        content: a classifier with one input and one output of `len(class_names)` values.
+        content: a classifier with one output of `len(class_names)` values.
         class_names: the names in the order of the output.
-        inputs: what the model was trained on; of pictures their geometry will do.
+        inputs: what the model takes; a geometry stands for an image of the file's own size.
 
     Returns:
-        The file anew: same graph and constants, with metadata, `labels.txt`, `inputs.json`, and of pictures
+        The file anew: same graph and constants, with metadata, `labels.txt`, `inputs.json`, and for images
         `geometry.json`, by which devices know how to fit them.
 
     Raises:
-        InputError: a name is empty or holds a line break, or names and outputs differ in number.
+        InputError: a name is empty or holds a line break, or names and outputs, or specs and inputs, differ in number.
     """
     info = read_flatbuffer(content)
     text = labels_text(class_names)
-    if len(info.inputs) != 1 or len(info.outputs) != 1:
-        raise InputError(f"Labels go into a file of one input and one output. Received: {len(info.outputs)} outputs.")
-    values, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    shape = info.tensors[info.inputs[0]].shape
     if isinstance(inputs, Geometry):
-        inputs = InputSpec(
-            "image", (TensorSpec("image", values.shape[1:], "uint8", 0, 255),), {"geometry": inputs.to_dict()}
-        )
+        tensor = TensorSpec("image", shape[1:], "uint8", 0, 255)
+        inputs = InputSpec("image", (tensor,), {"geometry": inputs.to_dict()})
+    _check_ends(info, inputs, class_names)
+    geometry = Geometry.of(inputs.preparation["geometry"]) if inputs.modality == "image" else None
+    inside = {LABELS_FILE: text}
+    if geometry is not None:
+        inside[GEOMETRY_FILE] = json.dumps(geometry.to_dict())
+    inside[INPUTS_FILE] = json.dumps(inputs.to_dict())
+    archive = io.BytesIO(_with_metadata(content, _metadata(shape, inputs, geometry)))
+    archive.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
+        for name, written in inside.items():
+            files.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), written)
+    labelled = archive.getvalue()
+    return mark_as_ours(labelled) if is_ours(content) else labelled
+
+
+def _check_ends(info: FileInfo, inputs: InputSpec, class_names: Sequence[str]) -> None:
+    if len(info.outputs) != 1:
+        raise InputError(f"Labels go into a file of one output. Received: {len(info.outputs)} outputs.")
+    if inputs.tensors and len(inputs.tensors) != len(info.inputs):
+        raise InputError(f"The file has {len(info.inputs)} inputs, but {len(inputs.tensors)} are described.")
+    output = info.tensors[info.outputs[0]]
     if not output.shape or output.shape[-1] != len(class_names):
-        raise InputError(f"The file has outputs of shape {list(output.shape)} but {len(class_names)} names were given.")
+        raise InputError(f"The file has outputs of shape {list(output.shape)}. Received: {len(class_names)} names.")
+
+
+def _with_metadata(content: bytes, metadata: bytes) -> bytes:
+    """The file with metadata in place of what it has, without an archive behind it."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     model.metadata = model.metadata or []
     entry = next((entry for entry in model.metadata if entry.name == _FIELD.encode()), None)
@@ -76,19 +100,8 @@ def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec |
         entry.name, entry.buffer = _FIELD, len(model.buffers)
         model.metadata.append(entry)
         model.buffers.append(schema.BufferT())
-    geometry = Geometry.of(inputs.preparation["geometry"]) if inputs.modality == "image" else None
-    model.buffers[entry.buffer].data = np.frombuffer(_metadata(values.shape, inputs, geometry), np.uint8)
-    inside = {LABELS_FILE: text}
-    if geometry is not None:
-        inside[GEOMETRY_FILE] = json.dumps(geometry.to_dict())
-    inside[INPUTS_FILE] = json.dumps(inputs.to_dict())
-    archive = io.BytesIO(pack(model))
-    archive.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
-        for name, written in inside.items():
-            files.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), written)
-    labelled = archive.getvalue()
-    return vouch(labelled) if is_ours(content) else labelled
+    model.buffers[entry.buffer].data = np.frombuffer(metadata, np.uint8)
+    return pack(model)
 
 
 def read_labels(content: bytes) -> list[str] | None:
@@ -98,14 +111,14 @@ def read_labels(content: bytes) -> list[str] | None:
         content: a LiteRT file from anywhere.
 
     Raises:
-        InputError: it is not a sound LiteRT file.
+        InputError: it is not a valid LiteRT file.
     """
     metadata = read_flatbuffer(content).metadata.get(_FIELD, b"")
     return _guarded(lambda: _read_labels(content, metadata))
 
 
 def read_inputs(content: bytes) -> InputSpec | None:
-    """Returns what the input of a LiteRT file is, or None where it does not say.
+    """Returns what the inputs of a LiteRT file are, or None where it does not say.
 
     Args:
         content: a LiteRT file from anywhere. Of one of an earlier release, which has a geometry alone, there are no
@@ -115,7 +128,7 @@ def read_inputs(content: bytes) -> InputSpec | None:
         InputError: what it says makes no sense.
     """
 
-    def read() -> dict[str, Any]:
+    def read() -> dict[str, Json]:
         with zipfile.ZipFile(io.BytesIO(content)) as files:
             members = {member.filename: member for member in files.infolist()}
             for name, key in ((INPUTS_FILE, "inputs"), (GEOMETRY_FILE, "geometry")):
@@ -136,7 +149,7 @@ def read_normalization(info: FileInfo) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def labels_text(class_names: Sequence[str]) -> str:
-    """Returns the content of `labels.txt`: a name a line, in the order of the model's outputs.
+    """Returns the content of `labels.txt`: one name per line, in the order of the model's outputs.
 
     >>> labels_text(["cat", "dog"])
     'cat\\ndog\\n'
@@ -147,52 +160,77 @@ def labels_text(class_names: Sequence[str]) -> str:
     return "".join(f"{name}\n" for name in class_names)
 
 
-def _metadata(shape: Sequence[int], inputs: InputSpec, geometry: Geometry | None) -> bytes:
-    builder = flatbuffers.Builder(512)
+class _Writer:
+    """Writes flatbuffer tables, whose fields are known by their numbers."""
 
-    def table(*fields: Any) -> int:
+    def __init__(self) -> None:
+        self.builder = flatbuffers.Builder(512)
+
+    def string(self, text: str) -> int:
+        return int(self.builder.CreateString(text))
+
+    def table(self, *fields: int | tuple[str, int] | None) -> int:
         """A table: integers are offsets of what was made before, (type, value) pairs are scalars, None is left out."""
-        builder.StartObject(len(fields))
+        self.builder.StartObject(len(fields))
         for slot, field in enumerate(fields):
             if isinstance(field, tuple):
-                getattr(builder, f"Prepend{field[0]}Slot")(slot, field[1], 0)
+                getattr(self.builder, f"Prepend{field[0]}Slot")(slot, field[1], 0)
             elif field is not None:
-                builder.PrependUOffsetTRelativeSlot(slot, field, 0)
-        return int(builder.EndObject())
+                self.builder.PrependUOffsetTRelativeSlot(slot, field, 0)
+        return int(self.builder.EndObject())
 
-    def vector(*offsets: int) -> int:
-        builder.StartVector(4, len(offsets), 4)
+    def vector(self, *offsets: int) -> int:
+        self.builder.StartVector(4, len(offsets), 4)
         for offset in reversed(offsets):
-            builder.PrependUOffsetTRelative(offset)
-        return int(builder.EndVector())
+            self.builder.PrependUOffsetTRelative(offset)
+        return int(self.builder.EndVector())
 
-    string = builder.CreateString
-    content = None
-    files = [table(string(INPUTS_FILE), string("What the input is"), ("Int8", _DESCRIPTIONS))]
-    what = inputs.tensor.meaning if inputs.tensors else ""
+    def file(self, name: str, description: str, kind: int) -> int:
+        return self.table(self.string(name), self.string(description), ("Int8", kind))
+
+    def tensor(self, name: str, description: str, content: int | None = None, files: Sequence[int] = ()) -> int:
+        name_, description_ = self.string(name), self.string(description)
+        return self.table(name_, description_, None, content, None, None, self.vector(*files) if files else None)
+
+    def finish(self, root: int) -> bytes:
+        self.builder.Finish(root, _IDENTIFIER)
+        return bytes(self.builder.Output())
+
+
+def _metadata(shape: Sequence[int], inputs: InputSpec, geometry: Geometry | None) -> bytes:
+    """The metadata of a classifier, its first input having a shape."""
+    writer = _Writer()
+    files = [writer.file(INPUTS_FILE, "What the inputs are", _DESCRIPTIONS)]
     if geometry is not None:
-        _, height, width, channels = shape
-        colours, order = _COLOURS.get(channels, (0, f"{channels} channels"))
-        size = table(("Uint32", width), ("Uint32", height))
-        content = table(("Uint8", _IMAGE), table(("Int8", colours), size))
-        fitted = string("How pictures are fitted to the input")
-        files.append(table(string(GEOMETRY_FILE), fitted, ("Int8", _DESCRIPTIONS)))
-        what = f"{order}, 0..255: {geometry.describe()}"
-    name, words = string("image" if geometry is not None else inputs.modality), string(what)
-    values = table(name, words, None, content, None, None, vector(*files))
-    labels = table(string(LABELS_FILE), string("Class names, one a line"), ("Int8", _AXIS_LABELS))
-    scores = table(string("probability"), string("A probability a class"), None, None, None, None, vector(labels))
-    graph = table(None, None, vector(values), vector(scores))
-    parser = string("1.0.0")
-    root = table(
-        string(f"{inputs.modality.capitalize()} classifier"), None, None, vector(graph), None, None, None, parser
+        tensors = [_image_metadata(writer, shape, geometry, files)]
+    else:
+        specs = inputs.tensors or (TensorSpec(inputs.modality, ()),)
+        firsts = [files, *([] for _ in specs[1:])]  # the description stands at the first input
+        tensors = [
+            writer.tensor(spec.name, spec.meaning, None, first) for spec, first in zip(specs, firsts, strict=True)
+        ]
+    labels = writer.file(LABELS_FILE, "Class names, one per line", _AXIS_LABELS)
+    scores = writer.tensor("probability", "A probability for each class", None, [labels])
+    graph = writer.table(None, None, writer.vector(*tensors), writer.vector(scores))
+    name, graphs, parser = (
+        writer.string(f"{inputs.modality.capitalize()} classifier"),
+        writer.vector(graph),
+        writer.string("1.0.0"),
     )
-    builder.Finish(root, _IDENTIFIER)
-    return bytes(builder.Output())
+    return writer.finish(writer.table(name, None, None, graphs, None, None, None, parser))
 
 
-def _guarded(read: Callable[[], Any]) -> Any:
-    """What `read` returns, or None where metadata is damaged: it is a courtesy, and the model runs without it."""
+def _image_metadata(writer: _Writer, shape: Sequence[int], geometry: Geometry, files: Sequence[int]) -> int:
+    _, height, width, channels = shape
+    colours, order = _COLOURS.get(channels, (0, f"{channels} channels"))
+    size = writer.table(("Uint32", width), ("Uint32", height))
+    content = writer.table(("Uint8", _IMAGE), writer.table(("Int8", colours), size))
+    fitted = writer.file(GEOMETRY_FILE, "How pictures are fitted to the input", _DESCRIPTIONS)
+    return writer.tensor("image", f"{order}, 0..255: {geometry.describe()}", content, [*files, fitted])
+
+
+def _guarded(read: Callable[[], T]) -> T | None:
+    """What `read` returns, or None where metadata is damaged: the model runs without it."""
     try:
         return read()
     except _DAMAGE:
@@ -223,8 +261,8 @@ def _read_normalization(metadata: bytes) -> tuple[np.ndarray, np.ndarray] | None
             mean, std = (
                 table.GetVectorAsNumpy(flatbuffers.number_types.Float32Flags, table.Offset(slot)) for slot in (4, 6)
             )
-            sound = len(mean) == len(std) > 0 and np.all(np.isfinite(mean)) and np.all(np.isfinite(std)) and np.all(std)
-            return (mean.copy(), std.copy()) if sound else None
+            valid = len(mean) == len(std) > 0 and np.all(np.isfinite(mean)) and np.all(np.isfinite(std)) and np.all(std)
+            return (mean.copy(), std.copy()) if valid else None
     return None
 
 

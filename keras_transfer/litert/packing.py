@@ -1,13 +1,11 @@
 """LiteRT models back to bytes: constants aligned, and what stands in a file many times stored once."""
 
-from typing import Any
-
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 
-def pack(model: Any) -> bytes:
+def pack(model: schema.ModelT) -> bytes:
     """Serializes a `schema.ModelT`.
 
     Equal vectors are stored once: a channelwise-quantized file holds a zero point of 8 bytes for every channel of every

@@ -28,7 +28,7 @@ def probe(content: bytes, delegate: str = "") -> None:
     """Runs `content` on a few inputs in another process.
 
     Args:
-        content: a file that `read_flatbuffer` found sound.
+        content: a file that `read_flatbuffer` has checked.
         delegate: a library that it is run with; "" for none.
 
     Raises:
@@ -107,7 +107,9 @@ def _run(content: bytes, delegate: str) -> str:
     for fill in ("zeros", "random", "random"):
         for details in interpreter.get_input_details():
             shape, dtype = details["shape"], details["dtype"]
-            values = np.zeros(shape) if fill == "zeros" else random.integers(0, 128, shape)
+            # Token ids beyond the vocabulary are an error, and every vocabulary has two.
+            largest = 1 if dtype in (np.int32, np.int64, np.bool_) else 127
+            values = np.zeros(shape) if fill == "zeros" else random.integers(0, largest, shape, endpoint=True)
             interpreter.set_tensor(details["index"], values.astype(dtype))
         interpreter.invoke()
         for details in interpreter.get_output_details():
@@ -116,7 +118,7 @@ def _run(content: bytes, delegate: str) -> str:
 
 
 def main() -> None:
-    """Answers one line a file until standard input closes.
+    """Answers one line per file until standard input closes.
 
     A file is read as the lengths of its delegate's name and of its content, eight bytes each, and these two.
     """

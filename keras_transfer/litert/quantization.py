@@ -1,27 +1,31 @@
-"""A float file's numbers made integers: ranges of activations observed, biases corrected, layers spared.
+"""Post-training quantization of a float file: activations' ranges observed, biases corrected, layers left in float.
 
 TensorFlow's converter would observe the ranges itself. It takes ten times as long, and it reads an addend after ADD has
 written the sum into its place: in every residual block the addend is given the range of the sum as well.
 """
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
+from keras_transfer.inputs import Array
 from keras_transfer.litert.flatbuffer import FileInfo, OperatorInfo, read_flatbuffer
 from keras_transfer.litert.layers import layers_of
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.runtime import open_litert
-from keras_transfer.litert.trust import vouch
+from keras_transfer.litert.trust import mark_as_ours
 from keras_transfer.quick_start import give_back_memory
 
-_SAMPLES = 500  # values of each activation that an image gives for choosing its range
-_TOGETHER = 10  # images that a thread watches: what comes out depends on this, but on no number of threads
+Floats: TypeAlias = NDArray[np.float32]
+
+_SAMPLES = 500  # values of each activation that an item gives for choosing its range
+_TOGETHER = 10  # items that one thread observes: the result depends on this, but not on the number of threads
 _SHRINKS = np.linspace(1.0, 0.3, 15)
 _LEAST_RANGE = 1e-5  # TFLM aborts where softmax's input has a step of 2^-26 or less, as in an untrained network
 _LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operator -> the axis of its weights' channels
@@ -29,9 +33,9 @@ _LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operat
 
 def quantize(
     prepared: bytes,
-    images: np.ndarray,
-    read: Callable[[np.ndarray], np.ndarray],
-    input_range: tuple[float, float],
+    count: int,
+    read: Callable[[int], list[Array]],
+    input_ranges: Sequence[tuple[float, float]],
     *,
     activations: str = "int8",
     input_dtype: str = "uint8",
@@ -39,20 +43,20 @@ def quantize(
     float_layers: Collection[str] = (),
     layer_names: Collection[str] = (),
 ) -> bytes:
-    """Quantizes a float file: weights to int8 a channel, activations by their observed ranges, biases corrected.
+    """Quantizes a float file: weights to int8 per channel, activations by their observed ranges, biases corrected.
 
     An int8 activation's range is the part of what was seen that loses least in the mean square: few values lie far out,
     and without them all others have finer steps (Wu et al. 2020, https://arxiv.org/abs/2004.09602). Rounding weights
-    moves the mean of a layer's output; by how much follows from the mean of what the layer reads, and is taken from its
-    bias (bias correction, Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
+    moves the mean of a layer's output; by how much follows from the mean of what the layer reads, and is subtracted
+    from its bias (bias correction, Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
 
     Args:
         prepared: what `TFLiteConverter` makes with `_experimental_calibrate_only`; its ranges are replaced.
-        images: `[n, ...]`.
-        read: makes of one of them what the file's input takes, batch axis included; asked when it is needed.
-        input_range: the least and the greatest value that may come.
-        activations: `"int8"`; or `"int16"`, whose ends are float.
-        input_dtype: type of an int8 file's ends.
+        count: how many calibration items there are.
+        read: gives the file's inputs for the item of a number, `[1, ...]` each.
+        input_ranges: the least and the greatest value of each input; those of float inputs are used.
+        activations: `"int8"`; or `"int16"`, with float inputs and outputs.
+        input_dtype: type of an int8 file's inputs and outputs.
         per_tensor_dense: one scale for all weights of a dense layer.
         float_layers: layers whose inputs and outputs stay float, and with them all operators that touch these.
         layer_names: all layers of the Keras model, by which operators are known.
@@ -62,34 +66,46 @@ def quantize(
     """
     info, model = read_flatbuffer(prepared), schema.ModelT.InitFromPackedBuf(prepared, 0)
     tensors = model.subgraphs[0].tensors
-    made = {o.index: info.tensors[o.outputs[0]].name for o in info.operators}
-    named = [o for o in info.operators if not set(float_layers).isdisjoint(layers_of(made[o.index], layer_names))]
-    floats = {index for o in named for index in (*o.inputs, *o.outputs)} - set(info.inputs)
-    # All that writes or reads a float activation is spared: an int8 operator's inputs and outputs are int8.
-    spared = [made[o.index] for o in info.operators if not floats.isdisjoint((*o.inputs, *o.outputs))]
-    linear = [o for o in info.operators if o.name in _LINEAR and made[o.index] not in spared]
+    in_float = _float_operators(info, float_layers, layer_names)
+    linear = [o for o in info.operators if o.name in _LINEAR and _output_name(info, o) not in in_float]
     layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
-    ranges, means = _observe(model, info, images, read, {layer.operator.inputs[0] for layer in layers}, activations)
-    for index, (low, high) in (ranges | {info.inputs[0]: input_range}).items():
+    ranges, means = _observe(model, info, count, read, {layer.operator.inputs[0] for layer in layers}, activations)
+    for index, limits in zip(info.inputs, input_ranges, strict=True):
+        if info.tensors[index].dtype == "float32":
+            ranges[index] = limits
+    for index, (low, high) in ranges.items():
         tensors[index].quantization.min, tensors[index].quantization.max = (
             np.array([low], np.float32),
             np.array([max(high, low + _LEAST_RANGE)], np.float32),
         )
-    give_back_memory()  # of the network that was watched
+    give_back_memory()  # of the network that was observed
     _correct_biases(model, layers, means)
     convert = _to_int8 if activations == "int8" else _to_int16
-    return convert(pack(model), input_dtype, per_tensor_dense, spared)
+    return convert(pack(model), input_dtype, per_tensor_dense, in_float)
+
+
+def _output_name(info: FileInfo, operator: OperatorInfo) -> str:
+    return info.tensors[operator.outputs[0]].name
+
+
+def _float_operators(info: FileInfo, float_layers: Collection[str], layer_names: Collection[str]) -> list[str]:
+    """The operators that stay in float, by the names of their outputs."""
+    names = {o.index: layers_of(_output_name(info, o), layer_names) for o in info.operators}
+    named = [o for o in info.operators if not set(float_layers).isdisjoint(names[o.index])]
+    floats = {index for o in named for index in (*o.inputs, *o.outputs)} - set(info.inputs)
+    # Whatever writes or reads a float activation stays in float too: an int8 operator's inputs and outputs are int8.
+    return [_output_name(info, o) for o in info.operators if not floats.isdisjoint((*o.inputs, *o.outputs))]
 
 
 class _Layer(NamedTuple):
     """An operator that multiplies what it reads by constant weights."""
 
     operator: OperatorInfo
-    errors: np.ndarray  # what rounding adds to the weights
-    bias: np.ndarray
+    errors: Floats  # what rounding adds to the weights
+    bias: Floats
 
 
-def _layer(model: Any, operator: OperatorInfo, per_tensor_dense: bool) -> _Layer | None:
+def _layer(model: schema.ModelT, operator: OperatorInfo, per_tensor_dense: bool) -> _Layer | None:
     """None where the weights are computed, or quantized already."""
     weights, bias = (_constant(model, index) for index in (*operator.inputs[1:], -1)[:2])
     if weights is None:
@@ -104,7 +120,7 @@ def _layer(model: Any, operator: OperatorInfo, per_tensor_dense: bool) -> _Layer
     return _Layer(operator, np.round(weights / step) * step - weights, zeros if bias is None else bias)
 
 
-def _constant(model: Any, index: int) -> np.ndarray | None:
+def _constant(model: schema.ModelT, index: int) -> Floats | None:
     """A tensor's constant float values; None where it is absent, computed or of another type."""
     tensor = model.subgraphs[0].tensors[index]
     data = model.buffers[tensor.buffer].data
@@ -114,43 +130,43 @@ def _constant(model: Any, index: int) -> np.ndarray | None:
 
 
 def _observe(
-    model: Any,
+    model: schema.ModelT,
     info: FileInfo,
-    images: np.ndarray,
-    read: Callable[[np.ndarray], np.ndarray],
-    wanted: set[int],
+    count: int,
+    read: Callable[[int], list[Array]],
+    averaged: set[int],
     activations: str,
-) -> tuple[dict[int, tuple[float, float]], dict[int, np.ndarray]]:
-    """The range of every activation over the images, and the mean of the wanted ones (the input may be among them)."""
+) -> tuple[dict[int, tuple[float, float]], dict[int, Floats]]:
+    """The range of every activation over the items, and the mean of some activations and inputs."""
     tensors = model.subgraphs[0].tensors
     seen = [i for o in info.operators for i in o.outputs if getattr(tensors[i].quantization, "min", None) is not None]
-    opened = open_litert(vouch(pack(_with(model, outputs=seen))))
+    opened = open_litert(mark_as_ours(pack(_with(model, outputs=seen))))
 
-    def watch(start: int) -> tuple[dict[int, list[np.ndarray]], dict[int, np.ndarray]]:
+    def watch(start: int) -> tuple[dict[int, list[Floats]], dict[int, Floats]]:
         random = np.random.default_rng(start)
-        samples: dict[int, list[np.ndarray]] = {index: [] for index in seen}
-        sums: dict[int, np.ndarray] = {}
+        samples: dict[int, list[Floats]] = {index: [] for index in seen}
+        sums: dict[int, Floats] = {}
 
-        def add(image: np.ndarray, outputs: list[np.ndarray]) -> None:
-            values = dict(zip((*seen, info.inputs[0]), (*outputs, image), strict=True))
+        def add(inputs: list[Array], outputs: list[Array]) -> None:
+            values = dict(zip((*seen, *info.inputs), (*outputs, *inputs), strict=True))
             for index in seen:
                 flat = values[index].reshape(-1)
                 some = flat if flat.size <= _SAMPLES else flat[random.integers(0, flat.size, _SAMPLES)]
                 samples[index].append(np.concatenate([some, [flat.min(), flat.max()]]))
-            for index in wanted & values.keys():
+            for index in averaged & values.keys():
                 if index in sums:
                     sums[index] += values[index]
                 else:
                     sums[index] = values[index].astype(np.float32)
 
-        for image in map(read, images[start : start + _TOGETHER]):
-            opened.look([image], partial(add, image))
+        for inputs in map(read, range(start, min(start + _TOGETHER, count))):
+            opened.look(inputs, partial(add, inputs))
         return samples, sums
 
-    samples: dict[int, list[np.ndarray]] = {index: [] for index in seen}
-    sums: dict[int, np.ndarray] = {}
+    samples: dict[int, list[Floats]] = {index: [] for index in seen}
+    sums: dict[int, Floats] = {}
     with ThreadPoolExecutor(opened.threads) as pool:
-        for some, part in pool.map(watch, range(0, len(images), _TOGETHER)):
+        for some, part in pool.map(watch, range(0, count, _TOGETHER)):
             for index in seen:
                 samples[index] += some[index]
             for index, values in part.items():
@@ -158,19 +174,19 @@ def _observe(
     choose = shrunk_range if activations == "int8" else _whole_range
     ranges = {index: choose(np.stack(rows)) for index, rows in samples.items()}
     for total in sums.values():
-        total /= np.float32(len(images))
+        total /= np.float32(count)
     return ranges, sums
 
 
-def _whole_range(rows: np.ndarray) -> tuple[float, float]:
+def _whole_range(rows: Floats) -> tuple[float, float]:
     return min(float(rows.min()), 0.0), max(float(rows.max()), 0.0)
 
 
-def shrunk_range(rows: np.ndarray) -> tuple[float, float]:
+def shrunk_range(rows: Floats) -> tuple[float, float]:
     """The part of the whole range of an activation whose 255 steps are off least in the mean square.
 
     Args:
-        rows: float32 `[images, values + 2]`: some values of each image, then its least and its greatest.
+        rows: float32 `[items, values + 2]`: some values of each item, then its least and its greatest.
 
     Returns:
         Least and greatest value, 0 between them.
@@ -186,8 +202,8 @@ def shrunk_range(rows: np.ndarray) -> tuple[float, float]:
     return best * low, best * high
 
 
-def _correct_biases(model: Any, layers: list[_Layer], means: dict[int, np.ndarray]) -> None:
-    """Takes from each bias what the rounded weights add in the mean, channel by channel.
+def _correct_biases(model: schema.ModelT, layers: list[_Layer], means: dict[int, Floats]) -> None:
+    """Subtracts from each bias what the rounded weights add in the mean, channel by channel.
 
     That is linear in what the layer reads, so a file of these operators alone computes it, with the errors of the
     weights as weights and the mean of what each reads as input: padding, strides and groups are as they are.
@@ -210,14 +226,14 @@ def _correct_biases(model: Any, layers: list[_Layer], means: dict[int, np.ndarra
         operator.inputs = [errors.inputs[-1], _add(alone, graph.tensors[weights], layer.errors), _bias(alone, zeros)]
         operator.outputs = [errors.outputs[-1]]
         errors.operators.append(operator)
-    found = open_litert(vouch(pack(alone))).run([means[layer.operator.inputs[0]] for layer in layers])
-    for layer, error in zip(layers, found, strict=True):
+    outputs = open_litert(mark_as_ours(pack(alone))).run([means[layer.operator.inputs[0]] for layer in layers])
+    for layer, error in zip(layers, outputs, strict=True):
         mean = error.mean(axis=tuple(range(error.ndim - 1)))
         # A bias of its own: the file's may be shared with other layers.
         graph.operators[layer.operator.index].inputs = [*layer.operator.inputs[:2], _bias(model, layer.bias - mean)]
 
 
-def _with(model: Any, **changes: Any) -> Any:
+def _with(model: schema.ModelT, **changes: object) -> schema.ModelT:
     """The model with another main graph; what is not changed is shared with it."""
     changed, graph = copy.copy(model), copy.copy(model.subgraphs[0])
     changed.signatureDefs, changed.subgraphs = None, [graph, *model.subgraphs[1:]]
@@ -225,7 +241,7 @@ def _with(model: Any, **changes: Any) -> Any:
     return changed
 
 
-def _add(model: Any, like: Any, data: np.ndarray | None = None) -> int:
+def _add(model: schema.ModelT, like: schema.TensorT, data: Floats | None = None) -> int:
     """Adds a float tensor, an activation or (with data) a constant, and returns its index."""
     tensor = copy.copy(like)
     tensor.buffer, tensor.quantization = 0, None
@@ -238,29 +254,29 @@ def _add(model: Any, like: Any, data: np.ndarray | None = None) -> int:
     return len(model.subgraphs[0].tensors) - 1
 
 
-def _bias(model: Any, values: np.ndarray) -> int:
+def _bias(model: schema.ModelT, values: Floats) -> int:
     tensor = schema.TensorT()
     tensor.type, tensor.name = schema.TensorType.FLOAT32, f"bias_{len(model.buffers)}"
     return _add(model, tensor, values)
 
 
-def _to_int8(prepared: bytes, input_dtype: str, per_tensor_dense: bool, spared: list[str]) -> bytes:
+def _to_int8(prepared: bytes, input_dtype: str, per_tensor_dense: bool, in_float: list[str]) -> bytes:
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
-    ends = tf.as_dtype(input_dtype)
+    dtype = tf.as_dtype(input_dtype)
     return bytes(
         mlir_quantize(
             prepared,
-            input_data_type=ends,
-            output_data_type=ends,
-            denylisted_nodes=spared or None,
+            input_data_type=dtype,
+            output_data_type=dtype,
+            denylisted_nodes=in_float or None,
             disable_per_channel_for_dense_layers=per_tensor_dense,
         )
     )
 
 
-def _to_int16(prepared: bytes, input_dtype: str, per_tensor_dense: bool, spared: list[str]) -> bytes:
+def _to_int16(prepared: bytes, input_dtype: str, per_tensor_dense: bool, in_float: list[str]) -> bytes:
     from tensorflow.lite.python.optimize.calibrator import Calibrator
 
     float32, int16, int64 = (np.dtype(name).num for name in ("float32", "int16", "int64"))

@@ -1,4 +1,4 @@
-"""Running LiteRT files: one single-threaded interpreter a core, which is faster than one interpreter on all of them."""
+"""Running LiteRT files: one single-threaded interpreter per core, faster than one interpreter on all cores."""
 
 import os
 import queue
@@ -9,19 +9,23 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.decisions import two_columns
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import open_preparer
+from keras_transfer.inputs import Array, Arrays, as_tuple, open_preparer
 from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.trust import is_ours
 from keras_transfer.progress import say, track
 
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Delegate, Interpreter
+
 T = TypeVar("T")
-_CHUNK = 4  # images a task: keeps the cost of passing them between threads small beside a small network's time
+_CHUNK = 4  # items per task: keeps the cost of passing them between threads small beside a small network's time
 
 
 def open_litert(
@@ -31,17 +35,17 @@ def open_litert(
 
     Args:
         path_or_bytes: the file, or its content.
-        threads: how many images are computed at once; by default the cores this process may use.
+        threads: how many items are computed at once; by default the cores this process may use.
         trusted: whether the file may be run without being tried in another process first. By default only what this
             process made is trusted: a damaged file can end the process that runs it.
         delegate: a library that computes some operators on a device of its own, such as `libedgetpu.so.1`; one
-            image is computed at a time then.
+            item is computed at a time then.
 
     Returns:
         The file, ready to predict.
 
     Raises:
-        InputError: there is no such file, it is not a sound LiteRT file, or the delegate cannot be loaded.
+        InputError: there is no such file, it is not a valid LiteRT file, or the delegate cannot be loaded.
     """
     if isinstance(path_or_bytes, bytes):
         content, name = path_or_bytes, "LiteRT file"
@@ -75,7 +79,7 @@ class LiteRT:
         inputs: name, shape, dtype, scale and zero point of each input, as the file states them.
         outputs: the same of each output.
         info: all that the file holds.
-        threads: how many images are computed at once.
+        threads: how many items are computed at once.
     """
 
     def __init__(self, content: bytes, info: FileInfo, threads: int | None = None, delegate: str = "") -> None:
@@ -85,21 +89,21 @@ class LiteRT:
         self._content = content
         self.threads = threads or _cores()
         self._delegates = [_load_delegate(delegate)] if delegate else []
-        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
-        self._idle.put(self._interpreter())  # the others are made when they are wanted
+        self._idle: queue.LifoQueue[Interpreter] = queue.LifoQueue()
+        self._idle.put(self._interpreter())  # the others are made when they are needed
         self._to_make = iter(range(1, self.threads))
 
-    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Runs the file once on arrays of its own types and shapes, and returns its raw outputs.
 
         Any number of threads may call it; `threads` of them are served at once.
 
         Args:
-            arrays: one array an input, batch axis included.
+            arrays: one array per input, batch axis included.
         """
         return self.look(arrays, lambda outputs: [output.copy() for output in outputs])
 
-    def look(self, arrays: Sequence[np.ndarray], use: Callable[[list[np.ndarray]], T]) -> T:
+    def look(self, arrays: Sequence[Array], use: Callable[[list[Array]], T]) -> T:
         """As `run`, but gives the outputs, uncopied, to `use`, which must keep none of them; returns what it returns.
 
         Args:
@@ -115,35 +119,33 @@ class LiteRT:
         with self._borrowed() as interpreter:
             return use(_invoke(interpreter, arrays))
 
-    def map(self, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yields the raw outputs of each image in order, computed on all threads a bounded way ahead.
+    def map(self, items: Iterable[Arrays]) -> Iterator[tuple[Array, ...]]:
+        """Yields the raw outputs of each item in order, computed on all threads a bounded way ahead.
 
         Args:
-            images: items as `preparation` takes them, such as `uint8 [H, W, channels]` pixels in 0..255.
+            items: as `preparation` takes them: `uint8 [H, W, channels]` pixels in 0..255, say; or a tuple of arrays,
+                one for each input.
 
         Yields:
-            One array an output, without the batch axis.
+            One array per output, without the batch axis.
         """
-        prepare = self.preparation()
-        return self._map(images, lambda image: [prepare(image)])
+        return self._map(items, self.preparation())
 
-    def map_arrays(self, items: Iterable[Sequence[np.ndarray]]) -> Iterator[tuple[np.ndarray, ...]]:
+    def map_arrays(self, items: Iterable[Sequence[Array]]) -> Iterator[tuple[Array, ...]]:
         """As `map`, but of arrays as the file takes them, one for each input, without the batch axis."""
         return self._map(items, lambda item: item)
 
-    def _map(
-        self, items: Iterable[T], prepare: Callable[[T], Sequence[np.ndarray]]
-    ) -> Iterator[tuple[np.ndarray, ...]]:
+    def _map(self, items: Iterable[T], prepare: Callable[[T], Sequence[Array]]) -> Iterator[tuple[Array, ...]]:
         items = iter(items)
 
-        def work(chunk: list[T]) -> list[tuple[np.ndarray, ...]]:
+        def work(chunk: list[T]) -> list[tuple[Array, ...]]:
             with self._borrowed() as interpreter:
                 return [
                     tuple(out[0].copy() for out in _invoke(interpreter, [array[None] for array in prepare(item)]))
                     for item in chunk
                 ]
 
-        pending: deque[Future[list[tuple[np.ndarray, ...]]]] = deque()
+        pending: deque[Future[list[tuple[Array, ...]]]] = deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="litert")
         try:
             while chunk := list(islice(items, _CHUNK)):
@@ -155,11 +157,12 @@ class LiteRT:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def predict(self, pixels: Iterable[np.ndarray], description: str | None = None) -> np.ndarray:
+    def predict(self, items: Arrays | Iterable[Arrays], description: str | None = None) -> NDArray[np.float32]:
         """Returns class probabilities.
 
         Args:
-            pixels: items `[n, ...]`, or any iterable of them, as for `map`.
+            items: `[n, ...]`, of a file with several inputs a tuple of such arrays; or any iterable of items as for
+                `map`.
             description: what a progress bar says; none is shown without it.
 
         Returns:
@@ -167,76 +170,91 @@ class LiteRT:
         """
         if len(self.outputs) != 1:
             raise InputError(f"A classifier has one output; this file has {len(self.outputs)}: use `run` or `map`.")
-        total = len(pixels) if isinstance(pixels, Sized) else None
-        rows = self.map(pixels)
+        if isinstance(items, tuple) and len(self.inputs) > 1:
+            items = list(zip(*items, strict=True))
+        total = len(items) if isinstance(items, Sized) else None
+        rows = self.map(items)
         raw = list(track(rows, description, total) if description else rows)
         values = np.stack([row[0].reshape(-1) for row in raw]) if raw else np.empty((0, self.outputs[0].shape[-1]))
         return as_probabilities(values, self.outputs[0])
 
-    def preparation(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Returns the function from an item to what the input takes of it, the batch axis left out.
+    def preparation(self) -> Callable[[Arrays], tuple[Array, ...]]:
+        """Returns the function from an item to what the inputs take of it, the batch axis left out.
 
-        An item is a picture, `uint8 [H, W, channels]`, as it is; or, where the file's metadata says so, values of
-        another type in their own range.
+        What an item holds for each input, the file's metadata says: bytes, whole numbers, or floats in their own range,
+        which are quantized. Without metadata it is pixels, `uint8 [H, W, channels]`, or what the input's own type is.
         """
-        if len(self.inputs) != 1 or not self.inputs[0].shape or self.inputs[0].shape[0] != 1:
-            raise InputError(f"Not a classifier of one input: its inputs are {[list(t.shape) for t in self.inputs]}.")
-        tensor, wanted = self.inputs[0], self._item_dtype
-        convert = self._pixels() if wanted == "uint8" else partial(quantized, tensor=tensor)
+        if not all(tensor.shape and tensor.shape[0] == 1 for tensor in self.inputs):
+            raise InputError(f"Inputs must have a batch of 1. This file's are {[list(t.shape) for t in self.inputs]}.")
+        dtypes = self._item_dtypes
+        converts = [self._conversion(tensor, dtype) for tensor, dtype in zip(self.inputs, dtypes, strict=True)]
 
-        def prepare(item: np.ndarray) -> np.ndarray:
-            if item.dtype != wanted or item.shape != tensor.shape[1:]:
-                what = "Pixels" if wanted == "uint8" else "Items"
+        def prepare(item: Arrays) -> tuple[Array, ...]:
+            arrays = as_tuple(item)
+            if len(arrays) != len(converts):
                 raise InputError(
-                    f"{what} must be {wanted} {list(tensor.shape[1:])}. Received: {item.dtype} {list(item.shape)}."
+                    f"Items must have an array for each of {len(converts)} inputs. Received: {len(arrays)}."
                 )
-            return convert(item)
+            for array, tensor, dtype in zip(arrays, self.inputs, dtypes, strict=True):
+                if array.dtype != dtype or array.shape != tensor.shape[1:]:
+                    name = f" for {tensor.name!r}" if len(arrays) > 1 else ""
+                    raise InputError(
+                        f"Items{name} must be {dtype} {list(tensor.shape[1:])}. "
+                        f"Received: {array.dtype} {list(array.shape)}."
+                    )
+            return tuple(convert(array) for convert, array in zip(converts, arrays, strict=True))
 
         return prepare
 
     @cached_property
-    def _item_dtype(self) -> str:
-        """What items are: as the metadata says; else pixels, but floats in files of ours (their pixels are bytes)."""
+    def _item_dtypes(self) -> list[str]:
+        """What items hold: as the metadata says; else pixels, but floats in files of ours (their pixels are bytes)."""
         from keras_transfer.litert.labels import read_inputs
 
         inputs = read_inputs(self._content)
         if inputs is not None and inputs.tensors:
             spec = open_preparer(inputs.modality, inputs.preparation).spec(inputs.tensors)
-            return spec.tensor.dtype  # not what a file from anywhere calls it
-        pictures = len(self.inputs[0].shape) == 4 and not (self.inputs[0].dtype == "float32" and is_ours(self._content))
-        return "uint8" if pictures or self.inputs[0].dtype == "uint8" else self.inputs[0].dtype
+            if len(spec.tensors) != len(self.inputs):
+                raise InputError(f"The file has {len(self.inputs)} inputs, its metadata {len(spec.tensors)}.")
+            return [tensor.dtype for tensor in spec.tensors]  # not what a file from anywhere calls it
+        if len(self.inputs) > 1:
+            return [tensor.dtype for tensor in self.inputs]
+        [tensor] = self.inputs
+        pictures = len(tensor.shape) == 4 and not (tensor.dtype == "float32" and is_ours(self._content))
+        return ["uint8" if pictures else tensor.dtype]
 
-    def _pixels(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The function from bytes to what the input takes of them."""
-        tensor = self.inputs[0]
+    def _conversion(self, tensor: TensorInfo, item_dtype: str) -> Callable[[Array], Array]:
+        """The function from what an item holds to what an input takes of it."""
+        if item_dtype == tensor.dtype:
+            return lambda values: values
+        if item_dtype != "uint8":
+            return partial(quantized, tensor=tensor)
         if tensor.dtype == "int8":
-            return lambda image: (image ^ np.uint8(128)).view(np.int8)  # the byte less 128
-        if tensor.dtype == "uint8":
-            return lambda image: image
+            return lambda values: (values ^ np.uint8(128)).view(np.int8)  # the byte less 128
         if tensor.dtype != "float32":
-            raise InputError(f"Images cannot be given to an input of type {tensor.dtype}.")
+            raise InputError(f"Bytes cannot be given to input {tensor.name!r} of type {tensor.dtype}.")
         from keras_transfer.litert.labels import read_normalization
 
         known = read_normalization(self.info)
         if known is None and not is_ours(self._content):
             say("The file does not say how its float input is normalized; pixels are given as they are, 0..255.")
         mean, std = known if known is not None else (np.float32(0), np.float32(1))
-        return lambda image: (image.astype(np.float32) - mean) / std
+        return lambda values: (values.astype(np.float32) - mean) / std
 
     @contextmanager
-    def _borrowed(self) -> Iterator[Any]:
+    def _borrowed(self) -> "Iterator[Interpreter]":
         """An interpreter that nobody else uses meanwhile."""
         try:
             interpreter = self._idle.get_nowait()
         except queue.Empty:
-            more = next(self._to_make, None) is not None  # one thread at a time is given a number
-            interpreter = self._interpreter() if more else self._idle.get()
+            number = next(self._to_make, None)  # one thread at a time gets a number
+            interpreter = self._interpreter() if number is not None else self._idle.get()
         try:
             yield interpreter
         finally:
             self._idle.put(interpreter)
 
-    def _interpreter(self) -> Any:
+    def _interpreter(self) -> "Interpreter":
         from ai_edge_litert.interpreter import Interpreter
 
         try:
@@ -260,7 +278,7 @@ def _check_delegate(library: str) -> None:
         raise InputError(f"{library} is a library, but no LiteRT delegate. Give the one of the device's runtime.")
 
 
-def _load_delegate(library: str) -> Any:
+def _load_delegate(library: str) -> "Delegate":
     from ai_edge_litert.interpreter import load_delegate
 
     try:
@@ -269,14 +287,14 @@ def _load_delegate(library: str) -> Any:
         raise InputError(f"The delegate {library} does not start ({error}). Is its device there?") from error
 
 
-def as_probabilities(values: np.ndarray, output: TensorInfo) -> np.ndarray:
+def as_probabilities(values: Array, output: TensorInfo) -> NDArray[np.float32]:
     """Dequantizes raw outputs `[n, units]`, and shows one sigmoid unit as the two columns `[1 - p, p]`."""
     if output.scale and output.dtype != "float32":
         values = (values.astype(np.float32) - np.float32(output.zero_point[0])) * np.float32(output.scale[0])
     return two_columns(values)
 
 
-def quantized(values: np.ndarray, tensor: TensorInfo) -> np.ndarray:
+def quantized(values: Array, tensor: TensorInfo) -> Array:
     """Values in their own range as a tensor holds them: by its scale and zero point, where it has them."""
     kind = np.dtype(tensor.dtype)
     if kind.kind == "f" or not tensor.scale:
@@ -292,7 +310,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _invoke(interpreter: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _invoke(interpreter: "Interpreter", arrays: Sequence[Array]) -> list[Array]:
     """The outputs where they lie: the interpreter runs again only when they are let go."""
     for details, array in zip(interpreter.get_input_details(), arrays, strict=True):
         interpreter.set_tensor(details["index"], array)

@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.extras import require
+from keras_transfer.inputs import Array
 from keras_transfer.process import run_process
 
 ALIGNMENT = 16  # bytes: TFLM's own for tensors and the arena
@@ -35,7 +36,7 @@ def least_arena(content: bytes) -> int:
     (CMSIS-NN, ESP-NN) may ask for scratch memory beyond it.
 
     Args:
-        content: a file that `read_flatbuffer` found sound.
+        content: a file that `read_flatbuffer` has checked.
 
     Raises:
         InputError: TFLM cannot run the file, or is not installed.
@@ -43,12 +44,12 @@ def least_arena(content: bytes) -> int:
     return int(_ask("least", {"content": np.frombuffer(content, np.uint8)})["least"])
 
 
-def run_tflm(content: bytes, images: np.ndarray, arena: int) -> np.ndarray:
-    """Runs a file on images in TFLM with an arena of `arena` bytes.
+def run_tflm(content: bytes, items: Array, arena: int) -> Array:
+    """Runs a file on items in TFLM with an arena of `arena` bytes.
 
     Args:
         content: a file with one input and one output.
-        images: `[n, ...]` of the input's type and shape without its batch axis.
+        items: `[n, ...]` of the input's type and shape without its batch axis.
         arena: in bytes.
 
     Returns:
@@ -57,11 +58,11 @@ def run_tflm(content: bytes, images: np.ndarray, arena: int) -> np.ndarray:
     Raises:
         InputError: TFLM cannot run the file with such an arena, or is not installed.
     """
-    request = {"content": np.frombuffer(content, np.uint8), "images": images, "arena": np.array(arena)}
+    request = {"content": np.frombuffer(content, np.uint8), "items": items, "arena": np.array(arena)}
     return _ask("run", request)["outputs"]
 
 
-def _ask(what: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _ask(what: str, arrays: dict[str, Array]) -> dict[str, Array]:
     require("tflite_micro", "microcontroller", "Running a file in LiteRT for Microcontrollers")
     package = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
@@ -80,16 +81,16 @@ def _ask(what: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(answer)
 
 
-def _attempt(content: bytes, images: np.ndarray | None, arena: int) -> np.ndarray:
+def _attempt(content: bytes, items: Array | None, arena: int) -> Array:
     from tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena)
-    if images is None:
+    if items is None:
         details = interpreter.get_input_details(0)
-        images = np.zeros(details["shape"], details["dtype"])
+        items = np.zeros(details["shape"], details["dtype"])
     outputs = []
-    for image in images:
-        interpreter.set_input(image[None], 0)
+    for item in items:
+        interpreter.set_input(item[None], 0)
         interpreter.invoke()
         outputs.append(interpreter.get_output(0)[0])
     return np.stack(outputs)
@@ -113,7 +114,7 @@ def _least(content: bytes) -> int:
     while not _works(content, high):
         high *= 2
         if high > _MOST:
-            _attempt(content, None, _MOST)  # says why, or ends this process
+            _attempt(content, None, _MOST)  # raises why, or ends this process
             raise MemoryError(f"needs an arena of more than {_MOST >> 20} MiB")
     low = 0
     while high - low > ALIGNMENT:
@@ -136,7 +137,7 @@ def main() -> None:
         if sys.argv[1] == "least":
             answer = {"least": np.array(_least(content))}
         else:
-            answer = {"outputs": _attempt(content, request["images"], int(request["arena"]))}
+            answer = {"outputs": _attempt(content, request["items"], int(request["arena"]))}
     written = io.BytesIO()
     np.savez(written, **answer)  # type: ignore[arg-type]
     answers.write(written.getvalue())

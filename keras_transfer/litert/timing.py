@@ -1,8 +1,8 @@
 """A process that times one LiteRT file and holds nothing else: run as a script by `keras_transfer.exporters.benchmark`.
 
-It reads one JSON value a line and answers each with one. The first is what to time: `{"path", "threads", "delegate"}`,
-answered by how loading went; then `{"seconds"}` asks for single runs for about so long, `{"operators"}` for the time of
-each operator over so many runs, and `{"memory"}` for the process's peak.
+It reads one JSON value per line and answers each with one. The first says what to time, `{"path", "threads",
+"delegate"}`, answered by how long loading took; then `{"seconds"}` asks for single runs for about so long,
+`{"operators"}` for the time of each operator over so many runs, and `{"memory"}` for the process's peak.
 """
 
 import ctypes
@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ def peak_bytes() -> int:
 
 
 class File:
-    """A loaded file with its inputs filled: random bytes, and for floats random values of 0..1."""
+    """A loaded file with its inputs filled: random bytes, floats of 0..1, and token ids that every vocabulary has."""
 
     def __init__(self, path: str, threads: int, delegate: str) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType, load_delegate
@@ -50,7 +49,9 @@ class File:
         random = np.random.default_rng(0)
         for details in self.interpreter.get_input_details():
             shape, dtype = details["shape"], details["dtype"]
-            values = random.random(shape) if np.issubdtype(dtype, np.floating) else random.integers(0, 128, shape)
+            largest = 1 if dtype in (np.int32, np.int64, np.bool_) else 127
+            whole = random.integers(0, largest, shape, endpoint=True)
+            values = random.random(shape) if np.issubdtype(dtype, np.floating) else whole
             self.interpreter.set_tensor(details["index"], values.astype(dtype))
 
     def run(self) -> float:
@@ -76,10 +77,82 @@ class _Event(ctypes.Structure):
 
 _OPERATOR_KINDS = (2, 8)  # an operator of the interpreter's; one that a delegate timed
 _CPU = 1
+_WARM_UP = 3  # runs
+
+
+class _Profiler:
+    """A file compiled by LiteRT's C API, with its profiler, which Python's classes do not show.
+
+    Raises:
+        OSError, AttributeError, ValueError: this LiteRT has no such profiler.
+    """
+
+    def __init__(self, path: str, threads: int) -> None:
+        import ai_edge_litert
+
+        self._library = ctypes.CDLL(str(Path(ai_edge_litert.__file__).with_name("libLiteRt.so")))
+        self._free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+        self._environment = self._made("LiteRtCreateEnvironment", 0, None)
+        self._model = self._made("LiteRtCreateModelFromFile", self._environment, os.fsencode(path))
+        self._compiled = self._made("LiteRtCreateCompiledModel", self._environment, self._model, self._options(threads))
+        self._profiler = self._made("LiteRtCompiledModelGetProfiler", self._compiled)
+        if not self._profiler:
+            raise ValueError("LiteRT made no profiler")
+        signature = self._made("LiteRtGetModelSignature", self._model, ctypes.c_size_t(0))
+        inputs, outputs = self._buffers(signature, "Input"), self._buffers(signature, "Output")
+        self._buffer_lists = (ctypes.c_size_t(len(inputs)), inputs, ctypes.c_size_t(len(outputs)), outputs)
+
+    def run(self) -> list[tuple[str, int]]:
+        """Runs once; name and microseconds of each operator in the order of execution, as XNNPACK runs them."""
+        self._call("LiteRtResetProfiler", self._profiler)
+        self._call("LiteRtStartProfiler", self._profiler)
+        self._call("LiteRtRunCompiledModel", self._compiled, ctypes.c_size_t(0), *self._buffer_lists)
+        self._call("LiteRtStopProfiler", self._profiler)
+        count = ctypes.c_int()
+        self._call("LiteRtGetNumProfilerEvents", self._profiler, ctypes.byref(count))
+        events = (_Event * count.value)()
+        self._call("LiteRtGetProfilerEvents", self._profiler, count, events)
+        return [(event.tag.decode(), event.elapsed_us) for event in events if event.kind in _OPERATOR_KINDS]
+
+    def _call(self, name: str, *arguments: object) -> None:
+        function = getattr(self._library, name)
+        function.restype = ctypes.c_int
+        if status := function(*arguments):
+            raise ValueError(f"{name} answers {status}")
+
+    def _made(self, name: str, *arguments: object) -> ctypes.c_void_p:
+        pointer = ctypes.c_void_p()
+        self._call(name, *arguments, ctypes.byref(pointer))
+        return pointer
+
+    def _options(self, threads: int) -> ctypes.c_void_p:
+        options = self._made("LiteRtCreateOptions")
+        self._call("LiteRtSetOptionsHardwareAccelerators", options, _CPU)
+        texts = {b"runtime_options_string": b"enable_profiling = true\n", b"xnnpack": b"num_threads = %d\n" % threads}
+        self._payloads = [ctypes.create_string_buffer(text) for text in texts.values()]  # LiteRT keeps the addresses
+        for name, payload in zip(texts, self._payloads, strict=True):
+            opaque = self._made("LiteRtCreateOpaqueOptions", name, payload, self._free)
+            self._call("LiteRtAddOpaqueOptions", options, opaque)
+        return options
+
+    def _buffers(self, signature: ctypes.c_void_p, end: str) -> "ctypes.Array[ctypes.c_void_p]":
+        """A buffer for each input or output, as the compiled model wants it."""
+        count = ctypes.c_size_t()
+        self._call(f"LiteRtGetNumSignature{end}s", signature, ctypes.byref(count))
+        buffers = []
+        for number in range(count.value):
+            tensor = self._made(f"LiteRtGetSignature{end}TensorByIndex", signature, ctypes.c_size_t(number))
+            kind = ctypes.create_string_buffer(1024)  # more than a LiteRtRankedTensorType
+            self._call("LiteRtGetRankedTensorType", tensor, kind)
+            requirements = f"LiteRtGetCompiledModel{end}BufferRequirements"
+            wanted = self._made(requirements, self._compiled, ctypes.c_size_t(0), ctypes.c_size_t(number))
+            create = "LiteRtCreateManagedTensorBufferFromRequirements"
+            buffers.append(self._made(create, self._environment, kind, wanted))
+        return (ctypes.c_void_p * len(buffers))(*(pointer.value for pointer in buffers))
 
 
 def operator_times(path: str, threads: int, runs: int) -> list[tuple[str, float]]:
-    """Times each operator by LiteRT's own profiler, which Python's classes do not show but its C API does.
+    """Times each operator by LiteRT's own profiler.
 
     Returns:
         Name and mean milliseconds of each (the slowest tenth of its runs left out), in the order of execution:
@@ -88,67 +161,13 @@ def operator_times(path: str, threads: int, runs: int) -> list[tuple[str, float]
     Raises:
         OSError, AttributeError, ValueError: this LiteRT has no such profiler.
     """
-    import ai_edge_litert
-
-    library = ctypes.CDLL(str(Path(ai_edge_litert.__file__).with_name("libLiteRt.so")))
-
-    def call(name: str, *arguments: Any) -> None:
-        function = getattr(library, name)
-        function.restype = ctypes.c_int
-        if status := function(*arguments):
-            raise ValueError(f"{name} answers {status}")
-
-    def made(name: str, *arguments: Any) -> ctypes.c_void_p:
-        pointer = ctypes.c_void_p()
-        call(name, *arguments, ctypes.byref(pointer))
-        return pointer
-
-    free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
-    options = made("LiteRtCreateOptions")
-    call("LiteRtSetOptionsHardwareAccelerators", options, _CPU)
-    told = {b"runtime_options_string": b"enable_profiling = true\n", b"xnnpack": b"num_threads = %d\n" % threads}
-    payloads = [ctypes.create_string_buffer(text) for text in told.values()]
-    for identifier, payload in zip(told, payloads, strict=True):
-        call("LiteRtAddOpaqueOptions", options, made("LiteRtCreateOpaqueOptions", identifier, payload, free))
-    environment = made("LiteRtCreateEnvironment", 0, None)
-    model = made("LiteRtCreateModelFromFile", environment, os.fsencode(path))
-    compiled = made("LiteRtCreateCompiledModel", environment, model, options)
-    profiler = made("LiteRtCompiledModelGetProfiler", compiled)
-    if not profiler:
-        raise ValueError("LiteRT made no profiler")
-    signature = made("LiteRtGetModelSignature", model, ctypes.c_size_t(0))
-
-    def buffers(end: str) -> Any:
-        count = ctypes.c_size_t()
-        call(f"LiteRtGetNumSignature{end}s", signature, ctypes.byref(count))
-        found = []
-        for i in range(count.value):
-            tensor = made(f"LiteRtGetSignature{end}TensorByIndex", signature, ctypes.c_size_t(i))
-            kind = ctypes.create_string_buffer(1024)  # more than a LiteRtRankedTensorType
-            call("LiteRtGetRankedTensorType", tensor, kind)
-            wanted = made(
-                f"LiteRtGetCompiledModel{end}BufferRequirements", compiled, ctypes.c_size_t(0), ctypes.c_size_t(i)
-            )
-            found.append(made("LiteRtCreateManagedTensorBufferFromRequirements", environment, kind, wanted))
-        return (ctypes.c_void_p * len(found))(*(pointer.value for pointer in found))
-
-    inputs, outputs = buffers("Input"), buffers("Output")
-    ends = (ctypes.c_size_t(len(inputs)), inputs, ctypes.c_size_t(len(outputs)), outputs)
+    profiler = _Profiler(path, threads)
+    for _ in range(_WARM_UP):
+        profiler.run()
     times: dict[tuple[int, str], list[int]] = {}
-    for run in range(3 + runs):
-        if run == 3:  # what went before is warm-up
-            times.clear()
-        call("LiteRtResetProfiler", profiler)
-        call("LiteRtStartProfiler", profiler)
-        call("LiteRtRunCompiledModel", compiled, ctypes.c_size_t(0), *ends)
-        call("LiteRtStopProfiler", profiler)
-        count = ctypes.c_int()
-        call("LiteRtGetNumProfilerEvents", profiler, ctypes.byref(count))
-        events = (_Event * count.value)()
-        call("LiteRtGetProfilerEvents", profiler, count, events)
-        shown = [event for event in events if event.kind in _OPERATOR_KINDS]
-        for i, event in enumerate(shown):
-            times.setdefault((i, event.tag.decode()), []).append(event.elapsed_us)
+    for _ in range(runs):
+        for place, (name, elapsed) in enumerate(profiler.run()):
+            times.setdefault((place, name), []).append(elapsed)
     if not times:
         raise ValueError("LiteRT's profiler saw no operator")
     # The clock ticks in whole microseconds, and many an operator takes less: a mean, without the slowest tenth.
@@ -159,27 +178,28 @@ def operator_times(path: str, threads: int, runs: int) -> list[tuple[str, float]
 def main() -> None:
     """Answers until standard input closes."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the libraries print is no answer
+    os.dup2(2, 1)  # what the libraries print must not mix with answers
     before = peak_bytes()
-    task: dict[str, Any] = {}
     file: File | None = None
+    path, threads = "", 1
     for line in sys.stdin:
-        asked = json.loads(line)
-        answer: Any
+        request = json.loads(line)
+        answer: object
         try:
-            if "path" in asked:
-                task = asked
+            if "path" in request:
+                path, threads = request["path"], request["threads"]
                 started = time.perf_counter()
-                file = File(asked["path"], asked["threads"], asked["delegate"])
+                file = File(path, threads, request["delegate"])
                 answer = {"load_s": time.perf_counter() - started, "first_s": file.run()}
-            elif "seconds" in asked and file is not None:
-                answer = [file.run()]
-                while sum(answer) < asked["seconds"]:
-                    answer.append(file.run())
-            elif "memory" in asked:
+            elif "seconds" in request and file is not None:
+                times = [file.run()]
+                while sum(times) < request["seconds"]:
+                    times.append(file.run())
+                answer = times
+            elif "memory" in request:
                 answer = {"peak": peak_bytes(), "before": before}
             else:
-                answer = operator_times(task["path"], task["threads"], asked["operators"])
+                answer = operator_times(path, threads, request["operators"])
         except Exception as error:
             answer = {"error": " ".join(str(error).split())[:300] or type(error).__name__}
         print(json.dumps(answer), file=answers, flush=True)

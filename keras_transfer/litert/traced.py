@@ -1,16 +1,15 @@
 """Fake-quantized TensorFlow functions as integer LiteRT files."""
 
 import warnings
-from typing import Any
 
 import tensorflow as tf
 
 from keras_transfer.errors import KerasTransferError
 from keras_transfer.litert.flatbuffer import read_flatbuffer
-from keras_transfer.litert.trust import vouch
+from keras_transfer.litert.trust import mark_as_ours
 
 
-def convert_fake_quantized(function: Any, input_dtype: str = "uint8") -> bytes:
+def convert_fake_quantized(function: "tf.types.experimental.ConcreteFunction", input_dtype: str = "uint8") -> bytes:
     """Converts a traced function with fake quantization in it, whose ranges become the file's scales and zero points.
 
     Args:
@@ -36,4 +35,4 @@ def convert_fake_quantized(function: Any, input_dtype: str = "uint8") -> bytes:
     floats = [tensor.name for tensor in read_flatbuffer(content).tensors if tensor.dtype == "float32"]
     if floats:
         raise KerasTransferError(f"The converter left {len(floats)} tensors in float: {', '.join(floats[:3])}.")
-    return vouch(content)
+    return mark_as_ours(content)

@@ -1,20 +1,20 @@
-"""Which files are known to come from this process: others are tried in a process that may die of them."""
+"""Which files are known to come from this process: others first run in a process that may crash."""
 
 import hashlib
 
-_made: set[str] = set()
+_ours: set[str] = set()
 
 
-def vouch(content: bytes) -> bytes:
+def mark_as_ours(content: bytes) -> bytes:
     """Remembers that this process made `content`, and returns it."""
-    _made.add(hashlib.sha256(content).hexdigest())
+    _ours.add(hashlib.sha256(content).hexdigest())
     return content
 
 
 def is_ours(content: bytes) -> bool:
     """Whether this process made `content`.
 
-    >>> is_ours(b"from elsewhere"), is_ours(vouch(b"from here"))
+    >>> is_ours(b"from elsewhere"), is_ours(mark_as_ours(b"from here"))
     (False, True)
     """
-    return hashlib.sha256(content).hexdigest() in _made
+    return hashlib.sha256(content).hexdigest() in _ours

@@ -1,14 +1,15 @@
-"""The converting process: `python -m keras_transfer.litert.worker`, one JSON request a line in, one answer a line out.
+"""The converting process: `python -m keras_transfer.litert.worker`; one JSON request per line in, one answer out.
 
 TensorFlow takes seconds to import and its converter leaks memory (tensorflow#122598), so conversions happen here, in a
 process that is kept while a job lasts and renewed now and then.
 """
 
-import json
 import os
 import queue
 import sys
 import threading
+
+from keras_transfer.litert.protocol import Answer, Request
 
 
 def main() -> None:
@@ -20,12 +21,12 @@ def main() -> None:
     def listen() -> None:
         for line in sys.stdin:
             requests.put(line)
-        os._exit(0)  # the parent is gone, or done with us: whatever is running is wanted by nobody
+        os._exit(0)  # the parent is gone, or done with us: nobody waits for the result
 
     threading.Thread(target=listen, daemon=True).start()
 
-    def write(answer: dict) -> None:
-        print(json.dumps(answer), file=answers, flush=True)
+    def write(answer: Answer) -> None:
+        print(answer.to_json(), file=answers, flush=True)
         give_back_memory()
 
     from keras_transfer.quick_start import give_back_memory, keep_memory, quicken
@@ -34,8 +35,8 @@ def main() -> None:
     keep_memory()
     from keras_transfer.litert.conversion import serve_requests
 
-    write({"ready": True})
-    serve_requests(lambda: json.loads(requests.get()), write)
+    write(Answer("ready"))
+    serve_requests(lambda: Request.from_json(requests.get()), write)
 
 
 if __name__ == "__main__":

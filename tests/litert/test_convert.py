@@ -5,6 +5,7 @@ import pytest
 from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.litert import convert, open_litert, read_flatbuffer
 from keras_transfer.litert.convert import FORMATS
+from keras_transfer.litert.protocol import Options, Request
 
 INPUT_SCALE = 2 / 255
 
@@ -188,9 +189,9 @@ def test_worker_is_kept_renewed_and_replaced(trained, monkeypatch):
     assert convert(trained, ["float32"])["float32"][4:8] == b"TFL3"
 
 
-def test_worker_that_dies_says_its_last_words(trained, monkeypatch):
+def test_worker_that_dies_shows_the_end_of_its_log(trained, monkeypatch):
     worker = module()._running()
-    worker.ask({"folder": "nowhere", "graphs": {}, "options": {}})
+    worker.ask(Request("nowhere", {}, Options()))
     worker.process.kill()
     monkeypatch.setattr(module(), "_running", lambda: worker)
     with pytest.raises(KerasTransferError, match="code -9"):

@@ -119,7 +119,7 @@ def _write_answer(case: Path, model: "LiteRT", pixels: Pixels) -> int:
     """Writes what a model takes and answers for one picture; returns its most probable class."""
     if model.inputs[0].shape[3] == 1:
         pixels = luma(pixels)
-    prepared = model.preparation()(pixels)
+    (prepared,) = model.preparation()(pixels)
     output = model.run([prepared[None]])[0]
     scores = model.predict(pixels[None])[0]
     for kind, values in (("input", prepared), ("output", output), ("scores", scores)):
