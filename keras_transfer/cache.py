@@ -309,7 +309,7 @@ def open_new(key: str) -> Arrays:
     """The entry of `key`, which this process has just made.
 
     Raises:
-        InputError: the entry is gone already: the cache's bound is too small for what is made at the same time.
+        InputError: the entry is removed already: the cache's bound is too small for what is made at the same time.
     """
     made = open_entry(key)
     if made is None:

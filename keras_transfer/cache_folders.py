@@ -103,7 +103,7 @@ def roots() -> list[Root]:
 def next_root(refused: Root | None, reason: str) -> Root:
     """The folder to write to when another has refused: a temporary one, removed when this process ends.
 
-    That the cache is left is said once.
+    A note says so, once.
 
     Args:
         refused: the folder that could not be written; None where there was none to try.

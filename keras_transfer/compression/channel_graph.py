@@ -1,15 +1,18 @@
-"""Which channels of a model belong together, found from its graph: what must go with a channel that goes."""
+"""Which channels of a model belong together, read from its graph: what must be removed with a channel."""
 
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.models.graph import Node, input_tensor, nodes
+
+Ids: TypeAlias = NDArray[np.int64]  # numbers of channels
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
@@ -42,18 +45,18 @@ _MIXING = {"softmax", "log_softmax", "sparsemax", "glu"}  # activations that com
 
 
 class Slices(NamedTuple):
-    """A weight, the channels that its axes run over, and how often it is applied to an image."""
+    """A weight, the channels that its axes run over, and how often it is applied per item."""
 
     layer: keras.layers.Layer
     weight: int  # its position in `layer.weights`
-    axes: dict[int, np.ndarray]  # axis -> the channel at each of its places
+    axes: dict[int, Ids]  # axis -> the channel at each of its places
     reads: int | None = None  # the axis of the channels that a kernel sums over
-    places: int = 0  # multiply-adds an image for each number in a kernel; 0 for other weights
+    places: int = 0  # multiply-adds per item for each number in a kernel; 0 for other weights
 
 
 @dataclass
 class ChannelGraph:
-    """All channels of a model, numbered so that those that stand or fall together have one number.
+    """All channels of a model, numbered so that those that are kept or removed together have one number.
 
     Attributes:
         slices: every weight that has channels.
@@ -64,8 +67,8 @@ class ChannelGraph:
     """
 
     slices: list[Slices] = field(default_factory=list)
-    sizes: dict[int, tuple[str, np.ndarray]] = field(default_factory=dict)
-    families: list[np.ndarray] = field(default_factory=list)
+    sizes: dict[int, tuple[str, Ids]] = field(default_factory=dict)
+    families: list[Ids] = field(default_factory=list)
     count: int = 0
 
 
@@ -73,7 +76,7 @@ def channel_graph(model: keras.Model) -> ChannelGraph:
     """Follows every channel through a model.
 
     Channels are tied where they meet: added, multiplied (squeeze-and-excite), in the same place of a depthwise
-    convolution or normalization. A layer that is not understood keeps the channels it reads and makes. The idea is
+    convolution or normalization. A layer of an unknown kind keeps the channels it reads and makes. The idea is
     that of dependency graphs (Fang et al. 2023, https://arxiv.org/abs/2301.12900), here channel by channel.
 
     Args:
@@ -85,16 +88,20 @@ def channel_graph(model: keras.Model) -> ChannelGraph:
     return _Tracer(model).graph()
 
 
+Rule: TypeAlias = Callable[[keras.layers.Layer, Node, list[Ids]], Ids]
+"""Layer, call, and the channels that each of its inputs has -> those of its output."""
+
+
 class _Tracer:
     """The walk through the graph; channels are tied by union-find."""
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
         self.parent: list[int] = []
-        self.fixed: list[np.ndarray] = []
-        self.made: list[np.ndarray] = []  # the channels that one layer makes
+        self.fixed: list[Ids] = []
+        self.made: list[Ids] = []  # the channels that one layer makes
         self.result = ChannelGraph()
-        self.known: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # of layers met before: read and made
+        self.known: dict[int, tuple[Ids, Ids]] = {}  # of layers met before: the channels read and made
         self.order = nodes(model)
 
     def graph(self) -> ChannelGraph:
@@ -114,23 +121,23 @@ class _Tracer:
         """The result, with one number for all channels that are tied."""
         roots = np.array([self.root(channel) for channel in range(len(self.parent))], np.int64)
         names, numbers = np.unique(roots, return_inverse=True)
-        found = self.result
-        found.count = len(names)
-        found.slices = [s._replace(axes={a: numbers[ids] for a, ids in s.axes.items()}) for s in found.slices]
-        found.sizes = {layer: (entry, numbers[ids]) for layer, (entry, ids) in found.sizes.items()}
-        fixed = np.zeros(found.count, bool)
+        result = self.result
+        result.count = len(names)
+        result.slices = [s._replace(axes={a: numbers[ids] for a, ids in s.axes.items()}) for s in result.slices]
+        result.sizes = {layer: (entry, numbers[ids]) for layer, (entry, ids) in result.sizes.items()}
+        fixed = np.zeros(result.count, bool)
         for ids in self.fixed:
             fixed[numbers[ids]] = True
-        families: list[np.ndarray] = []
+        families: list[Ids] = []
         for ids in self.made:
             own = np.unique(numbers[ids])
             touching = [other for other in families if np.isin(own, other).any()]
             families = [other for other in families if not any(other is one for one in touching)]
             families.append(np.unique(np.concatenate([own, *touching])))
-        found.families = [free for family in families if len(free := family[~fixed[family]])]
-        return found
+        result.families = [free for family in families if len(free := family[~fixed[family]])]
+        return result
 
-    def new(self, tensor: Any) -> np.ndarray:
+    def new(self, tensor: keras.KerasTensor) -> Ids:
         count = int(tensor.shape[-1] or 0) if len(tensor.shape) > 1 else 0
         start = len(self.parent)
         self.parent.extend(range(start, start + count))
@@ -142,15 +149,15 @@ class _Tracer:
             channel = self.parent[channel]
         return channel
 
-    def tie(self, one: np.ndarray, other: np.ndarray) -> None:
+    def tie(self, one: Ids, other: Ids) -> None:
         for a, b in zip(one.tolist(), other.tolist(), strict=True):
             self.parent[self.root(a)] = self.root(b)
 
-    def fix(self, channels: np.ndarray) -> np.ndarray:
+    def fix(self, channels: Ids) -> Ids:
         self.fixed.append(channels)
         return channels
 
-    def follow(self, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def follow(self, node: Node, reads: list[Ids]) -> Ids:
         """The channels of a call's output."""
         layer = node.layer
         if layer is None:
@@ -173,7 +180,7 @@ class _Tracer:
             self.known[id(layer)] = reads[0], made
         return made
 
-    def rule(self, layer: Any, node: Node) -> Callable[[Any, Node, list[np.ndarray]], np.ndarray] | None:
+    def rule(self, layer: keras.layers.Layer, node: Node) -> Rule | None:
         """How channels pass a layer; None where that is not known. Subclasses may compute what they like."""
         kind, known = type(layer), len(layer.weights)
         if getattr(layer, "data_format", None) == "channels_first":
@@ -200,7 +207,7 @@ class _Tracer:
             return self.concatenate if layer.axis in (-1, last) else None
         return self.reshape if kind in (keras.layers.Flatten, keras.layers.Reshape) else None
 
-    def unknown(self, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def unknown(self, node: Node, reads: list[Ids]) -> Ids:
         for channels in reads:
             self.fix(channels)
         for index, weight in enumerate(getattr(node.layer, "weights", [])):
@@ -208,7 +215,7 @@ class _Tracer:
                 self.add(node.layer, index, {}, None, _places(node))
         return self.fix(self.new(node.output))
 
-    def kernel(self, layer: Any, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def kernel(self, layer: keras.layers.Layer, node: Node, reads: list[Ids]) -> Ids:
         rank = len(layer.weights[0].shape)
         made = self.makes(layer, node, "units" if type(layer) is keras.layers.Dense else "filters")
         self.add(layer, 0, {rank - 2: reads[0], rank - 1: made}, rank - 2, _places(node))
@@ -216,7 +223,7 @@ class _Tracer:
             self.add(layer, 1, {0: made})
         return made
 
-    def separable(self, layer: Any, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def separable(self, layer: keras.layers.Layer, node: Node, reads: list[Ids]) -> Ids:
         rank = len(layer.weights[0].shape)
         between = np.repeat(reads[0], layer.depth_multiplier)
         made = self.makes(layer, node, "filters")
@@ -226,7 +233,7 @@ class _Tracer:
             self.add(layer, 2, {0: made})
         return made
 
-    def depthwise(self, layer: Any, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def depthwise(self, layer: keras.layers.Layer, node: Node, reads: list[Ids]) -> Ids:
         rank = len(layer.weights[0].shape)
         self.add(layer, 0, {rank - 2: reads[0]}, None, _places(node))
         out = np.repeat(reads[0], layer.depth_multiplier)
@@ -234,12 +241,12 @@ class _Tracer:
             self.add(layer, 1, {0: out})
         return out
 
-    def along(self, layer: Any, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def along(self, layer: keras.layers.Layer, node: Node, reads: list[Ids]) -> Ids:
         for index, weight in enumerate(layer.weights):
             self.add(layer, index, {len(weight.shape) - 1: reads[0]})
         return reads[0]
 
-    def merge(self, node: Node, reads: Sequence[np.ndarray]) -> np.ndarray:
+    def merge(self, node: Node, reads: Sequence[Ids]) -> Ids:
         if len({len(tensor.shape) for tensor in node.inputs}) > 1:
             return self.unknown(node, list(reads))
         widest = max(reads, key=len)
@@ -250,10 +257,10 @@ class _Tracer:
                 self.fix(channels)
         return widest
 
-    def concatenate(self, layer: Any, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def concatenate(self, layer: keras.layers.Layer, node: Node, reads: list[Ids]) -> Ids:
         return np.concatenate(reads)
 
-    def reshape(self, layer: Any, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def reshape(self, layer: keras.layers.Layer, node: Node, reads: list[Ids]) -> Ids:
         """Flattening, and reshaping that leaves the channels last; the target of the latter counts them."""
         before, after = node.inputs[0].shape[1:], node.output.shape[1:]
         if None in (*before, *after):
@@ -266,7 +273,7 @@ class _Tracer:
             self.result.sizes[id(layer)] = "target_shape", made
         return made
 
-    def operation(self, node: Node, reads: list[np.ndarray]) -> np.ndarray:
+    def operation(self, node: Node, reads: list[Ids]) -> Ids:
         history = node.output._keras_history
         call = node.operation._inbound_nodes[history.node_index].arguments
         constants = [a for a in (*call.args, *call.kwargs.values()) if not isinstance(a, keras.KerasTensor)]
@@ -274,14 +281,14 @@ class _Tracer:
             return self.unknown(node, reads)
         return self.merge(node, reads)
 
-    def makes(self, layer: Any, node: Node, entry: str) -> np.ndarray:
+    def makes(self, layer: keras.layers.Layer, node: Node, entry: str) -> Ids:
         made = self.new(node.output)
         self.made.append(made)
         self.result.sizes[id(layer)] = entry, made
         return made
 
     def add(
-        self, layer: Any, index: int, axes: dict[int, np.ndarray], reads: int | None = None, places: int = 0
+        self, layer: keras.layers.Layer, index: int, axes: dict[int, Ids], reads: int | None = None, places: int = 0
     ) -> None:
         self.result.slices.append(Slices(layer, index, axes, reads, places))
 

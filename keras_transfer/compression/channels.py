@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.compression.channel_graph import ChannelGraph, Slices, channel_graph
 from keras_transfer.compression.importance import gate_importance, norm_importance
@@ -13,7 +14,9 @@ from keras_transfer.data import Split
 from keras_transfer.errors import InputError
 from keras_transfer.models import stages
 
-# The least share of a family's channels that is kept: a layer of a few channels is a wall that retraining cannot climb.
+Kept: TypeAlias = NDArray[np.bool_]
+
+# The least share of a family's channels that is kept: retraining cannot recover from a layer of a few channels.
 _LEAST = 0.25
 
 
@@ -23,7 +26,7 @@ def remove_channels(
     *,
     multiply_adds: float | Mapping[str, float] = 0.6,
     multiple: int = 8,
-    images: int = 512,
+    n_items: int = 512,
     seed: int = 0,
 ) -> keras.Model:
     """Builds the smaller model that is left when the least important channels are removed.
@@ -35,14 +38,14 @@ def remove_channels(
 
     Args:
         model: a functional or Sequential model with one input, channels last. Left as it is.
-        data: training images, with which a channel's importance is the squared change of the loss that its removal
+        data: training items, with which a channel's importance is the squared change of the loss that its removal
             would cause, to first order (Molchanov et al. 2019, https://arxiv.org/abs/1906.10771). Without them it is
             the norm of the channel's weights (Li et al. 2017, https://arxiv.org/abs/1608.08710), which chooses badly.
         multiply_adds: share of the model's multiply-adds to keep, above 0 and below 1; or the share of each stage's own
             by its name (`stages`), where stages that are not named keep all of theirs.
-        multiple: kept channels come to a multiple of this where a layer had more: vector units compute them in eights.
-        images: how many of `data`'s images are looked at.
-        seed: of the choice of images.
+        multiple: kept channels come to a multiple of this where a layer had more: vector units compute eight at a time.
+        n_items: how many of `data`'s items are looked at.
+        seed: of the choice of items.
 
     Returns:
         A new model with the same layers by name, weights and all; not compiled. What it computes is what the model
@@ -62,17 +65,21 @@ def remove_channels(
     """
     graph = channel_graph(model)
     goals = multiply_adds if isinstance(multiply_adds, Mapping) else {"": multiply_adds}
-    _check(goals)  # before the images are looked at
+    _check(goals)  # before the items are read
     if data is None:
         importance = norm_importance(graph)
     else:
-        importance = gate_importance(model, graph, data.stratified(images, seed), seed=seed)
+        importance = gate_importance(model, graph, data.stratified(n_items, seed), seed=seed)
     return rebuild(model, graph, choose_channels(model, graph, importance, goals, multiple))
 
 
 def choose_channels(
-    model: keras.Model, graph: ChannelGraph, importance: np.ndarray, goals: Mapping[str, float], multiple: int = 8
-) -> np.ndarray:
+    model: keras.Model,
+    graph: ChannelGraph,
+    importance: NDArray[np.float64],
+    goals: Mapping[str, float],
+    multiple: int = 8,
+) -> Kept:
     """Which channels to keep.
 
     Args:
@@ -101,7 +108,7 @@ def _check(goals: Mapping[str, float]) -> None:
             raise InputError(f"`multiply_adds` must be above 0 and below 1. Received: multiply_adds={share!r}.")
 
 
-def rebuild(model: keras.Model, graph: ChannelGraph, kept: np.ndarray) -> keras.Model:
+def rebuild(model: keras.Model, graph: ChannelGraph, kept: Kept) -> keras.Model:
     """The model with only some of its channels.
 
     Args:
@@ -112,9 +119,9 @@ def rebuild(model: keras.Model, graph: ChannelGraph, kept: np.ndarray) -> keras.
     Returns:
         A new model, not compiled.
     """
-    clones: dict[int, Any] = {}
+    clones: dict[int, keras.layers.Layer] = {}
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         if not isinstance(layer, keras.layers.Layer):
             return layer
         if id(layer) not in clones:
@@ -143,7 +150,7 @@ def rebuild(model: keras.Model, graph: ChannelGraph, kept: np.ndarray) -> keras.
     return body
 
 
-def _config(layer: Any, graph: ChannelGraph, kept: np.ndarray) -> dict[str, Any]:
+def _config(layer: keras.layers.Layer, graph: ChannelGraph, kept: Kept) -> dict[str, object]:
     config = layer.get_config()
     if id(layer) in graph.sizes:
         entry, ids = graph.sizes[id(layer)]
@@ -156,18 +163,18 @@ def _layers_of(model: keras.Model, stage_name: str) -> set[int]:
     """The identities of a stage's layers; of all layers for the empty name."""
     if not stage_name:
         return {id(layer) for layer in model.layers}
-    found = {stage.name: stage.layers for stage in stages(model)}
-    if stage_name not in found:
-        raise InputError(f"There is no stage {stage_name!r}. Model {model.name!r} has {', '.join(found) or 'none'}.")
-    return {id(layer) for layer in found[stage_name]}
+    layers = {stage.name: stage.layers for stage in stages(model)}
+    if stage_name not in layers:
+        raise InputError(f"There is no stage {stage_name!r}. Model {model.name!r} has {', '.join(layers) or 'none'}.")
+    return {id(layer) for layer in layers[stage_name]}
 
 
 def _choose(
-    kept: np.ndarray, graph: ChannelGraph, importance: np.ndarray, layers: set[int], share: float, multiple: int
+    kept: Kept, graph: ChannelGraph, importance: NDArray[np.float64], layers: set[int], share: float, multiple: int
 ) -> None:
-    """Takes channels out of `kept` until the layers cost no more than `share` of what they do."""
+    """Removes channels from `kept` until the layers cost no more than `share` of what they do."""
     kernels = [s for s in graph.slices if s.places and id(s.layer) in layers]
-    chunks = []  # of each family, the next ones to go: the least important last, so that `pop` gives them
+    chunks = []  # of each family, the next ones to remove: the least important last, so that `pop` gives them
     for family in graph.families:
         own = set(family.tolist())
         makers = {
@@ -192,7 +199,7 @@ def _choose(
         total, saved = _cost(kernels, kept)
 
 
-def _cost(kernels: list[Slices], kept: np.ndarray) -> tuple[float, np.ndarray]:
+def _cost(kernels: list[Slices], kept: Kept) -> tuple[float, NDArray[np.float64]]:
     """Multiply-adds of the channels that are kept, and how many each of them is worth."""
     total, worth = 0.0, np.zeros(len(kept))
     for kernel in kernels:

@@ -1,19 +1,23 @@
 """Weight clustering by tensorflow-model-optimization: each layer keeps a few different weights, learnt as it trains."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_transfer.compression.cut import copy_model, cut_below, restore_flags
-from keras_transfer.compression.retrain import retrain
+from keras_transfer.compression.cut import cut_copy, restore_flags
+from keras_transfer.compression.retrain import OnEpoch, Training, retrain
 from keras_transfer.compression.sparsity import kernel_layers, spared_layers
 from keras_transfer.compression.tfmot import load_tfmot
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Strength
 from keras_transfer.models.twin import copy_weights, make_twin
+
+if TYPE_CHECKING:
+    import tf_keras
 
 Start = Literal["linear", "density", "kmeans"]
 
@@ -34,7 +38,7 @@ def cluster(
     batch_size: int = 32,
     augmentation: Strength = "auto",
     seed: int = 0,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> keras.Model:
     """Gives the weights of each convolution and dense layer few different values, and trains those values on.
 
@@ -42,8 +46,8 @@ def cluster(
     bytes. Han et al. 2016, https://arxiv.org/abs/1510.00149.
 
     Args:
-        model: a functional or Sequential classifier on pixels in 0..255. It stays as it is.
-        data: from `load_images`; training images train, validation images choose the epoch, test images are not read.
+        model: a functional or Sequential classifier with one input; it stays as it is.
+        data: training items train, validation items choose the epoch, test items are not read.
         clusters: how many values a layer may have, from 2 (3 where zeros are kept) to 256.
         coverage: the largest layers are clustered that together hold this share of the weights, in (0, 1]. Small ones
             gain few bytes, and what lies below the lowest clustered layer need not be computed again.
@@ -51,11 +55,8 @@ def cluster(
         keep_zeros: zeros of a pruned layer (a tenth of its weights or more) stay zeros: one of the values is zero.
         start: the first values: `"kmeans"`, nearest to the weights; `"linear"`, evenly spaced (smaller files, a
             coarser fit); `"density"`, by the weights' distribution.
-        epochs: passes over the training images.
-        learning_rate: Adam's highest.
-        batch_size: images a step.
-        augmentation: see `keras_transfer.build_augmenter`.
-        seed: of orders, augmentation and dropout.
+        epochs, learning_rate, batch_size: passes over the training items, Adam's highest rate, items per step.
+        augmentation, seed: see `keras_transfer.fit`.
         on_epoch: called with each epoch's figures.
 
     Returns:
@@ -64,38 +65,30 @@ def cluster(
     Raises:
         InputError: an argument is out of range, the model has no twin.
     """
-    load_tfmot()
+    _check(clusters, keep_zeros, start)
+    names = _largest(model, clusters, coverage, spare)
+    training = Training(epochs, learning_rate, batch_size, augmentation, seed, on_epoch, "Clustering")
+    keras.utils.set_random_seed(seed)
+    cut = cut_copy(model, names, data.train)
+    wrapped = _wrap(make_twin(cut.top), clusters, _pruned(cut.top, cut.names, keep_zeros), start)
+    retrain(wrapped, data, training, below=cut.below)
+    copy_weights(load_tfmot().clustering.keras.strip_clustering(wrapped), cut.top)
+    restore_flags(model, cut.model)
+    return cut.model
+
+
+def _check(clusters: int, keep_zeros: bool, start: str) -> None:
     least = 3 if keep_zeros else 2
     if not least <= clusters <= 256:
         raise InputError(f"`clusters` must be from {least} to 256. Received: clusters={clusters}.")
     if start not in ("linear", "density", "kmeans"):
         raise InputError(f"`start` must be 'linear', 'density' or 'kmeans'. Received: start={start!r}.")
-    names = _largest(model, clusters, coverage, spare)
-    keras.utils.set_random_seed(seed)
-    clustered = copy_model(model)
-    changed = {id(layer) for name, layer in kernel_layers(clustered).items() if name in names}
-    below, top = cut_below(clustered, changed)
-    zeros = {
-        name: keep_zeros and float(np.mean(np.asarray(layer.kernel) == 0)) >= _SPARSE
-        for name, layer in kernel_layers(top).items()
-        if id(layer) in changed
-    }
-    wrapped = _wrap(make_twin(top), clusters, zeros, start)
-    retrain(
-        wrapped,
-        data,
-        below=below,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        augmentation=augmentation,
-        seed=seed,
-        label="Clustering",
-        on_epoch=on_epoch,
-    )
-    copy_weights(load_tfmot().clustering.keras.strip_clustering(wrapped), top)
-    restore_flags(model, clustered)
-    return clustered
+
+
+def _pruned(model: keras.Model, names: Collection[str], keep_zeros: bool) -> dict[str, bool]:
+    """By a layer's name, whether its zeros are to stay."""
+    layers = kernel_layers(model)
+    return {name: keep_zeros and bool(np.mean(np.asarray(layers[name].kernel) == 0) >= _SPARSE) for name in names}
 
 
 def _largest(model: keras.Model, clusters: int, coverage: float, spare: Sequence[str]) -> set[str]:
@@ -105,20 +98,20 @@ def _largest(model: keras.Model, clusters: int, coverage: float, spare: Sequence
     layers = kernel_layers(model)
     spared = spared_layers(layers, spare)
     counts = {name: int(np.prod(layer.kernel.shape)) for name, layer in layers.items()}
-    found: set[str] = set()
+    largest: set[str] = set()
     covered = 0
     for name in sorted(counts, key=lambda name: -counts[name]):
         if covered >= coverage * sum(counts.values()):
             break
         covered += counts[name]
         if name not in spared and counts[name] > 2 * clusters:
-            found.add(name)
-    if not found:
+            largest.add(name)
+    if not largest:
         raise InputError("No layer is left to cluster: spare fewer, or take fewer clusters.")
-    return found
+    return largest
 
 
-def _wrap(twin: Any, clusters: int, zeros: dict[str, bool], start: Start) -> Any:
+def _wrap(twin: "tf_keras.Model", clusters: int, zeros: dict[str, bool], start: Start) -> "tf_keras.Model":
     """The twin with tfmot's wrappers round the layers named in `zeros`."""
     import tf_keras
 
@@ -128,7 +121,7 @@ def _wrap(twin: Any, clusters: int, zeros: dict[str, bool], start: Start) -> Any
 
     starts = {"linear": kinds.LINEAR, "density": kinds.DENSITY_BASED, "kmeans": kinds.KMEANS_PLUS_PLUS}
 
-    def wrap(layer: Any) -> Any:
+    def wrap(layer: "tf_keras.layers.Layer") -> "tf_keras.layers.Layer":
         if layer.name not in zeros:
             return layer
         return cluster_weights(layer, clusters, starts[start], preserve_sparsity=zeros[layer.name])
@@ -138,13 +131,15 @@ def _wrap(twin: Any, clusters: int, zeros: dict[str, bool], start: Start) -> Any
         for name, centroids in getattr(layer, "cluster_centroids", {}).items():
             if start == "kmeans":  # tfmot's own are the first guess of k-means++ alone
                 weights = layer.original_clusterable_weights[name].numpy()
-                centroids.assign(_settle(centroids.numpy(), weights.ravel(), keep_zero=layer.preserve_sparsity))
+                centroids.assign(_kmeans(centroids.numpy(), weights.ravel(), keep_zero=layer.preserve_sparsity))
     return wrapped
 
 
-def _settle(centroids: np.ndarray, weights: np.ndarray, keep_zero: bool, rounds: int = 20) -> np.ndarray:
+def _kmeans(
+    centroids: NDArray[np.float32], weights: NDArray[np.float32], keep_zero: bool, rounds: int = 20
+) -> NDArray[np.float32]:
     """Lloyd's iterations: each centroid moves to the mean of the weights nearest to it."""
-    centroids = np.sort(centroids)  # the zero among them is found by its size, wherever it stands
+    centroids = np.sort(centroids)  # the zero among them is the smallest, wherever it stands
     for _ in range(rounds):
         nearest = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)
         counts = np.bincount(nearest, minlength=len(centroids))

@@ -1,20 +1,57 @@
 """The part of a classifier that a technique changes, cut from the frozen part below it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
-from keras_transfer.data import Dataset
-from keras_transfer.inputs import Strength
+from keras_transfer.compression.sparsity import kernel_layers
+from keras_transfer.data import Dataset, Split
+from keras_transfer.data.stored import item_bytes
+from keras_transfer.inputs import Array, Strength
 from keras_transfer.models import boundary, prefix, suffix
+from keras_transfer.models.graph import model_inputs
 from keras_transfer.training import feature_samples, input_samples
 from keras_transfer.training.feed import Samples
 
 _BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A copy of a classifier, cut below the lowest layer that is to change.
+
+    Attributes:
+        model: the copy as a whole.
+        below: the frozen network under the cut, or None where `top` takes items.
+        top: the rest, with which the copy shares its layers.
+        names: the name of each layer to change in `top`, and in the whole: where layers of nested models share a name,
+            they may differ.
+    """
+
+    model: keras.Model
+    below: keras.Model | None
+    top: keras.Model
+    names: dict[str, str]
+
+
+def cut_copy(model: keras.Model, changed: Collection[str], split: Split) -> Cut:
+    """Copies a classifier and cuts the copy.
+
+    Args:
+        model: a classifier; it stays as it is.
+        changed: names of the layers to change, of `kernel_layers`.
+        split: the items that it takes.
+    """
+    copy = copy_model(model)
+    layers = kernel_layers(copy)
+    own = {id(layer): name for name, layer in layers.items() if name in changed}
+    below, top = cut_below(copy, set(own), item_bytes(split.spec(model_inputs(model))))
+    names = {name: own[id(layer)] for name, layer in kernel_layers(top).items() if id(layer) in own}
+    return Cut(copy, below, top, names)
 
 
 def copy_model(model: keras.Model) -> keras.Model:
@@ -24,7 +61,7 @@ def copy_model(model: keras.Model) -> keras.Model:
     return copy
 
 
-def cut_below(model: keras.Model, changed: set[int]) -> tuple[keras.Model | None, keras.Model]:
+def cut_below(model: keras.Model, changed: set[int], input_bytes: int) -> tuple[keras.Model | None, keras.Model]:
     """Cuts a model below the lowest layer that is to change, and leaves trainable only what lies above the cut.
 
     BatchNormalization stays frozen: its statistics follow by thousandths of a step, too slowly for so short a training.
@@ -32,9 +69,10 @@ def cut_below(model: keras.Model, changed: set[int]) -> tuple[keras.Model | None
     Args:
         model: a classifier; its `trainable` flags are set.
         changed: `id` of the layers to change.
+        input_bytes: the size of an item.
 
     Returns:
-        The frozen network below, or None where its output would take more room than the pixels; and the rest.
+        The frozen network below, or None where its output would be larger than the items; and the rest.
     """
     trains = False
     model.trainable = True
@@ -44,8 +82,8 @@ def cut_below(model: keras.Model, changed: set[int]) -> tuple[keras.Model | None
         for one in inner:
             one.trainable = trains and not isinstance(one, keras.layers.BatchNormalization)
     tensor = boundary(model)
-    # Features are kept as float16, pixels as bytes.
-    if tensor is model.inputs[0] or 2 * math.prod(tensor.shape[1:]) > math.prod(model.input_shape[1:]):
+    feature_bytes = 2 * math.prod(tensor.shape[1:])  # they are kept as float16
+    if tensor is model.inputs[0] or feature_bytes > input_bytes:
         return None, model
     return prefix(model, tensor), suffix(model, tensor)
 
@@ -57,7 +95,7 @@ def restore_flags(model: keras.Model, copy: keras.Model) -> None:
 
 
 @contextmanager
-def taught_samples(
+def soft_label_samples(
     below: keras.Model | None,
     top: keras.Model,
     data: Dataset,
@@ -67,14 +105,14 @@ def taught_samples(
     augmentation: Strength = "auto",
     seed: int = 0,
 ) -> Iterator[tuple[Samples, Samples]]:
-    """What `top` takes, of training and validation images, and labels that are in part what `top` says itself now.
+    """What `top` takes, of training and validation items, with labels that are in part what `top` predicts now.
 
     Args:
-        below: the frozen network that makes what `top` takes, or None where that is pixels.
+        below: the frozen network that makes what `top` takes, or None where `top` takes items.
         top: the rest of the classifier.
-        data: from `load_images`.
-        alpha: weight, from 0 to 1, of what `top` says of the same view against the labels (Hinton et al. 2015,
-            https://arxiv.org/abs/1503.02531). Pixels are augmented anew in every epoch: there it says nothing.
+        data: the items.
+        alpha: weight, from 0 to 1, of the predictions of `top` for the same view against the labels (Hinton et al.
+            2015, https://arxiv.org/abs/1503.02531). Where items are augmented in each epoch it has no effect.
         temperature: by which its scores are divided.
         augmentation: see `keras_transfer.build_augmenter`.
         seed: of the views.
@@ -89,15 +127,15 @@ def taught_samples(
             (name,) = train.names
             values = train.arrays[name]
             blocks = (np.asarray(values[i : i + _BLOCK], np.float32) for i in range(0, len(values), _BLOCK))
-            said = np.concatenate([top.predict_on_batch(block) for block in blocks])
+            predictions = np.concatenate([top.predict_on_batch(block) for block in blocks])
             labels = train.labels if len(train.labels) == len(values) else np.repeat(train.labels, train.views, axis=0)
-            train = replace(train, labels=alpha * _soften(said, temperature) + (1 - alpha) * labels)
+            train = replace(train, labels=alpha * _soften(predictions, temperature) + (1 - alpha) * labels)
         yield train, val
 
 
-def _soften(said: np.ndarray, temperature: float) -> np.ndarray:
+def _soften(probabilities: Array, temperature: float) -> Array:
     """Probabilities, of one class of several or of each by itself, after division of their scores."""
-    powers = np.clip(said, 1e-7, 1) ** (1 / temperature)
-    others = np.clip(1 - said, 1e-7, 1) ** (1 / temperature)
-    single = said.shape[-1] > 1 and bool(np.allclose(said.sum(-1), 1, atol=1e-3))
-    return powers / powers.sum(-1, keepdims=True) if single else powers / (powers + others)
+    powers = np.clip(probabilities, 1e-7, 1) ** (1 / temperature)
+    others = np.clip(1 - probabilities, 1e-7, 1) ** (1 / temperature)
+    one_label = probabilities.shape[-1] > 1 and bool(np.allclose(probabilities.sum(-1), 1, atol=1e-3))
+    return powers / powers.sum(-1, keepdims=True) if one_label else powers / (powers + others)

@@ -3,17 +3,30 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.compression.operators import Kernel, Step, operators_of, own_ranges
-from keras_transfer.compression.quantizers import quantizer_parts
+from keras_transfer.inputs import Array
 from keras_transfer.litert.quantization import shrunk_range
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras
+
+    from keras_transfer.compression.quantizers import Wrapper
+
 _BATCH = 20
-_SAMPLES = 500  # values of each activation that an image gives for choosing its range
+_SAMPLES = 500  # values of each activation that an item gives for choosing its range
+
+
+@dataclass
+class Mode:
+    """What a network does now: it observes ranges and quantizes nothing, or it quantizes."""
+
+    observing: bool = False
 
 
 @dataclass
@@ -21,32 +34,32 @@ class Network:
     """A network in which everything that is an integer in its file is fake-quantized.
 
     Attributes:
-        model: `tf_keras.Model` from pixels to probabilities.
+        model: from items to probabilities.
         steps: what it consists of; one operator of the file each.
         layers: the steps' layers, wrapped where something of theirs is quantized.
-        pixels: the layer that quantizes pixels, or what one scale and offset made of them.
+        start: the layer that quantizes items, or what one scale and offset made of them.
         end: the step whose output is the network's.
-        mode: `observing` is True while ranges are collected and nothing is quantized.
+        mode: whether ranges are being observed.
     """
 
-    model: Any
+    model: "tf_keras.Model"
     steps: list[Step]
-    layers: list[Any]
-    pixels: Any
+    layers: "list[tf_keras.layers.Layer | Wrapper]"
+    start: "Wrapper"
     end: int
-    mode: SimpleNamespace
+    mode: Mode
 
-    def run(self, image: Any, preprocessed: bool = False) -> Any:
-        """The output for a batch of pixels, or of pixels preprocessed where the network folds that."""
-        return self.values(image, preprocessed)[self.end]
+    def run(self, items: "tf.Tensor", preprocessed: bool = False) -> "tf.Tensor":
+        """The output for a batch of items, or of items preprocessed where the network folds that."""
+        return self.values(items, preprocessed)[self.end]
 
-    def values(self, image: Any, preprocessed: bool = False) -> dict[int, Any]:
+    def values(self, items: "tf.Tensor", preprocessed: bool = False) -> "dict[int, tf.Tensor]":
         """The output of every step, by its number."""
-        values = {-1: image if self.folds else self.pixels(image)}
+        values = {-1: items if self.folds else self.start(items)}
         for number, (step, layer) in enumerate(zip(self.steps, self.layers, strict=True)):
             inputs = [values[value] for value in step.inputs]
-            if step.pixels:
-                values[number] = self.pixels(inputs[0] if preprocessed else layer(inputs[0]))
+            if step.folded:
+                values[number] = self.start(inputs[0] if preprocessed else layer(inputs[0]))
             else:
                 values[number] = layer(inputs if len(inputs) > 1 else inputs[0])
         return values
@@ -54,18 +67,25 @@ class Network:
     @property
     def folds(self) -> bool:
         """Whether the network begins with one scale and offset, which become the quantization of the file's input."""
-        return any(step.pixels for step in self.steps)
+        return any(step.folded for step in self.steps)
 
-    def quantized_kernels(self) -> list[tuple[Step, Any]]:
+    def quantized_kernels(self) -> "list[tuple[Step, Wrapper]]":
         """The steps that have weights, with their wrapped layers."""
         return [(step, layer) for step, layer in zip(self.steps, self.layers, strict=True) if step.kernel is not None]
 
 
-def fake_quantized(twin: Any, *, per_tensor: bool = False, preserve: Sequence[str] = ()) -> Network:
+def fake_quantized(
+    twin: "tf_keras.Model",
+    input_range: tuple[float, float] = (0.0, 255.0),
+    *,
+    per_tensor: bool = False,
+    preserve: Sequence[str] = (),
+) -> Network:
     """Makes the fake-quantized network of a twin, its ranges still to be observed.
 
     Args:
         twin: from `make_twin`; its weights are copied.
+        input_range: least and greatest value of an item.
         per_tensor: one scale for all channels of a layer's weights.
         preserve: `"sparsity"`, `"clusters"`: what of the weights training must not undo.
 
@@ -77,26 +97,27 @@ def fake_quantized(twin: Any, *, per_tensor: bool = False, preserve: Sequence[st
     """
     import tf_keras
 
-    parts = quantizer_parts()
-    mode = SimpleNamespace(observing=False)
-    steps, end = operators_of(twin)
+    from keras_transfer.compression import quantizers
+
+    mode = Mode()
+    steps, end = operators_of(twin, input_range)
     own = own_ranges(steps, end)
     layers = []
     for number, step in enumerate(steps):
         output = None
         if number in own:
-            output = parts.Range(mode)
-        elif step.kind == "fixed" and step.range is not None and not step.pixels:
-            output = parts.Fixed(step.range, mode)
-        weights = None if step.kernel is None else parts.Weights(step.kernel, per_tensor, preserve, mode)
+            output = quantizers.Range(mode)
+        elif step.kind == "fixed" and step.range is not None and not step.folded:
+            output = quantizers.Fixed(step.range, mode)
+        weights = None if step.kernel is None else quantizers.Weights(step.kernel, per_tensor, preserve, mode)
         wrapped = output is not None or weights is not None
-        layers.append(parts.Wrapper(step.layer, parts.Config(weights, output)) if wrapped else step.layer)
-    limits = next((step.range for step in steps if step.pixels), (0.0, 255.0))
-    identity = tf_keras.layers.Activation("linear", name="pixels")
-    pixels = parts.Wrapper(identity, parts.Config(None, parts.Fixed(limits, mode)))
-    network = Network(None, steps, layers, pixels, end, mode)
-    image = tf_keras.Input(twin.input_shape[1:], name=twin.input_names[0])
-    network.model = tf_keras.Model(image, network.run(image), name=twin.name)
+        layers.append(quantizers.Wrapper(step.layer, quantizers.Config(weights, output)) if wrapped else step.layer)
+    limits = next((step.range for step in steps if step.folded), None) or input_range
+    identity = tf_keras.layers.Activation("linear", name="input_quantization")
+    start = quantizers.Wrapper(identity, quantizers.Config(None, quantizers.Fixed(limits, mode)))
+    network = Network(None, steps, layers, start, end, mode)
+    item = tf_keras.Input(twin.input_shape[1:], name=twin.input_names[0])
+    network.model = tf_keras.Model(item, network.run(item), name=twin.name)
     for step, layer in network.quantized_kernels():
         assert step.kernel is not None
         layer.kernel_variable.assign(step.kernel.values)
@@ -105,12 +126,12 @@ def fake_quantized(twin: Any, *, per_tensor: bool = False, preserve: Sequence[st
     return network
 
 
-def observer(network: Network, pixels: np.ndarray) -> Callable[[], list[np.ndarray]]:
-    """Prepares to set a network's ranges to what the present weights make of some images.
+def observer(network: Network, items: Array) -> Callable[[], list[NDArray[np.float32]]]:
+    """Prepares to set a network's ranges to what the present weights make of some items.
 
     Args:
         network: from `fake_quantized`.
-        pixels: `[n, H, W, 3]` in 0..255.
+        items: `[n, ...]`.
 
     Returns:
         A function that sets each range to the part of what it sees that loses least in the mean square, the weights' to
@@ -123,34 +144,34 @@ def observer(network: Network, pixels: np.ndarray) -> Callable[[], list[np.ndarr
     random = np.random.default_rng(0)
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def look(image: Any) -> tuple[list[Any], list[Any]]:
-        values = network.values(image)
+    def look(batch: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        values = network.values(batch)
         rows = []
         for number, _ in own:
-            flat = tf.reshape(values[number], (tf.shape(image)[0], np.prod(values[number].shape[1:])))
+            flat = tf.reshape(values[number], (tf.shape(batch)[0], np.prod(values[number].shape[1:])))
             some = random.integers(0, flat.shape[1], min(_SAMPLES, flat.shape[1]))
             ends = [tf.reduce_min(flat, 1, keepdims=True), tf.reduce_max(flat, 1, keepdims=True)]
             rows.append(tf.concat([tf.gather(flat, some, axis=1), *ends], 1))
         return rows, [tf.reduce_sum(values[number], 0) for number in read]
 
-    def observe() -> list[np.ndarray]:
+    def observe() -> list[NDArray[np.float32]]:
         network.mode.observing = True
         try:
-            starts = range(0, len(pixels), _BATCH)
-            found = [look(tf.constant(pixels[start : start + _BATCH], tf.float32)) for start in starts]
+            starts = range(0, len(items), _BATCH)
+            seen = [look(tf.constant(items[start : start + _BATCH], tf.float32)) for start in starts]
         finally:
             network.mode.observing = False
-        for (_, layer), rows in zip(own, zip(*(rows for rows, _ in found), strict=True), strict=True):
+        for (_, layer), rows in zip(own, zip(*(rows for rows, _ in seen), strict=True), strict=True):
             for variable, limit in zip(layer.range_variables, shrunk_range(np.concatenate(rows)), strict=True):
                 variable.assign(limit)
-        settle(network)
-        return [np.sum(sums, axis=0) / len(pixels) for sums in zip(*(sums for _, sums in found), strict=True)]
+        update_weight_ranges(network)
+        return [np.sum(sums, axis=0) / len(items) for sums in zip(*(sums for _, sums in seen), strict=True)]
 
     return observe
 
 
-def correct_biases(network: Network, means: list[np.ndarray]) -> None:
-    """Takes from each bias what rounding the weights adds in the mean (https://arxiv.org/abs/1906.04721).
+def correct_biases(network: Network, means: list[NDArray[np.float32]]) -> None:
+    """Subtracts from each bias what rounding the weights adds in the mean (https://arxiv.org/abs/1906.04721).
 
     Args:
         network: ranges observed.
@@ -160,7 +181,7 @@ def correct_biases(network: Network, means: list[np.ndarray]) -> None:
         _correct_bias(step, layer, mean, network.mode)
 
 
-def _correct_bias(step: Step, layer: Any, mean: np.ndarray, mode: SimpleNamespace) -> None:
+def _correct_bias(step: Step, layer: "Wrapper", mean: NDArray[np.float32], mode: Mode) -> None:
     kernel = step.kernel
     assert kernel is not None
     if kernel.bias is None:
@@ -174,7 +195,7 @@ def _correct_bias(step: Step, layer: Any, mean: np.ndarray, mode: SimpleNamespac
     layer.layer.bias.assign(kernel.bias)
 
 
-def settle(network: Network) -> None:
+def update_weight_ranges(network: Network) -> None:
     """Brings the stored ranges of the weights up to the weights: in training they lag one step behind."""
     for _, layer in network.quantized_kernels():
         layer.quantize_kernel(training=True)
@@ -193,8 +214,8 @@ def constant_kernels(network: Network) -> Iterator[None]:
             quantizer.constant = None
 
 
-def carry_home(network: Network) -> None:
-    """Puts what was trained into the twin from which the network was made."""
+def copy_back(network: Network) -> None:
+    """Copies what was trained into the twin from which the network was made."""
     for step, layer in network.quantized_kernels():
         kernel = step.kernel
         assert kernel is not None
@@ -205,7 +226,7 @@ def carry_home(network: Network) -> None:
             _add_bias(kernel, layer.layer.bias.numpy() - kernel.bias)
 
 
-def _add_bias(kernel: Kernel, change: np.ndarray) -> None:
+def _add_bias(kernel: Kernel, change: NDArray[np.float32]) -> None:
     layer = kernel.bias_of
     if type(layer).__name__ != "BatchNormalization":
         layer.bias.assign_add(change)

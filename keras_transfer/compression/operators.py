@@ -5,14 +5,18 @@ Fake quantization must stand where the file's integers stand, and nowhere else.
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from keras_transfer.errors import InputError
 
-# Where an output's integers come from: a range of its own; its input's range; a range known beforehand (or none, the
-# network's last, which the converter knows).
+if TYPE_CHECKING:
+    import tf_keras
+
+# Where an output's integers come from: a range of its own; its input's range; a range known beforehand (or none for the
+# network's last output, whose range the converter knows).
 Kind = Literal["own", "same", "fixed"]
 _SAME = (
     "MaxPooling2D", "AveragePooling2D", "ZeroPadding2D", "Cropping2D", "Reshape", "Flatten", "Permute", "UpSampling2D",
@@ -37,26 +41,36 @@ class Kernel:
         bias_of: the twin's layer that takes what training adds to `bias`.
     """
 
-    layer: Any
+    layer: "tf_keras.layers.Layer"
     number: int
-    values: np.ndarray
-    scale: np.ndarray
-    bias: np.ndarray | None
-    bias_of: Any
+    values: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    bias: NDArray[np.float32] | None
+    bias_of: "tf_keras.layers.Layer"
 
 
 @dataclass
 class Step:
-    """One operator: a `tf_keras` layer not yet built, and the steps whose outputs it takes (-1: pixels)."""
+    """One operator: a `tf_keras` layer not yet built, and the steps whose outputs it takes (-1: the model's input)."""
 
-    layer: Any
+    layer: "tf_keras.layers.Layer"
     inputs: tuple[int, ...]
     kind: Kind
     range: tuple[float, float] | None = None
     fuses: bool = False  # a ReLU that alone reads its output is part of the same operator
     relu: bool = False
-    pixels: bool = False  # preprocessing that is no operator in the file, but the quantization of its input
+    folded: bool = False  # preprocessing that is no operator in the file, but the quantization of its input
     kernel: Kernel | None = None
+
+
+class _Traits(TypedDict, total=False):
+    """What `Step` has beside its layer, inputs and kind."""
+
+    range: tuple[float, float]
+    fuses: bool
+    relu: bool
+    folded: bool
+    kernel: Kernel
 
 
 def own_ranges(steps: list[Step], end: int) -> set[int]:
@@ -65,21 +79,22 @@ def own_ranges(steps: list[Step], end: int) -> set[int]:
     for number, step in enumerate(steps):
         for value in step.inputs:
             readers.setdefault(value, []).append(number)
-    found = set()
+    own = set()
     for number, step in enumerate(steps):
         only = readers.get(number, [])
         reader = steps[only[0]] if len(only) == 1 and number != end else None
         fused = reader is not None and ((step.fuses and reader.relu) or type(reader.layer).__name__ == "Concatenate")
         if step.kind == "own" and not fused:
-            found.add(number)
-    return found
+            own.add(number)
+    return own
 
 
-def operators_of(twin: Any) -> tuple[list[Step], int]:
+def operators_of(twin: "tf_keras.Model", input_range: tuple[float, float] = (0.0, 255.0)) -> tuple[list[Step], int]:
     """Reads a `tf_keras` model as the steps of its integer file.
 
     Args:
         twin: from `make_twin`; one output.
+        input_range: least and greatest value of the input.
 
     Returns:
         The steps in topological order, and the number of the one whose output is the model's.
@@ -87,18 +102,18 @@ def operators_of(twin: Any) -> tuple[list[Step], int]:
     Raises:
         InputError: a layer has no integer counterpart, or weights that are used twice.
     """
-    return _Reader(twin).read()
+    return _Reader(twin, input_range).read()
 
 
 class _Reader:
-    """Goes through the twin's graph once, with what is known so far."""
+    """Goes through the twin's graph once, collecting steps."""
 
-    def __init__(self, twin: Any) -> None:
+    def __init__(self, twin: "tf_keras.Model", input_range: tuple[float, float]) -> None:
         import tf_keras
 
         if len(twin.outputs) != 1:
             raise InputError(f"Model {twin.name!r} has {len(twin.outputs)} outputs: quantization needs one.")
-        self.layers, self.twin = tf_keras.layers, twin
+        self.layers, self.twin, self.input_range = tf_keras.layers, twin, input_range
         self.steps: list[Step] = []
         self.nodes = [
             node
@@ -109,7 +124,7 @@ class _Reader:
         self.readers = Counter(id(tensor) for node in self.nodes for tensor in node.keras_inputs)
         self.readers[id(twin.outputs[0])] += 1
         self.values = {id(twin.inputs[0]): -1}  # tensor of the twin -> step
-        self.of_weights: set[int] = set()
+        self.weighted: set[int] = set()
 
     def read(self) -> tuple[list[Step], int]:
         for node in self.nodes:
@@ -118,18 +133,18 @@ class _Reader:
             self.values[id(node.outputs)] = self._layer(node.layer, inputs, only)
         end = self.values[id(self.twin.outputs[0])]
         if end >= 0 and self.steps[end].kind == "fixed":
-            # The loss wants probabilities as they are: those rounded to 0 would teach nothing.
+            # The loss needs probabilities as they are: those rounded to 0 have no gradient.
             self.steps[end].range = None
         return self.steps, end
 
-    def _layer(self, layer: Any, inputs: tuple[int, ...], only: bool) -> int:
+    def _layer(self, layer: "tf_keras.layers.Layer", inputs: tuple[int, ...], only: bool) -> int:
         kind = type(layer).__name__
         if kind in _KERNELS or kind == "SeparableConv2D":
-            if id(layer) in self.of_weights:
+            if id(layer) in self.weighted:
                 raise InputError(
                     f"Layer {layer.name!r} is called twice: its weights cannot be quantized for both calls."
                 )
-            self.of_weights.add(id(layer))
+            self.weighted.add(id(layer))
         if kind in _KERNELS:
             return self._weighted(layer, inputs, 0)
         if kind == "SeparableConv2D":
@@ -156,7 +171,7 @@ class _Reader:
                 value = self._add(less, inputs, "own")
             return self._affine(layer.name, value, 1 / deviation, 0.0)
         if kind in _ONLY_TRAINING or kind.startswith("Random"):
-            # Of no use to a network that learns to repeat itself: against noise it would learn to be too sure.
+            # Against noise, a network that learns its own answers would learn to be too sure.
             return inputs[0]
         if kind in _SAME:
             return self._same_layer(layer, inputs, "same")
@@ -167,19 +182,24 @@ class _Reader:
             "that have an int8 file. Use post-training quantization, or another backbone."
         )
 
-    def _add(self, layer: Any, inputs: tuple[int, ...], kind: Kind, **more: Any) -> int:
-        self.steps.append(Step(layer, inputs, kind, **more))
+    def _add(
+        self, layer: "tf_keras.layers.Layer", inputs: tuple[int, ...], kind: Kind, **traits: Unpack[_Traits]
+    ) -> int:
+        self.steps.append(Step(layer, inputs, kind, **traits))
         return len(self.steps) - 1
 
-    def _same_layer(self, layer: Any, inputs: tuple[int, ...], kind: Kind, **more: Any) -> int:
+    def _same_layer(
+        self, layer: "tf_keras.layers.Layer", inputs: tuple[int, ...], kind: Kind, **traits: Unpack[_Traits]
+    ) -> int:
         # PReLU has weights: the twin's own layer is used, so that what it learns is there.
-        return self._add(layer if layer.weights else type(layer).from_config(layer.get_config()), inputs, kind, **more)
+        own = layer if layer.weights else type(layer).from_config(layer.get_config())
+        return self._add(own, inputs, kind, **traits)
 
-    def _activation(self, name: str, layer: Any, value: int, only: bool = True) -> int:
+    def _activation(self, name: str, layer: "tf_keras.layers.Layer", value: int, only: bool = True) -> int:
         import tf_keras
 
-        given = getattr(layer, "activation", tf_keras.activations.softmax)  # which a Softmax layer does not tell
-        activation, make = str(tf_keras.activations.serialize(given)).rpartition(">")[2], self.layers.Activation
+        function = getattr(layer, "activation", tf_keras.activations.softmax)  # a Softmax layer does not name it
+        activation, make = str(tf_keras.activations.serialize(function)).rpartition(">")[2], self.layers.Activation
         if activation == "linear":
             return value
         if activation in ("relu", "relu6"):
@@ -195,24 +215,24 @@ class _Reader:
             shifted = self._affine(f"{name}_shift", value, 1.0, 3.0, only)
             clipped = self._add(self.layers.ReLU(6.0, name=f"{name}_relu6"), (shifted,), "own", relu=True)
             return self._affine(name, clipped, 1 / 6, 0.0)
-        return self._add(make(given, name=name), (value,), "own")
+        return self._add(make(function, name=name), (value,), "own")
 
-    def _arithmetic(self, layer: Any, inputs: tuple[int, ...]) -> int:
+    def _arithmetic(self, layer: "tf_keras.layers.Layer", inputs: tuple[int, ...]) -> int:
         result = inputs[0]
         for number, other in enumerate(inputs[1:], 1):
             name = layer.name if number == len(inputs) - 1 else f"{layer.name}_{number}"
             result = self._add(type(layer)(name=name), (result, other), "own", fuses=True)
         return result
 
-    def _affine(self, name: str, value: int, scale: Any, offset: Any, only: bool = True) -> int:
+    def _affine(self, name: str, value: int, scale: ArrayLike, offset: ArrayLike, only: bool = True) -> int:
         """A multiplication and an addition, each where it does something; `only` where nothing else reads `value`."""
         scale, offset = np.asarray(scale, np.float32), np.asarray(offset, np.float32)
         both = bool(np.any(scale != 1)) and bool(np.any(offset))
         alone = value == -1 and self.readers[id(self.twin.inputs[0])] == 1
         if alone and scale.ndim == offset.ndim == 0 and scale > 0:
-            pixels = float(offset), float(255 * scale + offset)
+            low, high = (float(limit * scale + offset) for limit in self.input_range)
             layer = self.layers.Rescaling(float(scale), float(offset), name=name)
-            return self._add(layer, (value,), "fixed", range=pixels, pixels=True)
+            return self._add(layer, (value,), "fixed", range=(low, high), folded=True)
         if np.any(scale != 1):
             multiplied = self.layers.Rescaling(scale.tolist(), name=f"{name}_scale" if both else name)
             value = self._add(multiplied, (value,), "own", fuses=not both)
@@ -223,7 +243,7 @@ class _Reader:
             value = self._add(self.layers.Rescaling(1.0, offset.tolist(), name=name), (value,), "own", fuses=True)
         return value
 
-    def _weighted(self, layer: Any, inputs: tuple[int, ...], number: int) -> int:
+    def _weighted(self, layer: "tf_keras.layers.Layer", inputs: tuple[int, ...], number: int) -> int:
         """A convolution or dense layer without its activation, which follows as a step of its own."""
         kind, config = type(layer).__name__, layer.get_config()
         separable = kind == "SeparableConv2D"
@@ -246,7 +266,7 @@ class _Reader:
             step = self._activation(f"{layer.name}_activation", layer, step)
         return step
 
-    def _batchnorm(self, layer: Any, value: int, only: bool) -> int:
+    def _batchnorm(self, layer: "tf_keras.layers.Layer", value: int, only: bool) -> int:
         mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
         scale = (layer.gamma.numpy() if layer.scale else 1.0) / np.sqrt(variance + layer.epsilon)
         shift = (layer.beta.numpy() if layer.center else 0.0) - mean * scale

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -12,10 +12,11 @@ from keras_transfer.errors import InputError
 from keras_transfer.models import head_layers
 from keras_transfer.models import stages as stages_of
 
-Pattern = str | tuple[int, int] | None
+Pattern: TypeAlias = str | tuple[int, int] | None
+Block: TypeAlias = tuple[int, int] | Literal["2:4"]  # (inputs, outputs)
 
 _FEW = 0.6  # up to this sparsity zeros come in runs: where they are few, single ones hardly pack
-_LEAST = 0.05  # sparsity below which a layer is rather left alone: it would cost training down to it
+_LEAST = 0.05  # a layer with less sparsity stays dense: pruning it would cost training down to it
 
 
 def plan_sparsity(
@@ -69,14 +70,18 @@ def plan_sparsity(
     return shares
 
 
-def read_pattern(pattern: Pattern, sparsity: float, stages: Mapping[str, float] | None = None) -> Any:
-    """What `pattern` means at a sparsity: `"2:4"`, or a block as (inputs, outputs)."""
+def read_pattern(pattern: Pattern, sparsity: float, stages: Mapping[str, float] | None = None) -> Block:
+    """What `pattern` means at a sparsity.
+
+    Raises:
+        InputError: it is no pattern.
+    """
     if pattern is None:
         return (4, 1) if min((stages or {"": sparsity}).values()) <= _FEW else (1, 1)
     sides = pattern.split("x") if isinstance(pattern, str) else [str(side) for side in pattern]
     if pattern != "2:4" and not (len(sides) == 2 and all(side.isdecimal() and int(side) > 0 for side in sides)):
         raise InputError(f"`pattern` must be '2:4' or a block such as '4x1' or (4, 1). Received: pattern={pattern!r}.")
-    return pattern if pattern == "2:4" else (int(sides[0]), int(sides[1]))
+    return "2:4" if pattern == "2:4" else (int(sides[0]), int(sides[1]))
 
 
 def _has_blocks(shape: Sequence[int], block: tuple[int, int]) -> bool:
@@ -93,13 +98,13 @@ def _groups(
     parts = {stage.name: stage.layers for stage in stages_of(model)} | {"head": tuple(head_layers(model))}
     if unknown := set(stages) - set(parts):
         raise InputError(f"The model has no stage {', '.join(sorted(unknown))}. It has: {', '.join(parts)}.")
-    found = []
+    groups = []
     for stage, share in stages.items():
         inside = {id(layer) for part in parts[stage] for layer in part._flatten_layers()}
         names = [name for name, layer in layers.items() if id(layer) in inside]
         if names:
-            found.append((names, share))
-    return found
+            groups.append((names, share))
+    return groups
 
 
 def _share_out(
@@ -114,10 +119,10 @@ def _share_out(
         rest = [name for name in counts if name not in dense]
         kept = (1 - sparsity) * sum(counts.values()) - sum(live[name] for name in dense)
         if kept <= 0:
-            raise InputError(f"A sparsity of {sparsity} cannot be had while {', '.join(sorted(dense))} stay dense.")
+            raise InputError(f"A sparsity of {sparsity} cannot be reached while {', '.join(sorted(dense))} stay dense.")
         factor = kept / sum(counts[name] ** (1 - power) for name in rest)
         shares = {name: 1 - factor * counts[name] ** -power for name in rest}
-        slight = {name for name, share in shares.items() if share < min(_LEAST, sparsity / 2)}
-        if not slight:
+        small = {name for name, share in shares.items() if share < min(_LEAST, sparsity / 2)}
+        if not small:
             return shares
-        dense |= slight
+        dense |= small

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, NotRequired, TypeAlias, TypedDict
 
 import keras
 import numpy as np
@@ -16,197 +18,236 @@ from keras_transfer.progress import track
 from keras_transfer.training import feature_samples, input_samples
 from keras_transfer.training.feed import Samples, as_dataset
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras
+
+    # The same calls serve Keras 3 models and `tf_keras` ones, on which tensorflow-model-optimization works.
+    Model: TypeAlias = keras.Model | tf_keras.Model
+    Callback: TypeAlias = keras.callbacks.Callback | tf_keras.callbacks.Callback
+
 EVALUATION_BATCH = 64
-_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+class Epoch(TypedDict):
+    """The figures of one epoch; one that a model does not give is missing."""
+
+    epoch: int  # from 1; 0 before training
+    seconds: float
+    loss: NotRequired[float]
+    accuracy: NotRequired[float]
+    val_loss: NotRequired[float]
+    val_accuracy: float
+
+
+OnEpoch: TypeAlias = Callable[[Epoch], object]
+_FIGURES: tuple[Literal["loss", "accuracy", "val_loss", "val_accuracy"], ...] = (
+    "loss", "accuracy", "val_loss", "val_accuracy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a short training runs.
+
+    Attributes:
+        epochs: passes over the training items.
+        learning_rate: Adam's highest; it climbs over `warmup` and falls by a cosine to zero (Loshchilov & Hutter 2017,
+            https://arxiv.org/abs/1608.03983).
+        batch_size: items per step.
+        augmentation: the strength, see `keras_transfer.build_augmenter`.
+        seed: of orders and augmentation.
+        on_epoch: called with each epoch's figures.
+        label: the title of the progress bar.
+        warmup: share of the steps over which the rate climbs.
+        from_epoch: epochs before this one cannot be the best: sparsity is still growing in them, say.
+        keep_start: whether the weights before training are tried too, as epoch 0, and kept where no epoch is better.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch_size: int = 32
+    augmentation: Strength = "auto"
+    seed: int = 0
+    on_epoch: OnEpoch | None = None
+    label: str = "Retraining"
+    warmup: float = 0.1
+    from_epoch: int = 0
+    keep_start: bool = False
 
 
 def retrain(
-    model: Any,
+    model: "Model",
     data: Dataset,
+    training: Training,
     *,
     below: keras.Model | None = None,
     samples: AbstractContextManager[tuple[Samples, Samples]] | None = None,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int = 32,
-    warmup: float = 0.1,
-    augmentation: Strength = "auto",
-    seed: int = 0,
-    settled: int = 0,
-    callbacks: Sequence[Any] = (),
-    loss: Any = None,
-    label: str = "Retraining",
-    start: bool = False,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+    callbacks: "Sequence[Callback]" = (),
+) -> list[Epoch]:
     """Trains what is trainable in `model` by an ordinary `fit`, and leaves it with the weights of its best epoch.
 
-    The same call serves Keras 3 models and `tf_keras` ones, which is where tensorflow-model-optimization works.
-    Rates climb over `warmup` and fall by a cosine to zero (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983).
-
     Args:
-        model: a classifier on pixels `[batch, H, W, 3]` in 0..255 that gives probabilities; `keras.Model` or
-            `tf_keras.Model`, or something with the same `compile` and `fit` (a `keras.distillation.Distiller`).
-        data: from `load_images`; training images train, validation images choose the epoch, test images are not read.
-        below: the frozen network whose output `model` takes in place of pixels; it is computed once for every image and
+        model: a classifier that gives probabilities, `keras.Model` or `tf_keras.Model`.
+        data: training items train, validation items choose the epoch, test items are not read.
+        training: how.
+        below: the frozen network whose output `model` takes in place of items; it is computed once for every item and
             a few augmented views of each, from which the epochs then draw.
-        samples: what to train and to validate on in place of the data's pixels and labels.
-        epochs: passes over the training images.
-        learning_rate: Adam's highest.
-        batch_size: images a step.
-        warmup: share of the steps over which the rate climbs.
-        augmentation: see `keras_transfer.build_augmenter`.
-        seed: of orders and augmentation.
-        settled: epochs at the start that cannot be the best: sparsity is still growing in them, say.
+        samples: what to train and to validate on in place of the data's items and labels.
         callbacks: the technique's own.
-        loss: for `compile`, in place of the cross-entropy of the model's kind of output. A `Distiller` is compiled by
-            its caller instead, and only its student is changed.
-        label: what the progress bar says.
-        start: whether the weights given are tried too, as epoch 0, and kept where no epoch is better.
-        on_epoch: called with each epoch's row.
 
     Returns:
-        One row an epoch: `epoch`, `seconds`, `loss`, `accuracy`, `val_loss`, `val_accuracy`; a figure that the model
-        does not give is missing.
+        The figures of each epoch.
 
     Raises:
         InputError: the loss is not a number.
     """
-    augmenter = data.train.augmenter(augmentation)
-    network = model.student if _is_distiller(model) else model
+    augmenter = data.train.augmenter(training.augmentation)
     if samples is None and below is None:
-        samples = input_samples(network, data, augmenter)
+        samples = input_samples(model, data, augmenter)
     elif samples is None:
-        samples = feature_samples(below, network, data, augmenter, seed)
+        samples = feature_samples(below, model, data, augmenter, training.seed)
     with samples as (train, val):
-        steps = train.steps(batch_size)
-        if network is model:
-            _compile(model, loss or _loss_name(model, data), learning_rate, warmup, steps * epochs)
+        steps = train.steps(training.batch_size)
+        _compile(model, _loss_name(model, data), training, steps)
         return fit_epochs(
             model,
-            lambda epoch: as_dataset(train.drawn(batch_size, seed, epoch), train),
+            lambda epoch: as_dataset(train.drawn(training.batch_size, training.seed, epoch), train),
             as_dataset(val.in_order(EVALUATION_BATCH), val, val.steps(EVALUATION_BATCH)),
-            steps=steps,
-            epochs=epochs,
-            network=network,
-            settled=settled,
+            steps,
+            training,
             callbacks=callbacks,
-            label=label,
-            start=start,
-            on_epoch=on_epoch,
         )
 
 
 def fit_epochs(
-    model: Any,
-    batches: Callable[[int], Any],
-    held_out: Any,
-    *,
+    model: "Model",
+    batches: "Callable[[int], tf.data.Dataset]",
+    held_out: "tf.data.Dataset",
     steps: int,
-    epochs: int,
-    network: Any = None,
-    settled: int = 0,
-    callbacks: Sequence[Any] = (),
-    label: str = "Retraining",
-    start: bool = False,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+    training: Training,
+    *,
+    network: "Model | None" = None,
+    callbacks: "Sequence[Callback]" = (),
+) -> list[Epoch]:
     """Fits a compiled model epoch by epoch and leaves it with the weights of its best one.
 
     Args:
         model: compiled, with a metric `accuracy`.
-        batches: the training batches of an epoch, by its number from 0, as a `tf.data.Dataset`.
+        batches: the training batches of an epoch, by its number from 0.
         held_out: the validation batches.
-        steps: batches an epoch.
-        epochs: how many.
-        network: what of `model` is kept and given back at its best; all of it unless given.
-        settled: as for `retrain`.
-        callbacks: as for `retrain`.
-        label: as for `retrain`.
-        start: as for `retrain`.
-        on_epoch: as for `retrain`.
+        steps: batches per epoch.
+        training: how.
+        network: the part of `model` that gets the weights of its best epoch; all of it unless given.
+        callbacks: the technique's own.
 
     Returns:
-        As `retrain`.
+        The figures of each epoch.
 
     Raises:
         InputError: the loss is not a number.
     """
     network = model if network is None else network
-    rows: list[dict[str, Any]] = []
+    rows: list[Epoch] = []
     best = None
-    if start:
-        began = time.perf_counter()
-        found = model.evaluate(held_out, verbose=0, return_dict=True)
-        rows.append({"epoch": 0, "seconds": round(time.perf_counter() - began, 3)})
-        rows[0] |= {f"val_{name}": float(found[name]) for name in ("loss", "accuracy")}
-        best = (rows[0]["val_accuracy"], -rows[0]["val_loss"]), network.get_weights()
-        if on_epoch is not None:
-            on_epoch(rows[0])
-    for epoch in track(range(epochs), label):
-        # One fit an epoch: each starts its own order of images, and between two of them the best weights are kept.
-        started = time.perf_counter()
-        figures = model.fit(
-            batches(epoch),
-            validation_data=held_out,
-            steps_per_epoch=steps,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            callbacks=list(callbacks),
-            shuffle=False,  # the batches come in an order of their own
-            verbose=0,
-        ).history
-        row: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 3)}
-        row |= {name: float(figures[name][-1]) for name in _FIGURES if name in figures}
-        if not np.isfinite(row["loss"]):
-            raise InputError(f"The loss is {row['loss']} in epoch {epoch + 1}: lower `learning_rate`.")
+    if training.keep_start:
+        rows.append(_evaluate(model, held_out))
+        _report(rows[0], training)
+        best = _score(rows[0]), network.get_weights()
+    for epoch in track(range(training.epochs), training.label):
+        row = _fit_epoch(model, batches(epoch), held_out, epoch, steps, callbacks)
         rows.append(row)
-        if on_epoch is not None:
-            on_epoch(row)
-        score = row["val_accuracy"], -row.get("val_loss", 0.0)
-        if epoch >= min(settled, epochs - 1) and (best is None or score > best[0]):
-            best = score, network.get_weights()
+        _report(row, training)
+        settled = epoch >= min(training.from_epoch, training.epochs - 1)
+        if settled and (best is None or _score(row) > best[0]):
+            best = _score(row), network.get_weights()
     assert best is not None
     network.set_weights(best[1])
     return rows
 
 
-def _is_distiller(model: Any) -> bool:
-    return isinstance(model, keras.distillation.Distiller)
+def _score(row: Epoch) -> tuple[float, float]:
+    """The higher, the better."""
+    return row["val_accuracy"], -row.get("val_loss", 0.0)
 
 
-def _loss_name(model: Any, data: Dataset) -> str:
+def _report(row: Epoch, training: Training) -> None:
+    if training.on_epoch is not None:
+        training.on_epoch(row)
+
+
+def _evaluate(model: "Model", held_out: "tf.data.Dataset") -> Epoch:
+    started = time.perf_counter()
+    figures = model.evaluate(held_out, verbose=0, return_dict=True)
+    seconds = round(time.perf_counter() - started, 3)
+    return Epoch(epoch=0, seconds=seconds, val_loss=float(figures["loss"]), val_accuracy=float(figures["accuracy"]))
+
+
+def _fit_epoch(
+    model: "Model",
+    batches: "tf.data.Dataset",
+    held_out: "tf.data.Dataset",
+    epoch: int,
+    steps: int,
+    callbacks: "Sequence[Callback]",
+) -> Epoch:
+    """One epoch in a `fit` of its own: it has its own order of items, and the best weights are kept after it."""
+    started = time.perf_counter()
+    figures = model.fit(
+        batches,
+        validation_data=held_out,
+        steps_per_epoch=steps,
+        initial_epoch=epoch,
+        epochs=epoch + 1,
+        callbacks=list(callbacks),
+        shuffle=False,  # the batches come in an order of their own
+        verbose=0,
+    ).history
+    seconds = round(time.perf_counter() - started, 3)
+    row = Epoch(epoch=epoch + 1, seconds=seconds, val_accuracy=float(figures["val_accuracy"][-1]))
+    for name in _FIGURES:
+        if name in figures:
+            row[name] = float(figures[name][-1])
+    if not np.isfinite(row["loss"]):
+        raise InputError(f"The loss is {row['loss']} in epoch {epoch + 1}: lower `learning_rate`.")
+    return row
+
+
+def _loss_name(model: "Model", data: Dataset) -> str:
     return "binary_crossentropy" if data.multi_label or model.output_shape[-1] == 1 else "categorical_crossentropy"
 
 
-def _compile(model: Any, loss: Any, learning_rate: float, warmup: float, steps: int) -> None:
-    library: Any = keras
-    if not isinstance(model, keras.Model):
-        library = import_module("tf_keras")
+def _compile(model: "Model", loss: str, training: Training, steps: int) -> None:
+    library = keras if isinstance(model, keras.Model) else import_module("tf_keras")
     kind = library.metrics.BinaryAccuracy if loss == "binary_crossentropy" else library.metrics.CategoricalAccuracy
-    metrics = [kind(name="accuracy")]
-    optimizer = cosine_adam(learning_rate, warmup, steps, library)
-    model.compile(optimizer, loss=loss, metrics=metrics, weighted_metrics=[], jit_compile=False)
+    model.compile(
+        cosine_adam(training, steps, library),
+        loss=loss,
+        metrics=[kind(name="accuracy")],
+        weighted_metrics=[],
+        jit_compile=False,
+    )
 
 
-def cosine_adam(learning_rate: float, warmup: float, steps: int, library: Any = keras) -> Any:
+def cosine_adam(
+    training: Training, steps: int, library: ModuleType = keras
+) -> "keras.optimizers.Adam | tf_keras.optimizers.Adam":
     """Adam whose rate climbs over a share of the steps and falls by a cosine to zero.
 
     Args:
-        learning_rate: the highest.
-        warmup: the share over which it climbs.
-        steps: in all.
+        training: its rate, warm-up and epochs.
+        steps: batches per epoch.
         library: `keras` or `tf_keras`.
 
     Returns:
         The library's optimizer.
     """
-    climbing = int(warmup * steps)
+    climbing = int(training.warmup * steps * training.epochs)
     return library.optimizers.Adam(
         library.optimizers.schedules.CosineDecay(
-            learning_rate / 25 if climbing else learning_rate,
-            max(1, steps - climbing),
-            warmup_target=learning_rate if climbing else None,
+            training.learning_rate / 25 if climbing else training.learning_rate,
+            max(1, steps * training.epochs - climbing),
+            warmup_target=training.learning_rate if climbing else None,
             warmup_steps=climbing,
         )
     )

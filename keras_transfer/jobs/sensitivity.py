@@ -41,7 +41,7 @@ def scan(
         from keras_transfer.evaluation import load_keras
 
         val = load_data(recipe, run).val
-        rows = sensitivity(load_keras(run / "model.keras"), val, kinds=kinds or KINDS, images=n_items)
+        rows = sensitivity(load_keras(run / "model.keras"), val, kinds=kinds or KINDS, n_items=n_items)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(rows[0]._fields)

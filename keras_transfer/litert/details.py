@@ -9,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array
 from keras_transfer.litert.flatbuffer import read_flatbuffer
 
 _NUMPY = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool"}
@@ -25,7 +26,7 @@ class OperatorDetails:
     """
 
     version: int
-    options: dict[str, Any]
+    options: dict[str, Any]  # each of the schema's option tables has fields of its own
 
 
 def read_details(content: bytes) -> tuple[OperatorDetails, ...]:
@@ -43,16 +44,18 @@ def read_details(content: bytes) -> tuple[OperatorDetails, ...]:
         graph = model.Subgraphs(0)
         return tuple(_details(model, graph.Operators(i)) for i in range(len(info.operators)))
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, struct.error, MemoryError) as error:
-        raise InputError(f"The LiteRT file is damaged: an operator's options ({error}). Make it anew.") from error
+        raise InputError(f"The LiteRT file is damaged: an operator's options ({error}). Make it again.") from error
 
 
 def _details(model: schema.Model, operator: schema.Operator) -> OperatorDetails:
     table = operator.BuiltinOptions()
-    found = schema.BuiltinOptionsCreator(operator.BuiltinOptionsType(), table) if table is not None else None
-    return OperatorDetails(model.OperatorCodes(operator.OpcodeIndex()).Version(), dict(vars(found)) if found else {})
+    options = schema.BuiltinOptionsCreator(operator.BuiltinOptionsType(), table) if table is not None else None
+    return OperatorDetails(
+        model.OperatorCodes(operator.OpcodeIndex()).Version(), dict(vars(options)) if options else {}
+    )
 
 
-def read_constants(content: bytes, tensors: Iterable[int]) -> dict[int, np.ndarray]:
+def read_constants(content: bytes, tensors: Iterable[int]) -> dict[int, Array]:
     """Reads the values of constant tensors of the main graph.
 
     Args:
@@ -66,7 +69,7 @@ def read_constants(content: bytes, tensors: Iterable[int]) -> dict[int, np.ndarr
         InputError: it is not a valid LiteRT file.
     """
     info = read_flatbuffer(content)
-    found = {}
+    constants = {}
     try:
         model = schema.Model.GetRootAs(content, 0)
         graph = model.Subgraphs(0)
@@ -76,7 +79,7 @@ def read_constants(content: bytes, tensors: Iterable[int]) -> dict[int, np.ndarr
                 buffer = model.Buffers(graph.Tensors(index).Buffer())
                 start = buffer.Offset()  # of large files, which keep their constants behind the flatbuffer
                 inside = np.frombuffer(content, np.uint8, buffer.Size(), start) if start > 1 else buffer.DataAsNumpy()
-                found[index] = inside.view(tensor.dtype).reshape(tensor.shape)
+                constants[index] = inside.view(tensor.dtype).reshape(tensor.shape)
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError, struct.error, MemoryError) as error:
-        raise InputError(f"The LiteRT file is damaged: a constant ({error}). Make it anew.") from error
-    return found
+        raise InputError(f"The LiteRT file is damaged: a constant ({error}). Make it again.") from error
+    return constants

@@ -23,7 +23,7 @@ def int8_ends(content: bytes) -> bytes:
         content: a LiteRT file.
 
     Returns:
-        The file anew, without class names or other metadata, which no such runtime reads; as it is where it has int8
+        The new file, without class names or other metadata, which no such runtime reads; as it is where it has int8
         inputs and outputs already.
 
     Raises:
@@ -67,7 +67,7 @@ def without_metadata(content: bytes) -> bytes:
         content: a LiteRT file.
 
     Returns:
-        The file anew: same graph and constants; as it is where it holds no metadata.
+        The new file: same graph and constants; as it is where it holds no metadata.
 
     Raises:
         InputError: it is not a valid LiteRT file.
@@ -108,7 +108,7 @@ def _differ_by_128(outer: TensorInfo, inner: TensorInfo) -> bool:
 
 
 def _drop_unused(model: schema.ModelT) -> None:
-    """Removes operator codes and constants that nothing uses any more."""
+    """Removes operator codes and constants that nothing uses."""
     operators = [operator for graph in model.subgraphs for operator in graph.operators]
     codes = sorted({operator.opcodeIndex for operator in operators})
     for operator in operators:

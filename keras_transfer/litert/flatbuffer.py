@@ -87,11 +87,11 @@ def read_flatbuffer(content: bytes) -> FileInfo:
 
 
 def _damaged(reason: str) -> InputError:
-    return InputError(f"The LiteRT file is damaged: {reason}. Make or copy it anew.")
+    return InputError(f"The LiteRT file is damaged: {reason}. Make or copy it again.")
 
 
-def _need(sound: bool, reason: str) -> None:
-    if not sound:
+def _require(valid: bool, reason: str) -> None:
+    if not valid:
         raise _damaged(reason)
 
 
@@ -107,20 +107,20 @@ def _read(content: bytes) -> FileInfo:
     model = schema.Model.GetRootAs(content, 0)
     # No vector can hold more entries than the file has bytes for: a forged length is caught before anything is counted.
     for length in (model.SubgraphsLength(), model.OperatorCodesLength(), model.BuffersLength(), model.MetadataLength()):
-        _need(0 <= length <= len(content) // 4, "a list is longer than the file")
-    _need(model.SubgraphsLength() > 0, "it holds no graph")
+        _require(0 <= length <= len(content) // 4, "a list is longer than the file")
+    _require(model.SubgraphsLength() > 0, "it holds no graph")
     graph = model.Subgraphs(0)
     for length in (graph.TensorsLength(), graph.OperatorsLength()):
-        _need(0 < length <= len(content) // 4, "its graph is empty or longer than the file")
+        _require(0 < length <= len(content) // 4, "its graph is empty or longer than the file")
     sizes = [_buffer_size(model.Buffers(i), len(content)) for i in range(model.BuffersLength())]
     tensors = tuple(_tensor(graph.Tensors(i), i, sizes) for i in range(graph.TensorsLength()))
     operators = tuple(_operator(model, graph.Operators(i), i, len(tensors)) for i in range(graph.OperatorsLength()))
     inputs, outputs = _numbers(graph.InputsAsNumpy()), _numbers(graph.OutputsAsNumpy())
-    _need(all(0 <= i < len(tensors) for i in (*inputs, *outputs)), "an input or output does not exist")
+    _require(all(0 <= i < len(tensors) for i in (*inputs, *outputs)), "an input or output does not exist")
     metadata = {}
     for i in range(model.MetadataLength()):
         entry = model.Metadata(i)
-        _need(entry.Buffer() < len(sizes), "its metadata does not exist")
+        _require(entry.Buffer() < len(sizes), "its metadata does not exist")
         data = model.Buffers(entry.Buffer()).DataAsNumpy()
         metadata[_text(entry.Name())] = data.tobytes() if isinstance(data, np.ndarray) else b""
     return FileInfo(operators, tensors, inputs, outputs, metadata, model.SubgraphsLength())
@@ -128,7 +128,7 @@ def _read(content: bytes) -> FileInfo:
 
 def _buffer_size(buffer: schema.Buffer, total: int) -> int:
     if buffer.Offset() > 1:  # large files keep their constants behind the flatbuffer
-        _need(buffer.Offset() + buffer.Size() <= total, "a constant lies outside the file")
+        _require(buffer.Offset() + buffer.Size() <= total, "a constant lies outside the file")
         return buffer.Size()
     size = buffer.DataLength()
     if size:
@@ -139,14 +139,16 @@ def _buffer_size(buffer: schema.Buffer, total: int) -> int:
 def _tensor(tensor: schema.Tensor, index: int, sizes: list[int]) -> TensorInfo:
     shape = _numbers(tensor.ShapeAsNumpy())
     name = _text(tensor.Name())
-    _need(tensor.Type() in _DTYPES, f"tensor {index} is of an unknown type")
+    _require(tensor.Type() in _DTYPES, f"tensor {index} is of an unknown type")
     dtype = _DTYPES[tensor.Type()]
-    _need(len(shape) <= 8 and all(size >= 0 for size in shape), f"tensor {index} has an impossible shape")
-    _need(math.prod(shape) < 2**31, f"tensor {index} is impossibly large")
-    _need(tensor.Buffer() < len(sizes), f"tensor {index} points to no data")
+    _require(len(shape) <= 8 and all(size >= 0 for size in shape), f"tensor {index} has an impossible shape")
+    _require(math.prod(shape) < 2**31, f"tensor {index} is impossibly large")
+    _require(tensor.Buffer() < len(sizes), f"tensor {index} points to no data")
     size = sizes[tensor.Buffer()]
     if size and dtype in _BITS and tensor.Sparsity() is None:
-        _need(size == math.ceil(math.prod(shape) * _BITS[dtype] / 8), f"tensor {index}'s data does not fill its shape")
+        _require(
+            size == math.ceil(math.prod(shape) * _BITS[dtype] / 8), f"tensor {index}'s data does not fill its shape"
+        )
     scale: tuple[float, ...] = ()
     zero_point: tuple[int, ...] = ()
     axis = 0
@@ -154,23 +156,23 @@ def _tensor(tensor: schema.Tensor, index: int, sizes: list[int]) -> TensorInfo:
     if quantization is not None and quantization.ScaleLength():
         scale, zero_point = _numbers(quantization.ScaleAsNumpy()), _numbers(quantization.ZeroPointAsNumpy())
         axis = quantization.QuantizedDimension()
-        _need(all(math.isfinite(s) and s >= 0 for s in scale), f"tensor {index}'s scale is not a positive number")
+        _require(all(math.isfinite(s) and s >= 0 for s in scale), f"tensor {index}'s scale is not a positive number")
         channels = shape[axis] if 0 <= axis < len(shape) else 1
-        _need(len(scale) in (1, channels), f"tensor {index} has {len(scale)} scales for {channels} channels")
-        _need(len(zero_point) in (0, len(scale)), f"tensor {index}'s scales and zero points differ in number")
+        _require(len(scale) in (1, channels), f"tensor {index} has {len(scale)} scales for {channels} channels")
+        _require(len(zero_point) in (0, len(scale)), f"tensor {index}'s scales and zero points differ in number")
     dynamic = any(size < 0 for size in _numbers(tensor.ShapeSignatureAsNumpy()))
     return TensorInfo(index, name, shape, dtype, scale, zero_point, axis, size, dynamic)
 
 
 def _operator(model: schema.Model, operator: schema.Operator, index: int, tensors: int) -> OperatorInfo:
     inputs, outputs = _numbers(operator.InputsAsNumpy()), _numbers(operator.OutputsAsNumpy())
-    _need(all(-1 <= i < tensors for i in inputs), f"operator {index} reads a tensor that does not exist")
-    _need(all(0 <= i < tensors for i in outputs), f"operator {index} writes a tensor that does not exist")
-    _need(operator.OpcodeIndex() < model.OperatorCodesLength(), f"operator {index} is of no kind")
+    _require(all(-1 <= i < tensors for i in inputs), f"operator {index} reads a tensor that does not exist")
+    _require(all(0 <= i < tensors for i in outputs), f"operator {index} writes a tensor that does not exist")
+    _require(operator.OpcodeIndex() < model.OperatorCodesLength(), f"operator {index} is of no kind")
     code = model.OperatorCodes(operator.OpcodeIndex())
     # Older writers know only the one-byte field; newer ones put 127 there when the number does not fit.
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-    _need(number in _OPERATORS, f"operator {index} is of the unknown kind {number}")
+    _require(number in _OPERATORS, f"operator {index} is of the unknown kind {number}")
     custom = number == schema.BuiltinOperator.CUSTOM
     name = (_text(code.CustomCode()) or "CUSTOM") if custom else _OPERATORS[number]
     return OperatorInfo(index, name, inputs, outputs, custom)

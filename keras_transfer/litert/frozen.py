@@ -110,7 +110,7 @@ def freeze_batches(model: "keras.Model", dtypes: Sequence[str] = ("uint8",)) -> 
 
 @contextmanager
 def _portable(model: "keras.Model", unroll: bool) -> Iterator[None]:
-    """Recurrent layers as devices can compute them: by no kernel of a GPU's, and without a loop where that is asked."""
+    """Recurrent layers as devices can compute them: by no kernel of a GPU's, and without a loop where requested."""
     import keras
 
     recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]

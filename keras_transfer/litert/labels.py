@@ -53,7 +53,7 @@ def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec |
         inputs: what the model takes; a geometry stands for an image of the file's own size.
 
     Returns:
-        The file anew: same graph and constants, with metadata, `labels.txt`, `inputs.json`, and for images
+        The new file: same graph and constants, with metadata, `labels.txt`, `inputs.json`, and for images
         `geometry.json`, by which devices know how to fit them.
 
     Raises:
@@ -143,7 +143,7 @@ def read_inputs(content: bytes) -> InputSpec | None:
 
 
 def read_normalization(info: FileInfo) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns mean and standard deviation, `float32 [1]` or `[channels]`, that a float input asks for, or None."""
+    """Returns the mean and deviation that normalize a float input, `float32 [1]` or `[channels]`, or None."""
     metadata = info.metadata.get(_FIELD, b"")
     return _guarded(lambda: _read_normalization(metadata))
 

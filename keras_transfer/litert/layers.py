@@ -1,4 +1,4 @@
-"""Keras layers found again in a LiteRT file: the converter writes the names of what it fused into a tensor's name."""
+"""Which Keras layers an operator computes: the converter writes the names of what it fused into a tensor's name."""
 
 import re
 from collections.abc import Collection

@@ -40,7 +40,7 @@ def probe(content: bytes, delegate: str = "") -> None:
             _end(_process)
             _process = None
         process = _process or _start()
-        _process = None  # until it has answered: after an interrupt it must not be asked again
+        _process = None  # until it has answered: after an interrupt it must not be used again
         assert process.stdin is not None and process.stdout is not None
         answer = b""
         try:

@@ -1,7 +1,7 @@
 """Post-training quantization of a float file: activations' ranges observed, biases corrected, layers left in float.
 
 TensorFlow's converter would observe the ranges itself. It takes ten times as long, and it reads an addend after ADD has
-written the sum into its place: in every residual block the addend is given the range of the sum as well.
+written the sum into its place: in every residual block the addend gets the range of the sum as well.
 """
 
 import copy
@@ -28,6 +28,7 @@ _SAMPLES = 500  # values of each activation that an item gives for choosing its 
 _TOGETHER = 10  # items that one thread observes: the result depends on this, but not on the number of threads
 _SHRINKS = np.linspace(1.0, 0.3, 15)
 _LEAST_RANGE = 1e-5  # TFLM aborts where softmax's input has a step of 2^-26 or less, as in an untrained network
+_FAULTY_IN_INT8 = {"DIV"}  # LiteRT 2.3: some small quotients, as of a masked mean, come out as the largest value
 _LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operator -> the axis of its weights' channels
 
 
@@ -71,7 +72,8 @@ def quantize(
     layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
     ranges, means = _observe(model, info, count, read, {layer.operator.inputs[0] for layer in layers}, activations)
     for index, limits in zip(info.inputs, input_ranges, strict=True):
-        if info.tensors[index].dtype == "float32":
+        # The quantizer to int16 needs a range for every input, and leaves whole numbers as they are.
+        if info.tensors[index].dtype == "float32" or activations == "int16":
             ranges[index] = limits
     for index, (low, high) in ranges.items():
         tensors[index].quantization.min, tensors[index].quantization.max = (
@@ -80,8 +82,10 @@ def quantize(
         )
     give_back_memory()  # of the network that was observed
     _correct_biases(model, layers, means)
-    convert = _to_int8 if activations == "int8" else _to_int16
-    return convert(pack(model), input_dtype, per_tensor_dense, in_float)
+    if activations == "int16":
+        return _to_int16(pack(model), per_tensor_dense)
+    in_float += [_output_name(info, o) for o in info.operators if o.name in _FAULTY_IN_INT8]
+    return _to_int8(pack(model), input_dtype, per_tensor_dense, in_float)
 
 
 def _output_name(info: FileInfo, operator: OperatorInfo) -> str:
@@ -276,7 +280,7 @@ def _to_int8(prepared: bytes, input_dtype: str, per_tensor_dense: bool, in_float
     )
 
 
-def _to_int16(prepared: bytes, input_dtype: str, per_tensor_dense: bool, in_float: list[str]) -> bytes:
+def _to_int16(prepared: bytes, per_tensor_dense: bool) -> bytes:
     from tensorflow.lite.python.optimize.calibrator import Calibrator
 
     float32, int16, int64 = (np.dtype(name).num for name in ("float32", "int16", "int64"))

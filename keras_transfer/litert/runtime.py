@@ -163,7 +163,7 @@ class LiteRT:
         Args:
             items: `[n, ...]`, of a file with several inputs a tuple of such arrays; or any iterable of items as for
                 `map`.
-            description: what a progress bar says; none is shown without it.
+            description: the title of a progress bar; none is shown without it.
 
         Returns:
             `float32 [n, classes]`, dequantized; the one unit of a binary head becomes two columns.

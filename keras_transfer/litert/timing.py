@@ -136,7 +136,7 @@ class _Profiler:
         return options
 
     def _buffers(self, signature: ctypes.c_void_p, end: str) -> "ctypes.Array[ctypes.c_void_p]":
-        """A buffer for each input or output, as the compiled model wants it."""
+        """A buffer for each input or output, as the compiled model requires it."""
         count = ctypes.c_size_t()
         self._call(f"LiteRtGetNumSignature{end}s", signature, ctypes.byref(count))
         buffers = []
@@ -145,9 +145,9 @@ class _Profiler:
             kind = ctypes.create_string_buffer(1024)  # more than a LiteRtRankedTensorType
             self._call("LiteRtGetRankedTensorType", tensor, kind)
             requirements = f"LiteRtGetCompiledModel{end}BufferRequirements"
-            wanted = self._made(requirements, self._compiled, ctypes.c_size_t(0), ctypes.c_size_t(number))
+            required = self._made(requirements, self._compiled, ctypes.c_size_t(0), ctypes.c_size_t(number))
             create = "LiteRtCreateManagedTensorBufferFromRequirements"
-            buffers.append(self._made(create, self._environment, kind, wanted))
+            buffers.append(self._made(create, self._environment, kind, required))
         return (ctypes.c_void_p * len(buffers))(*(pointer.value for pointer in buffers))
 
 

@@ -7,13 +7,15 @@ import pytest
 from small_network import kernels, small_classifier
 
 import keras_transfer as kt
-from keras_transfer.compression.cut import cut_below, taught_samples
+from keras_transfer.compression.cut import cut_below, soft_label_samples
 from keras_transfer.compression.plan_sparsity import plan_sparsity
 from keras_transfer.compression.prune import prune
 from keras_transfer.compression.sparsity import weight_figures
 from keras_transfer.compression.tfmot import load_tfmot
 from keras_transfer.errors import InputError
 from keras_transfer.litert import convert
+
+ITEM_BYTES = 32 * 32 * 3
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +102,11 @@ def test_stages_and_spared_layers(data):
 
 def test_only_what_is_above_is_trained(data):
     model = small_classifier(len(data.class_names))
-    below, top = cut_below(model, {id(model.get_layer("hidden"))})
+    below, top = cut_below(model, {id(model.get_layer("hidden"))}, ITEM_BYTES)
     assert below.output is model.get_layer("hidden").input
     assert not any(layer.trainable for layer in below.layers if layer.weights)
     assert top.trainable_weights
-    below, top = cut_below(model, {id(model.get_layer("stem"))})
+    below, top = cut_below(model, {id(model.get_layer("stem"))}, ITEM_BYTES)
     assert below is None and top is model
 
 
@@ -135,11 +137,11 @@ def test_tfmot_leaves_the_environment_alone(monkeypatch):
 
 def test_labels_are_in_part_what_the_dense_model_says(data):
     model = small_classifier(len(data.class_names))
-    below, top = cut_below(model, {id(model.get_layer("hidden"))})
+    below, top = cut_below(model, {id(model.get_layer("hidden"))}, ITEM_BYTES)
     told = {"augmentation": "none", "temperature": 2.0}
-    with taught_samples(below, top, data, alpha=0.0, **told) as (train, _):
+    with soft_label_samples(below, top, data, alpha=0.0, **told) as (train, _):
         labels = np.array(train.labels)
-    with taught_samples(below, top, data, alpha=0.25, **told) as (train, val):
+    with soft_label_samples(below, top, data, alpha=0.25, **told) as (train, val):
         said = model.predict(data.train.pixels((32, 32)), verbose=0) ** 0.5
         said /= said.sum(1, keepdims=True)
         np.testing.assert_allclose(train.labels, 0.25 * said + 0.75 * labels, atol=2e-3)

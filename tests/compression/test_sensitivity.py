@@ -31,7 +31,7 @@ def model():
 def test_a_row_for_every_stage_and_way(data, model):
     before = model.get_weights()
     kinds = ["prune 50%", "prune 90%", "channels 50%", "int8", "int3"]
-    rows = sensitivity(model, data.train, kinds=kinds, images=40)
+    rows = sensitivity(model, data.train, kinds=kinds, n_items=40)
     assert [(row.stage, row.kind) for row in rows] == [(f"stage{i}", kind) for i in range(2) for kind in kinds]
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
     worth = {(row.stage, row.kind): row.divergence for row in rows}
@@ -42,7 +42,7 @@ def test_a_row_for_every_stage_and_way(data, model):
 
 
 def test_pruning_a_stage_is_what_it_says(data, model):
-    (row, *_) = sensitivity(model, data.train, kinds=["prune 50%"], images=40)
+    (row, *_) = sensitivity(model, data.train, kinds=["prune 50%"], n_items=40)
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     kernel = next(layer for layer in stages(copy)[0].layers if isinstance(layer, keras.layers.Conv2D)).kernel
