@@ -96,13 +96,13 @@ class PhaseSummary(TypedDict):
 
 
 class HistoryRow(TypedDict):
-    """One epoch, a row of `history.csv`."""
+    """One epoch, a row of `history.csv`; a figure that is not known is missing."""
 
-    epoch: int
+    epoch: int  # from 1; 0 before a training that compares with its start
     seconds: float
-    loss: float
-    accuracy: float
-    val_loss: float
+    loss: NotRequired[float]
+    accuracy: NotRequired[float]
+    val_loss: NotRequired[float]
     val_accuracy: float
 
 

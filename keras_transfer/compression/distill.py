@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.cache import Arrays
-from keras_transfer.compression.retrain import EVALUATION_BATCH, Epoch, OnEpoch, Training, cosine_adam, fit_epochs
+from keras_transfer.compression.retrain import EVALUATION_BATCH, OnEpoch, Training, cosine_adam, fit_epochs
 from keras_transfer.compression.teacher import (
     INPUTS,
     Teacher,
@@ -27,6 +27,7 @@ from keras_transfer.data.stored import item_bytes
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Augmenter, Strength
 from keras_transfer.models.graph import input_tensor, model_inputs
+from keras_transfer.schemas import HistoryRow
 from keras_transfer.training.feed import Samples, as_dataset
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def distill(
     batchnorm: bool = False,
     seed: int = 0,
     on_epoch: OnEpoch | None = None,
-) -> list[Epoch]:
+) -> list[HistoryRow]:
     """Trains `student` to answer as `teacher` does, and leaves it with the weights of its best epoch on validation.
 
     The loss is that of Hinton et al. 2015 (https://arxiv.org/abs/1503.02531): `alpha` times the divergence of the
@@ -100,7 +101,7 @@ def _distill(
     data: Dataset,
     training: Training,
     views: int | None,
-) -> list[Epoch]:
+) -> list[HistoryRow]:
     augmenter = data.train.augmenter(training.augmentation)
     if views is None or not augmenter:
         views = choose_views(augmenter, training.epochs, student, data)

@@ -19,7 +19,7 @@ from keras_transfer.compression.fake_quantization import (
     observer,
     update_weight_ranges,
 )
-from keras_transfer.compression.retrain import Epoch, OnEpoch, Training, retrain
+from keras_transfer.compression.retrain import OnEpoch, Training, retrain
 from keras_transfer.compression.teacher import INPUTS, label_table, open_teacher, teach
 from keras_transfer.data import Dataset, Split
 from keras_transfer.errors import InputError
@@ -29,6 +29,7 @@ from keras_transfer.models.stage import can_train, require_stages
 from keras_transfer.models.stage import stages as find_stages
 from keras_transfer.models.twin import copy_weights, make_twin
 from keras_transfer.models.twin.walk import weighted_layers
+from keras_transfer.schemas import HistoryRow
 from keras_transfer.training.feed import Samples
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class QuantizationAware:
     """
 
     model: keras.Model
-    rows: list[Epoch]
+    rows: list[HistoryRow]
     val_accuracy: float
     _network: Network = field(repr=False)
 
@@ -172,7 +173,7 @@ def _freeze_all_but(network: Network, trained: set[str]) -> None:
         layer.trainable = step.kernel.layer.name in trained
 
 
-def _train(network: Network, model: keras.Model, data: Dataset, training: Training, alpha: float) -> list[Epoch]:
+def _train(network: Network, model: keras.Model, data: Dataset, training: Training, alpha: float) -> list[HistoryRow]:
     """Observes ranges, corrects biases, and trains; ranges follow the weights before each epoch."""
     calibration = data.train.stratified(min(_CALIBRATION_ITEMS, len(data.train)), training.seed)
     observe = observer(network, only(calibration.arrays(model_inputs(model))))

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, NotRequired, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Strength
 from keras_transfer.progress import track
+from keras_transfer.schemas import HistoryRow
 from keras_transfer.training import feature_samples, input_samples
 from keras_transfer.training.feed import Samples, as_dataset
 
@@ -29,18 +30,7 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 64
 
 
-class Epoch(TypedDict):
-    """The figures of one epoch; one that a model does not give is missing."""
-
-    epoch: int  # from 1; 0 before training
-    seconds: float
-    loss: NotRequired[float]
-    accuracy: NotRequired[float]
-    val_loss: NotRequired[float]
-    val_accuracy: float
-
-
-OnEpoch: TypeAlias = Callable[[Epoch], object]
+OnEpoch: TypeAlias = Callable[[HistoryRow], object]
 _FIGURES: tuple[Literal["loss", "accuracy", "val_loss", "val_accuracy"], ...] = (
     "loss", "accuracy", "val_loss", "val_accuracy",
 )  # fmt: skip
@@ -84,7 +74,7 @@ def retrain(
     below: keras.Model | None = None,
     samples: AbstractContextManager[tuple[Samples, Samples]] | None = None,
     callbacks: "Sequence[Callback]" = (),
-) -> list[Epoch]:
+) -> list[HistoryRow]:
     """Trains what is trainable in `model` by an ordinary `fit`, and leaves it with the weights of its best epoch.
 
     Args:
@@ -129,7 +119,7 @@ def fit_epochs(
     *,
     network: "Model | None" = None,
     callbacks: "Sequence[Callback]" = (),
-) -> list[Epoch]:
+) -> list[HistoryRow]:
     """Fits a compiled model epoch by epoch and leaves it with the weights of its best one.
 
     Args:
@@ -148,7 +138,7 @@ def fit_epochs(
         InputError: the loss is not a number.
     """
     network = model if network is None else network
-    rows: list[Epoch] = []
+    rows: list[HistoryRow] = []
     best = None
     if training.keep_start:
         rows.append(_evaluate(model, held_out))
@@ -166,21 +156,23 @@ def fit_epochs(
     return rows
 
 
-def _score(row: Epoch) -> tuple[float, float]:
+def _score(row: HistoryRow) -> tuple[float, float]:
     """The higher, the better."""
     return row["val_accuracy"], -row.get("val_loss", 0.0)
 
 
-def _report(row: Epoch, training: Training) -> None:
+def _report(row: HistoryRow, training: Training) -> None:
     if training.on_epoch is not None:
         training.on_epoch(row)
 
 
-def _evaluate(model: "Model", held_out: "tf.data.Dataset") -> Epoch:
+def _evaluate(model: "Model", held_out: "tf.data.Dataset") -> HistoryRow:
     started = time.perf_counter()
     figures = model.evaluate(held_out, verbose=0, return_dict=True)
     seconds = round(time.perf_counter() - started, 3)
-    return Epoch(epoch=0, seconds=seconds, val_loss=float(figures["loss"]), val_accuracy=float(figures["accuracy"]))
+    return HistoryRow(
+        epoch=0, seconds=seconds, val_loss=float(figures["loss"]), val_accuracy=float(figures["accuracy"])
+    )
 
 
 def _fit_epoch(
@@ -190,7 +182,7 @@ def _fit_epoch(
     epoch: int,
     steps: int,
     callbacks: "Sequence[Callback]",
-) -> Epoch:
+) -> HistoryRow:
     """One epoch in a `fit` of its own: it has its own order of items, and the best weights are kept after it."""
     started = time.perf_counter()
     figures = model.fit(
@@ -204,7 +196,7 @@ def _fit_epoch(
         verbose=0,
     ).history
     seconds = round(time.perf_counter() - started, 3)
-    row = Epoch(epoch=epoch + 1, seconds=seconds, val_accuracy=float(figures["val_accuracy"][-1]))
+    row = HistoryRow(epoch=epoch + 1, seconds=seconds, val_accuracy=float(figures["val_accuracy"][-1]))
     for name in _FIGURES:
         if name in figures:
             row[name] = float(figures[name][-1])

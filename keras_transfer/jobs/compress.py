@@ -109,7 +109,7 @@ def _distill(work: Work) -> Made:
     options = work.options.copy()
     if options.get("augmentation") == "auto":  # what suits a student is not what suits training on labels
         del options["augmentation"]
-    distill(student, work.teacher, work.data, **options)  # type: ignore[arg-type]
+    distill(student, work.teacher, work.data, **options)
     return Made(student)
 
 
@@ -118,7 +118,7 @@ def _remove_channels(work: Work) -> Made:
 
     left = work.compression.multiply_adds
     assert left is not None
-    return Made(shrink(work.model, work.data, multiply_adds=left, teacher=work.teacher, **work.options))  # type: ignore[arg-type]
+    return Made(shrink(work.model, work.data, multiply_adds=left, teacher=work.teacher, **work.options))
 
 
 def _prune(work: Work) -> Made:
@@ -126,14 +126,14 @@ def _prune(work: Work) -> Made:
 
     sparsity, pattern = work.compression.sparsity, work.compression.pattern
     assert sparsity is not None
-    return Made(prune(work.model, work.data, sparsity, pattern=pattern, **work.options))  # type: ignore[arg-type]
+    return Made(prune(work.model, work.data, sparsity, pattern=pattern, **work.options))
 
 
 def _cluster(work: Work) -> Made:
     from keras_transfer.compression import cluster
 
     assert work.compression.clusters is not None
-    return Made(cluster(work.model, work.data, work.compression.clusters, **work.options))  # type: ignore[arg-type]
+    return Made(cluster(work.model, work.data, work.compression.clusters, **work.options))
 
 
 def _quantize(work: Work) -> Made:
@@ -147,7 +147,7 @@ def _quantize(work: Work) -> Made:
         stages=asked.qat_stages,
         per_tensor=asked.per_tensor,
         preserve=preserve,
-        **work.options,  # type: ignore[arg-type]
+        **work.options,
     )
     return Made(trained.model, trained.convert())
 
