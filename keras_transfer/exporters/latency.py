@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert import open_litert, timing
+from keras_transfer.litert.probe import random_values
 from keras_transfer.process import start_process
 from keras_transfer.progress import say, track
 from keras_transfer.run import command_line
@@ -39,7 +40,7 @@ def measure_latency(content: bytes) -> dict[str, Any]:
     """
     model = open_litert(content, threads=1)
     random = np.random.default_rng(0)
-    arrays = [random.integers(0, 128, tensor.shape).astype(tensor.dtype) for tensor in model.inputs]
+    arrays = [random_values(random, tensor.shape, tensor.dtype) for tensor in model.inputs]
     return timed(lambda: model.run(arrays), "LiteRT interpreter with its default CPU delegate")
 
 

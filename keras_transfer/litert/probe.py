@@ -14,9 +14,18 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
 from keras_transfer.process import start_process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import DTypeLike
+
+    from keras_transfer.inputs import Array
 
 _SECONDS = 60.0
 _MEMORY = 8 << 30  # bytes of address space on top of eight times the file: a forged shape asks for more
@@ -96,6 +105,19 @@ def close() -> None:
 atexit.register(close)
 
 
+def random_values(random: "np.random.Generator", shape: "Sequence[int]", dtype: "DTypeLike") -> "Array":
+    """Values that any model takes: 0..127, and token ids that every vocabulary has.
+
+    >>> import numpy as np
+    >>> random_values(np.random.default_rng(0), (1, 4), "int32").max() <= 1
+    True
+    """
+    import numpy as np
+
+    largest = 1 if np.dtype(dtype) in (np.int32, np.int64, np.bool_) else 127
+    return random.integers(0, largest, tuple(shape), endpoint=True).astype(dtype)
+
+
 def _run(content: bytes, delegate: str) -> str:
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter, load_delegate
@@ -107,10 +129,8 @@ def _run(content: bytes, delegate: str) -> str:
     for fill in ("zeros", "random", "random"):
         for details in interpreter.get_input_details():
             shape, dtype = details["shape"], details["dtype"]
-            # Token ids beyond the vocabulary are an error, and every vocabulary has two.
-            largest = 1 if dtype in (np.int32, np.int64, np.bool_) else 127
-            values = np.zeros(shape) if fill == "zeros" else random.integers(0, largest, shape, endpoint=True)
-            interpreter.set_tensor(details["index"], values.astype(dtype))
+            values = np.zeros(shape, dtype) if fill == "zeros" else random_values(random, shape, dtype)
+            interpreter.set_tensor(details["index"], values)
         interpreter.invoke()
         for details in interpreter.get_output_details():
             interpreter.get_tensor(details["index"])
