@@ -266,6 +266,10 @@ class ModalityInputs(Protocol):
         """Target -> the module that writes that target's folder for models of this modality."""
         ...
 
+    def input_contract(self, inputs: InputSpec) -> list[dict[str, Json]]:
+        """What a file's proof says of the values that each of its inputs takes."""
+        ...
+
     def preparer(self, preparation: Mapping[str, Json]) -> Preparer:
         """See `open_preparer`."""
         ...

@@ -139,7 +139,9 @@ class LayerError(TypedDict):
     """How far a layer's int8 output is from its float output."""
 
     layer: str
-    error: float
+    operator: str
+    error: float  # root mean square of the difference over that of the float output; 0 is exact
+    added: float  # the part that the layer's inputs do not have yet
 
 
 class Gate(GateSummary):
@@ -206,15 +208,14 @@ class Latency(TypedDict):
     machine: str
 
 
-class Proof(Comparison):
-    """What is known of an exported file: the JSON file beside it."""
+class FileDescription(TypedDict):
+    """What a file is, apart from its answers."""
 
-    file: str
-    format: str
     sha256: str
     bytes: int
     zipped_bytes: int
-    input: Mapping[str, object]  # a `Tensor`, and how its values are made
+    input: Mapping[str, object]  # a `Tensor`, and how its values are made; of several inputs the first
+    other_inputs: NotRequired[list[Mapping[str, object]]]
     output: Tensor
     operators: dict[str, int]
     opset: NotRequired[int]  # of an ONNX file
@@ -222,9 +223,34 @@ class Proof(Comparison):
     latency: Latency
     targets: dict[str, TargetVerdict]
     versions: dict[str, str]
+
+
+class RepairStep(TypedDict):
+    """What one remedy for an int8 file gave, on the validation split."""
+
+    remedy: str
+    bytes: int
+    val_accuracy: float
+    val_accuracy_drop: float
+    val_agreement: float
+    val_mean_abs_difference: float
+    val_expected_drop: float
+    val_bound: float
+    calibration_images: NotRequired[int]  # how many items, of whatever modality
+    float_layers: NotRequired[list[str]]
+    seconds: NotRequired[float]
+    test_accuracy: NotRequired[float]  # of the file as it was
+    chosen: NotRequired[bool]
+
+
+class Proof(Comparison, FileDescription):
+    """What is known of an exported file: the JSON file beside it."""
+
+    file: str
+    format: str
     inputs: Mapping[str, object]  # see `keras_transfer.inputs.InputSpec.to_dict`
     calibration_images: int  # how many items, of whatever modality
-    repair: NotRequired[list[Mapping[str, object]]]
+    repair: NotRequired[list[RepairStep]]
     gate: Gate
 
 

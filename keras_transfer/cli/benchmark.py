@@ -1,5 +1,6 @@
 """`keras-transfer benchmark`: how fast LiteRT files are, side by side."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,13 +42,18 @@ def command(
         return
     columns = ("file", "MB", "delegate", "threads", "median ms", "p95 ms", "ratio", "load ms", "first ms", "memory MB")
     keys = ("delegate", "threads", "median_ms", "p95_ms", "ratio", "load_ms", "first_ms", "added_mb")
-    print_table(columns, [(row["file"], row["bytes"] / 1e6, *(row[key] for key in keys)) for row in rows])
+    figures: list[Mapping[str, object]] = list(rows)
+    cells = [
+        (row["file"], row["bytes"] / 1e6, *(all_of[key] for key in keys))
+        for row, all_of in zip(rows, figures, strict=True)
+    ]
+    print_table(columns, cells)
     print(
         f"Times of this machine ({rows[0]['machine']}), not of a phone: there only ratios are a hint, and a run tells. "
         "Memory is what the file and its runs added to the process at its peak."
     )
     for row in rows if operators else ():
-        _print_operators(row)  # type: ignore[arg-type]
+        _print_operators(row)
 
 
 def _print_operators(row: "Timing") -> None:

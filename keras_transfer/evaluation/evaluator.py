@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.opening import keras_classifier, open_classifier
-from keras_transfer.evaluation.own_models import MODALITY, OwnModelOptions, geometry_inputs, options_of
+from keras_transfer.evaluation.own_models import OwnModelOptions, geometry_inputs
 from keras_transfer.evaluation.scores import metrics
 from keras_transfer.evaluation.seen import seen_in_training
+from keras_transfer.models.own_models import MODALITY, options_of
 from keras_transfer.progress import say, track
 from keras_transfer.schemas import Metrics, Seen
 

@@ -13,14 +13,13 @@ from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
 from keras_transfer.evaluation.own_models import (
     GeometryLike,
-    ModelOptions,
-    as_plain,
     check_no_options,
     classifier_type,
     unknown_spec,
     with_geometry,
 )
 from keras_transfer.inputs import Array, Arrays, InputSpec, TensorSpec, as_tuple, open_preparer
+from keras_transfer.models.own_models import MODALITY, ModelOptions, as_plain
 
 if TYPE_CHECKING:
     import keras
@@ -50,7 +49,7 @@ def open_classifier(
         delegate: for a `.tflite`: a library that computes it on a device of its own, such as `libedgetpu.so.1`.
         geometry: see `own_models.OwnModelOptions`; unless given, what lies beside the file as `NAME.geometry.json` or
             `geometry.json`.
-        **options: for a `.keras` file from elsewhere, see `own_models.ModelOptions`.
+        **options: for a `.keras` file from elsewhere, see `keras_transfer.models.own_models.ModelOptions`.
 
     Returns:
         The classifier.
@@ -99,14 +98,14 @@ def keras_classifier(
         path: its file.
         class_names: in the order of its outputs; those beside the file unless given.
         inputs: what it takes, where that is known. The shapes are the model's.
-        **options: of a model from elsewhere, see `own_models.ModelOptions`.
+        **options: of a model from elsewhere, see `keras_transfer.models.own_models.ModelOptions`.
 
     Raises:
         InputError: the model is no such classifier, or a size that it leaves open is not given.
     """
     from keras_transfer.models.classifiers import output_activation
 
-    model = as_plain(model, inputs, options, _name(path))
+    model = as_plain(model, inputs.modality if inputs is not None else MODALITY, options, _name(path))
     spec = _spec([tuple(tensor.shape[1:]) for tensor in model.inputs], inputs, path)
     units = int(model.output_shape[1])
     if model not in _calls:

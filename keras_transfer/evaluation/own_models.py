@@ -8,42 +8,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypeAlias
 
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.geometry import Geometry
 from keras_transfer.inputs import InputSpec, Json, TensorSpec, open_preparer
+from keras_transfer.models.own_models import MODALITY, ModelOptions
 from keras_transfer.recipe import check_geometry
 
-if TYPE_CHECKING:
-    import keras
-
-    from keras_transfer.data import Split
-    from keras_transfer.models.classifiers import ImageSize
-
-MODALITY = "image"
 PREPARED_OUTSIDE = "If its pixels were scaled outside of it (x / 255, preprocess_input), say so: --pixels 0..1."
 """What to do about a model that does no better than chance."""
 
 
-class ModelOptions(TypedDict, total=False):
-    """What has to be said of a Keras model whose file does not say it, and is wrong of others.
-
-    Attributes:
-        image_size: side of the images or `(height, width)`, of a model that takes any size; or a function that says
-            so, called only for such a model.
-        pixels: what it takes where its pixels were prepared outside of it, such as `"0..1"`; see
-            `keras_transfer.as_classifier`.
-        multi_label: of a model that ends in logits: whether each is a yes or no of its own.
-    """
-
-    image_size: "ImageSize"
-    pixels: str | None
-    multi_label: bool
-
-
-GeometryLike = str | Mapping[str, Json] | Geometry | None
+GeometryLike: TypeAlias = str | Mapping[str, Json] | Geometry | None
 """How images are fitted to a model: a mode's name, some fields, or a `Geometry`; None where the file says it."""
 
 
@@ -83,30 +61,11 @@ def classifier_type(inputs: InputSpec) -> type[Classifier]:
     return ImageClassifier if inputs.modality == MODALITY else Classifier
 
 
-def as_plain(model: "keras.Model", inputs: InputSpec | None, options: ModelOptions, name: str) -> "keras.Model":
-    """A model on raw items that gives probabilities: images are taken as `keras_transfer.as_classifier` says."""
-    if inputs is not None and inputs.modality != MODALITY:
-        return model
-    from keras_transfer.models import as_classifier
-
-    return as_classifier(model, **options, name=name)
-
-
 def check_no_options(path: Path, options: ModelOptions) -> None:
     """Raises `InputError` where options of a Keras model are given for a `.tflite` file, which says them itself."""
     for option, value in (("image_size", options.get("image_size")), ("pixels", options.get("pixels"))):
         if value is not None and not callable(value):
             raise InputError(f"`{option}` is for a .keras file; {path} has its own. Leave it out.")
-
-
-def options_of(split: "Split", options: ModelOptions) -> ModelOptions:
-    """The options, and what a split says: which size its images have, and whether they have several labels each."""
-    image_size = options.get("image_size")
-    return ModelOptions(
-        image_size=image_size if image_size is not None else getattr(split, "common_shape", None),
-        pixels=options.get("pixels"),
-        multi_label=split.labels.ndim == 2,
-    )
 
 
 def with_geometry(path: Path, inputs: InputSpec | None, geometry: GeometryLike) -> InputSpec | None:

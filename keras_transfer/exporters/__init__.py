@@ -3,15 +3,27 @@
 Judging files (`judge`, `TARGETS`) needs neither Keras nor TensorFlow; all else brings them when it is first used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.exporters.targets import TARGETS, judge
 
 if TYPE_CHECKING:
+    from keras_transfer.exporters.artifacts import Artifacts
     from keras_transfer.exporters.diagnose import LayerError, diagnose
-    from keras_transfer.exporters.exporter import Artifact, Artifacts, export
+    from keras_transfer.exporters.exporter import export
     from keras_transfer.exporters.gate import ExportGateError, judge_drop, recommend
     from keras_transfer.exporters.latency import benchmark, measure_latency
+    from keras_transfer.schemas import Artifact
+
+_PUBLIC = {
+    "keras_transfer.exporters.artifacts": ("Artifacts",),
+    "keras_transfer.exporters.diagnose": ("LayerError", "diagnose"),
+    "keras_transfer.exporters.exporter": ("export",),
+    "keras_transfer.exporters.gate": ("ExportGateError", "judge_drop", "recommend"),
+    "keras_transfer.exporters.latency": ("benchmark", "measure_latency"),
+    "keras_transfer.schemas": ("Artifact",),
+}
 
 __all__ = [
     "TARGETS",
@@ -29,26 +41,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # of each name its own type, which `TYPE_CHECKING` above says
     if name not in __all__:
         raise AttributeError(f"module 'keras_transfer.exporters' has no attribute '{name}'")
-    from keras_transfer.exporters.diagnose import LayerError, diagnose
-    from keras_transfer.exporters.exporter import Artifact, Artifacts, export
-    from keras_transfer.exporters.gate import ExportGateError, judge_drop, recommend
-    from keras_transfer.exporters.latency import benchmark, measure_latency
-
     # All at once: the function `diagnose` has the name of its module, which would take its place.
-    names: tuple[Any, ...] = (
-        Artifact,
-        Artifacts,
-        ExportGateError,
-        LayerError,
-        benchmark,
-        diagnose,
-        export,
-        judge_drop,
-        measure_latency,
-        recommend,
-    )
-    globals().update({value.__name__: value for value in names})
+    for module, names in _PUBLIC.items():
+        loaded = import_module(module)
+        globals().update({public: getattr(loaded, public) for public in names})
     return globals()[name]

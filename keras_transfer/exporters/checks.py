@@ -1,4 +1,4 @@
-"""What is wrong with a call of `export`, said before anything is written."""
+"""Checks of a call of `export`, before anything is written."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -27,11 +27,11 @@ def check_call(
 ) -> None:
     """Raises `InputError` for what `export` cannot work with."""
     if not 0 <= tolerance <= 1:
-        raise InputError(f"`tolerance` must be a share of images between 0 and 1. Received: tolerance={tolerance}.")
+        raise InputError(f"`tolerance` must be a share of items between 0 and 1. Received: tolerance={tolerance}.")
     if ONNX in formats:
         require_onnx()
     if len(proof) == 0:
-        raise InputError("The proof split is empty: give some test images.")
+        raise InputError("The proof split is empty: give some test items.")
     wanting = [kind for kind in CALIBRATED if kind in formats]
     if wanting and (calibration is None or len(calibration) == 0):
         raise InputError(f"{wanting[0]} needs `calibration`: the training split, which shows every activation's range.")
@@ -57,6 +57,6 @@ def check_repair(
     if repair is not True:
         check_remedies(repair)  # type: ignore[arg-type]
     if "int8" not in formats or "int8" in (converted or {}):
-        raise InputError(f"`repair` mends an int8 file that is converted here. Received: formats={list(formats)}.")
+        raise InputError(f"`repair` is for an int8 file that is converted here. Received: formats={list(formats)}.")
     if validation is None or len(validation) == 0:
         raise InputError("`repair` chooses a remedy on the validation split, never on the test split: give one.")

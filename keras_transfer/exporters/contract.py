@@ -1,45 +1,41 @@
-"""What every file's proof says alike: how pixels must be made for it, and what made it."""
+"""What every file's proof says alike: how its input values are made, and what made the file."""
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
-from keras_transfer.geometry import Geometry
-from keras_transfer.inputs import InputSpec
+from keras_transfer.inputs import InputSpec, Json, TensorSpec, open_modality
 
 _VERSIONS = ("tensorflow", "keras", "ai-edge-litert", "numpy", "keras-transfer")
-_COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
 
 
-def describe_inputs(inputs: InputSpec) -> dict[str, Any]:
-    """What a file's proof says of the values it takes.
+def describe_inputs(inputs: InputSpec) -> list[dict[str, Json]]:
+    """What a file's proof says of the values that each of its inputs takes, as its modality describes them."""
+    return open_modality(inputs.modality).input_contract(inputs)
 
-    Args:
-        inputs: of one tensor; of pictures with 3 channels, or 1: see `modalities.image.decode.luma`.
+
+def plain_contract(inputs: InputSpec) -> list[dict[str, Json]]:
+    """`input_contract` of a modality that has nothing more to say: meaning, range, settings of the preparation.
+
+    >>> plain_contract(InputSpec("text", (TensorSpec("ids", (8,), "int32", 0, 99, "token ids"),)))
+    [{'meaning': 'token ids', 'value_range': '0..99', 'preparation': {}}]
     """
-    tensor = inputs.tensor
-    if "geometry" in inputs.preparation:
-        geometry = Geometry.of(inputs.preparation["geometry"])
-        return {
-            "colour_order": _COLOURS[tensor.shape[-1] or 3],
-            "value_range": "raw bytes, 0..255",
-            "resize": geometry.describe(),
-            "geometry": geometry.to_dict(),
-        }
+    return [
+        {"meaning": tensor.meaning, "value_range": _range(tensor), "preparation": dict(inputs.preparation)}
+        for tensor in inputs.tensors
+    ]
+
+
+def _range(tensor: TensorSpec) -> str:
     bounds = [bound for bound in (tensor.low, tensor.high) if bound is not None]
-    return {
-        "meaning": tensor.meaning,
-        "value_range": "..".join(f"{bound:g}" for bound in bounds) if len(bounds) == 2 else "not bounded",
-        "preparation": dict(inputs.preparation),
-    }
+    return "..".join(f"{bound:g}" for bound in bounds) if len(bounds) == 2 else "not bounded"
 
 
-def versions(more: Sequence[str] = ()) -> dict[str, str]:
-    """The packages that made a file, without importing them; `more` beside those that make all."""
-    found = {}
-    for name in (*_VERSIONS, *more):
+def versions(others: Sequence[str] = ()) -> dict[str, str]:
+    """The packages that made a file, without importing them; `others` beside those that make all."""
+    installed = {}
+    for name in (*_VERSIONS, *others):
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -1,13 +1,16 @@
 """Which layers of an int8 file stray from the float file."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from keras_transfer.inputs import Array, Arrays, as_tuple
 from keras_transfer.litert import FileInfo, OperatorInfo, read_flatbuffer
 from keras_transfer.litert.layers import layers_of
+from keras_transfer.litert.runtime import input_values
 
 
 class LayerError(NamedTuple):
@@ -16,19 +19,17 @@ class LayerError(NamedTuple):
     layer: str
     operator: str
     error: float  # root mean square of the difference over that of the float output; 0 is exact
-    added: float  # of which not there yet in the layer's inputs
+    added: float  # the part that the layer's inputs do not have yet
 
 
-def diagnose(
-    float_file: bytes, int8_file: bytes, images: np.ndarray, layer_names: Collection[str] = ()
-) -> list[LayerError]:
+def diagnose(float_file: bytes, int8_file: bytes, items: Arrays, layer_names: Collection[str] = ()) -> list[LayerError]:
     """Compares every intermediate tensor that both files hold.
 
     Args:
         float_file: the float32 file of a model, made by this process.
         int8_file: the int8 file of the same model.
-        images: `uint8 [n, H, W, 3]`; a few are enough.
-        layer_names: the Keras model's layers, so that errors are told by those names.
+        items: `[n, ...]` as the model takes them, of several inputs a tuple of arrays; a few items are enough.
+        layer_names: the Keras model's layers, by whose names errors are reported.
 
     Returns:
         The layers in descending order of their error.
@@ -37,9 +38,9 @@ def diagnose(
     pairs = _pairs(reference, quantized)
     difference, power = np.zeros(len(pairs)), np.zeros(len(pairs))
     run_float, run_int8 = _Intermediates(float_file, reference), _Intermediates(int8_file, quantized)
-    for image in images:
-        run_float(image)
-        run_int8(image)
+    for item in zip(*as_tuple(items), strict=True):
+        run_float(item)
+        run_int8(item)
         for position, (_, index, same) in enumerate(pairs):
             expected = run_float.tensor(same)
             difference[position] += np.square(run_int8.tensor(index) - expected).sum()
@@ -50,7 +51,7 @@ def diagnose(
     def tensor_name(index: int) -> str:
         return quantized.tensors[index].name
 
-    found = [
+    layers = [
         LayerError(
             " + ".join(layers_of(tensor_name(index), layer_names)) or tensor_name(index).split(";")[0],
             operator.name,
@@ -59,7 +60,7 @@ def diagnose(
         )
         for operator, index, _ in pairs
     ]
-    return sorted(found, key=lambda layer: -layer.error)
+    return sorted(layers, key=lambda layer: -layer.error)
 
 
 def _pairs(reference: FileInfo, quantized: FileInfo) -> list[tuple[OperatorInfo, int, int]]:
@@ -73,7 +74,7 @@ def _pairs(reference: FileInfo, quantized: FileInfo) -> list[tuple[OperatorInfo,
         return [(operator, index) for operator in info.operators for index in operator.outputs]
 
     names = {reference.tensors[index].name: index for _, index in outputs(reference)}
-    taken, pairs, left = set(), [], []
+    paired, pairs, left = set(), [], []
     for operator, index in outputs(quantized):
         tensor = quantized.tensors[index]
         same = names.get(tensor.name)
@@ -81,10 +82,10 @@ def _pairs(reference: FileInfo, quantized: FileInfo) -> list[tuple[OperatorInfo,
             continue
         if same is not None and reference.tensors[same].shape == tensor.shape:
             pairs.append((operator, index, same))
-            taken.add(same)
+            paired.add(same)
         else:
             left.append((operator, index))
-    others = [(operator, index) for operator, index in outputs(reference) if index not in taken]
+    others = [(operator, index) for operator, index in outputs(reference) if index not in paired]
     ours = [(operator.name, quantized.tensors[index].shape) for operator, index in left]
     theirs = [(operator.name, reference.tensors[index].shape) for operator, index in others]
     for block in SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks():
@@ -109,14 +110,12 @@ class _Intermediates:
         self._interpreter.allocate_tensors()
         self._info = info
 
-    def __call__(self, image: np.ndarray) -> None:
-        entry = self._info.inputs[0]
-        if self._info.tensors[entry].dtype == "int8":
-            image = (image ^ np.uint8(128)).view(np.int8)
-        self._interpreter.set_tensor(entry, image[None])
+    def __call__(self, item: Sequence[Array]) -> None:
+        for entry, values in zip(self._info.inputs, item, strict=True):
+            self._interpreter.set_tensor(entry, input_values(values[None], self._info.tensors[entry]))
         self._interpreter.invoke()
 
-    def tensor(self, index: int) -> np.ndarray:
+    def tensor(self, index: int) -> NDArray[np.float32]:
         info, values = self._info.tensors[index], self._interpreter.get_tensor(index).astype(np.float32)
         if info.scale:
             values = (values - np.float32(info.zero_point[0])) * np.float32(info.scale[0])

@@ -1,23 +1,24 @@
-"""What a file may lose: the paired test on the same images, its outcome in words, and what to do next.
+"""What a file may lose: the paired test on the same items, its outcome in words, and what to do next.
 
 The gate has three outcomes. A file fails where it loses more than the tolerance beyond doubt: the exact one-sided test
 of `keras_transfer.exporters.paired` at 5%. It is a warning where the loss seen is over the tolerance but the test
-cannot tell it from chance, and also where the images are too few to rule out that it is broken, see `BREAKAGE`.
+cannot tell it from chance, and also where the items are too few to rule out that it is broken, see `BREAKAGE`.
 Otherwise it passes. Only lost answers fail a file: its probabilities may shift without a decision changing.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, TypeVar
 
 from keras_transfer.errors import GateError
 from keras_transfer.exporters.paired import drop_above, drop_below
+from keras_transfer.schemas import Artifact, Outcome, Proof
 
 if TYPE_CHECKING:
-    from keras_transfer.exporters.exporter import Artifacts
+    from keras_transfer.exporters.artifacts import Artifacts
 
-Outcome = Literal["pass", "warn", "fail"]
+Listed = TypeVar("Listed", Artifact, Proof)
 DOUBT = 0.05
 """The chance that a file which loses just the tolerance fails; and that a broken one passes."""
 BREAKAGE = 0.1
@@ -46,9 +47,9 @@ class DropVerdict:
 
     Attributes:
         outcome: `"pass"`, `"warn"` or `"fail"`.
-        lost: images that only the first model answers right.
-        gained: images that only the second one does.
-        images: all images.
+        lost: items that only the first model answers right.
+        gained: items that only the second one does.
+        n_items: all items.
         tolerance: the accuracy that may be lost, 0..1.
         p: of the test that no more than the tolerance is lost, 0..1.
     """
@@ -56,59 +57,59 @@ class DropVerdict:
     outcome: Outcome
     lost: int
     gained: int
-    images: int
+    n_items: int
     tolerance: float
     p: float
 
     @property
     def drop(self) -> float:
         """The accuracy that was lost, in -1..1."""
-        return (self.lost - self.gained) / self.images
+        return (self.lost - self.gained) / self.n_items
 
     @property
     def over(self) -> bool:
         """Whether more than the tolerance was lost, by chance or not."""
-        return self.drop > self.tolerance + 1e-9  # 5 of 500 images are 0.01, whatever binary fractions make of it
+        return self.drop > self.tolerance + 1e-9  # 5 of 500 items are 0.01, whatever binary fractions make of it
 
     def words(self) -> str:
         """The outcome in one sentence without its subject.
 
         >>> judge_drop(3, 0, 296, 0.01).words()
-        '3 of 296 test images lost and 0 gained: 1.0 points, over the tolerance of 1, but too few to tell (p = 0.57).'
+        '3 of 296 test items lost and 0 gained: 1.0 points, over the tolerance of 1, but too few to tell (p = 0.57).'
         """
-        counts = f"{self.lost} of {self.images} test images lost and {self.gained} gained"
+        counts = f"{self.lost} of {self.n_items} test items lost and {self.gained} gained"
         points, tolerance = f"{100 * self.drop:.1f} points", f"the tolerance of {100 * self.tolerance:g}"
         if self.outcome == "fail":
             return f"{counts}: {points}, over {tolerance} beyond doubt (p = {self.p:.2g})."
         if self.over:
             return f"{counts}: {points}, over {tolerance}, but too few to tell (p = {self.p:.2g})."
         if self.outcome == "warn":
-            return f"{counts}: too few test images to rule out a loss of {100 * _broken(self.tolerance):g} points."
+            return f"{counts}: too few test items to rule out a loss of {100 * _broken(self.tolerance):g} points."
         return f"{counts}: within {tolerance}."
 
 
-def judge_drop(lost: int, gained: int, images: int, tolerance: float, *, same: bool = False) -> DropVerdict:
-    """Judges a loss of accuracy on the same images.
+def judge_drop(lost: int, gained: int, n_items: int, tolerance: float, *, same: bool = False) -> DropVerdict:
+    """Judges a loss of accuracy on the same items.
 
     Args:
-        lost: images that only the first model answers right.
-        gained: images that only the second one does; with `lost` at most `images`.
-        images: all images, 1 or more.
+        lost: items that only the first model answers right.
+        gained: items that only the second one does; with `lost` at most `n_items`.
+        n_items: all items, 1 or more.
         tolerance: the accuracy that may be lost, 0..1.
-        same: whether all probabilities are known to be nearly equal: few images are then no reason for doubt.
+        same: whether all probabilities are known to be nearly equal: few items are then no reason for doubt.
 
     >>> [judge_drop(lost, 0, 30, 0.01).outcome for lost in (0, 1, 4)]
     ['pass', 'warn', 'fail']
     """
-    p = drop_above(lost, gained, images, tolerance)
-    verdict = DropVerdict("pass", lost, gained, images, tolerance, p)
+    p = drop_above(lost, gained, n_items, tolerance)
+    verdict = DropVerdict("pass", lost, gained, n_items, tolerance, p)
     broken = _broken(tolerance)
     outcome: Outcome = "pass"
     if verdict.over:
         outcome = "fail" if p <= DOUBT else "warn"
-    elif not same and broken < 1 and drop_below(lost, gained, images, broken) > DOUBT:
+    elif not same and broken < 1 and drop_below(lost, gained, n_items, broken) > DOUBT:
         outcome = "warn"
-    return DropVerdict(outcome, lost, gained, images, tolerance, p)
+    return DropVerdict(outcome, lost, gained, n_items, tolerance, p)
 
 
 def _broken(tolerance: float) -> float:
@@ -132,7 +133,7 @@ def advise(
         passed: formats of files that did.
         repaired: whether remedies of `--repair` were tried.
         trained: whether the file comes from quantization-aware training.
-        label_drop: where an image may have several labels, the accuracy of single labels that was lost.
+        label_drop: where an item may have several labels, the accuracy of single labels that was lost.
 
     Returns:
         One or two sentences, none for a file that passed.
@@ -143,7 +144,7 @@ def advise(
     if outcome == "pass":
         return ""
     if outcome == "warn":
-        return "More test images would tell."
+        return "More test items would decide it."
     if kind in ("float32", "onnx"):
         return "A float file should answer as the Keras model does: its conversion is at fault, please report it."
     ways = [f"take the {' or '.join(passed)} file, which passed"] if passed else []
@@ -151,16 +152,16 @@ def advise(
         ways += _remedies(repaired, trained)
     if not passed:
         ways.append("try --format float32" if kind == "float16" else "try --format float16")
-    found = f"{_list(ways)}."
-    found = f"{found[0].upper()}{found[1:]}"
+    advice = f"{_list(ways)}."
+    advice = f"{advice[0].upper()}{advice[1:]}"
     if repaired:
-        found = f"No remedy of `--repair` was enough. {found}"
+        advice = f"No remedy of `--repair` was enough. {advice}"
     if label_drop is not None:
-        found += (
-            f" An image counts as right only with all of its labels; of single labels {100 * label_drop:.1f} points "
+        advice += (
+            f" An item counts as right only with all of its labels; of single labels {100 * label_drop:.1f} points "
             "were lost: a wider --tolerance may suit."
         )
-    return found
+    return advice
 
 
 def _remedies(repaired: bool, trained: bool) -> list[str]:
@@ -177,7 +178,7 @@ def _list(ways: Sequence[str]) -> str:
     return ways[0] if len(ways) == 1 else f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
-def recommend(artifacts: Iterable[Mapping[str, Any]], targets: Sequence[str] = ()) -> Mapping[str, Any] | None:
+def recommend(artifacts: Iterable[Listed], targets: Sequence[str] = ()) -> Listed | None:
     """The file to use: the first of `PREFERRED` that passed its gate, of those that most of the targets take.
 
     A warning counts as passed only where no file that as many targets take passed without one. Where no file is taken
@@ -194,11 +195,13 @@ def recommend(artifacts: Iterable[Mapping[str, Any]], targets: Sequence[str] = (
     listed = list(artifacts)
     listed = [artifact for artifact in listed if artifact["format"] != "onnx"] or listed
 
-    def outcome(artifact: Mapping[str, Any]) -> str:
-        return str(artifact.get("gate", {}).get("outcome", "warn"))  # of a file made before there were outcomes
+    def outcome(artifact: Listed) -> str:
+        gate = artifact.get("gate")  # files of earlier releases have none, or one without an outcome
+        return gate.get("outcome", "warn") if gate else "warn"
 
-    def rank(artifact: Mapping[str, Any]) -> tuple[int, bool, list[bool], int, int]:
-        refused = [not artifact["targets"].get(target, {}).get("ok") for target in targets]
+    def rank(artifact: Listed) -> tuple[int, bool, list[bool], int, int]:
+        verdicts = artifact["targets"]
+        refused = [not (target in verdicts and verdicts[target]["ok"]) for target in targets]
         place = PREFERRED.index(artifact["format"])
         return sum(refused), outcome(artifact) == "warn", refused, place, artifact["bytes"]
 
@@ -207,12 +210,12 @@ def recommend(artifacts: Iterable[Mapping[str, Any]], targets: Sequence[str] = (
     return min(good or floats[:1] or listed, key=rank, default=None)
 
 
-def refusals(proofs: Sequence[Mapping[str, Any]]) -> list[str]:
+def refusals(proofs: Sequence[Proof]) -> list[str]:
     """One sentence for each target that takes none of the files."""
-    found = []
+    sentences = []
     for target in dict.fromkeys(target for proof in proofs for target in proof["targets"]):
         verdicts = [(proof["file"], proof["targets"][target]) for proof in proofs if target in proof["targets"]]
         if not any(verdict["ok"] for _, verdict in verdicts):
             reasons = "; ".join(f"{file} {verdict['why']}" for file, verdict in verdicts)
-            found.append(f"Target {target} takes none of the files: {reasons}.")
-    return found
+            sentences.append(f"Target {target} takes none of the files: {reasons}.")
+    return sentences

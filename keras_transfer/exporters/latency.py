@@ -1,4 +1,4 @@
-"""How long one picture takes, and in how much memory."""
+"""How long one item takes, and in how much memory."""
 
 import contextlib
 import json
@@ -7,9 +7,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from keras_transfer.litert.probe import random_values
 from keras_transfer.process import start_process
 from keras_transfer.progress import say, track
 from keras_transfer.run import command_line
+from keras_transfer.schemas import Latency
 
 _WARM_UP = 5
 _MOST_RUNS = 100
@@ -28,7 +29,56 @@ _ROUNDS = 10
 _OPERATOR_RUNS = 20
 
 
-def measure_latency(content: bytes) -> dict[str, Any]:
+class OperatorTime(TypedDict):
+    """The time of one operator, and its share of all."""
+
+    op: str
+    ms: float
+    share: float
+
+
+class Benchmark(TypedDict):
+    """What `benchmark` measures of a file with a number of threads and a delegate.
+
+    `first_ms` is the first run, slower than all others; `peak_mb` is of the whole process, and `added_mb` what the file
+    and its runs added to it; `ratio` is the time against the first entry's. `operators` are in the order of execution,
+    None where they cannot be timed.
+    """
+
+    file: str
+    bytes: int
+    threads: int
+    delegate: str
+    median_ms: float
+    p95_ms: float
+    runs: int
+    warm_up: int
+    load_ms: float
+    first_ms: float
+    peak_mb: float
+    added_mb: float
+    ratio: float
+    machine: str
+    operators: NotRequired[list[OperatorTime] | None]
+
+
+class _Summary(TypedDict):
+    median_ms: float
+    p95_ms: float
+    runs: int
+
+
+class _Answer(TypedDict, total=False):
+    """What the timing process answers to a question; its own times and operators come as lists."""
+
+    error: str
+    load_s: float
+    first_s: float
+    peak: int
+    before: int
+
+
+def measure_latency(content: bytes) -> Latency:
     """Times single inferences of a LiteRT file that this process made, on this machine's CPU.
 
     Args:
@@ -44,7 +94,7 @@ def measure_latency(content: bytes) -> dict[str, Any]:
     return timed(lambda: model.run(arrays), "LiteRT interpreter with its default CPU delegate")
 
 
-def timed(run: Callable[[], Any], runtime: str) -> dict[str, Any]:
+def timed(run: Callable[[], object], runtime: str) -> Latency:
     """Times a call after a warm-up.
 
     Args:
@@ -80,7 +130,7 @@ def benchmark(
     delegates: Sequence[str] = ("xnnpack",),
     seconds: float = 2.0,
     operators: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[Benchmark]:
     """Times LiteRT files side by side on this machine.
 
     Each file has a process of its own for each number of threads and each delegate, so that its memory is its own.
@@ -97,14 +147,33 @@ def benchmark(
         operators: time each operator too, by LiteRT's profiler; with XNNPACK only.
 
     Returns:
-        One entry a file, thread number and delegate: `file`, `bytes`, `threads`, `delegate`, `median_ms`, `p95_ms`,
-        `runs`, `warm_up`, `load_ms`, `first_ms` (the first run, slower than all others), `peak_mb` (of the whole
-        process) and `added_mb` (what the file and its runs added to it), `ratio`, `machine`, and with `operators`
-        a list of `{"op", "ms", "share"}` in the order of execution, or None where they cannot be timed.
+        One `Benchmark` per file, number of threads and delegate.
 
     Raises:
         InputError: a file cannot be run, or an argument is wrong.
     """
+    _check(paths, threads, seconds)
+    with contextlib.ExitStack() as stack:
+        files = [
+            stack.enter_context(_timing(Path(path), number, delegate))
+            for path in paths
+            for delegate in delegates
+            for number in threads
+        ]
+        for file in files:
+            file.warm_up(seconds / _ROUNDS)
+        rounds = [
+            [file.times(seconds / _ROUNDS) for file in files]
+            for _ in track(range(_ROUNDS), f"Timing {len(files)} in turns")
+        ]
+        return [
+            file.row([times[i] for times in rounds], [times[0] for times in rounds], operators)
+            for i, file in enumerate(files)
+        ]
+
+
+def _check(paths: Sequence[str | Path], threads: Sequence[int], seconds: float) -> None:
+    """Raises `InputError` for what cannot be timed."""
     if not paths:
         raise InputError("There is nothing to time. Give at least one .tflite file.")
     if not all(isinstance(number, int) and 1 <= number <= 1024 for number in threads) or not threads:
@@ -118,23 +187,6 @@ def benchmark(
         if path.is_dir():
             raise InputError(f"{path} is no run that recommends a .tflite file. Give a finished run, or .tflite files.")
         open_litert(path, threads=1)  # is it sound, and can it be run at all?
-    with contextlib.ExitStack() as stack:
-        timed = [
-            stack.enter_context(_timing(Path(path), number, delegate))
-            for path in paths
-            for delegate in delegates
-            for number in threads
-        ]
-        for one in timed:
-            one.warm_up(seconds / _ROUNDS)
-        rounds = [
-            [one.times(seconds / _ROUNDS) for one in timed]
-            for _ in track(range(_ROUNDS), f"Timing {len(timed)} in turns")
-        ]
-        return [
-            one.row([each[i] for each in rounds], [each[0] for each in rounds], operators)
-            for i, one in enumerate(timed)
-        ]
 
 
 class _Timed:
@@ -145,17 +197,20 @@ class _Timed:
         self._loaded = self._ask({"path": str(path), "threads": threads, "delegate": delegate})
         self._warm_up = 0
 
-    def _ask(self, question: dict[str, Any]) -> Any:
+    def _send(self, question: Mapping[str, str | int | float]) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
-        answer = ""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
-            answer = self._process.stdout.readline()
-        found = json.loads(answer) if answer else {"error": "it ends the interpreter"}
-        if isinstance(found, dict) and "error" in found and "operators" not in question:
-            raise InputError(f"{self._path} cannot be timed with delegate {self._delegate}: {found['error']}.")
-        return found
+            return self._process.stdout.readline()
+        return ""
+
+    def _ask(self, question: Mapping[str, str | int | float]) -> _Answer:
+        line = self._send(question)
+        answer: _Answer = json.loads(line) if line else {"error": "it ends the interpreter"}
+        if "error" in answer:
+            raise InputError(f"{self._path} cannot be timed with delegate {self._delegate}: {answer['error']}.")
+        return answer
 
     def warm_up(self, seconds: float) -> None:
         """Runs whose times are not counted."""
@@ -163,18 +218,22 @@ class _Timed:
 
     def times(self, seconds: float) -> list[float]:
         """Seconds of single runs."""
-        return list(self._ask({"seconds": seconds}))
+        line = self._send({"seconds": seconds})
+        times: list[float] | _Answer = json.loads(line) if line else {"error": "it ends the interpreter"}
+        if isinstance(times, dict):
+            raise InputError(f"{self._path} cannot be timed with delegate {self._delegate}: {times['error']}.")
+        return times
 
-    def row(self, rounds: list[list[float]], first: list[list[float]], operators: bool) -> dict[str, Any]:
+    def row(self, rounds: list[list[float]], first: list[list[float]], operators: bool) -> Benchmark:
         """What `benchmark` returns of it."""
         memory = self._ask({"memory": True})
         ratios = [np.median(mine) / np.median(others) for mine, others in zip(rounds, first, strict=True)]
-        found = {
+        row: Benchmark = {
             "file": str(self._path),
             "bytes": self._path.stat().st_size,
             "threads": self._threads,
             "delegate": self._delegate,
-            **_summary([seconds for one in rounds for seconds in one]),
+            **_summary([seconds for times in rounds for seconds in times]),
             "warm_up": self._warm_up + 1,  # and the first
             "load_ms": round(1000 * self._loaded["load_s"], 3),
             "first_ms": round(1000 * self._loaded["first_s"], 3),
@@ -184,13 +243,14 @@ class _Timed:
             "machine": machine(),
         }
         if operators:
-            found["operators"] = self._operators()
-        return found
+            row["operators"] = self._operators()
+        return row
 
-    def _operators(self) -> list[dict[str, Any]] | None:
+    def _operators(self) -> list[OperatorTime] | None:
         if self._delegate != "xnnpack":
             return None
-        times = self._ask({"operators": _OPERATOR_RUNS})
+        line = self._send({"operators": _OPERATOR_RUNS})
+        times: list[tuple[str, float]] | _Answer = json.loads(line) if line else {"error": "it ends the interpreter"}
         if isinstance(times, dict):
             say(f"{self._path}: single operators cannot be timed with this LiteRT ({times['error']}).")
             return None
@@ -210,7 +270,7 @@ def _timing(path: Path, threads: int, delegate: str) -> Iterator[_Timed]:
             process.kill()
 
 
-def _summary(times: Sequence[float]) -> dict[str, Any]:
+def _summary(times: Sequence[float]) -> _Summary:
     return {
         "median_ms": round(1000 * float(np.median(times)), 3),
         "p95_ms": round(1000 * float(np.percentile(times, 95)), 3),

@@ -8,20 +8,23 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import describe_inputs, versions
 from keras_transfer.exporters.latency import timed
 from keras_transfer.extras import require
-from keras_transfer.inputs import InputSpec
+from keras_transfer.inputs import Arrays, InputSpec, as_tuple
+from keras_transfer.schemas import FileDescription, Tensor
 
 if TYPE_CHECKING:
     import keras
 
 _VERSIONS = ("onnx", "onnxruntime", "tf2onnx")
+_DTYPES = {"tensor(float)": "float32", "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(uint8)": "uint8"}
 
 
 def require_onnx() -> None:
@@ -33,9 +36,9 @@ def require_onnx() -> None:
 def convert_onnx(model: "keras.Model", class_names: Sequence[str], inputs: InputSpec) -> bytes:
     """Converts a classifier to ONNX by `model.export(format="onnx")`.
 
-    The file takes `float32 [batch, ...]`, such as pixels `[batch, H, W, channels]` in 0..255, any batch, and gives
-    `float32 [batch, classes]` probabilities. Its metadata (`metadata_props`) has `class_names`, a JSON list in the
-    order of the outputs, `inputs`, and of pictures `geometry`, JSON objects.
+    The file takes `[batch, ...]` of the model's own dtypes, any batch, and gives `float32 [batch, classes]`
+    probabilities. Its metadata (`metadata_props`) has `class_names`, a JSON list in the order of the outputs, `inputs`,
+    and the geometry where there is one, as JSON objects.
 
     Args:
         model: a functional or Sequential `keras.Model`.
@@ -57,33 +60,39 @@ def convert_onnx(model: "keras.Model", class_names: Sequence[str], inputs: Input
         path = Path(folder) / "model.onnx"
         try:
             # The signature is said: Keras knows none of a model that was loaded from a file and never called.
-            values = keras.InputSpec("float32", (None, *model.inputs[0].shape[1:]), name=model.inputs[0].name)
-            _constant_normalization(model).export(path, format="onnx", verbose=False, input_signature=[values])
-            found = onnx.load(path)
-            onnx.checker.check_model(found)
+            signature = [keras.InputSpec(t.dtype, (None, *t.shape[1:]), name=t.name) for t in model.inputs]
+            _constant_normalization(model).export(path, format="onnx", verbose=False, input_signature=_call(signature))
+            exported = onnx.load(path)
+            onnx.checker.check_model(exported)
         except Exception as error:
             raise InputError(
                 f"Keras cannot export this model to ONNX: {type(error).__name__}: {' '.join(str(error).split())[:300]}."
             ) from error
-    names = [entry.name for entry in found.graph.input]
-    if len(names) != 1:
-        raise InputError(f"Keras's ONNX exporter made inputs of the model's constants: {', '.join(names[1:])}.")
-    for entry in (*found.graph.input, *found.graph.output):
+    names = [entry.name for entry in exported.graph.input]
+    if len(names) != len(inputs.tensors):
+        constants = names[len(inputs.tensors) :]
+        raise InputError(f"Keras's ONNX exporter made inputs of the model's constants: {', '.join(constants)}.")
+    for entry in (*exported.graph.input, *exported.graph.output):
         entry.type.tensor_type.shape.dim[0].dim_param = "batch"
-    described = describe_inputs(inputs)
+    contract = describe_inputs(inputs)
     about = {
         "class_names": json.dumps(list(class_names), ensure_ascii=False),
         "inputs": json.dumps(inputs.to_dict()),
-        "input": f"{described['colour_order']} pixels, 0..255" if "geometry" in described else inputs.tensor.meaning,
+        "input": "; ".join(f"{entry['meaning']}" for entry in contract),
     }
-    if "geometry" in described:
-        about["geometry"] = json.dumps(described["geometry"])
-    onnx.helper.set_model_props(found, about)
-    content: bytes = found.SerializeToString()
+    if "geometry" in contract[0]:
+        about["geometry"] = json.dumps(contract[0]["geometry"])
+    onnx.helper.set_model_props(exported, about)
+    content: bytes = exported.SerializeToString()
     return content
 
 
-def _constant_normalization(model: "keras.Model") -> Any:
+def _call(signature: "list[keras.InputSpec]") -> "list[keras.InputSpec] | list[list[keras.InputSpec]]":
+    """The signature of a call: one argument, of several inputs a list."""
+    return signature if len(signature) == 1 else [signature]
+
+
+def _constant_normalization(model: "keras.Model") -> "keras.Model":
     """The model with each `Normalization` as a `Rescaling`: tf2onnx would make inputs of its statistics."""
     import keras
 
@@ -91,7 +100,7 @@ def _constant_normalization(model: "keras.Model") -> Any:
     if not layers:
         return model
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: keras.Layer) -> keras.Layer:
         if not isinstance(layer, keras.layers.Normalization):
             return layer.__class__.from_config(layer.get_config())
         mean, deviation = np.asarray(layer.mean).ravel(), np.sqrt(np.asarray(layer.variance).ravel())
@@ -120,32 +129,33 @@ class Onnx:
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Returns probabilities `float32 [n, classes]` of items `[n, ...]`, such as pixels in 0..255."""
-        name = self.session.get_inputs()[0].name
-        [output] = self.session.run(None, {name: images.astype(np.float32)})
+    def predict(self, items: Arrays) -> NDArray[np.float32]:
+        """Returns probabilities `float32 [n, classes]` of items `[n, ...]`, of several inputs a tuple of arrays."""
+        pairs = zip(self.session.get_inputs(), as_tuple(items), strict=True)
+        [output] = self.session.run(None, {entry.name: array.astype(_DTYPES[entry.type]) for entry, array in pairs})
         return np.asarray(output, np.float32)
 
 
-def describe_onnx(content: bytes, inputs: InputSpec) -> dict[str, Any]:
+def describe_onnx(content: bytes, inputs: InputSpec) -> FileDescription:
     """What `describe` says of a LiteRT file, of an ONNX file; it is for no target."""
     import onnx
 
     model = onnx.load_from_string(content)
     opened = Onnx(content, threads=1)
-    [taken], [given] = opened.session.get_inputs(), opened.session.get_outputs()
-    item = np.zeros((1, *taken.shape[1:]), np.uint8)
+    entries = opened.session.get_inputs()
+    item = tuple(np.zeros((1, *entry.shape[1:]), np.uint8) for entry in entries)
     latency = timed(lambda: opened.predict(item), "ONNX Runtime on its CPU provider")
-    ends = [
-        {"name": end.name, "shape": list(end.shape), "dtype": "float32", "scale": None, "zero_point": None}
-        for end in (taken, given)
+    *ends, output = [
+        Tensor(name=end.name, shape=list(end.shape), dtype=_DTYPES[end.type], scale=None, zero_point=None)
+        for end in (*entries, *opened.session.get_outputs())
     ]
-    return {
+    described = [{**end, **words} for end, words in zip(ends, describe_inputs(inputs), strict=True)]
+    description: FileDescription = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "zipped_bytes": len(zlib.compress(content)),
-        "input": {**ends[0], **describe_inputs(inputs)},
-        "output": ends[1],
+        "input": described[0],
+        "output": output,
         "operators": dict(Counter(node.op_type for node in model.graph.node).most_common()),
         "opset": max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
         "latency_ms": latency["median_ms"],
@@ -153,3 +163,6 @@ def describe_onnx(content: bytes, inputs: InputSpec) -> dict[str, Any]:
         "targets": {},
         "versions": versions(_VERSIONS),
     }
+    if len(described) > 1:
+        description["other_inputs"] = list(described[1:])
+    return description

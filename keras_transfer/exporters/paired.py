@@ -1,17 +1,18 @@
 """Is one classifier less accurate than another on the same items? An exact test, with a tolerance."""
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-Array = np.ndarray[Any, Any]
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 _OUTSIDE = 1e-3  # chance that the share of gains lies outside the interval that is searched; added to the p-value
 _GRID = 64  # shares of gains that are searched
 _EQUAL = 1e-9  # scores that differ by less are the same table's, whatever rounding makes of them
 
 
-def score(lost: Any, gained: Any, n_items: int, margin: float) -> Array:
+def score(lost: ArrayLike, gained: ArrayLike, n_items: int, margin: float) -> Floats:
     """The score statistic of "the drop in accuracy is `margin`" for paired proportions (Tango, Stat. Med. 17, 1998).
 
     Args:
@@ -34,8 +35,8 @@ def score(lost: Any, gained: Any, n_items: int, margin: float) -> Array:
     share = np.maximum(0.0, root + linear) / (4 * n_items)  # of gains: the most probable one where the drop is `margin`
     spread = np.sqrt(n_items * (2 * share + margin * (1 - margin)))
     difference = b - c - n_items * margin
-    found: Array = np.where(np.abs(difference) < _EQUAL, 0.0, difference / np.maximum(spread, _EQUAL))
-    return found
+    scores: Floats = np.where(np.abs(difference) < _EQUAL, 0.0, difference / np.maximum(spread, _EQUAL))
+    return scores
 
 
 def drop_above(lost: int, gained: int, n_items: int, margin: float) -> float:
@@ -84,7 +85,7 @@ def _p_value(above: int, below: int, n_items: int, margin: float) -> float:
     return min(1.0, float(chances.sum(axis=1).max()) + _OUTSIDE)
 
 
-def _shares(below: int, n_items: int, margin: float) -> Array:
+def _shares(below: int, n_items: int, margin: float) -> Floats:
     """The shares of `below` to search: Clopper and Pearson's interval, where the hypothesis allows it."""
     from scipy.special import betaincinv
 
@@ -94,7 +95,7 @@ def _shares(below: int, n_items: int, margin: float) -> Array:
     return np.linspace(min(max(low, least), most), max(min(high, most), least), _GRID)
 
 
-def _counts(shares: Array, n_items: int) -> Array:
+def _counts(shares: Floats, n_items: int) -> Counts:
     """The numbers of items that can be, but for a chance of about 1e-11, where each is one with one of `shares`."""
     low, high = float(shares.min()), float(shares.max())
     widest = min(max(low, 0.5), high)
@@ -102,7 +103,7 @@ def _counts(shares: Array, n_items: int) -> Array:
     return np.arange(max(0, int(n_items * low - margin)), min(n_items, math.ceil(n_items * high + margin)) + 1)
 
 
-def _enough(below: Array, n_items: int, margin: float, seen: float) -> Array:
+def _enough(below: Counts, n_items: int, margin: float, seen: float) -> Counts:
     """For each number below the least number above with a score of at least `seen`, one too many where none has."""
     low, high = np.zeros_like(below), n_items - below + 1
     while np.any(low < high):  # the score grows with the number above
@@ -112,15 +113,15 @@ def _enough(below: Array, n_items: int, margin: float, seen: float) -> Array:
     return low
 
 
-def _binomial(counts: Array, n_items: int, shares: Array) -> Array:
+def _binomial(counts: Counts, n_items: int, shares: Floats) -> Floats:
     from scipy.special import gammaln, xlog1py, xlogy
 
     ways = gammaln(n_items + 1) - gammaln(counts + 1) - gammaln(n_items - counts + 1)
-    found: Array = np.exp(ways + xlogy(counts, shares) + xlog1py(n_items - counts, -shares))
-    return found
+    chances: Floats = np.exp(ways + xlogy(counts, shares) + xlog1py(n_items - counts, -shares))
+    return chances
 
 
-def _binomial_tail(least: Array, n_items: Array, shares: Array) -> Array:
+def _binomial_tail(least: Counts, n_items: Counts, shares: Floats) -> Floats:
     """The chance of `least` or more."""
     from scipy.special import betainc
 

@@ -2,23 +2,24 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.heads import two_columns
 from keras_transfer.exporters.targets import TARGETS
-from keras_transfer.inputs import only
+from keras_transfer.inputs import Array, Arrays, TensorSpec, as_tuple
 from keras_transfer.litert import convert
 from keras_transfer.models.graph import model_inputs
+from keras_transfer.models.own_models import preparer_of
 
 if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.split import Split
 
-_MADE_UP = 16  # pictures that calibrate where there are no others
+_RANDOM_ITEMS = 16  # items that calibrate where there are no others
 
 
 class Preview(NamedTuple):
@@ -30,7 +31,7 @@ class Preview(NamedTuple):
 
 
 def preview(
-    model: "keras.Model", targets: Sequence[str], calibration: "Split | None" = None, images: int = 100
+    model: "keras.Model", targets: Sequence[str], calibration: "Split | None" = None, n_items: int = 100
 ) -> Preview:
     """Converts a classifier as `export` would, but proves nothing.
 
@@ -38,10 +39,10 @@ def preview(
     takes, and how much memory that needs, follows from the operators and their shapes, whatever calibrates.
 
     Args:
-        model: from `as_classifier`.
+        model: from `as_classifier`, or of another modality on raw items.
         targets: names of `TARGETS`.
-        calibration: the training `Split`; made-up pictures calibrate without one.
-        images: how many photographs of it calibrate.
+        calibration: the training `Split`; random items calibrate without one.
+        n_items: how many items of it calibrate.
 
     Returns:
         The files.
@@ -49,19 +50,32 @@ def preview(
     Raises:
         InputError: LiteRT lacks operators of the model.
     """
+    tensors = preparer_of(calibration).spec(model_inputs(model)).tensors
     if calibration is None:
-        pixels = np.random.default_rng(0).integers(0, 256, (_MADE_UP, *model.input_shape[1:]), np.uint8)
-        words = "made-up pictures"
+        arrays = tuple(_random_items(tensor, np.random.default_rng(0)) for tensor in tensors)
+        items: Arrays = arrays if len(arrays) > 1 else arrays[0]
+        words = "random items"
     else:
-        pixels = only(calibration.stratified(min(images, len(calibration))).arrays(model_inputs(model)))
-        words = f"{len(pixels)} training photographs"
+        items = calibration.stratified(min(n_items, len(calibration))).arrays(tensors)
+        words = f"{len(as_tuple(items)[0])} training items"
     network = two_columns(model) if model.output_shape[1] == 1 else model
-    options: dict[str, Any] = {"per_tensor_dense": any(TARGETS[target].per_tensor_dense for target in targets)}
+    dense = any(TARGETS[target].per_tensor_dense for target in targets)
     try:
-        kind, content = "int8", convert(network, ["int8"], calibration=pixels, **options)["int8"]
+        kind = "int8"
+        content = convert(network, [kind], calibration=items, per_tensor_dense=dense, item=tensors)[kind]
     except InputError:
-        kind, content, words = "float32", convert(network, ["float32"])["float32"], ""
+        kind, words = "float32", ""
+        content = convert(network, [kind], item=tensors)[kind]
     return Preview(kind, {target: _adapted(target, content) for target in targets}, words)
+
+
+def _random_items(tensor: TensorSpec, random: np.random.Generator) -> Array:
+    """Values from all over the range of an input."""
+    shape = (_RANDOM_ITEMS, *(size or 1 for size in tensor.shape))
+    low, high = 0.0 if tensor.low is None else tensor.low, 1.0 if tensor.high is None else tensor.high
+    if np.issubdtype(np.dtype(tensor.dtype), np.integer):
+        return random.integers(int(low), int(high), shape, tensor.dtype, endpoint=True)
+    return random.uniform(low, high, shape).astype(tensor.dtype)
 
 
 def _adapted(target: str, content: bytes) -> bytes:

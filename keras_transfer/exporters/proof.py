@@ -3,9 +3,10 @@
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.decisions import correct, correct_labels, decide, two_columns
 from keras_transfer.errors import InputError
@@ -13,9 +14,10 @@ from keras_transfer.exporters.contract import describe_inputs, versions
 from keras_transfer.exporters.latency import measure_latency
 from keras_transfer.exporters.onnx import Onnx
 from keras_transfer.exporters.targets import judge
-from keras_transfer.inputs import Inputs, InputSpec, only
+from keras_transfer.inputs import Array, InputSpec, as_tuple
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
 from keras_transfer.progress import track
+from keras_transfer.schemas import N_ITEMS, Comparison, FileDescription, Tensor
 
 if TYPE_CHECKING:
     import keras
@@ -26,14 +28,18 @@ _BATCH = 64
 
 
 def run_files(
-    model: "keras.Model", files: Mapping[str, bytes], split: "Split", inputs: Inputs, known: np.ndarray | None = None
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Runs the Keras model and all files over a split in one pass over its pixels.
+    model: "keras.Model",
+    files: Mapping[str, bytes],
+    split: "Split",
+    inputs: InputSpec,
+    known: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Runs the Keras model and all files over a split in one pass over its items.
 
     Args:
         model: the Keras model; not run where `known` is given.
         files: name -> LiteRT or (`.onnx`) ONNX file made by this process.
-        split: the `Split` to go through; only one batch of its pixels is held at a time.
+        split: the `Split` to go through; only one batch of its items is held at a time.
         inputs: what the model takes.
         known: the Keras model's probabilities `[n, classes]` if the caller has them.
 
@@ -43,45 +49,48 @@ def run_files(
     opened = {
         name: Onnx(content) if name.endswith(".onnx") else open_litert(content) for name, content in files.items()
     }
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in files}
-    keras_rows: list[np.ndarray] = []
-    batches = split.batches(inputs, _BATCH)
+    rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in files}
+    keras_rows: list[NDArray[np.float32]] = []
+    batches = split.batches(inputs.tensors, _BATCH)
     count = -(-len(split) // _BATCH)
     for batch, _ in track(batches, f"Proving {len(files)} files on {len(split)} items", total=count):
-        values = only(batch)
         if known is None:
-            answers = model.predict_on_batch(values.astype(model.inputs[0].dtype))
+            pairs = zip(as_tuple(batch), model.inputs, strict=True)
+            values = [array.astype(tensor.dtype) for array, tensor in pairs]
+            answers = model.predict_on_batch(values if len(values) > 1 else values[0])
             keras_rows.append(np.asarray(answers, np.float32))
         for name, file in opened.items():
-            rows[name].append(file.predict(values))
+            rows[name].append(file.predict(batch))
     expected = two_columns(np.concatenate(keras_rows) if known is None else known)
     results = {name: np.concatenate(parts) for name, parts in rows.items()}
     for name, result in {"Keras model": expected, **results}.items():
         if result.shape != expected.shape or len(result) != len(split):
             raise InputError(
-                f"The {name} gives {list(result.shape)} for {len(split)} images of {expected.shape[1]} classes."
+                f"The {name} gives {list(result.shape)} for {len(split)} items of {expected.shape[1]} classes."
             )
         if not np.all(np.isfinite(result)):
-            raise InputError(f"The {name} gives NaN or infinity on the test split: train it anew before exporting.")
+            raise InputError(f"The {name} gives NaN or infinity on the test split: train it again before exporting.")
     return expected, results
 
 
-def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+def compare(
+    expected: NDArray[np.floating], actual: NDArray[np.floating], labels: Array, class_names: Sequence[str]
+) -> Comparison:
     """Compares a file's probabilities with the Keras model's.
 
-    An image with several labels is right where all of them are, as in `keras_transfer.evaluation.metrics`.
+    An item with several labels is right where all of them are, as in `keras_transfer.evaluation.metrics`.
 
     Args:
         expected: the Keras model's `float32 [n, classes]`.
         actual: the file's.
         labels: `int [n]`, or `[n, classes]` of 0 and 1 where several may hold.
-        class_names: one name a class.
+        class_names: one name per class.
 
     Returns:
-        Accuracies, their difference, the images that only the Keras model (`lost`) or only the file (`gained`) answers
-        right, agreement (the share of images with equal decisions), the fall of each class's recall (with several
+        Accuracies, their difference, the items that only the Keras model (`lost`) or only the file (`gained`) answers
+        right, agreement (the share of items with equal decisions), the fall of each class's recall (with several
         labels of its accuracy), and how far the probabilities are apart: their mean absolute difference, and the mean
-        over images of the largest. With several labels also the accuracies of single labels.
+        over items of the largest. With several labels also the accuracies of single labels.
     """
     several = labels.ndim == 2
     right_before, right_after = correct(labels, expected), correct(labels, actual)
@@ -96,8 +105,8 @@ def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_
             if np.any(labels == index)
         }
     difference = np.abs(expected - actual)
-    found = {
-        "images": len(labels),
+    comparison: Comparison = {
+        N_ITEMS: len(labels),
         "test_accuracy": float(right_after.mean()),
         "keras_accuracy": float(right_before.mean()),
         "accuracy_drop": float(right_before.mean() - right_after.mean()),
@@ -109,16 +118,17 @@ def compare(expected: np.ndarray, actual: np.ndarray, labels: np.ndarray, class_
         "class_drops": {name: round(drop, 6) for name, drop in drops.items()},
     }
     if several:
-        found |= {"test_label_accuracy": float(each_after.mean()), "keras_label_accuracy": float(each_before.mean())}
-    return found
+        comparison["test_label_accuracy"] = float(each_after.mean())
+        comparison["keras_label_accuracy"] = float(each_before.mean())
+    return comparison
 
 
 def describe(
     content: bytes,
     inputs: InputSpec,
     targets: Sequence[str],
-    options: Mapping[str, Mapping[str, Any]] | None = None,
-) -> dict[str, Any]:
+    options: Mapping[str, Mapping[str, str | None]] | None = None,
+) -> FileDescription:
     """What a file is, apart from its answers: hash, sizes, contract, operators, latency here, targets' verdicts.
 
     Args:
@@ -128,15 +138,19 @@ def describe(
         options: target -> what `judge` is told beside the file.
     """
     info = read_flatbuffer(content)
-    values = describe_inputs(inputs)
-    if info.tensors[info.inputs[0]].dtype == "int8" and inputs.tensor.dtype == "uint8":
-        values["value_range"] = "raw bytes less 128, -128..127"
+    ends = [info.tensors[index] for index in info.inputs]
+    entries: list[dict[str, object]] = [
+        {**_tensor(tensor), **words} for tensor, words in zip(ends, describe_inputs(inputs), strict=True)
+    ]
+    for entry, tensor, spec in zip(entries, ends, inputs.tensors, strict=True):
+        if tensor.dtype == "int8" and spec.dtype == "uint8":
+            entry["value_range"] = "raw bytes less 128, -128..127"
     latency = measure_latency(content)
-    return {
+    description: FileDescription = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "zipped_bytes": len(zlib.compress(content)),
-        "input": {**_tensor(info.tensors[info.inputs[0]]), **values},
+        "input": entries[0],
         "output": _tensor(info.tensors[info.outputs[0]]),
         "operators": info.counts(),
         "latency_ms": latency["median_ms"],
@@ -144,9 +158,12 @@ def describe(
         "targets": {target: judge(content, target, **(options or {}).get(target, {})) for target in targets},
         "versions": versions(),
     }
+    if len(entries) > 1:
+        description["other_inputs"] = list(entries[1:])
+    return description
 
 
-def _tensor(tensor: TensorInfo) -> dict[str, Any]:
+def _tensor(tensor: TensorInfo) -> Tensor:
     return {
         "name": tensor.name,
         "shape": list(tensor.shape),

@@ -128,4 +128,4 @@ def _verdict(content: bytes, target: str, options: Mapping[str, str], must: bool
     except InputError as error:
         operators = len(read_flatbuffer(content).operators)
         return {"operators": operators, "mapped": None, "cpu": [], "why": str(error), "target": target, "ok": None}
-    return cast(TargetVerdict, judge(content, target, **options))
+    return judge(content, target, **options)

@@ -294,6 +294,15 @@ def as_probabilities(values: Array, output: TensorInfo) -> NDArray[np.float32]:
     return two_columns(values)
 
 
+def input_values(values: Array, tensor: TensorInfo) -> Array:
+    """What a file made here takes of an item's values, `[...]`: bytes less 128 where it is int8, or else quantized."""
+    if str(values.dtype) == tensor.dtype:
+        return values
+    if values.dtype == np.uint8 and tensor.dtype == "int8":
+        return np.asarray((values ^ np.uint8(128)).view(np.int8))
+    return quantized(values, tensor)
+
+
 def quantized(values: Array, tensor: TensorInfo) -> Array:
     """Values in their own range as a tensor holds them: by its scale and zero point, where it has them."""
     kind = np.dtype(tensor.dtype)

@@ -12,6 +12,7 @@ from keras_transfer.data.loading import LoadOptions, load_listing
 from keras_transfer.data.sources import list_path, names_files
 from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
+from keras_transfer.exporters.contract import plain_contract
 from keras_transfer.inputs import Array, InputSpec, Json, Preparer
 from keras_transfer.recipe import Recipe
 from keras_transfer.schemas import PropertyDifference
@@ -230,6 +231,10 @@ class Modality(ABC):
             spec: what they become.
         """
         return dict(preparer.settings)
+
+    def input_contract(self, inputs: InputSpec) -> list[dict[str, Json]]:
+        """What a file's proof says of the values that each of its inputs takes: `meaning`, `value_range` and others."""
+        return plain_contract(inputs)
 
     def input_words(self, described: Mapping[str, Json]) -> InputWords:
         """How the report and the model card describe the inputs.

@@ -146,7 +146,7 @@ def test_three_outcomes(classifier, test_split, tmp_path):
     assert exact.recommended == exact[0]["path"] == "a/model_float32.tflite"
     doubtful = lose(3, 2 / 151, "b", strict=True)
     assert (doubtful[0]["gate"]["outcome"], doubtful[0]["gate"]["ok"]) == ("warn", True)
-    assert "3 of 151 test images lost" in doubtful.notes[0] and "too few to tell" in doubtful.notes[0]
+    assert "3 of 151 test items lost" in doubtful.notes[0] and "too few to tell" in doubtful.notes[0]
     assert not doubtful.problems and doubtful.recommended
     failed = lose(20, 2 / 151, "c")
     assert (failed[0]["gate"]["outcome"], failed[0]["gate"]["ok"]) == ("fail", False)

@@ -108,7 +108,7 @@ def test_few_images_neither_pass_a_broken_file_nor_fail_a_good_one():
         ({"kind": "float16"}, ["float32"], ["float16", "--repair"]),
         ({"kind": "float32"}, ["report"], ["--repair", "--qat", "try"]),
         ({"kind": "int8", "label_drop": 0.004}, ["--repair", "single labels 0.4 points"], []),
-        ({"kind": "int8", "outcome": "warn"}, ["More test images"], ["--repair"]),
+        ({"kind": "int8", "outcome": "warn"}, ["More test items"], ["--repair"]),
     ],
 )
 def test_advice_fits_the_case(case, says, unfit):

@@ -235,10 +235,10 @@ def test_room_in_ram(exported):
 def test_what_fits_is_what_the_table_says():
     room = {"flash": 1 << 20, "ram": 256 << 10}
     rows = boards.what_fits(room)
-    assert rows == sorted(rows, key=lambda row: (row["bytes"], row["image_size"]), reverse=True)
-    assert all(row["arena_bytes"] + boards.MARGIN_BYTES <= room["ram"] for row in rows)
-    assert {row["backbone"] for row in rows} >= {"mobilenet", "mobilenet_v2"}
-    assert "mobilenet_v2 alpha 0.35 at 96 pixels" in boards.suggestion(room)
+    assert rows == sorted(rows, key=lambda row: (row.bytes, row.side), reverse=True)
+    assert all(row.arena_bytes + boards.MARGIN_BYTES <= room["ram"] for row in rows)
+    assert {row.backbone for row in rows} >= {"mobilenet", "mobilenet_v2"}
+    assert "mobilenet_v2 alpha 0.35 at 96 x 96" in boards.suggestion(room)
 
 
 @given(

@@ -8,8 +8,10 @@ import pytest
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters import ExportGateError, export
-from keras_transfer.exporters.repair import REMEDIES, Patient, mend, weigh
+from keras_transfer.exporters.repair import REMEDIES, Conversion, repair_quantization, weigh
 from keras_transfer.litert import convert, open_litert
+from keras_transfer.models import model_inputs
+from keras_transfer.models.own_models import preparer_of
 
 SPREAD = np.array([3e4, 1, 1, 1, 1, 1, 1, 1], "float32")
 
@@ -32,9 +34,10 @@ def spread(classifier):
 
 
 @pytest.fixture(scope="module")
-def patient(spread, train_split):
+def conversion(spread, train_split):
     files = convert(spread, ["float32", "int8"], calibration=train_split.images)
-    return Patient(spread, files, train_split, train_split.images[:20], 0, {})
+    inputs = preparer_of(train_split).spec(model_inputs(spread))
+    return Conversion(spread, files, inputs, train_split, train_split.images[:20])
 
 
 def test_the_layer_at_fault_is_left_in_float_and_the_file_proved_once(spread, train_split, test_split, tmp_path):
@@ -91,8 +94,8 @@ def test_a_good_file_is_left_alone(classifier, train_split, test_split, tmp_path
     assert "repair" not in json.loads((tmp_path / "model_int8.json").read_text())
 
 
-def test_every_remedy_gives_a_file(patient, train_split):
-    _, _, steps = mend(patient, train_split, 10_000, -1.0)
+def test_every_remedy_gives_a_file(conversion, train_split):
+    steps = repair_quantization(conversion, train_split, 10_000, -1.0).steps
     assert [step["remedy"] for step in steps] == ["none", *REMEDIES]
     assert all(step["bytes"] > 0 and 0 <= step["val_agreement"] <= 1 for step in steps)
     assert steps[1]["calibration_images"] == 60

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.targets import android, edgetpu, ethos_u, microcontroller, web
-from keras_transfer.exporters.targets.base import Kit, KitWriter, Target, Verdict
+from keras_transfer.exporters.targets.base import Kit, KitWriter, Target
 from keras_transfer.inputs import open_modality
 from keras_transfer.litert import read_flatbuffer
+from keras_transfer.schemas import TargetVerdict
 
-__all__ = ["TARGETS", "Kit", "KitWriter", "Target", "Verdict", "check_targets", "judge", "kit_writer"]
+__all__ = ["TARGETS", "Kit", "KitWriter", "Target", "check_targets", "judge", "kit_writer"]
 
 TARGETS: dict[str, Target] = {
     "android": android.TARGET,
@@ -31,13 +31,13 @@ def check_targets(targets: Sequence[str]) -> None:
             require()
 
 
-def judge(content: bytes, target: str, **options: Any) -> Verdict:
+def judge(content: bytes, target: str, **options: str | None) -> TargetVerdict:
     """Says whether a target takes a file.
 
     Args:
         content: a LiteRT file.
         target: a name of `TARGETS`.
-        **options: what this target can be told beside the file.
+        **options: of this target, such as `board`.
 
     Returns:
         `{"target", "ok", "operators", "mapped", "cpu", "why"}`: how many operators there are, how many of them the
@@ -65,4 +65,7 @@ def kit_writer(target: str, modality: str) -> KitWriter | None:
     if own is not None:
         return own
     module = open_modality(modality).kits.get(target)
-    return None if module is None else import_module(module).write
+    if module is None:
+        return None
+    writer: KitWriter = import_module(module).write
+    return writer

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from keras_transfer.inputs import InputSpec
 from keras_transfer.litert import FileInfo
+from keras_transfer.schemas import CpuOperator, Proof, TargetVerdict
 
 if TYPE_CHECKING:
     from keras_transfer.data.split import Split
-
-Verdict = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Kit:
     name: str
     content: bytes
     class_names: Sequence[str]
-    proof: Mapping[str, Any]
+    proof: Proof
     split: "Split"
     inputs: InputSpec
 
@@ -46,7 +45,7 @@ class Target:
 
     Attributes:
         what: a line for listings.
-        judge: `(content, info, **options)` to a `Verdict`.
+        judge: `(content, info, **options)` to a `TargetVerdict`.
         write: writes the kit of a model of any modality. None where the kit depends on what an input is: then the
             modality has it (`Modality.kits`), or else the `.tflite` is all.
         adapt: makes of a LiteRT file the one that this target takes, or raises `InputError`; None where it takes files
@@ -56,37 +55,36 @@ class Target:
     """
 
     what: str
-    judge: Callable[..., Verdict]
+    judge: Callable[..., TargetVerdict]
     write: KitWriter | None = None
     adapt: Callable[[bytes], bytes] | None = None
     per_tensor_dense: bool = False
     require: Callable[[], object] | None = None
 
 
-def verdict(target: str, info: FileInfo, why: str = "", refused: Mapping[int, str] | None = None) -> Verdict:
+def verdict(target: str, info: FileInfo, why: str = "", refused: Mapping[int, str] | None = None) -> TargetVerdict:
     """A verdict from a reason against the whole file, and reasons against single operators by their index."""
     refused = refused or {}
-    cpu = [{"index": o.index, "op": o.name, "why": refused[o.index]} for o in info.operators if o.index in refused]
+    cpu = [CpuOperator(index=o.index, op=o.name, why=refused[o.index]) for o in info.operators if o.index in refused]
     mapped = len(info.operators) - len(cpu)
     return {"target": target, "ok": not why, "operators": len(info.operators), "mapped": mapped, "cpu": cpu, "why": why}
 
 
-def mostly_mapped(target: str, info: FileInfo, refused: Mapping[int, str], why: str = "") -> Verdict:
+def mostly_mapped(target: str, info: FileInfo, refused: Mapping[int, str], why: str = "") -> TargetVerdict:
     """The verdict of an accelerator: it takes a file of which at least half of the operators are its own to compute.
 
-    What is left to the CPU (the decoder behind a detector, say) is named in `why`, which is thus not empty though the
-    file is taken.
+    What is left to the CPU (the decoder behind a detector, say) is named in `why`, though the file is accepted.
     """
-    found = verdict(target, info, why, refused)
-    if not why and found["cpu"]:
-        first = found["cpu"][0]
-        rest = len(found["cpu"])
-        found["ok"] = 2 * found["mapped"] >= found["operators"]
-        found["why"] = (
-            f"leaves {rest} of {found['operators']} operators to the CPU; "
+    judged = verdict(target, info, why, refused)
+    cpu = judged["cpu"]
+    if not why and cpu:
+        first = cpu[0]
+        judged["ok"] = 2 * len(cpu) <= judged["operators"]
+        judged["why"] = (
+            f"leaves {len(cpu)} of {judged['operators']} operators to the CPU; "
             f"the first, operator {first['index']} ({first['op']}), {first['why']}"
         )
-    return found
+    return judged
 
 
 def ends(info: FileInfo) -> set[str]:

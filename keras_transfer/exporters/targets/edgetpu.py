@@ -13,14 +13,15 @@ import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporters.targets.base import Target, Verdict, mostly_mapped
+from keras_transfer.exporters.targets.base import Target, mostly_mapped
 from keras_transfer.exporters.targets.edgetpu_rules import CACHE_BYTES, COMPILED, Operator, fatal, reason
 from keras_transfer.litert import FileInfo
 from keras_transfer.litert.details import read_constants, read_details
 from keras_transfer.process import run_process
+from keras_transfer.schemas import TargetVerdict
 
 COMPILER = "edgetpu_compiler"
 _SECONDS = 600.0
@@ -55,39 +56,52 @@ class Compiled(CompilerLog):
     file: bytes
 
 
-def judge(content: bytes, info: FileInfo) -> Verdict:
-    """Judges a file; see `targets.judge`.
+class EdgeTpuVerdict(TargetVerdict):
+    """A verdict with the Edge TPU's own figures.
 
-    The verdict adds `partition_end` (the first operator of the CPU tail, None without one), `parameter_bytes` (of the
-    mapped operators' constants), `activation_bytes` (the most that one mapped operator reads and writes), `cache_bytes`
-    (8 MiB, which parameters and activations share), `cached` (whether both fit), `notes`, and `compiler` (what
-    `read_log` finds where `edgetpu_compiler` is on the PATH, whose word then decides; None without it).
+    `partition_end` is the first operator of the CPU tail, None without one; `parameter_bytes` are of the mapped
+    operators' constants, `activation_bytes` the most that one mapped operator reads and writes, `cache_bytes` (8 MiB)
+    what both share, and `cached` says whether both fit. `compiler` is what `read_log` reads where `edgetpu_compiler` is
+    on the PATH, whose word then decides; None without it.
     """
+
+    partition_end: int | None
+    parameter_bytes: int
+    activation_bytes: int
+    cache_bytes: int
+    cached: bool
+    notes: list[str]
+    compiler: CompilerLog | None
+
+
+def judge(content: bytes, info: FileInfo) -> EdgeTpuVerdict:
+    """Judges a file; see `targets.judge`."""
     operators = _operators(content, info)
     refused = {operator.index: why for operator in operators if (why := reason(operator))}
     why = next(filter(None, map(fatal, operators)), "")
     mapped = set() if why else partition(info, refused)
     left = {i: refused.get(i, why) for i in range(len(operators))} if why else refused | _cut_off(info, refused, mapped)
-    found = mostly_mapped("edgetpu", info, left, why)
+    judged = mostly_mapped("edgetpu", info, left, why)
     parameters = {i for o in info.operators if o.index in mapped for i in o.inputs if i >= 0 and info.tensors[i].bytes}
     activations = max((_moved(info, o.index) for o in info.operators if o.index in mapped), default=0)
     held = sum(info.tensors[i].bytes for i in parameters)
     notes = _notes(info, mapped, held, activations)
-    more: dict[str, Any] = {"compiler": None}
+    log: CompilerLog | None = None
     if any(operator.name == COMPILED for operator in info.operators):
-        more |= {"ok": True, "why": ""}
+        judged["ok"], judged["why"] = True, ""
         notes = [f"It is compiled already: {COMPILED} holds the mapped operators, the others run on the CPU."]
     elif not why and shutil.which(COMPILER):
-        more = _asked(content, found)
+        log = read_log(compile_file(content, "model")["log"])
+        _decide(judged, log)
     return {
-        **found,
+        **judged,
         "partition_end": min((i for i in left if mapped and i > min(mapped)), default=None),
         "parameter_bytes": held,
         "activation_bytes": activations,
         "cache_bytes": CACHE_BYTES,
         "cached": held + activations <= CACHE_BYTES,
         "notes": notes,
-        **more,
+        "compiler": log,
     }
 
 
@@ -123,17 +137,16 @@ def _cut_off(info: FileInfo, refused: Mapping[int, str], mapped: set[int]) -> di
     return cut
 
 
-def _asked(content: bytes, found: Verdict) -> dict[str, Any]:
-    """What the compiler itself says; its word decides."""
-    said = read_log(compile_file(content, "model")["log"])
-    mapped, operators = said["mapped"], said["operators"]
+def _decide(judged: TargetVerdict, log: CompilerLog) -> None:
+    """The compiler's own word decides."""
+    mapped, operators = log["mapped"], log["operators"]
     if mapped is None or operators is None:
-        return {"compiler": said, "ok": False, "why": f"is refused by the compiler: {said['error']}"}
-    more = {"compiler": said, "ok": 2 * mapped >= operators}
-    if mapped != found["mapped"]:
-        why = f"the compiler maps {mapped} of {operators} operators, its rules say {found['mapped']}"
-        more["why"] = "; ".join(filter(None, (why, found["why"])))
-    return more
+        judged["ok"], judged["why"] = False, f"is refused by the compiler: {log['error']}"
+        return
+    judged["ok"] = 2 * mapped >= operators
+    if mapped != judged["mapped"]:
+        why = f"the compiler maps {mapped} of {operators} operators, its rules say {judged['mapped']}"
+        judged["why"] = "; ".join(filter(None, (why, judged["why"])))
 
 
 def partition(info: FileInfo, refused: Mapping[int, str]) -> set[int]:
@@ -185,7 +198,7 @@ def _notes(info: FileInfo, mapped: set[int], held: int, activations: int) -> lis
             "(2021): compare the compiled file's answers, or export with per_tensor_dense."
         )
     if any(tensor.dynamic for tensor in info.tensors):
-        notes.append("The batch size is left open; the compiler takes it as 1.")
+        notes.append("The batch size is left open; the compiler assumes 1.")
     return notes
 
 

@@ -10,18 +10,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict  # that of `schemas`, with which it is combined
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporters.targets.base import Kit, Target, Verdict, mostly_mapped
+from keras_transfer.exporters.targets.base import Kit, Target, mostly_mapped
 from keras_transfer.extras import install_hint
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import labels_text
 from keras_transfer.process import run_process
 from keras_transfer.progress import track
+from keras_transfer.schemas import TargetVerdict
 
 ACCELERATORS = ("U55-32", "U55-64", "U55-128", "U55-256", "U65-256", "U65-512")
 DEFAULT = "U55-128"
@@ -31,13 +34,32 @@ _REASON = re.compile(r"^Warning \(supported operators\) operator: .*, ofm: '(.*)
 _SHARES = re.compile(r"^(CPU|NPU) operators = (\d+) ", re.MULTILINE)
 
 
-def judge(content: bytes, info: FileInfo, accelerator: str = DEFAULT) -> Verdict:
-    """Judges a file by compiling it with Vela; see `targets.judge`.
+class Estimate(TypedDict):
+    """What Vela estimates for an accelerator, by its own system configuration and memory mode.
 
-    The verdict adds, for the accelerator: `accelerator`, `npu_share` (0..1, of the operators that Vela makes of the
-    file's), `sram_bytes`, `dram_bytes`, `flash_bytes`, `macs`, `cycles`, `inference_ms` (Vela's estimate at
-    `clock_hz`), `system_config` and `memory_mode` (Vela's own, which the estimates assume). They are None where it does
-    not compile.
+    `npu_share`, 0..1, is of the operators that Vela makes of the file's; `inference_ms` is at `clock_hz`. All are None
+    where the file does not compile.
+    """
+
+    accelerator: str
+    npu_share: float | None
+    sram_bytes: int | None
+    dram_bytes: int | None
+    flash_bytes: int | None
+    macs: int | None
+    cycles: int | None
+    inference_ms: float | None
+    clock_hz: int | None
+    system_config: str | None
+    memory_mode: str | None
+
+
+class EthosUVerdict(TargetVerdict, Estimate):
+    """A verdict with Vela's estimate."""
+
+
+def judge(content: bytes, info: FileInfo, accelerator: str = DEFAULT) -> EthosUVerdict:
+    """Judges a file by compiling it with Vela; see `targets.judge`.
 
     Args:
         content: a LiteRT file.
@@ -56,16 +78,16 @@ def vela() -> str:
     Raises:
         InputError: it is neither on the PATH nor beside this Python.
     """
-    found = shutil.which("vela") or shutil.which("vela", path=str(Path(sys.executable).parent))
-    if found is None:
+    program = shutil.which("vela") or shutil.which("vela", path=str(Path(sys.executable).parent))
+    if program is None:
         raise InputError(
             "Ethos-U files need Arm's compiler, and there is no `vela` on the PATH or beside this Python. "
             f"{install_hint('ethos-u')}"
         )
-    return found
+    return program
 
 
-def _judged(content: bytes, info: FileInfo, accelerator: str) -> tuple[Verdict, bytes]:
+def _judged(content: bytes, info: FileInfo, accelerator: str) -> tuple[EthosUVerdict, bytes]:
     """The verdict and the compiled file."""
     if accelerator not in ACCELERATORS:
         raise InputError(f"`accelerator` must be one of {', '.join(ACCELERATORS)}. Received: {accelerator!r}.")
@@ -73,10 +95,10 @@ def _judged(content: bytes, info: FileInfo, accelerator: str) -> tuple[Verdict, 
     left = {} if summary else {operator.index: "was not compiled" for operator in info.operators}
     if summary:
         left = _left_to_cpu(info, read_flatbuffer(compiled), printed)
-    found = mostly_mapped("ethos-u", info, left, "" if summary else f"is not compiled by Vela: {printed}")
+    judged = mostly_mapped("ethos-u", info, left, "" if summary else f"is not compiled by Vela: {printed}")
     counts = {kind: int(count) for kind, count in _SHARES.findall(printed)}
     total = sum(counts.values())
-    figures: dict[str, Any] = {
+    estimate: Estimate = {
         "accelerator": accelerator,
         "npu_share": counts.get("NPU", 0) / total if summary and total else None,
         "sram_bytes": _bytes(summary, "sram_memory_used"),
@@ -89,7 +111,7 @@ def _judged(content: bytes, info: FileInfo, accelerator: str) -> tuple[Verdict, 
         "system_config": summary.get("system_config"),
         "memory_mode": summary.get("memory_mode"),
     }
-    return {**found, **figures}, compiled
+    return {**judged, **estimate}, compiled
 
 
 @lru_cache(maxsize=8)  # judging a file and writing its folder ask for the same
@@ -104,7 +126,7 @@ def _run(program: str, content: bytes, accelerator: str) -> tuple[str, dict[str,
         except subprocess.TimeoutExpired:
             return f"it did not end within {_SECONDS:.0f} s", {}, b""
         except OSError as error:
-            raise InputError(f"Cannot run {program} ({error.strerror or error}). Install ethos-u-vela anew.") from error
+            raise InputError(f"Cannot run {program} ({error.strerror or error}). Reinstall ethos-u-vela.") from error
         tables = sorted(Path(folder).glob("*_summary_*.csv"))
         compiled = Path(folder, "model_vela.tflite")
         if done.returncode != 0 or not tables or not compiled.is_file():
@@ -115,7 +137,7 @@ def _run(program: str, content: bytes, accelerator: str) -> tuple[str, dict[str,
 
 
 def _failure(done: subprocess.CompletedProcess[str]) -> str:
-    """Vela's last words; of a Python error in it, the error."""
+    """The end of what Vela printed; of a Python error in it, the error."""
     if done.returncode < 0:
         return f"it crashed (signal {-done.returncode})"
     lines = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
@@ -155,22 +177,21 @@ The estimates assume Vela's own system configuration, {system}, and memory mode,
 vela.ini (--config, --system-config, --memory-mode).
 """
 
-_COLUMNS = ("accelerator", "npu_share", "sram_bytes", "dram_bytes", "flash_bytes", "cycles", "inference_ms", "clock_hz",
-            "system_config", "memory_mode")  # fmt: skip
+_COLUMNS = tuple(column for column in Estimate.__annotations__ if column != "macs")
 
 
 def _write(kit: Kit, folder: Path) -> list[Path]:
-    """The compiled file for the default NPU, and a table over all of them."""
-    from keras_transfer.litert import read_flatbuffer
-
+    """Writes the compiled file for the default NPU, and a table over all of them."""
     info = read_flatbuffer(kit.content)
-    found, compiled = _judged(kit.content, info, DEFAULT)
+    judged, compiled = _judged(kit.content, info, DEFAULT)
     rows = [
         _judged(kit.content, info, accelerator)[0]
         for accelerator in track(ACCELERATORS, "Compiling for Ethos-U", total=len(ACCELERATORS))
     ]
     lines = [",".join(_COLUMNS)]
-    lines += [",".join("" if row[column] is None else str(row[column]) for column in _COLUMNS) for row in rows]
+    for row in rows:
+        figures: Mapping[str, object] = row
+        lines.append(",".join("" if figures[column] is None else str(figures[column]) for column in _COLUMNS))
     write_bytes(folder / f"{kit.name}.tflite", kit.content)
     write_bytes(folder / f"{kit.name}_vela.tflite", compiled)
     write_text(folder / "labels.txt", labels_text(kit.class_names))
@@ -179,8 +200,8 @@ def _write(kit: Kit, folder: Path) -> list[Path]:
     write_text(
         folder / "README.txt",
         _README.format(
-            name=kit.name, line="=" * len(f"{kit.name} for Arm Ethos-U"), accelerator=found["accelerator"],
-            system=found["system_config"], memory=found["memory_mode"],
+            name=kit.name, line="=" * len(f"{kit.name} for Arm Ethos-U"), accelerator=judged["accelerator"],
+            system=judged["system_config"], memory=judged["memory_mode"],
         ),
     )  # fmt: skip
     names = [f"{kit.name}.tflite", f"{kit.name}_vela.tflite", "labels.txt", "configurations.csv", "configurations.json"]

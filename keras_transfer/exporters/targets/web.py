@@ -2,7 +2,6 @@
 
 from keras_transfer.exporters.targets.base import (
     Target,
-    Verdict,
     custom_operators,
     dynamic,
     ends,
@@ -10,11 +9,12 @@ from keras_transfer.exporters.targets.base import (
     verdict,
 )
 from keras_transfer.litert import FileInfo
+from keras_transfer.schemas import TargetVerdict
 
 _TYPES = {"float32", "int32", "uint8"}  # that LiteRT.js 2.5.3 passes in and out (its `DATATYPES`)
 
 
-def judge(content: bytes, info: FileInfo) -> Verdict:
+def judge(content: bytes, info: FileInfo) -> TargetVerdict:
     """Judges a file; see `targets.judge`."""
     others = ends(info) - _TYPES
     why = f"takes or gives {' and '.join(sorted(others))}, which LiteRT.js refuses" if others else ""

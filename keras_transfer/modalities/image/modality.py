@@ -13,7 +13,7 @@ from keras_transfer.data.parallel import ordered
 from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.geometry import LEGACY
+from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.inputs import Array, InputSpec, Json, Preparer, only
 from keras_transfer.modalities import Corruption, FollowedItem, InputWords, Modality, NetworkViews
 from keras_transfer.modalities.image.appearance import appearance, differences
@@ -31,6 +31,7 @@ from keras_transfer.schemas import PropertyDifference
 if TYPE_CHECKING:
     import keras
 
+_COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
 _FILTER, _MAP = 36, 96  # pixels that a filter and a stage's map take on the page
 
 
@@ -121,6 +122,20 @@ class ImageModality(Modality):
         geometry = open_preparer(preparer.settings).geometry
         height, width, _ = spec.tensor.shape
         return {"image_size": [height, width], "geometry": {**geometry.to_dict(), "words": geometry.describe()}}
+
+    def input_contract(self, inputs: InputSpec) -> list[dict[str, Json]]:
+        """Colours, range and geometry of the pixels, of 3 channels, or 1: see `decode.luma`."""
+        geometry = Geometry.of(inputs.preparation["geometry"])
+        colours = _COLOURS[inputs.tensor.shape[-1] or 3]
+        return [
+            {
+                "meaning": f"{colours} pixels, 0..255",
+                "colour_order": colours,
+                "value_range": "raw bytes, 0..255",
+                "resize": geometry.describe(),
+                "geometry": geometry.to_dict(),
+            }
+        ]
 
     def input_words(self, described: Mapping[str, Json]) -> InputWords:
         """Size and geometry of the pictures."""

@@ -1,26 +1,37 @@
 """Microcontrollers, by LiteRT for Microcontrollers (TFLM)."""
 
-from typing import Any
+from typing import NotRequired
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporters.targets.base import Target, Verdict, dynamic, ends, not_built_in, verdict
-from keras_transfer.exporters.targets.microcontroller.boards import BOARDS, judge_fit, room_of, suggestion
+from keras_transfer.exporters.targets.base import Target, dynamic, ends, not_built_in, verdict
+from keras_transfer.exporters.targets.microcontroller.boards import BOARDS, Fit, judge_fit, room_of, suggestion
 from keras_transfer.exporters.targets.microcontroller.operators import METHODS
 from keras_transfer.extras import install_hint
 from keras_transfer.litert import FileInfo, OperatorInfo
+from keras_transfer.schemas import TargetVerdict
 
-__all__ = ["BOARDS", "TARGET"]
+__all__ = ["BOARDS", "TARGET", "MicrocontrollerVerdict"]
 
 _UINT8 = "computes in uint8, the quantization before int8"
 _ANY_BYTES = ("DEQUANTIZE", "QUANTIZE", "RESHAPE")  # the operators that TFLM has for uint8, too
 _OLD_DENSE = (
-    "dense layers have a scale a channel: TFLM of before October 2024, such as Arduino's library, refuses them or "
-    "answers wrongly (tflite-micro#2602, #2673); export for this target, or with per_tensor_dense"
+    "dense layers have one scale per channel: TFLM from before October 2024, such as Arduino's library, refuses them "
+    "or answers wrongly (tflite-micro#2602, #2673); export for this target, or with per_tensor_dense"
 )
 
 
-def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | None = None) -> Verdict:
-    """Judges a file; adds `arena_bytes` (None where it was not measured), `flash_bytes`, `notes` and, asked for, `fit`.
+class MicrocontrollerVerdict(TargetVerdict):
+    """A verdict with what a board must have; `arena_bytes` is None where it was not measured."""
+
+    arena_bytes: int | None
+    flash_bytes: int
+    notes: list[str]
+    board: NotRequired[str | None]
+    fit: NotRequired[Fit]
+
+
+def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | None = None) -> MicrocontrollerVerdict:
+    """Judges a file.
 
     Args:
         content: the file.
@@ -40,17 +51,20 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
         elif any(info.tensors[i].dtype.startswith("float") for i in operator.outputs):
             refused[operator.index] = "computes in float"
     why = _against(info, refused)
-    more: dict[str, Any] = {"arena_bytes": None, "flash_bytes": len(content), "notes": []}
+    arena, notes = None, []
     if not why:
-        why = _measure(content, more)
+        arena, why, note = _measure(content)
+        notes += [note] if note else []
     if _per_channel_dense(info):
-        more["notes"].append(_OLD_DENSE)
-    if room:
-        more["board"] = board
-        more["fit"], too_large = judge_fit(room, len(content), more["arena_bytes"])
-        if too_large and not why:
-            why = f"{too_large}. {suggestion(room).rstrip('.')}"
-    return verdict("microcontroller", info, why, refused) | more
+        notes.append(_OLD_DENSE)
+    if not room:
+        judged = verdict("microcontroller", info, why, refused)
+        return {**judged, "arena_bytes": arena, "flash_bytes": len(content), "notes": notes}
+    fits, too_large = judge_fit(room, len(content), arena)
+    if too_large and not why:
+        why = f"{too_large}. {suggestion(room).rstrip('.')}"
+    judged = verdict("microcontroller", info, why, refused)
+    return {**judged, "arena_bytes": arena, "flash_bytes": len(content), "notes": notes, "board": board, "fit": fits}
 
 
 def _against(info: FileInfo, refused: dict[int, str]) -> str:
@@ -74,19 +88,17 @@ def _tensors(operator: OperatorInfo) -> list[int]:
     return [i for i in (*operator.inputs, *operator.outputs) if i >= 0]
 
 
-def _measure(content: bytes, more: dict[str, Any]) -> str:
-    """Fills in the arena; returns TFLM's own reason against the file."""
+def _measure(content: bytes) -> tuple[int | None, str, str]:
+    """The arena in bytes, TFLM's own reason against the file, and a note where nothing was measured."""
     from keras_transfer.litert.tflm import has_tflm, least_arena
 
     if not has_tflm():
         hint = install_hint("microcontroller")
-        more["notes"].append(f"the tensor arena was not measured: that needs tflite-micro, not installed here. {hint}")
-        return ""
+        return None, "", f"the tensor arena was not measured: that needs tflite-micro, not installed here. {hint}"
     try:
-        more["arena_bytes"] = least_arena(content)
+        return least_arena(content), "", ""
     except InputError as error:
-        return f"fails: {str(error).rstrip('.')}"
-    return ""
+        return None, f"fails: {str(error).rstrip('.')}", ""
 
 
 def _per_channel_dense(info: FileInfo) -> bool:

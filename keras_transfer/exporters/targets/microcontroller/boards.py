@@ -4,7 +4,7 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 from keras_transfer.errors import InputError
 
@@ -116,7 +116,34 @@ def room_of(fit: str | None, board: str | None) -> dict[str, int]:
     return room | (parse_fit(fit) if fit is not None else {})
 
 
-def judge_fit(room: dict[str, int], file_bytes: int, arena_bytes: int | None) -> tuple[dict[str, Any], str]:
+class Memory(TypedDict):
+    """One kind of memory: how much there is, how much is needed, and whether that fits; None where it is not known."""
+
+    room: int
+    needs: int | None
+    fits: bool | None
+
+
+class Fit(TypedDict, total=False):
+    """Whether a file fits on a board, with the estimates that this rests on."""
+
+    code_bytes: int
+    margin_bytes: int
+    flash: Memory
+    ram: Memory
+
+
+class Measured(NamedTuple):
+    """A row of the table of measured backbones."""
+
+    backbone: str
+    alpha: str
+    side: int
+    bytes: int
+    arena_bytes: int
+
+
+def judge_fit(room: dict[str, int], file_bytes: int, arena_bytes: int | None) -> tuple[Fit, str]:
     """Says whether a file fits.
 
     Args:
@@ -128,25 +155,31 @@ def judge_fit(room: dict[str, int], file_bytes: int, arena_bytes: int | None) ->
         Per kind of memory `{"room", "needs", "fits"}` (`needs` and `fits` None where the arena is not known) with the
         estimates it rests on; and the reason against the file, empty where it fits or nothing is known.
     """
-    needs = {"flash": file_bytes + CODE_BYTES, "ram": None if arena_bytes is None else arena_bytes + MARGIN_BYTES}
-    found: dict[str, Any] = {"code_bytes": CODE_BYTES, "margin_bytes": MARGIN_BYTES}
-    reasons = []
-    for kind, size in room.items():
-        need = needs[kind]
-        found[kind] = {"room": size, "needs": need, "fits": None if need is None else need <= size}
-        if need is not None and need > size:
-            reasons.append(f"needs {kilobytes(need)} of {kind} where there are {kilobytes(size)}")
-    return found, " and ".join(reasons)
+    ram = None if arena_bytes is None else arena_bytes + MARGIN_BYTES
+    fit = Fit(code_bytes=CODE_BYTES, margin_bytes=MARGIN_BYTES)
+    if "flash" in room:
+        fit["flash"] = _memory(room["flash"], file_bytes + CODE_BYTES)
+    if "ram" in room:
+        fit["ram"] = _memory(room["ram"], ram)
+    reasons = [
+        f"needs {kilobytes(memory['needs'])} of {kind} where there are {kilobytes(memory['room'])}"
+        for kind, memory in (("flash", fit.get("flash")), ("ram", fit.get("ram")))
+        if memory is not None and memory["needs"] is not None and not memory["fits"]
+    ]
+    return fit, " and ".join(reasons)
 
 
-def what_fits(room: dict[str, int]) -> list[dict[str, Any]]:
+def _memory(room: int, needs: int | None) -> Memory:
+    return {"room": room, "needs": needs, "fits": None if needs is None else needs <= room}
+
+
+def what_fits(room: dict[str, int]) -> list[Measured]:
     """Backbones of the measured table that fit into some room, the largest files first: the most capacity."""
     with ARENAS.open(newline="", encoding="utf-8") as file:
-        rows: list[dict[str, Any]] = [
-            row | {key: int(row[key]) for key in ("image_size", "bytes", "arena_bytes")} for row in csv.DictReader(file)
-        ]
-    fitting = [row for row in rows if not judge_fit(room, row["bytes"], row["arena_bytes"])[1]]
-    return sorted(fitting, key=lambda row: (row["bytes"], row["image_size"]), reverse=True)
+        _, *lines = csv.reader(file)
+    rows = [Measured(name, alpha, int(side), int(size), int(arena)) for name, alpha, side, size, arena in lines]
+    fitting = [row for row in rows if not judge_fit(room, row.bytes, row.arena_bytes)[1]]
+    return sorted(fitting, key=lambda row: (row.bytes, row.side), reverse=True)
 
 
 def suggestion(room: dict[str, int]) -> str:
@@ -155,14 +188,14 @@ def suggestion(room: dict[str, int]) -> str:
     >>> suggestion({"ram": 1})
     'Nothing in the measured table (arena.csv) fits.'
     """
-    seen: dict[tuple[str, str], dict[str, Any]] = {}
+    seen: dict[tuple[str, str], Measured] = {}
     for row in what_fits(room):
-        seen.setdefault((row["backbone"], row["alpha"]), row)
+        seen.setdefault((row.backbone, row.alpha), row)
     if not seen:
         return "Nothing in the measured table (arena.csv) fits."
     names = [
-        f"{row['backbone']}{' alpha ' + row['alpha'] if row['alpha'] else ''} at {row['image_size']} pixels "
-        f"({kilobytes(row['bytes'])} file, {kilobytes(row['arena_bytes'])} arena)"
+        f"{row.backbone}{' alpha ' + row.alpha if row.alpha else ''} at {row.side} x {row.side} "
+        f"({kilobytes(row.bytes)} file, {kilobytes(row.arena_bytes)} arena)"
         for row in list(seen.values())[:_SUGGESTIONS]
     ]
     return f"What would fit: {'; '.join(names)}."

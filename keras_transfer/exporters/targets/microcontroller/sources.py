@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from keras_transfer import __version__
 from keras_transfer.errors import GateError
 from keras_transfer.exporters.targets.base import Kit
+from keras_transfer.exporters.targets.microcontroller import MicrocontrollerVerdict
 from keras_transfer.exporters.targets.microcontroller.boards import CODE_BYTES, KIB, MARGIN_BYTES
 from keras_transfer.exporters.targets.microcontroller.operators import methods
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import InputSpec, only
 from keras_transfer.litert import FileInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.labels import LABELS_FILE, labels_text
-from keras_transfer.litert.runtime import quantized
+from keras_transfer.litert.runtime import input_values
 from keras_transfer.litert.tflm import ALIGNMENT, run_tflm
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def write(kit: Kit, folder: Path, words: InputWords) -> list[Path]:
     info = read_flatbuffer(kit.content)
     inputs = _test_inputs(kit.split, kit.inputs, info.tensors[info.inputs[0]])
     expected = _reference(kit.content, inputs)
-    arena = kit.proof["targets"]["microcontroller"]["arena_bytes"]
+    judged = cast(MicrocontrollerVerdict, kit.proof["targets"]["microcontroller"])
+    arena = judged["arena_bytes"]
     answers = run_tflm(kit.content, inputs, arena) if arena is not None else None
     outputs = expected if answers is None else answers
     measured = _comparison(expected, answers, arena, rounding_steps(info))
@@ -118,8 +120,7 @@ def _test_inputs(split: "Split", inputs: InputSpec, tensor: TensorInfo) -> NDArr
         inside = chosen[(chosen >= start) & (chosen < start + len(values))]
         parts.append(values[inside - start])
         start += len(values)
-    values = np.concatenate(parts)
-    return (values ^ np.uint8(128)).view(np.int8) if values.dtype == np.uint8 else quantized(values, tensor)
+    return input_values(np.concatenate(parts), tensor)
 
 
 def _reference(content: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:

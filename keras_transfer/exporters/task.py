@@ -1,0 +1,158 @@
+"""What a call of `export` asks for, and what comes of it: the records that its steps hand on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple
+from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_ITEMS
+from keras_transfer.models.own_models import ModelOptions, preparer_of
+from keras_transfer.schemas import RepairStep
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.split import Split
+
+TargetOptions = Mapping[str, str | None]
+Probabilities = NDArray[np.float32]
+
+
+class ExportOptions(ModelOptions, total=False):
+    """Options of `export` that few need.
+
+    Attributes:
+        target_options: target -> what `judge` is told beside the file, such as
+            `{"microcontroller": {"board": "rp2040"}}`.
+        input_dtype: of the int8 file: `"uint8"` (the default), or `"int8"` for microcontrollers.
+        per_tensor_dense: see `keras_transfer.convert`; None (the default) does what `targets` want.
+        calibration_items: how many items calibrate, 100 unless given.
+        keras_probabilities: `float32 [n, classes]` of the Keras model on `proof`, if they are known already; or what
+            gives them, called once the files are converted.
+        converted: format -> a LiteRT file of this model that is there already (of quantization-aware training, say).
+        name: start of the files' names, `"model"` unless given.
+        seed: of the choice of calibration items.
+        on_frozen: see `keras_transfer.convert`.
+        strict: raise where there are `problems`, once all is written.
+    """
+
+    target_options: Mapping[str, TargetOptions] | None
+    input_dtype: str
+    per_tensor_dense: bool | None
+    calibration_items: int
+    keras_probabilities: Probabilities | Callable[[], Probabilities] | None
+    converted: Mapping[str, bytes] | None
+    name: str
+    seed: int
+    on_frozen: Callable[[], object] | None
+    strict: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """A call of `export`, checked.
+
+    Attributes:
+        model: the classifier, with one output for each class.
+        class_names: in the order of its outputs.
+        formats: of the files.
+        asked: the formats whose failure is the export's.
+        targets: the devices that files are for.
+        calibration: the training split, if there is one.
+        proof: the test split.
+        tolerance: the accuracy that a file may lose, 0..1.
+        per_tensor_dense: see `convert`.
+        out: the folder.
+        options: all others.
+    """
+
+    model: "keras.Model"
+    class_names: list[str]
+    formats: tuple[str, ...]
+    asked: frozenset[str]
+    targets: tuple[str, ...]
+    calibration: "Split | None"
+    proof: "Split"
+    tolerance: float
+    per_tensor_dense: bool
+    out: Path
+    options: ExportOptions
+
+    @property
+    def name(self) -> str:
+        """Start of the files' names."""
+        return self.options.get("name", "model")
+
+    @property
+    def converted(self) -> Mapping[str, bytes]:
+        """Format -> file that came with the call."""
+        return self.options.get("converted") or {}
+
+    @property
+    def input_dtype(self) -> str:
+        """Of the int8 file."""
+        return self.options.get("input_dtype", "uint8")
+
+    @cached_property
+    def labels(self) -> Array:
+        """Of the proof split."""
+        return np.asarray(self.proof.labels)
+
+    @cached_property
+    def inputs(self) -> InputSpec:
+        """What the files take, prepared as in the proof."""
+        from keras_transfer.models.graph import model_inputs
+
+        return preparer_of(self.proof).spec(model_inputs(self.model))
+
+    @cached_property
+    def calibration_arrays(self) -> Arrays | None:
+        """A stratified part of the training split, `[n, ...]`; None where no format is calibrated."""
+        if self.calibration is None or set(CALIBRATED).isdisjoint(self.formats):
+            return None
+        count = min(self.options.get("calibration_items", CALIBRATION_ITEMS), len(self.calibration))
+        return self.calibration.stratified(count, self.options.get("seed", 0)).arrays(self.inputs.tensors)
+
+    @property
+    def n_calibration_items(self) -> int:
+        """How many items calibrate."""
+        return len(as_tuple(self.calibration_arrays)[0]) if self.calibration_arrays is not None else 0
+
+
+@dataclass(frozen=True)
+class File:
+    """One file to prove and write: its name below the output folder, and the targets that it is judged for."""
+
+    name: str
+    format: str
+    content: bytes
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The files and their answers on the proof split.
+
+    Attributes:
+        files: in the order in which they are listed.
+        contents: format -> LiteRT or ONNX file as converted, without class names.
+        expected: the Keras model's probabilities, `float32 [n, classes]`.
+        answers: file name -> its probabilities.
+        repair: what each remedy gave; empty where none was tried.
+    """
+
+    files: list[File]
+    contents: dict[str, bytes]
+    expected: Probabilities
+    answers: dict[str, Probabilities]
+    repair: list[RepairStep] = field(default_factory=list)
+
+
+def contents_by_name(files: Sequence[File]) -> dict[str, bytes]:
+    """File name -> content."""
+    return {file.name: file.content for file in files}
