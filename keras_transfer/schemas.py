@@ -225,6 +225,18 @@ class FileDescription(TypedDict):
     versions: dict[str, str]
 
 
+class TflmComparison(TypedDict):
+    """How TFLM answers test items beside LiteRT's reference kernels: `tflm.json` of a microcontroller's folder."""
+
+    tflite_micro: str | None
+    arena_bytes: int | None
+    images: int  # how many items, of whatever modality
+    different: int
+    largest_difference: int
+    compared_with: str
+    rounding_steps: int
+
+
 class RepairStep(TypedDict):
     """What one remedy for an int8 file gave, on the validation split."""
 

@@ -18,7 +18,7 @@ from keras_transfer.exporters.task import Answers, ExportOptions, File, Task, co
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATION_ITEMS, DEFAULT_FORMATS
 from keras_transfer.litert.labels import labels_text, write_labels
-from keras_transfer.models.own_models import ModelOptions, as_plain, options_of, preparer_of
+from keras_transfer.models.own_models import as_plain, options_of, preparer_of
 from keras_transfer.progress import say
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def export(
     `TARGET/model.tflite`, proved alike. A binary head of one sigmoid unit becomes two outputs.
 
     Args:
-        model: a classifier of one or several inputs; of images from anywhere, see `keras_transfer.as_classifier`.
+        model: a classifier from anywhere, of one input or several; see `keras_transfer.as_classifier`.
         out: the folder to write to.
         proof: the test `Split`.
         calibration: the *training* `Split`; a stratified part of it calibrates the int8 file.
@@ -73,8 +73,7 @@ def export(
         ExportGateError: with `strict`: a file asked for failed its gate, or a target takes none of the files.
     """
     names = list(class_names if class_names is not None else proof.class_names)
-    known = ModelOptions(image_size=options.get("image_size"), pixels=options.get("pixels"))
-    model = as_plain(model, preparer_of(proof).modality, options_of(proof, known))
+    model = as_plain(model, preparer_of(proof).modality, options_of(proof, options))
     kinds = DEFAULT_FORMATS if formats is None else formats
     check_call(model, names, tolerance, proof, kinds, calibration)
     check_targets(targets)

@@ -58,8 +58,8 @@ def kit_writer(target: str, modality: str) -> KitWriter | None:
         target: a name of `TARGETS`.
         modality: the name of the modality, whose own kits are looked up where the target's row has none.
 
-    >>> kit_writer("web", "image").__module__
-    'keras_transfer.modalities.image.targets.web'
+    >>> kit_writer("ethos-u", "text").__module__
+    'keras_transfer.exporters.targets.ethos_u'
     """
     own = TARGETS[target].write
     if own is not None:

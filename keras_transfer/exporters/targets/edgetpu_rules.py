@@ -94,8 +94,8 @@ _DILATION: Rule = (
 )
 _COMPUTED_AXES: Rule = ("has axes or sizes that are computed, not constant", lambda o: not o.integers(1))
 _REDUCES_BATCH: Rule = ("reduces the batch axis", lambda o: len(o.shape) > 3 and 0 in o.axes(1))
-_LARGE_IMAGE: Rule = ("gives more than 4 MiB", lambda o: math.prod(o.output) > 4 << 20)
-_LARGE_ROWS: Rule = (  # images are computed in stripes, rows are not
+_LARGE_MAP: Rule = ("gives more than 4 MiB", lambda o: math.prod(o.output) > 4 << 20)
+_LARGE_ROWS: Rule = (  # maps are computed in stripes, rows are not
     "reads and writes rows of more than 8 MiB together",
     lambda o: len(o.output) < 4 and 2 * math.prod(o.output) > CACHE_BYTES,
 )
@@ -160,9 +160,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "RESIZE_BILINEAR": (
         ("enlarges more than 256-fold, which its 8-bit weights cannot interpolate", lambda o: _upscaling(o) > 256),
-        _LARGE_IMAGE,
+        _LARGE_MAP,
     ),
-    "RESIZE_NEAREST_NEIGHBOR": (_LARGE_IMAGE,),
+    "RESIZE_NEAREST_NEIGHBOR": (_LARGE_MAP,),
     "RSQRT": (),
     "SLICE": (),
     "SOFTMAX": (("has rows of more than 16000 values", lambda o: math.prod(o.output[-1:]) > 16_000),),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from keras_transfer.litert import FileInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.labels import LABELS_FILE, labels_text
 from keras_transfer.litert.runtime import input_values
 from keras_transfer.litert.tflm import ALIGNMENT, run_tflm
+from keras_transfer.schemas import N_ITEMS, TflmComparison
 
 if TYPE_CHECKING:
     from keras_transfer.data.split import Split
@@ -140,21 +141,9 @@ def _reference(content: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.stack(outputs)
 
 
-class Measured(TypedDict):
-    """What `tflm.json` says: how TFLM answers the test items."""
-
-    tflite_micro: str | None
-    arena_bytes: int | None
-    images: int  # items, of whatever modality
-    different: int
-    largest_difference: int
-    compared_with: str
-    rounding_steps: int
-
-
 def _comparison(
     expected: NDArray[np.int8], answers: NDArray[np.int8] | None, arena: int | None, rounding: int
-) -> Measured:
+) -> TflmComparison:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -165,7 +154,7 @@ def _comparison(
     return {
         "tflite_micro": runtime,
         "arena_bytes": arena,
-        "images": len(expected) if answers is not None else 0,
+        N_ITEMS: len(expected) if answers is not None else 0,
         "different": int((off.max(axis=1) > 0).sum()),
         "largest_difference": int(off.max()),
         "compared_with": "LiteRT's reference kernels (OpResolverType.BUILTIN_REF)",
@@ -174,7 +163,7 @@ def _comparison(
 
 
 def _values(
-    kit: Kit, info: FileInfo, inputs: NDArray[np.int8], outputs: NDArray[np.int8], measured: Measured
+    kit: Kit, info: FileInfo, inputs: NDArray[np.int8], outputs: NDArray[np.int8], measured: TflmComparison
 ) -> dict[str, object]:
     """What the templates ask for, but for `InputWords`."""
     entry, scores = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
@@ -183,7 +172,7 @@ def _values(
     if arena is not None:
         why = f"the least with which TFLM (tflite-micro {measured['tflite_micro']}) runs the model, measured."
         tried = (
-            f"{measured['images']} test items went through the model in TFLM itself (the same tflite-micro, on this "
+            f"{measured[N_ITEMS]} test items went through the model in TFLM itself (the same tflite-micro, on this "
             f"PC)\n  and through LiteRT's reference kernels: {measured['different']} answers differed, by up to\n"
             f"  {measured['largest_difference']} of 255 steps (rounding explains {measured['rounding_steps']})."
         )
@@ -214,7 +203,7 @@ def _values(
         "golden_inputs": _rows(inputs),
         "golden_outputs": _rows(outputs),
         "vectors": min(_VECTORS, len(kit.split)),
-        "proved": kit.proof["images"],
+        "proved": kit.proof[N_ITEMS],
         "accuracy": f"{kit.proof['test_accuracy']:.1%}",
         "code": CODE_BYTES // KIB,
         "margin": MARGIN_BYTES // KIB,
