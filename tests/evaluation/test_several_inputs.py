@@ -1,81 +1,27 @@
-"""Models of several inputs are opened, asked and scored like others: a small one of two, of a modality made here."""
+"""Models of several inputs are opened, asked and scored like others: see `tests/pairs.py`."""
 
-import sys
-from dataclasses import dataclass, replace
-from types import ModuleType, SimpleNamespace
+from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
+from pairs import make_pairs, registered, two_inputs
 
 from keras_transfer.data import Split
-from keras_transfer.data.split import Paths
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import evaluate, keras_classifier, predict_files, predict_split
 from keras_transfer.evaluation.similarity import cka_by_stage
-from keras_transfer.files import read_file
-from keras_transfer.inputs import MODALITIES, InputSpec, TensorSpec
-from keras_transfer.modalities import NoAugmenter
 from keras_transfer.models import model_inputs
-
-
-@dataclass(frozen=True)
-class PairPreparer:
-    """Four bytes are ids, the rest float32 values."""
-
-    modality: str = "pair"
-    settings = property(lambda self: {"ids": 4})
-    augmenter = staticmethod(lambda strength, per_class, classes: NoAugmenter())
-
-    load = staticmethod(read_file)
-
-    def spec(self, inputs):
-        ids, values = inputs
-        return InputSpec(
-            "pair",
-            (
-                TensorSpec(ids.name, (4,), "int32", 0, 9, "ids"),
-                TensorSpec(values.name, (8,), "float32", -1, 1, "values"),
-            ),
-            self.settings,
-        )
-
-    def prepare(self, content, spec):
-        if len(content) != 36:
-            raise InputError(f"a pair has 36 bytes. Received: {len(content)}")
-        return np.frombuffer(content[:4], np.uint8).astype(np.int32), np.frombuffer(content[4:], np.float32)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def pair():
-    module = ModuleType("pair_modality")
-    module.MODALITY = SimpleNamespace(preparer=lambda preparation: PairPreparer())
-    sys.modules["pair_modality"], MODALITIES["pair"] = module, "pair_modality"
-    yield
-    del MODALITIES["pair"], sys.modules["pair_modality"]
-
-
-def two_inputs(seed: int = 0) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    ids, values = keras.Input((4,), name="ids", dtype="int32"), keras.Input((8,), name="values")
-    embedded = keras.layers.Flatten()(keras.layers.Embedding(10, 3)(ids))
-    x = keras.layers.Concatenate()([embedded, keras.layers.Dense(5, activation="relu")(values)])
-    return keras.Model([ids, values], keras.layers.Dense(3, activation="softmax")(x))
+    with registered():
+        yield
 
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory) -> Split:
-    import hashlib
-
-    folder, random = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
-    paths, hashes = [], []
-    for i in range(21):
-        content = bytes(random.integers(0, 10, 4).tolist()) + random.uniform(-1, 1, 8).astype(np.float32).tobytes()
-        (folder / f"{i}.pair").write_bytes(content)
-        paths.append(folder / f"{i}.pair")
-        hashes.append(hashlib.sha256(content).hexdigest())
-    labels = random.integers(0, 3, 21).astype(np.int32)
-    return Split("test", Paths(paths), labels, hashes, ["a", "b", "c"], PairPreparer())
+    return make_pairs(tmp_path_factory.mktemp("pairs"), 21)
 
 
 def test_a_split_is_predicted_as_the_model_itself_answers(split):
