@@ -193,6 +193,7 @@ def _repair(task: Task, before: Answers, validation: "Split", remedies: tuple[st
         task.model,
         dict(contents),
         task.inputs,
+        task.class_names,
         task.calibration,
         arrays,
         seed=task.options.get("seed", 0),

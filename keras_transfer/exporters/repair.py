@@ -14,6 +14,7 @@ from keras_transfer.exporters.diagnose import diagnose
 from keras_transfer.exporters.proof import compare, run_files
 from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple
 from keras_transfer.litert import convert
+from keras_transfer.litert.labels import write_labels
 from keras_transfer.progress import say
 from keras_transfer.schemas import N_CALIBRATION_ITEMS, RepairStep
 
@@ -33,6 +34,7 @@ class Conversion:
         model: the Keras model.
         files: format -> content; `"int8"` and `"float32"` are there.
         inputs: what the model takes.
+        class_names: in the order of its outputs.
         calibration: the training split.
         arrays: the items of it that calibrated, `[n, ...]`.
         seed: of the choice of more items.
@@ -43,6 +45,7 @@ class Conversion:
     model: "keras.Model"
     files: dict[str, bytes]
     inputs: InputSpec
+    class_names: Sequence[str]
     calibration: "Split"
     arrays: Arrays
     seed: int = 0
@@ -191,7 +194,8 @@ def repair_quantization(
 
     def step(name: str, content: bytes) -> RepairStep:
         nonlocal expected
-        expected, answers = run_files(conversion.model, {"file": content}, validation, conversion.inputs, expected)
+        file = write_labels(content, conversion.class_names, conversion.inputs)  # which says what its inputs are
+        expected, answers = run_files(conversion.model, {"file": file}, validation, conversion.inputs, expected)
         weights = weigh(expected, answers["file"], labels, tested)
         return {
             "remedy": name,

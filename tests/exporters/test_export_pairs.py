@@ -77,7 +77,7 @@ def test_remedies_take_both_inputs(model, splits):
     spec = train.spec(model_inputs(model))
     arrays = train.stratified(20).arrays(spec)
     files = convert(model, ["float32", "int8"], calibration=arrays, item=spec.tensors)
-    conversion = Conversion(model, files, spec, train, arrays)
+    conversion = Conversion(model, files, spec, train.class_names, train, arrays)
     steps = repair_quantization(conversion, test, 10_000, -1.0, ["more-calibration", "float-layers"]).steps
     assert steps[1]["calibration_images"] == 100 and steps[2]["float_layers"]
 

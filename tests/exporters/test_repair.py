@@ -37,7 +37,7 @@ def spread(classifier):
 def conversion(spread, train_split):
     files = convert(spread, ["float32", "int8"], calibration=train_split.images)
     inputs = preparer_of(train_split).spec(model_inputs(spread))
-    return Conversion(spread, files, inputs, train_split, train_split.images[:20])
+    return Conversion(spread, files, inputs, train_split.class_names, train_split, train_split.images[:20])
 
 
 def test_the_layer_at_fault_is_left_in_float_and_the_file_proved_once(spread, train_split, test_split, tmp_path):
