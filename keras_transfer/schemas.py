@@ -123,7 +123,7 @@ class TargetVerdict(TypedDict):
     mapped: int | None
     cpu: list[CpuOperator]
     why: str
-    notes: NotRequired[list[str]]
+    notes: NotRequired[list[str]]  # of some targets
 
 
 class GateSummary(TypedDict):

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from keras_transfer.litert.probe import random_values
 from keras_transfer.process import start_process
 from keras_transfer.progress import say, track
 from keras_transfer.run import command_line
-from keras_transfer.schemas import Latency
+from keras_transfer.schemas import Latency, OperatorTime, Timing
 
 _WARM_UP = 5
 _MOST_RUNS = 100
@@ -27,39 +27,6 @@ _LEAST_RUNS = 10
 _SECONDS = 1.0
 _ROUNDS = 10
 _OPERATOR_RUNS = 20
-
-
-class OperatorTime(TypedDict):
-    """The time of one operator, and its share of all."""
-
-    op: str
-    ms: float
-    share: float
-
-
-class Benchmark(TypedDict):
-    """What `benchmark` measures of a file with a number of threads and a delegate.
-
-    `first_ms` is the first run, slower than all others; `peak_mb` is of the whole process, and `added_mb` what the file
-    and its runs added to it; `ratio` is the time against the first entry's. `operators` are in the order of execution,
-    None where they cannot be timed.
-    """
-
-    file: str
-    bytes: int
-    threads: int
-    delegate: str
-    median_ms: float
-    p95_ms: float
-    runs: int
-    warm_up: int
-    load_ms: float
-    first_ms: float
-    peak_mb: float
-    added_mb: float
-    ratio: float
-    machine: str
-    operators: NotRequired[list[OperatorTime] | None]
 
 
 class _Summary(TypedDict):
@@ -130,7 +97,7 @@ def benchmark(
     delegates: Sequence[str] = ("xnnpack",),
     seconds: float = 2.0,
     operators: bool = False,
-) -> list[Benchmark]:
+) -> list[Timing]:
     """Times LiteRT files side by side on this machine.
 
     Each file has a process of its own for each number of threads and each delegate, so that its memory is its own.
@@ -147,7 +114,7 @@ def benchmark(
         operators: time each operator too, by LiteRT's profiler; with XNNPACK only.
 
     Returns:
-        One `Benchmark` per file, number of threads and delegate.
+        One entry per file, number of threads and delegate: see `keras_transfer.schemas.Timing`.
 
     Raises:
         InputError: a file cannot be run, or an argument is wrong.
@@ -224,11 +191,11 @@ class _Timed:
             raise InputError(f"{self._path} cannot be timed with delegate {self._delegate}: {times['error']}.")
         return times
 
-    def row(self, rounds: list[list[float]], first: list[list[float]], operators: bool) -> Benchmark:
+    def row(self, rounds: list[list[float]], first: list[list[float]], operators: bool) -> Timing:
         """What `benchmark` returns of it."""
         memory = self._ask({"memory": True})
         ratios = [np.median(mine) / np.median(others) for mine, others in zip(rounds, first, strict=True)]
-        row: Benchmark = {
+        row: Timing = {
             "file": str(self._path),
             "bytes": self._path.stat().st_size,
             "threads": self._threads,

@@ -125,7 +125,7 @@ def result_with(
     best = recommend(listed, targets)
     return {
         **result,
-        "artifacts": listed if out is None else artifacts,  # type: ignore[typeddict-item]
+        "artifacts": listed if out is None else artifacts,
         "recommended": best["path"] if out is None and best is not None else artifacts.recommended,
         "gate": " ".join(artifacts.problems) or None,
         "gate_notes": list(artifacts.notes),

@@ -180,7 +180,7 @@ def _add_files(result: Result, artifacts: "Artifacts", scored: ScoredSteps | Non
         result["steps"] = scored.entries
         problems += scored.problems
         notes += scored.notes
-    result["artifacts"] = artifacts  # type: ignore[typeddict-item]
+    result["artifacts"] = artifacts
     result["recommended"] = artifacts.recommended
     result["gate"], result["gate_notes"] = " ".join(problems) or None, notes
 

@@ -70,7 +70,6 @@ class EdgeTpuVerdict(TargetVerdict):
     activation_bytes: int
     cache_bytes: int
     cached: bool
-    notes: list[str]
     compiler: CompilerLog | None
 
 

@@ -25,7 +25,6 @@ class MicrocontrollerVerdict(TargetVerdict):
 
     arena_bytes: int | None
     flash_bytes: int
-    notes: list[str]
     board: NotRequired[str | None]
     fit: NotRequired[Fit]
 
@@ -51,7 +50,8 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
         elif any(info.tensors[i].dtype.startswith("float") for i in operator.outputs):
             refused[operator.index] = "computes in float"
     why = _against(info, refused)
-    arena, notes = None, []
+    arena: int | None = None
+    notes: list[str] = []
     if not why:
         arena, why, note = _measure(content)
         notes += [note] if note else []
