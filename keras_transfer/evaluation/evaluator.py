@@ -13,7 +13,7 @@ from keras_transfer.evaluation.opening import keras_classifier, open_classifier
 from keras_transfer.evaluation.own_models import OwnModelOptions, geometry_inputs
 from keras_transfer.evaluation.scores import metrics
 from keras_transfer.evaluation.seen import seen_in_training
-from keras_transfer.models.own_models import MODALITY, options_of
+from keras_transfer.models.own_models import MODALITY, check_options, options_of
 from keras_transfer.progress import say, track
 from keras_transfer.schemas import Metrics, Seen
 
@@ -124,6 +124,7 @@ def classifier_of(
         split: says which shape a model gets that takes any, and of logits whether they are several labels.
         **options: as for `evaluate`.
     """
+    check_options("evaluate", options, OwnModelOptions)
     if isinstance(model, Classifier):
         return model
     geometry = options.get("geometry")

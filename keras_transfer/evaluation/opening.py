@@ -19,7 +19,7 @@ from keras_transfer.evaluation.own_models import (
     with_geometry,
 )
 from keras_transfer.inputs import Array, Arrays, InputSpec, TensorSpec, as_tuple, open_preparer
-from keras_transfer.models.own_models import MODALITY, ModelOptions, as_plain
+from keras_transfer.models.own_models import MODALITY, ModelOptions, as_plain, check_options
 
 if TYPE_CHECKING:
     import keras
@@ -58,6 +58,7 @@ def open_classifier(
         InputError: the file is missing, damaged, of another kind, or no classifier; or it has another geometry than
             the one given.
     """
+    check_options("open_classifier", options, ModelOptions)
     path = _file_of(Path(path))
     if starts_with(path, 4) != b"TFL3":
         if delegate:

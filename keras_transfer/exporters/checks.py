@@ -8,6 +8,7 @@ from keras_transfer.exporters.onnx import require_onnx
 from keras_transfer.exporters.repair import check_remedies
 from keras_transfer.exporters.targets import check_targets
 from keras_transfer.litert.convert import CALIBRATED
+from keras_transfer.litert.labels import labels_text
 
 if TYPE_CHECKING:
     import keras
@@ -26,6 +27,7 @@ def check_call(
     calibration: "Split | None",
 ) -> None:
     """Raises `InputError` for what `export` cannot work with."""
+    labels_text(names)  # raises now what cannot be written
     if not 0 <= tolerance <= 1:
         raise InputError(f"`tolerance` must be a share of items between 0 and 1. Received: tolerance={tolerance}.")
     if ONNX in formats:

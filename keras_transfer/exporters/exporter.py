@@ -17,8 +17,8 @@ from keras_transfer.exporters.targets import TARGETS, check_targets
 from keras_transfer.exporters.task import Answers, ExportOptions, File, Task, contents_by_name
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATION_ITEMS, DEFAULT_FORMATS
-from keras_transfer.litert.labels import labels_text, write_labels
-from keras_transfer.models.own_models import as_plain, options_of, preparer_of
+from keras_transfer.litert.labels import write_labels
+from keras_transfer.models.own_models import as_plain, check_options, options_of, preparer_of
 from keras_transfer.progress import say
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def export(
 
     Each file is `NAME_FORMAT.tflite`, with the class names and its inputs inside, its proof `NAME_FORMAT.json`;
     `labels.txt` and `inputs.json` stand beside them. A target that takes none of them as it is gets its own,
-    `TARGET/model.tflite`, proved alike. A binary head of one sigmoid unit becomes two outputs.
+    `TARGET/model.tflite`, proved alike. A binary head of one sigmoid becomes two outputs.
 
     Args:
         model: a classifier from anywhere, of one input or several; see `keras_transfer.as_classifier`.
@@ -65,13 +65,13 @@ def export(
         **options: see `keras_transfer.exporters.task.ExportOptions`.
 
     Returns:
-        One entry for each file, in the order of `formats`, then the targets' own; with each its gate's outcome, and
-        with all of them the file recommended, `problems` and `notes`.
+        One entry for each file, in the order of `formats`, then the targets' own, with its gate's outcome.
 
     Raises:
         InputError: an argument is wrong, or the model cannot be converted.
         ExportGateError: with `strict`: a file asked for failed its gate, or a target takes none of the files.
     """
+    check_options("export", options, ExportOptions)
     names = list(class_names if class_names is not None else proof.class_names)
     model = as_plain(model, preparer_of(proof).modality, options_of(proof, options))
     kinds = DEFAULT_FORMATS if formats is None else formats
@@ -79,7 +79,6 @@ def export(
     check_targets(targets)
     if repair:
         check_repair(repair, kinds, validation, options.get("converted"))
-    labels_text(names)  # raises now what cannot be written
     task = _task(model, names, proof, calibration, formats, targets, tolerance, Path(out), options)
     answers = _answer(task, _convert(task))
     if repair and validation is not None:  # which `check_repair` has made sure of

@@ -1,6 +1,7 @@
 """Models of one's own, whose files do not say what they take: they are image classifiers, and options say the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 import numpy as np
@@ -33,6 +34,22 @@ class ModelOptions(TypedDict, total=False):
     image_size: Size
     pixels: str | None
     multi_label: bool
+
+
+def check_options(function: str, options: Mapping[str, object], kind: type) -> None:
+    """Raises `TypeError`, as Python does, for keywords that a `TypedDict` of options does not have.
+
+    >>> check_options("evaluate", {"image_sizes": 32}, ModelOptions)
+    Traceback (most recent call last):
+    ...
+    TypeError: evaluate() got an unexpected keyword argument 'image_sizes'. Did you mean 'image_size'?
+    """
+    known = sorted(kind.__annotations__)
+    for name in options:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" It has {', '.join(known)}."
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}.{hint}")
 
 
 def options_of(split: "Split", options: ModelOptions) -> ModelOptions:
