@@ -284,7 +284,7 @@ def test_wrong_arguments_write_nothing(classifier, test_split, tmp_path, options
 
 
 def test_an_unknown_keyword_is_named(classifier, test_split, tmp_path):
-    with pytest.raises(TypeError, match="'calibration_images'. Did you mean 'calibration_items'"):
+    with pytest.raises(TypeError, match=r"'calibration_images'\. Did you mean 'calibration_items'"):
         export(classifier, tmp_path / "e", proof=test_split, calibration_images=5)
     assert not (tmp_path / "e").exists()
 
