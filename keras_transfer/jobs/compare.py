@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
@@ -62,7 +62,7 @@ def compare(
         raise InputError("The runs were scored on different test items: their accuracies cannot be compared.")
     timed = benchmark([file.path for file in proven], seconds=seconds)
     names = short_names([str(file.run) for file in proven])
-    rows = [_row(*each) for each in zip(proven, names, cast(list[Timing], timed), strict=True)]
+    rows = [_row(*each) for each in zip(proven, names, timed, strict=True)]
     for cost in COSTS:
         for index in pareto_front([(row["accuracy"]["value"], row[cost]) for row in rows]):
             rows[index]["front"].append(cost)
