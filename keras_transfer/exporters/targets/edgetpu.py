@@ -243,7 +243,7 @@ def read_log(log: str) -> CompilerLog:
         "status"}` a line of the table), `on_chip_bytes`, `on_chip_left_bytes` and `off_chip_bytes` (of parameters; None
         where the log lacks them), `subgraphs`, and `error` (the compiler's own words; empty where it compiled).
 
-    >>> found = read_log('''Edge TPU Compiler version 16.0.384591198
+    >>> log = read_log('''Edge TPU Compiler version 16.0.384591198
     ... On-chip memory used for caching model parameters: 3.21MiB
     ...
     ... Operator                       Count      Status
@@ -251,7 +251,7 @@ def read_log(log: str) -> CompilerLog:
     ... CONV_2D                        35         Mapped to Edge TPU
     ... HARD_SWISH                     1          Operation not supported
     ... ''')
-    >>> found["mapped"], found["operators"], found["on_chip_bytes"]
+    >>> log["mapped"], log["operators"], log["on_chip_bytes"]
     (35, 36, 3365929)
     """
     rows = [
@@ -276,10 +276,10 @@ def read_log(log: str) -> CompilerLog:
 
 
 def _memory(what: str, log: str) -> int | None:
-    found = re.search(re.escape(what) + r": ([\d.]+)(B|KiB|MiB|GiB)", log)
-    if found is None:
+    match = re.search(re.escape(what) + r": ([\d.]+)(B|KiB|MiB|GiB)", log)
+    if match is None:
         return None
-    return round(float(found.group(1)) * 1024 ** ["B", "KiB", "MiB", "GiB"].index(found.group(2)))
+    return round(float(match.group(1)) * 1024 ** ["B", "KiB", "MiB", "GiB"].index(match.group(2)))
 
 
 TARGET = Target("Coral's Edge TPU", judge, per_tensor_dense=True)

@@ -28,7 +28,7 @@ class Operator:
     version: int
     inputs: tuple[TensorInfo | None, ...]
     outputs: tuple[TensorInfo, ...]
-    options: dict[str, Any]
+    options: dict[str, Any]  # of the schema, whose tables have fields of their own
     constants: Mapping[int, np.ndarray] = field(repr=False)  # by the tensor's index
 
     def constant(self, position: int) -> np.ndarray | None:

@@ -96,14 +96,14 @@ def parse_fit(text: str) -> dict[str, int]:
     >>> parse_fit("flash=1MB,ram=256KB")
     {'flash': 1048576, 'ram': 262144}
     """
-    found: dict[str, int] = {}
+    room: dict[str, int] = {}
     for part in text.split(","):
         name, equals, size = part.partition("=")
         name = name.strip().lower()
-        if not equals or name not in ("flash", "ram") or name in found:
+        if not equals or name not in ("flash", "ram") or name in room:
             raise InputError(f"`fit` must be like flash=1MB,ram=256KB. Received: {text!r}.")
-        found[name] = parse_size(size)
-    return found
+        room[name] = parse_size(size)
+    return room
 
 
 def room_of(fit: str | None, board: str | None) -> dict[str, int]:
