@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, Self, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from keras_transfer.data.stored import Stored
+
+Tensors: TypeAlias = "tf.Tensor | tuple[tf.Tensor, ...]"
 
 
 def stratified_order(labels: Labels, random: np.random.Generator) -> NDArray[np.int64]:
@@ -262,12 +264,12 @@ class Split:
         batch_size: int = 32,
         shuffle: bool = False,
         seed: int = 0,
-        augment: "Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None" = None,
+        augment: "Callable[[Tensors, tf.Tensor, tf.Tensor], tuple[Tensors, tf.Tensor]] | None" = None,
     ) -> "tf.data.Dataset":
         """Batches for `model.fit`, `model.evaluate` and `model.predict`.
 
         Args:
-            inputs: as for `arrays`; of one tensor.
+            inputs: as for `arrays`.
             batch_size: items a batch.
             shuffle: another order every epoch, the same ones for the same seed.
             seed: of the order and of the augmentation.
@@ -275,19 +277,26 @@ class Split:
                 `batches` has them, that gives inputs and labels.
 
         Returns:
-            A `tf.data.Dataset` of (`float32 [b, ...]` in the item's own range, labels) of known length, prefetched.
+            A `tf.data.Dataset` of (inputs `[b, ...]`, labels) of known length, prefetched. Inputs are one tensor, or a
+            tuple of several, in the item's own range: bytes and floats as `float32`, others in their own dtype.
         """
         import tensorflow as tf
 
         spec = self.spec(inputs)
-        tensor = spec.tensor
+        dtypes = [tensor.dtype for tensor in spec.tensors]
 
-        def load(index: NDArray[np.int64]) -> Arrays:
-            return self.read(int(index), spec)
+        def load(index: NDArray[np.int64]) -> list[NDArray[np.generic]]:
+            return list(as_tuple(self.read(int(index), spec)))
 
-        def item(index: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-            values = tf.numpy_function(load, [index], tensor.dtype, stateful=False)
-            return tf.ensure_shape(values, tensor.shape), tf.gather(labels, index)
+        def item(index: "tf.Tensor") -> "tuple[Tensors, tf.Tensor]":
+            values = tf.numpy_function(load, [index], dtypes, stateful=False)
+            shaped = [tf.ensure_shape(each, tensor.shape) for each, tensor in zip(values, spec.tensors, strict=True)]
+            return tuple(shaped) if len(shaped) > 1 else shaped[0], tf.gather(labels, index)
+
+        def finish(values: "Tensors", targets: "tf.Tensor") -> "tuple[Tensors, tf.Tensor]":
+            each = values if isinstance(values, tuple) else (values,)
+            cast = [tf.cast(one, _network_dtype(dtype)) for one, dtype in zip(each, dtypes, strict=True)]
+            return tuple(cast) if len(cast) > 1 else cast[0], targets
 
         labels = tf.constant(self.labels)
         indices = tf.data.Dataset.range(len(self))
@@ -299,4 +308,9 @@ class Split:
             batches = tf.data.Dataset.zip(batches, seeds).map(
                 lambda batch, drawn: augment(batch[0], batch[1], tf.cast(drawn % 2**31, tf.int32))
             )
-        return without_autotune(batches.map(lambda values, y: (tf.cast(values, tf.float32), y)).prefetch(2))
+        return without_autotune(batches.map(finish).prefetch(2))
+
+
+def _network_dtype(dtype: str) -> str:
+    """In which a network gets values: bytes and floats as `float32`."""
+    return "float32" if dtype == "uint8" or "float" in dtype else dtype
