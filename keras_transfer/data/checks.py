@@ -109,7 +109,7 @@ def warn_of_groups(records: Sequence[Record], listing: Listing, warnings: list[s
     for group in sorted({record.group for record in records if record.group}):
         sides = {record.split for record in records if record.group == group and not record.problem}
         if len(sides) > 1:
-            warnings.append(f"Group '{group}' stands in {' and '.join(sorted(sides))}, as {listing.name} has it.")
+            warnings.append(f"Group '{group}' is in {' and '.join(sorted(sides))}: {listing.name} has it so.")
 
 
 def check_training_classes(data: Dataset) -> None:

@@ -172,6 +172,11 @@ class Dataset:
         weights = counts.sum() / (len(counts) * counts)
         return {index: float(weight) for index, weight in enumerate(weights)}
 
+    def records_of(self, split: Split) -> list[Record]:
+        """The records of a split's items, in the split's order."""
+        records = {record.path: record for record in self.records if record.split}
+        return [records[path] for path in split.paths]
+
     def labels_of(self, record: Record) -> str:
         """The names of a record's classes, several separated by `|`; `""` where they are unknown."""
         return "|".join(self.class_names[i] for i in record.labels)

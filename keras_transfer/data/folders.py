@@ -178,7 +178,7 @@ def _depth(folder: Path, most: int = _DEEPEST) -> int:
 
 
 def _seen(root: Path, depth: int) -> str:
-    """What lies below the one class folder, and how to say that the classes are there."""
+    """What lies below the only class folder, and the option that makes these folders the classes."""
     folders = [folder for top in _tops(root) for folder in _at_depth(top, depth)[0]]
     for level in range(depth + 1, _DEEPEST):
         above, folders = folders, [child for folder in folders for child in _folders(folder)]

@@ -19,7 +19,7 @@ def position(key: str, seed: int) -> float:
 
 
 def leader(keys: Sequence[str]) -> str:
-    """The key that speaks for a cluster: the one with the smallest hash, so that most additions do not change it.
+    """The key that represents a cluster: the one with the smallest hash, so that most additions do not change it.
 
     The hash has no seed and is not the one that places the cluster: the smallest of several positions would lean
     towards the lower end of the line.
@@ -42,7 +42,7 @@ def assign(
     in expectation: of n clusters a share p comes out as n p, give or take sqrt(n p (1 - p)).
 
     The one exception to "for good": a class that a wanted split would lack altogether gets into it the cluster
-    nearest to that split's stretch of the line. Once chance has given the split one of its own, that cluster goes back.
+    nearest to that split's stretch of the line. When the split gets a cluster of that class by chance, this one goes back.
 
     Args:
         clusters: indices of items that must stand together; a partition of all of them.

@@ -48,8 +48,7 @@ def segment_figures(data: "Dataset", test: "Split", probabilities: NDArray[np.fl
 
 def segment_columns(data: "Dataset", test: "Split") -> dict[str, list[float | str | None]]:
     """What is known of each test item, whatever it shows: by its modality, and from its row in a table."""
-    records = {record.path: record for record in data.records if record.split == test.name}
-    own = [records[path] for path in test.paths]
+    own = data.records_of(test)
     columns = open_modality(test.preparer.modality).properties(data, test)
     for name in dict.fromkeys(name for record in own for name in record.columns):
         columns[f"column {name}"] = [record.columns.get(name) for record in own]

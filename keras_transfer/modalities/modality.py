@@ -84,7 +84,7 @@ class NetworkViews(TypedDict):
 class Modality(ABC):
     """What a raw item is: how items are read, prepared, corrupted and shown, and which network they get.
 
-    A modality is a subclass. Its only instance is called `MODALITY` and stands in a module that
+    A modality is a subclass. Its only instance is called `MODALITY`, in a module that
     `keras_transfer.inputs.MODALITIES` names. Five members have no default: `name`, `kind`, `preparer`, `reader` and
     `build`. Where a default offers nothing, reports leave the section out, and commands refuse by name.
 
@@ -270,7 +270,7 @@ class Modality(ABC):
     # Reports
 
     def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
-        """Properties of each test item, by which the report looks for weak segments.
+        """Properties of each test item, by which the report looks for weak segments; by default its facts.
 
         Args:
             dataset: of the test split; its records hold facts of the files.
@@ -279,7 +279,8 @@ class Modality(ABC):
         Returns:
             For each property, one value per item: a number, a word, or None where it is unknown.
         """
-        return {}
+        records = dataset.records_of(test)
+        return {name: [record.facts[i] for record in records] for i, name in enumerate(self.kind.facts)}
 
     def corrupt(self, values: Array, name: str, strength: int, seed: int) -> Array:
         """Items `[n, ...]` made worse in one of the ways of `corruptions`, by a strength from 1 up.

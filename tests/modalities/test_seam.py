@@ -15,10 +15,11 @@ from keras_transfer.jobs.adopt import adopt
 from keras_transfer.jobs.inspect import inspect_data
 from keras_transfer.jobs.report import report_run
 from keras_transfer.jobs.see import see_run
+from keras_transfer.jobs.segments import segment_columns
 from keras_transfer.jobs.shift import shift_run
 from keras_transfer.jobs.train import train
 from keras_transfer.litert import open_litert
-from keras_transfer.modalities import modality_of
+from keras_transfer.modalities import modality_of, recipe_modality
 from keras_transfer.recipe import make_recipe
 
 
@@ -108,6 +109,14 @@ def test_new_items_are_compared_with_those_of_a_run(run, tmp_path):
     shift = shift_run(folder, tmp_path / "new", tmp_path / "out")
     assert shift["verdict"]["outcome"] == "far" and shift["images"]["new"] == len(signals)
     assert shift["differences"] == [] and "<img" not in (tmp_path / "out" / "shift.html").read_text()
+
+
+def test_the_facts_of_its_files_are_segments(run):
+    rows = json.loads((run[0] / "report.json").read_text())["segments"]["rows"]
+    assert rows == [] or {row["column"] for row in rows} == {"peak"}
+    data = recipe_modality(make_recipe(run[0] / "recipe.yaml")).load(make_recipe(run[0] / "recipe.yaml"))
+    peaks = segment_columns(data, data.test)["peak"]
+    assert peaks == [int(np.fromfile(path, np.float32).argmax()) for path in data.test.paths]
 
 
 def test_its_report_leaves_out_what_it_does_not_offer(run):

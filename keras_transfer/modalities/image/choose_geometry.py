@@ -60,7 +60,7 @@ class Chosen:
 
     Attributes:
         geometry: it.
-        chosen_by: `"recipe"`: it stands there. `"before"`: the run is older than the choice. `"size"`: all pictures
+        chosen_by: `"recipe"`: the recipe has it. `"before"`: the run is older than the choice. `"size"`: all pictures
             have the input's size. `"default"`: there are too few photographs, or no pretrained features to judge by.
             `"validation"`: by the candidates.
         candidates: those that were judged, `DEFAULT` first.

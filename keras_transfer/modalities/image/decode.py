@@ -78,7 +78,7 @@ def decode_image(
         image_size: `(height, width)` or one number for a square, in pixels; `None` keeps the picture's own size.
             `(height, width, 1)` gives the picture in one channel: see `luma`.
         geometry: that of the model: a `Geometry`, `"crop"`, `"squash"`, `"letterbox"` or a mapping of fields. Models
-            that say nothing of it have `LEGACY`, a centre crop.
+            without one have `LEGACY`, a centre crop.
 
     Returns:
         `uint8 [H, W, 3]`, RGB in 0..255; or `uint8 [H, W, 1]`.
@@ -140,7 +140,7 @@ def luma(rgb: Pixels) -> Pixels:
 
 
 def decode(content: bytes, image_size: Size | None = None, geometry: Geometry = LEGACY) -> Picture:
-    """Decodes the bytes of a picture; as `decode_image`, and tells the format and the full size as well."""
+    """Decodes the bytes of a picture; as `decode_image`, with the format and the full size."""
     size = None if image_size is None else check_size(image_size)
     if not content:
         raise InputError("empty file")

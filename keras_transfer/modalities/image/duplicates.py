@@ -51,7 +51,7 @@ def clusters(thumbnails: Pixels, hashes: Sequence[str], large: NDArray[np.bool_]
         thumbnails: `uint8 [n, 32, 32]`, from `thumbnail`.
         hashes: SHA-256 of each file.
         large: `bool [n]`, which of them can be near-duplicates at all; `None` for all. Of the others (tiny pictures,
-            whose thumbnails hold no detail to tell them by) only byte-identical ones go together.
+            whose thumbnails hold no detail to compare) only byte-identical ones go together.
 
     Returns:
         A partition of 0..n-1 in ascending order; most parts hold one photograph.

@@ -1,4 +1,4 @@
-"""Where in a picture a class was seen: Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391)."""
+"""Which places of a picture a class depends on: Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391)."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ _BATCH = 8
 
 
 def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> NDArray[np.float32] | None:
-    """How much each place spoke for a class, from the last stage whose map is at least 4 by 4.
+    """How much each place contributed to a class, from the last stage whose map is at least 4 by 4.
 
     Args:
         model: a functional classifier on pixels in 0..255.
@@ -21,7 +21,7 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> NDArray[np.fl
         columns: int `[n]`, for each picture the class that is asked for.
 
     Returns:
-        `float32 [n, h, w]` in 0..1, 1 being the picture's strongest place (all 0 where nothing speaks for the class);
+        `float32 [n, h, w]` in 0..1, 1 being the picture's strongest place (all 0 where no place contributes to the class);
         None where the model has no such map.
 
     >>> inputs = keras.Input((16, 16, 3))
@@ -48,7 +48,7 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> NDArray[np.fl
         with tf.GradientTape() as tape:
             tape.watch(maps)
             scores = above(maps, training=False)
-            # One unit tells two classes apart: what speaks for the first speaks against it.
+            # One unit separates two classes: evidence for the first lowers it.
             if scores.shape[-1] == 1:
                 asked = tf.where(chosen == 1, scores[:, 0], -scores[:, 0])
             else:

@@ -1,4 +1,4 @@
-"""AVIF and HEIC: pictures in ISO base media files, which say by properties of their own how to turn them.
+"""AVIF and HEIC: pictures in ISO base media files, with rotation as a property of their own.
 
 Standard: ISO/IEC 23008-12 (HEIF): the properties `irot` and `imir` decide; an orientation in EXIF is information only.
 """

@@ -31,7 +31,7 @@ def coded_items(content: bytes, codec: bytes) -> Iterator[bytes]:
         codec: `b"av01"` or `b"hvc1"`.
 
     Returns:
-        The data of each item of this codec; none where the file's tables cannot be read: who decodes it will say so.
+        The data of each item of this codec; none where the file's tables cannot be read: decoding will fail on it.
 
     Raises:
         InputError: items share so much data that reading them takes many times the file.

@@ -118,7 +118,7 @@ class ImageModality(Modality):
         return recipe.replace(geometry=preparer.geometry), dataset.prepared_by(preparer)
 
     def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
-        """`image_size`, height and width; and `geometry`, its fields, and in `words` what they say."""
+        """`image_size`, height and width; and `geometry`: its fields, and `words` that describe them."""
         geometry = open_preparer(preparer.settings).geometry
         height, width, _ = spec.tensor.shape
         return {"image_size": [height, width], "geometry": {**geometry.to_dict(), "words": geometry.describe()}}
@@ -180,9 +180,8 @@ class ImageModality(Modality):
 
     def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
         """Size, brightness, contrast, colour and sharpness of each test photograph."""
-        records = {record.path: record for record in dataset.records if record.split == test.name}
         columns: dict[str, list[float | str | None]] = {
-            "shorter side in pixels": [min(image_size(records[path])) or None for path in test.paths]
+            "shorter side in pixels": [min(image_size(record)) or None for record in dataset.records_of(test)]
         }
         rows = list(ordered(lambda i: appearance(only(test.rows([i]))[0]), range(len(test))))
         for name in rows[0] if rows else ():

@@ -1,7 +1,7 @@
 """Drawn pizzas: the guides' favourite walk without a photograph, made by a seeded generator.
 
 Each picture is composed as a cook would: table, plate, dough, sauce, cheese, toppings; then seen through a camera:
-pose, tilt, light, something in the way, blur, noise. Colour alone does not tell the kinds apart: light and stray
+pose, tilt, light, something in the way, blur, noise. Colour alone does not separate the kinds: light and stray
 toppings vary.
 """
 

@@ -17,7 +17,7 @@ from keras_transfer.modalities.image.decode import Pixels, Size, check_size, dec
 from keras_transfer.progress import say
 from keras_transfer.recipe import check_geometry
 
-_LOOKED_AT, _LARGEST = 50, 512  # pictures that tell of the size of all, and its longest side
+_EXAMINED, _LARGEST = 50, 512  # pictures whose size stands for that of all, and its longest side
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class ImageSplit(Split):
             `(height, width)` of 512 pixels at most.
         """
         sizes: set[tuple[int, int]] = set()
-        for i in np.unique(np.linspace(0, len(self) - 1, min(_LOOKED_AT, len(self))).astype(int)):
+        for i in np.unique(np.linspace(0, len(self) - 1, min(_EXAMINED, len(self))).astype(int)):
             height, width = decode(read_file(self.paths[int(i)])).pixels.shape[:2]
             sizes.add((height, width))
             if len(sizes) > 1 or max(height, width) > _LARGEST:

@@ -39,7 +39,7 @@ _SINGLE = frozenset(
 
 
 class _Form(NamedTuple):
-    """How a kind of TIFF writes its directories: where the first offset stands, and `struct` codes."""
+    """How a kind of TIFF writes its directories: where the first offset is, and `struct` codes."""
 
     start: int
     offset: str
@@ -119,7 +119,7 @@ def first_page(content: bytes) -> Page:
 
 
 class _Directory:
-    """A directory of a TIFF: its entries, each as it stands in the file, and the offset of the next directory."""
+    """A directory of a TIFF: its entries, each as it is in the file, and the offset of the next directory."""
 
     def __init__(self, content: bytes, order: str, form: _Form, start: int) -> None:
         self.content, self.order, self.form = content, order, form

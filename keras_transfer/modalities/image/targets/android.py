@@ -34,7 +34,7 @@ ASSETS = "app/src/main/assets"
 GOLDEN = "core/src/test/resources/golden"
 _CASES = 8
 _README = Template("""\
-An Android app around $name: open this folder in Android Studio and run it. README.md tells more.
+An Android app around $name: open this folder in Android Studio and run it. README.md explains more.
 
 $assets/model.tflite
     the model: $size bytes, $input in, $output out, $accuracy of $images test images right
