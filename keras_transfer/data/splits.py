@@ -42,7 +42,7 @@ def assign(
     in expectation: of n clusters a share p comes out as n p, give or take sqrt(n p (1 - p)).
 
     The one exception to "for good": a class that a wanted split would lack altogether gets into it the cluster
-    nearest to that split's stretch of the line. When the split gets a cluster of that class by chance, this one goes back.
+    nearest to that split's stretch of the line. When the split later gets such a cluster by chance, this one goes back.
 
     Args:
         clusters: indices of items that must stand together; a partition of all of them.

@@ -21,7 +21,7 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> NDArray[np.fl
         columns: int `[n]`, for each picture the class that is asked for.
 
     Returns:
-        `float32 [n, h, w]` in 0..1, 1 being the picture's strongest place (all 0 where no place contributes to the class);
+        `float32 [n, h, w]` in 0..1, 1 being the picture's strongest place (all 0 where none contributes);
         None where the model has no such map.
 
     >>> inputs = keras.Input((16, 16, 3))
