@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
@@ -13,35 +14,31 @@ from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_result
 
+if TYPE_CHECKING:
+    from keras_transfer.evaluation.own_models import OwnModelOptions
+
 OWN = "own model"
 """What `result.json` calls the strategy and the phase of a model that was not trained here."""
 
 
-def run_of(
-    path: Path,
-    data: str | None,
-    *,
-    image_size: int | None = None,
-    pixels: str | None = None,
-    geometry: str | None = None,
-) -> tuple[Path, str | None]:
+def run_of(path: Path, data: str | None, **options: "Unpack[OwnModelOptions]") -> tuple[Path, str | None]:
     """The run that a command works on, and where its items are now.
 
     Args:
         path: a run directory; or a model of the user's own, which is adopted, and keeps `data` from then on.
         data: of a run, where its items are now; of a model, items for it.
-        image_size: as for `adopt`.
-        pixels: as for `adopt`.
-        geometry: as for `adopt`.
+        **options: as for `adopt`.
 
     Raises:
         InputError: as `adopt`; or an option for models was given with a run.
     """
     if is_model(path):
-        return adopt(path, data, image_size=image_size, pixels=pixels, geometry=geometry), None
-    for option, value in (("image-size", image_size), ("pixels", pixels), ("geometry", geometry)):
+        return adopt(path, data, **options), None
+    for option, value in options.items():
         if value is not None:
-            raise InputError(f"--{option} is for a .keras of your own; the run {path} has its own: leave it out.")
+            raise InputError(
+                f"--{option.replace('_', '-')} is for a .keras of your own; the run {path} has its own: leave it out."
+            )
     return path, data
 
 
@@ -56,33 +53,29 @@ def adopt(
     data: str | None,
     folder: str | Path | None = None,
     *,
-    image_size: int | None = None,
-    pixels: str | None = None,
-    geometry: str | None = None,
     allow_bad: bool = False,
+    **options: "Unpack[OwnModelOptions]",
 ) -> Path:
-    """Makes a run directory of a `.keras` file: the model as one of ours, its photographs, its scores on the test part.
+    """Makes a run directory of a `.keras` file: the model as one of ours, its items, its scores on the test part.
 
     Nothing is trained. The class names are those of a `labels.txt` beside the file, else the data's, in the plain text
-    order in which Keras's own loaders count them. Where the model begins with no scaling of its own and `pixels` is not
-    given, the training photographs show what it takes: if it does better beyond doubt on pixels in 0..1, say, a layer
-    that makes them is put before it.
+    order in which Keras's own loaders count them. What the options leave open, the modality chooses from the training
+    items, see `keras_transfer.modalities.Modality.adopt`.
 
     Args:
         model: the file.
-        data: labelled photographs, as for `load_images`: its training part calibrates, its test part proves.
+        data: labelled items, as for `keras_transfer.load`: its training part calibrates, its test part proves.
         folder: the run directory; `runs/DATA-MODEL-HASH` unless given. One that was made of this file already is taken
             as it is.
-        image_size: for a model that takes any size; that of the pictures where all have one, unless given.
-        pixels: for a model whose pixels were prepared outside of it; see `keras_transfer.as_classifier`.
-        geometry: how pictures are fitted to it, where the file does not say: the centre is cropped unless given.
-        allow_bad: go on though more than 5% of the photographs cannot be used.
+        allow_bad: go on though more than 5% of the items cannot be used.
+        **options: what the file does not say of its inputs.
 
     Returns:
         The run directory.
 
     Raises:
-        InputError: the file is no image classifier, there are no photographs, or their classes are not the model's.
+        InputError: the file is no classifier that the modality adopts, there are no items, or their classes are not the
+            model's.
     """
     from keras_transfer.evaluation.keras_file import check_keras
     from keras_transfer.evaluation.own_models import geometry_of_file
@@ -92,22 +85,21 @@ def adopt(
     check_keras(path)
     if data is None:
         raise InputError(
-            f"{path} is a model of your own: say with --data where labelled photographs for it are. Their training "
+            f"{path} is a model of your own: say with --data where labelled items for it are. Their training "
             "part calibrates int8, their test part proves every file."
         )
-    fitted = geometry_of_file(path, read_inputs(path), geometry)
+    fitted = geometry_of_file(path, read_inputs(path), options.pop("geometry", None))
     recipe = make_recipe(
         data=data,
         model=str(path),
         model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         backbone=path.stem,
         weights="none",
-        image_size=image_size,
-        pixels=pixels,
         geometry=fitted or LEGACY,
         allow_bad=allow_bad or None,
         class_names=_class_names(path, data),
         baselines="none",
+        **options,
     )
     run = Path(folder) if folder is not None else _run_folder(recipe)
     with open_run(run, recipe):
@@ -166,7 +158,7 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
         test.close()
     if not beats_chance(scores):
         notes.append(
-            f"{name} does no better than chance on the test photographs ({scores['accuracy']:.1%} right). Is "
+            f"{name} does no better than chance on the test items ({scores['accuracy']:.1%} right). Is "
             f"{', '.join(data.class_names[:5])} the order of its classes? A labels.txt beside it says another."
         )
     for note in notes:
@@ -179,11 +171,11 @@ def _adopt(recipe: Recipe, run: Path, notes: list[str]) -> None:
 
 
 def _test_notes(recipe: Recipe) -> list[str]:
-    """What to know where the test photographs were drawn here, perhaps from those that the model was trained on."""
+    """What to know where the test items were drawn here, perhaps from those that the model was trained on."""
     source = recipe.data.source
     if not Path(source).exists() or modality_of(source).list_source(source).splits & {"test"}:
         return []
     return [
         f"{recipe.data.source} has no test/ of its own: a part is drawn from it. If the model was trained on these "
-        "photographs, its accuracy here flatters it; what a file loses against it is right all the same."
+        "items, its accuracy here flatters it; what a file loses against it is right all the same."
     ]

@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 from keras_transfer.errors import InputError
 from keras_transfer.progress import say
 from keras_transfer.run import recommended_file
 from keras_transfer.schemas import TargetVerdict
+
+if TYPE_CHECKING:
+    from keras_transfer.models.own_models import ModelOptions
 
 OPTIONS = {"board": "microcontroller", "fit": "microcontroller", "accelerator": "ethos-u"}
 """Options beside the file: name -> the target that takes it."""
@@ -27,8 +30,7 @@ def judge_file(
     options: Mapping[str, str],
     *,
     data: str | None = None,
-    image_size: int | None = None,
-    pixels: str | None = None,
+    **own: "Unpack[ModelOptions]",
 ) -> list[FileVerdict]:
     """Judges a file for some targets, or all of them.
 
@@ -38,8 +40,7 @@ def judge_file(
         targets: names of `TARGETS`; None for all, of which one whose tool is missing is left open (`ok` None).
         options: what the command line says beside the file, by the names of `OPTIONS`.
         data: for a `.keras`: items whose training part calibrates; made-up ones without.
-        image_size: for a `.keras` that takes any size.
-        pixels: for a `.keras` whose pixels were scaled outside of it; see `as_classifier`.
+        **own: of a `.keras`, what its file does not say.
 
     Returns:
         One verdict for each target, see `keras_transfer.exporters.judge`.
@@ -57,17 +58,17 @@ def judge_file(
             raise InputError(f"--{name} is for --target {OPTIONS[name]}. Received: --target {', '.join(wanted)}.")
     file = recommended_file(file)
     if _is_keras(file):
-        contents = _converted(file, wanted, data, image_size, pixels)
+        contents = _converted(file, wanted, data, own)
     else:
-        for option, value in (("data", data), ("image-size", image_size), ("pixels", pixels)):
+        for option, value in {"data": data, **own}.items():
             if value is not None:
-                raise InputError(f"--{option} is for a .keras file. Received: {file}.")
+                raise InputError(f"--{option.replace('_', '-')} is for a .keras file. Received: {file}.")
         contents = dict.fromkeys(wanted, _read(file))
     verdicts = []
     for name in wanted:
-        own = {option: value for option, value in options.items() if OPTIONS[option] == name}
+        about = {option: value for option, value in options.items() if OPTIONS[option] == name}
         identity = {"file": str(file), "sha256": hashlib.sha256(contents[name]).hexdigest()}
-        verdict = {**identity, **_verdict(contents[name], name, own, must=targets is not None)}
+        verdict = {**identity, **_verdict(contents[name], name, about, must=targets is not None)}
         verdicts.append(cast(FileVerdict, verdict))
     return verdicts
 
@@ -100,9 +101,7 @@ def _read(file: Path) -> bytes:
     return content
 
 
-def _converted(
-    file: Path, targets: Sequence[str], data: str | None, image_size: int | None, pixels: str | None
-) -> dict[str, bytes]:
+def _converted(file: Path, targets: Sequence[str], data: str | None, own: "ModelOptions") -> dict[str, bytes]:
     """Target -> the file that `export` would make of a Keras model for it."""
     from keras_transfer.evaluation import load_keras
     from keras_transfer.exporters.preview import preview
@@ -110,7 +109,7 @@ def _converted(
     from keras_transfer.models import as_classifier
 
     path = file / "model.keras" if (file / "model.keras").is_file() else file
-    model = as_classifier(load_keras(path), image_size=image_size, pixels=pixels, name=str(path))
+    model = as_classifier(load_keras(path), **own, name=str(path))
     made = preview(model, targets, load(data).train if data is not None else None)
     how = f", calibrated on {made.calibration}" if made.calibration else ""
     say(f"Note: {path} is judged as the {made.format} file that `export` would make of it{how}; nothing is proved.")
