@@ -206,7 +206,7 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
         folder: the new run directory.
         compression: which steps, and how strong.
         **changes: fields of the recipe in which the new run differs (`data` where the items have moved, `tolerance`,
-            `targets`, `formats`; a student's `backbone`, `alpha`, `weights`, `image_size`).
+            `targets`, `formats`; a student's `backbone`, `alpha`, `weights`).
 
     Returns:
         What stands in the new `result.json`: that of `train`, with `base` and `steps`.

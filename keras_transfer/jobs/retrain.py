@@ -67,7 +67,7 @@ def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[NDArray[n
     key = cache.cache_key(
         retrained=recipe.model_dump(mode="json", exclude=_ELSEWHERE),
         weights=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
-        images=[cache.digest(split.hashes) for split in (data.train, data.val, test)],
+        items=[cache.digest(split.hashes) for split in (data.train, data.val, test)],
         labels=[cache.digest([split.labels.tobytes().hex()]) for split in (data.train, data.val)],
         preparation=[dict(split.preparer.settings) for split in (data.train, data.val, test)],
     )
