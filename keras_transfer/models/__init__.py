@@ -9,6 +9,7 @@ _PUBLIC = {
     "Backbone": "backbones",
     "find_backbone": "backbones",
     "build_classifier": "builder",
+    "build_imagenet_classifier": "builder",
     "add_head": "head",
     "compile_classifier": "head",
     "logits_of": "head",
