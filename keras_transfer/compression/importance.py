@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from keras_transfer.compression.channel_graph import ChannelGraph
 from keras_transfer.data import Split
-from keras_transfer.data.labels import one_hot
+from keras_transfer.data.labels import loss_targets
 from keras_transfer.inputs import only
 from keras_transfer.models.graph import model_inputs
+from keras_transfer.models.head import head_loss
 from keras_transfer.progress import track
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, se
     classes = len(split.class_names)
     readers = [part for part in graph.slices if part.reads is not None]
     kernels = [part.layer.weights[part.weight].value for part in readers]
-    single = model.output_shape[-1] == 1
-    loss = keras.losses.BinaryCrossentropy() if split.multi_label or single else keras.losses.CategoricalCrossentropy()
+    outputs = model.output_shape[-1]
+    loss, _ = head_loss(outputs, multi_label=split.multi_label)
     augmenter = split.augmenter("auto")
 
     @tf.function(reduce_retracing=True, jit_compile=False)
@@ -82,7 +83,7 @@ def gate_importance(model: keras.Model, graph: ChannelGraph, split: Split, *, se
     batches = split.batches(model_inputs(model), _BATCH)
     for step, (inputs, labels) in enumerate(track(batches, "Importance of channels", total=-(-len(split) // _BATCH))):
         items, _ = augmenter(only(inputs), labels, seed=seed + step)
-        targets = labels.astype(np.float32)[:, None] if single else one_hot(labels, classes)
+        targets = loss_targets(labels, classes, outputs)
         change = np.zeros(graph.count)
         for part, gate in zip(readers, gates(items, targets), strict=True):
             np.add.at(change, part.axes[part.reads or 0], gate.numpy())

@@ -14,6 +14,7 @@ import numpy as np
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Strength
+from keras_transfer.models.head import head_loss
 from keras_transfer.progress import track
 from keras_transfer.schemas import HistoryRow
 from keras_transfer.training import feature_samples, input_samples
@@ -99,7 +100,7 @@ def retrain(
         samples = feature_samples(below, model, data, augmenter, training.seed)
     with samples as (train, val):
         steps = train.steps(training.batch_size)
-        _compile(model, _loss_name(model, data), training, steps)
+        _compile(model, training, steps, data.multi_label)
         return fit_epochs(
             model,
             lambda epoch: as_dataset(train.drawn(training.batch_size, training.seed, epoch), train),
@@ -205,17 +206,13 @@ def _fit_epoch(
     return row
 
 
-def _loss_name(model: "Model", data: Dataset) -> str:
-    return "binary_crossentropy" if data.multi_label or model.output_shape[-1] == 1 else "categorical_crossentropy"
-
-
-def _compile(model: "Model", loss: str, training: Training, steps: int) -> None:
+def _compile(model: "Model", training: Training, steps: int, multi_label: bool) -> None:
     library = keras if isinstance(model, keras.Model) else import_module("tf_keras")
-    kind = library.metrics.BinaryAccuracy if loss == "binary_crossentropy" else library.metrics.CategoricalAccuracy
+    loss, accuracy = head_loss(model.output_shape[-1], multi_label=multi_label, library=library)
     model.compile(
         cosine_adam(training, steps, library),
         loss=loss,
-        metrics=[kind(name="accuracy")],
+        metrics=[accuracy],
         weighted_metrics=[],
         jit_compile=False,
     )

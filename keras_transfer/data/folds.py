@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_transfer.data.labels import class_indices
 from keras_transfer.data.split import Paths, Split
 from keras_transfer.data.splits import merge
 from keras_transfer.errors import InputError
@@ -70,7 +71,7 @@ def stratified_folds(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    strata = labels.argmax(axis=1) if labels.ndim == 2 else labels
+    strata = class_indices(labels)
     most = min(len(np.unique(groups)), int(np.bincount(strata).max(initial=0)))
     if not 2 <= folds <= most:
         raise InputError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_transfer.data.labels import class_indices
 from keras_transfer.data.parallel import ordered, without_autotune, workers
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import (
@@ -48,7 +49,7 @@ def stratified_order(labels: Labels, random: np.random.Generator) -> NDArray[np.
     [4, 5]
     """
     shuffled = random.permutation(len(labels))
-    strata = labels[shuffled].argmax(axis=1) if labels.ndim == 2 else labels[shuffled]
+    strata = class_indices(labels[shuffled])
     # The k-th of a class's n items comes at (k + 1/2) / n of the way, but each class's first comes first.
     turn = np.zeros(len(labels))
     for label in np.unique(strata):

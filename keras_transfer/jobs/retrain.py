@@ -44,9 +44,10 @@ def training_data(
         InputError: there are too few items.
     """
     from keras_transfer.data.folds import stratified_folds
+    from keras_transfer.data.labels import class_indices
 
     labels = whole.labels[rows]
-    strata = labels.argmax(axis=1) if labels.ndim == 2 else labels
+    strata = class_indices(labels)
     folds = min(VALIDATION, len(np.unique(groups[rows])), int(np.bincount(strata).max()))
     train, val = stratified_folds(labels, groups[rows], folds, seed)[0]
     return replace(data, train=whole.part(rows[np.sort(train)]), val=whole.part(rows[np.sort(val)]))
