@@ -21,7 +21,7 @@ from PIL import Image
 
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
-from keras_transfer.litert.ends import int8_ends
+from keras_transfer.litert.io_types import int8_io
 from keras_transfer.litert.labels import labels_text, write_labels
 from keras_transfer.modalities.image import decode_image
 from keras_transfer.modalities.image.golden import golden_vectors
@@ -59,7 +59,7 @@ def small_model(channels: int = 3) -> dict[str, bytes]:
     model = keras.Model(image, keras.layers.Dense(len(CLASSES), activation="softmax")(x))
     calibration = np.random.default_rng(0).integers(0, 256, (16, 40, 32, channels), np.uint8)
     made = convert(model, ["int8", "float32"], calibration=calibration)
-    return {"uint8": made["int8"], "int8": int8_ends(made["int8"]), "float32": made["float32"]}
+    return {"uint8": made["int8"], "int8": int8_io(made["int8"]), "float32": made["float32"]}
 
 
 if __name__ == "__main__":

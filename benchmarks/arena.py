@@ -16,7 +16,7 @@ import keras_transfer as kt
 from keras_transfer.errors import KerasTransferError
 from keras_transfer.exporters.targets.microcontroller.boards import ARENAS
 from keras_transfer.files import replacing
-from keras_transfer.litert.ends import int8_ends
+from keras_transfer.litert.io_types import int8_io
 from keras_transfer.litert.tflm import least_arena
 from keras_transfer.progress import say, track
 
@@ -42,7 +42,7 @@ def measure(backbone: str, alpha: float | None, size: int) -> dict[str, object]:
             layer.momentum = 0.0
     for _ in range(2):
         model(pixels.astype(np.float32), training=True)
-    content = int8_ends(kt.convert(model, ["int8"], calibration=pixels, per_tensor_dense=True)["int8"])
+    content = int8_io(kt.convert(model, ["int8"], calibration=pixels, per_tensor_dense=True)["int8"])
     return {
         "backbone": backbone,
         "alpha": alpha or "",

@@ -225,12 +225,8 @@ class LiteRT:
 
     def _conversion(self, tensor: TensorInfo, item_dtype: str) -> Callable[[Array], Array]:
         """The function from what an item holds to what an input takes of it."""
-        if item_dtype == tensor.dtype:
-            return lambda values: values
-        if item_dtype != "uint8":
-            return partial(quantized, tensor=tensor)
-        if tensor.dtype == "int8":
-            return lambda values: (values ^ np.uint8(128)).view(np.int8)  # the byte less 128
+        if item_dtype != "uint8" or tensor.dtype in ("uint8", "int8"):
+            return partial(input_values, tensor=tensor)
         if tensor.dtype != "float32":
             raise InputError(f"Bytes cannot be given to input {tensor.name!r} of type {tensor.dtype}.")
         from keras_transfer.litert.labels import read_normalization

@@ -191,8 +191,8 @@ def test_importance_is_the_change_of_the_loss_when_a_channel_is_shut(data):
     kernel.assign(values)
     graph = channel_graph(model)
     part = data.train.take(range(16))  # one batch, so that its square is the square of the derivative
-    found = gate_importance(model, graph, part)[graph.sizes[id(model.get_layer("conv"))][1]]
-    assert found[3] == 0
+    importance = gate_importance(model, graph, part)[graph.sizes[id(model.get_layer("conv"))][1]]
+    assert importance[3] == 0
 
     images, _ = build_augmenter("auto", 4, 4)(part.pixels(32), part.labels, seed=0)
 
@@ -204,7 +204,7 @@ def test_importance_is_the_change_of_the_loss_when_a_channel_is_shut(data):
 
     for channel in (0, 7):
         slope = (loss(channel, 1.1) - loss(channel, 0.9)) / 0.2
-        assert found[channel] == pytest.approx(slope**2, rel=0.02)
+        assert importance[channel] == pytest.approx(slope**2, rel=0.02)
 
 
 def small_network(data):

@@ -29,10 +29,10 @@ def test_few_values_in_the_large_layers(data, model):
     clustered = cluster(model, data, 8, coverage=0.9, epochs=1, augmentation="none")
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     assert clustered.get_config() == model.get_config()
-    start, found = kernels(model), kernels(clustered)
-    assert {name for name, kernel in found.items() if len(np.unique(kernel)) <= 8} == {"wide", "hidden"}
+    start, after = kernels(model), kernels(clustered)
+    assert {name for name, kernel in after.items() if len(np.unique(kernel)) <= 8} == {"wide", "hidden"}
     # The values are those nearest to the weights: with eight of them k-means leaves 3% of the power of even noise.
-    assert np.square(found["wide"] - start["wide"]).mean() < 0.04 * np.square(start["wide"]).mean()
+    assert np.square(after["wide"] - start["wide"]).mean() < 0.04 * np.square(start["wide"]).mean()
     files = [convert(m, ["float32"])["float32"] for m in (model, clustered)]
     assert [layer["unique"] <= 8 for layer in weight_figures(files[1])["layers"]] == [False, False, True, True, False]
     packed = [len(zlib.compress(content)) for content in files]
@@ -41,10 +41,10 @@ def test_few_values_in_the_large_layers(data, model):
 
 @pytest.mark.parametrize("start", ["kmeans", "linear"])
 def test_zeros_stay(data, model, start):
-    told = {"epochs": 1, "augmentation": "none"}
-    pruned = prune(model, data, 0.5, **told)
+    options = {"epochs": 1, "augmentation": "none"}
+    pruned = prune(model, data, 0.5, **options)
     zeros = {name: kernel == 0 for name, kernel in kernels(pruned).items()}
-    clustered = kernels(cluster(pruned, data, 8, start=start, **told))
+    clustered = kernels(cluster(pruned, data, 8, start=start, **options))
     name = "wide"
     assert zeros[name].mean() > 0.4
     assert not clustered[name][zeros[name]].any()

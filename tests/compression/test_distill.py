@@ -1,4 +1,4 @@
-"""A student learns what its teacher says of the same views, by the loss of the literature."""
+"""A student learns its teacher's predictions for the same views, by the loss of the literature."""
 
 from importlib import import_module
 
@@ -52,18 +52,18 @@ def softmax(scores, temperature=1.0):
 def test_a_softmax_of_the_scores_is_what_the_model_answers(activation, classes, fused):
     model = network(classes, activation=activation, fused=fused)
     images = np.random.default_rng(0).uniform(0, 255, (3, SIZE, SIZE, 3)).astype(np.float32)
-    found = softmax(keras.Model(model.inputs[0], score_table(model))(images).numpy())
+    actual = softmax(keras.Model(model.inputs[0], score_table(model))(images).numpy())
     expected = model(images).numpy()
     if activation == "sigmoid":
-        assert found.shape == (3, classes, 2)
-        np.testing.assert_allclose(found[..., 1], expected, atol=1e-5)
+        assert actual.shape == (3, classes, 2)
+        np.testing.assert_allclose(actual[..., 1], expected, atol=1e-5)
     else:
-        np.testing.assert_allclose(found[:, 0], expected, atol=1e-5)
+        np.testing.assert_allclose(actual[:, 0], expected, atol=1e-5)
 
 
 def test_the_loss_is_hintons():
     chance = np.random.default_rng(0)
-    said, labels = chance.normal(0, 3, (5, 4)), np.eye(4)[[0, 1, 2, 3, 0]]
+    scores, labels = chance.normal(0, 3, (5, 4)), np.eye(4)[[0, 1, 2, 3, 0]]
     student = network(4)
     teacher = Teacher((SIZE, SIZE), (1, 4), 0, "", lambda images: iter)
     distiller = import_module("keras_transfer.compression.distill")._distiller(
@@ -74,13 +74,13 @@ def test_the_loss_is_hintons():
     )
     images = chance.uniform(0, 255, (5, SIZE, SIZE, 3)).astype(np.float32)
     made = keras.Model(student.inputs[0], score_table(student))(images).numpy()[:, 0]
-    found = float(
-        distiller.compute_loss([images, said.astype(np.float32)], labels[:, None].astype(np.float32), training=False)
+    actual = float(
+        distiller.compute_loss([images, scores.astype(np.float32)], labels[:, None].astype(np.float32), training=False)
     )
-    soft, answer = softmax(said, 3.0), softmax(made, 3.0)
+    soft, answer = softmax(scores, 3.0), softmax(made, 3.0)
     divergence = (soft * np.log(soft / answer)).sum(-1).mean()
     cross_entropy = -np.log(softmax(made)[labels == 1]).mean()
-    assert found == pytest.approx(0.7 * 9 * divergence + 0.3 * cross_entropy, rel=1e-4)
+    assert actual == pytest.approx(0.7 * 9 * divergence + 0.3 * cross_entropy, rel=1e-4)
 
 
 def test_every_view_is_shown_to_both(data):
@@ -156,9 +156,9 @@ def test_a_teacher_in_a_file_may_name_its_classes_in_another_order(data, tmp_pat
     order = [2, 0, 3, 1]
     (tmp_path / "labels.txt").write_text("\n".join(data.class_names[i] for i in order))
     teacher = open_teacher(tmp_path, data.class_names)
-    found = np.array(teach(teacher, (SIZE, SIZE), data.val, augmenter=build_augmenter("none"))["scores"])[:, 0]
+    actual = np.array(teach(teacher, (SIZE, SIZE), data.val, augmenter=build_augmenter("none"))["scores"])[:, 0]
     expected = model(data.val.pixels(SIZE).astype(np.float32)).numpy()
-    np.testing.assert_allclose(softmax(found)[:, order], expected, atol=1e-4)
+    np.testing.assert_allclose(softmax(actual)[:, order], expected, atol=1e-4)
     (tmp_path / "labels.txt").write_text("a\nb\nc\nd")
     with pytest.raises(InputError, match="does not know the class 'funghi'"):
         open_teacher(tmp_path, data.class_names)
@@ -169,9 +169,9 @@ def test_a_litert_file_teaches(data, tmp_path):
     model = network(4)
     (tmp_path / "teacher.tflite").write_bytes(kt.convert(model, ["float32"])["float32"])
     teacher = open_teacher(tmp_path / "teacher.tflite", data.class_names)
-    found = np.array(teach(teacher, (SIZE, SIZE), data.val, augmenter=build_augmenter("none"))["scores"])[:, 0]
+    actual = np.array(teach(teacher, (SIZE, SIZE), data.val, augmenter=build_augmenter("none"))["scores"])[:, 0]
     expected = model(data.val.pixels(SIZE).astype(np.float32)).numpy()
-    np.testing.assert_allclose(softmax(found), expected, atol=1e-3)
+    np.testing.assert_allclose(softmax(actual), expected, atol=1e-3)
     with pytest.raises(InputError, match="features=0"):
         open_teacher(tmp_path / "teacher.tflite", data.class_names, features=True)
 

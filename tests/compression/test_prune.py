@@ -24,24 +24,24 @@ def data():
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_zeros_as_asked_and_nothing_else(data, nested):
+def test_the_requested_zeros_and_nothing_else(data, nested):
     model = small_classifier(len(data.class_names), nested)
     model.get_layer("stem").trainable = False
     before = model.get_weights()
     rows = []
-    told = {"pattern": "1x1", "allocation": 0.3, "spare": ("first", "last")}
-    pruned = prune(model, data, 0.6, epochs=2, batch_size=16, augmentation="none", on_epoch=rows.append, **told)
+    options = {"pattern": "1x1", "allocation": 0.3, "spare": ("first", "last")}
+    pruned = prune(model, data, 0.6, epochs=2, batch_size=16, augmentation="none", on_epoch=rows.append, **options)
     assert [row["epoch"] for row in rows] == [1, 2]
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     assert weight_figures(pruned)["sparsity"] == pytest.approx(0.6, abs=0.01)
-    found, plan = kernels(pruned), plan_sparsity(model, 0.6, **told)
+    after, plan = kernels(pruned), plan_sparsity(model, 0.6, **options)
     assert plan["wide"] > plan["hidden"] > 0
-    for name, kernel in found.items():
+    for name, kernel in after.items():
         assert np.mean(kernel == 0) == pytest.approx(plan.get(name, 0), abs=0.005), name
     # Below the lowest pruned layer everything is as before; what is above trained.
     start = kernels(model)
-    assert np.array_equal(found["stem"], start["stem"])
-    assert not np.array_equal(found["logits"], start["logits"])
+    assert np.array_equal(after["stem"], start["stem"])
+    assert not np.array_equal(after["logits"], start["logits"])
     assert [layer.trainable for layer in pruned._flatten_layers()] == [
         layer.trainable for layer in model._flatten_layers()
     ]
@@ -135,14 +135,14 @@ def test_tfmot_leaves_the_environment_alone(monkeypatch):
     assert os.environ["TF_USE_LEGACY_KERAS"] == "0"
 
 
-def test_labels_are_in_part_what_the_dense_model_says(data):
+def test_labels_are_in_part_what_the_dense_model_predicts(data):
     model = small_classifier(len(data.class_names))
     below, top = cut_below(model, {id(model.get_layer("hidden"))}, ITEM_BYTES)
-    told = {"augmentation": "none", "temperature": 2.0}
-    with soft_label_samples(below, top, data, alpha=0.0, **told) as (train, _):
+    options = {"augmentation": "none", "temperature": 2.0}
+    with soft_label_samples(below, top, data, alpha=0.0, **options) as (train, _):
         labels = np.array(train.labels)
-    with soft_label_samples(below, top, data, alpha=0.25, **told) as (train, val):
-        said = model.predict(data.train.pixels((32, 32)), verbose=0) ** 0.5
-        said /= said.sum(1, keepdims=True)
-        np.testing.assert_allclose(train.labels, 0.25 * said + 0.75 * labels, atol=2e-3)
+    with soft_label_samples(below, top, data, alpha=0.25, **options) as (train, val):
+        answers = model.predict(data.train.pixels((32, 32)), verbose=0) ** 0.5
+        answers /= answers.sum(1, keepdims=True)
+        np.testing.assert_allclose(train.labels, 0.25 * answers + 0.75 * labels, atol=2e-3)
         assert set(np.unique(val.labels)) == {0, 1}

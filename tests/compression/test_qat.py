@@ -44,11 +44,11 @@ def uneven(model):
     for layer in model.layers:
         if isinstance(layer, LAYERS.BatchNormalization):
             shape = layer.moving_mean.shape
-            found = {
+            weights = {
                 "gamma": random.uniform(0.5, 2, shape), "beta": random.normal(0, 0.3, shape),
                 "moving_mean": random.normal(0, 0.3, shape), "moving_variance": random.uniform(0.3, 2, shape),
             }  # fmt: skip
-            layer.set_weights([found[weight.name] for weight in layer.weights])
+            layer.set_weights([weights[weight.name] for weight in layer.weights])
     return model
 
 
@@ -117,37 +117,37 @@ def test_every_kind_of_operator_is_rounded_where_the_file_rounds_it():
     network.mode.observing = False
     np.testing.assert_allclose(exact, model(images.astype("float32"), training=False), atol=1e-5)
     correct_biases(network, observer(network, images)())
-    found = QuantizationAware(model, [], 0.0, network)
-    content = found.convert()
+    trained = QuantizationAware(model, [], 0.0, network)
+    content = trained.convert()
     assert operators(content) == operators(convert(model, ["int8"], calibration=images)["int8"])
-    made = assert_is_its_file(found, content, images, steps=4)
+    made = assert_is_its_file(trained, content, images, steps=4)
     assert 0 < np.abs(made - exact).max() < 0.1  # it is rounded, and not much
 
 
 def test_training_moves_weights_home_and_the_file_with_them(data):
     model = small()
     before = model.get_weights()
-    found = quantize_aware(model, data, epochs=3, learning_rate=0.01, batch_size=32, augmentation="none")
-    assert [row["epoch"] for row in found.rows] == [0, 1, 2, 3]
-    assert found.rows[-1]["loss"] < found.rows[1]["loss"]
-    assert found.val_accuracy == max(row["val_accuracy"] for row in found.rows)
+    trained = quantize_aware(model, data, epochs=3, learning_rate=0.01, batch_size=32, augmentation="none")
+    assert [row["epoch"] for row in trained.rows] == [0, 1, 2, 3]
+    assert trained.rows[-1]["loss"] < trained.rows[1]["loss"]
+    assert trained.val_accuracy == max(row["val_accuracy"] for row in trained.rows)
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
     pixels = data.test.pixels(16)
-    made = assert_is_its_file(found, found.convert(), pixels)
-    home = found.model.predict(pixels.astype("float32"), verbose=0)
+    made = assert_is_its_file(trained, trained.convert(), pixels)
+    home = trained.model.predict(pixels.astype("float32"), verbose=0)
     assert np.abs(home - model.predict(pixels.astype("float32"), verbose=0)).max() > 0.05  # far from where it was
     np.testing.assert_allclose(home, made, atol=0.03)
     for layer in model.layers:  # statistics and factors of BatchNormalization are as they were; beta takes the bias
         if isinstance(layer, LAYERS.BatchNormalization):
             gamma, _, *statistics = layer.get_weights()
-            kept = found.model.get_layer(layer.name).get_weights()
+            kept = trained.model.get_layer(layer.name).get_weights()
             assert all(map(np.array_equal, [gamma, *statistics], [kept[0], *kept[2:]]))
 
 
 def test_pixels_go_in_as_they_are(data):
-    found = quantize_aware(small(), data, epochs=1, learning_rate=1e-4, alpha=1.0)
+    trained = quantize_aware(small(), data, epochs=1, learning_rate=1e-4, alpha=1.0)
     for dtype, zero in (("uint8", 128), ("int8", 0)):
-        content = found.convert(dtype)
+        content = trained.convert(dtype)
         info = read_flatbuffer(content)
         start, end = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
         assert start.dtype == end.dtype == dtype
@@ -156,32 +156,32 @@ def test_pixels_go_in_as_they_are(data):
         assert "float32" not in {tensor.dtype for tensor in info.tensors}
         assert all(len(tensor.scale) > 1 for tensor in weights_of(content))
     with pytest.raises(InputError, match="input_dtype='float32'"):
-        found.convert("float32")
+        trained.convert("float32")
 
 
 def test_pixels_that_nothing_rescales_are_quantized_too(data):
     inputs = keras.Input((16, 16, 3))
     x = LAYERS.GlobalAveragePooling2D()(LAYERS.Conv2D(4, 3, activation="relu")(inputs))
     model = keras.Model(inputs, LAYERS.Dense(3, "softmax")(x))
-    found = quantize_aware(model, data, epochs=1, learning_rate=1e-4)
-    info = read_flatbuffer(content := found.convert())
+    trained = quantize_aware(model, data, epochs=1, learning_rate=1e-4)
+    info = read_flatbuffer(content := trained.convert())
     assert info.tensors[info.inputs[0]].scale == (1.0,) and info.tensors[info.inputs[0]].zero_point == (0,)
-    assert_is_its_file(found, content, data.test.pixels(16))
+    assert_is_its_file(trained, content, data.test.pixels(16))
 
 
 def test_per_tensor_has_one_scale_a_layer_and_its_own_rounding(data):
-    found = quantize_aware(small(), data, epochs=1, learning_rate=1e-3, per_tensor=True)
-    content = found.convert()
+    trained = quantize_aware(small(), data, epochs=1, learning_rate=1e-3, per_tensor=True)
+    content = trained.convert()
     assert [len(tensor.scale) for tensor in weights_of(content)] == [1, 1, 1, 1]
-    assert_is_its_file(found, content, data.test.pixels(16))
+    assert_is_its_file(trained, content, data.test.pixels(16))
 
 
 def test_top_stages_alone_train(data):
     model = small()
-    found = quantize_aware(model, data, epochs=1, learning_rate=1e-3, stages=1)
+    trained = quantize_aware(model, data, epochs=1, learning_rate=1e-3, stages=1)
     moved = {}
     for layer in (layer for layer in model.layers if layer.weights):
-        pairs = zip(layer.get_weights(), found.model.get_layer(layer.name).get_weights(), strict=True)
+        pairs = zip(layer.get_weights(), trained.model.get_layer(layer.name).get_weights(), strict=True)
         moved[layer.name] = not all(np.array_equal(*pair) for pair in pairs)
     assert moved == {"conv": False, "conv_bn": False, "deep": True, "deep_bn": True, "wide": True, "logits": True}
     with pytest.raises(InputError, match=r"from 0 .* to 2\. Received: stages=3"):
@@ -194,19 +194,19 @@ def test_structure_is_preserved(data, preserve):
         return (np.round(kernel / np.abs(kernel).max() * 3) / 3 * np.abs(kernel).max()).astype("float32")
 
     model = small(structured)
-    found = quantize_aware(model, data, epochs=2, learning_rate=0.01, alpha=0, augmentation="none", preserve=preserve)
+    trained = quantize_aware(model, data, epochs=2, learning_rate=0.01, alpha=0, augmentation="none", preserve=preserve)
     for name in ("conv", "deep", "wide", "logits"):
-        before, after = (chosen.get_layer(name).get_weights()[0] for chosen in (model, found.model))
+        before, after = (chosen.get_layer(name).get_weights()[0] for chosen in (model, trained.model))
         assert np.abs(after - before).max() > 1e-3
         if "sparsity" in preserve:
             assert not after[before == 0].any() and (before == 0).mean() > 0.05
         if "clusters" in preserve:
             assert len(np.unique(after)) <= len(np.unique(before)) <= 7
-    assert_is_its_file(found, found.convert(), data.test.pixels(16))
+    assert_is_its_file(trained, trained.convert(), data.test.pixels(16))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"preserve": ("zeros",)}, "preserve=.'zeros',"),
         ({"preserve": "sparsity"}, "preserve='sparsity'"),
@@ -214,8 +214,8 @@ def test_structure_is_preserved(data, preserve):
         ({"alpha": 2}, "alpha=2"),
     ],
 )
-def test_wrong_arguments_are_told(data, arguments, said):
-    with pytest.raises(InputError, match=said):
+def test_wrong_arguments_are_refused(data, arguments, message):
+    with pytest.raises(InputError, match=message):
         quantize_aware(small(), data, **arguments)
 
 
@@ -234,8 +234,8 @@ def test_backbones_become_wholly_integer_files(data, name, request):
         pytest.skip("slow: run with -m slow")
     model = build_classifier(name, 3, weights="none", image_size=32)
     few = SimpleNamespace(**{**vars(data), "train": data.train.take(np.arange(32))})
-    found = quantize_aware(model, few, epochs=1, learning_rate=1e-5)
-    content = found.convert()
+    trained = quantize_aware(model, few, epochs=1, learning_rate=1e-5)
+    content = trained.convert()
     pixels = data.test.pixels(32)
     assert operators(content) == operators(convert(model, ["int8"], calibration=pixels)["int8"])
-    assert_is_its_file(found, content, pixels, steps=16)
+    assert_is_its_file(trained, content, pixels, steps=16)

@@ -150,7 +150,7 @@ def save_fitted(model: keras.Model, path: Path, geometry: Geometry) -> Path:
 
 
 def _bare(path: Path) -> bytes:
-    from keras_transfer.litert.ends import without_metadata
+    from keras_transfer.litert.io_types import without_metadata
 
     return without_metadata(path.read_bytes())
 

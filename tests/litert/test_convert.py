@@ -139,7 +139,7 @@ def test_wrong_arguments(trained, arguments, message):
         convert(trained, **arguments)
 
 
-def test_an_open_size_is_told_or_that_of_the_calibration(pictures):
+def test_an_open_size_is_an_argument_or_that_of_the_calibration(pictures):
     model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D()])
     with pytest.raises(InputError, match=r"takes pictures of any size .*`image_size=`"):
         convert(model, ["float32"])

@@ -29,20 +29,20 @@ def test_versions_and_options(content):
 
 
 def test_constants(content):
-    found = read_constants(content, range(6))
-    assert {index: (values.shape, str(values.dtype)) for index, values in found.items()} == {
+    constants = read_constants(content, range(6))
+    assert {index: (values.shape, str(values.dtype)) for index, values in constants.items()} == {
         1: ((4, 1, 1, 4), "int8"),
         2: ((4,), "int32"),
         4: ((2,), "int32"),
     }
-    assert found[4].tolist() == [1, 2]
-    assert found[1].base is not None  # a view, whatever the file's size
+    assert constants[4].tolist() == [1, 2]
+    assert constants[1].base is not None  # a view, whatever the file's size
 
 
 def test_options_that_a_converter_wrote(files):
     info, details = read_flatbuffer(files["int8"]), read_details(files["int8"])
-    found = {operator.name: detail for operator, detail in zip(info.operators, details, strict=True)}
-    assert (found["DEPTHWISE_CONV_2D"].options["strideW"], found["DEPTHWISE_CONV_2D"].options["strideH"]) == (2, 2)
+    by_name = {operator.name: detail for operator, detail in zip(info.operators, details, strict=True)}
+    assert (by_name["DEPTHWISE_CONV_2D"].options["strideW"], by_name["DEPTHWISE_CONV_2D"].options["strideH"]) == (2, 2)
     axes = next(operator.inputs[1] for operator in info.operators if operator.name == "MEAN")
     assert sorted(read_constants(files["int8"], [axes])[axes].tolist()) == [1, 2]
     weights = read_constants(files["float32"], range(len(read_flatbuffer(files["float32"]).tensors)))

@@ -40,22 +40,22 @@ def shifted(way):
 def test_variables_become_constants_however_they_are_used(way, pictures):
     model = shifted(way)
     images = np.ascontiguousarray(pictures[:4, :8, :8])
-    taken = []
+    graphs = []
 
     def spied(function, real=frozen._constant):
-        taken.append(real(function))
-        return taken[-1]
+        graphs.append(real(function))
+        return graphs[-1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(frozen, "_constant", spied)
         content = convert(model, ["float32"])["float32"]
-    assert (taken[0] is not None) == (way in ("read", "captured tensor"))
+    assert (graphs[0] is not None) == (way in ("read", "captured tensor"))
     expected = model(tf.cast(images, tf.float32)).numpy()
     np.testing.assert_allclose(open_litert(content).predict(images), expected, atol=1e-6)
 
 
 def test_files_are_those_of_tensorflow_s_way(trained, pictures, monkeypatch):
-    told = {"formats": ["float32", "int8"], "calibration": pictures}
-    ours = convert(trained, **told)
+    options = {"formats": ["float32", "int8"], "calibration": pictures}
+    ours = convert(trained, **options)
     monkeypatch.setattr(frozen, "_constant", lambda function: None)
-    assert convert(trained, **told) == ours
+    assert convert(trained, **options) == ours

@@ -140,9 +140,9 @@ def test_normalization_of_a_float_file(files):
 def test_a_dtype_that_metadata_makes_up_is_not_believed(files, pictures):
     content = write_labels(files["int8"], NAMES)
     with zipfile.ZipFile(BytesIO(content)) as archive:
-        told = archive.read("inputs.json")
-    forged = told.replace(b'"uint8"', b'"bogus"')
-    content = content.replace(told, forged)
-    content = content.replace(zlib.crc32(told).to_bytes(4, "little"), zlib.crc32(forged).to_bytes(4, "little"))
+        metadata = archive.read("inputs.json")
+    forged = metadata.replace(b'"uint8"', b'"bogus"')
+    content = content.replace(metadata, forged)
+    content = content.replace(zlib.crc32(metadata).to_bytes(4, "little"), zlib.crc32(forged).to_bytes(4, "little"))
     assert read_inputs(content).tensor.dtype == "bogus"
     np.testing.assert_array_equal(open_litert(content).predict(pictures), open_litert(files["int8"]).predict(pictures))

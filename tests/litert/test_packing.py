@@ -24,7 +24,7 @@ def quantized(channels=512):
 
 def test_zero_points_are_stored_once_and_answers_stay():
     content, pixels = quantized()
-    builder = flatbuffers.Builder()  # the plain serializer writes every vector anew
+    builder = flatbuffers.Builder()  # the plain serializer writes every vector again
     builder.Finish(schema.ModelT.InitFromPackedBuf(content, 0).Pack(builder), b"TFL3")
     plain = bytes(builder.Output())
     packed = pack(schema.ModelT.InitFromPackedBuf(plain, 0))

@@ -56,9 +56,9 @@ def test_biases_make_up_for_rounded_weights(uneven, pictures, name):
     actual = open_litert(content).map(pictures)
     scale = open_litert(content).outputs[0].scale or (1,)
     zero = open_litert(content).outputs[0].zero_point or (0,)
-    found = np.stack([(row[0].astype("float32") - zero[0]) * scale[0] for row in actual])
+    answers = np.stack([(row[0].astype("float32") - zero[0]) * scale[0] for row in actual])
     # Uncorrected, 26 weights that each lose 0.4 of a 127th of pixels of about 90.
-    assert np.abs((found - expected).mean(axis=0)).max() < 0.1 * 26 * 0.4 / 127 * 90
+    assert np.abs((answers - expected).mean(axis=0)).max() < 0.1 * 26 * 0.4 / 127 * 90
 
 
 def test_layers_left_in_float(trained, pictures):

@@ -21,17 +21,17 @@ def test_order_and_answers_do_not_depend_on_threads(files, pictures):
 
 
 def test_map_looks_only_a_bounded_way_ahead(files, pictures):
-    taken = 0
+    n_read = 0
 
     def images():
-        nonlocal taken
+        nonlocal n_read
         for _ in range(50):
             yield from pictures
-            taken += len(pictures)
+            n_read += len(pictures)
 
     rows = open_litert(files["float32"], threads=2).map(images())
     next(rows)
-    assert taken <= len(pictures)
+    assert n_read <= len(pictures)
     rows.close()
 
 
@@ -81,7 +81,7 @@ def test_dequantization():
     np.testing.assert_array_equal(as_probabilities(np.array([[-2, 4]], np.int8), output), [[0.0, 3.0]])
 
 
-def test_foreign_file_with_float_input_is_told_about(tmp_path, pictures, capsys):
+def test_foreign_file_with_float_input_is_mentioned(tmp_path, pictures, capsys):
     """A file made by TensorFlow alone takes float32 and does not say how it is normalized."""
     script = (
         "import sys, tensorflow as tf, keras\n"

@@ -11,7 +11,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.inputs import MODALITIES, InputSpec, TensorSpec
 from keras_transfer.litert import convert, open_litert, read_flatbuffer, read_inputs, read_labels, write_labels
 from keras_transfer.litert.convert import FORMATS
-from keras_transfer.litert.ends import int8_ends
+from keras_transfer.litert.io_types import int8_io
 from keras_transfer.litert.probe import probe
 from keras_transfer.litert.timing import File
 
@@ -128,9 +128,9 @@ def test_unknown_files_are_tried_with_token_ids_that_exist(files, tmp_path):
         assert File(str(tmp_path / f"{name}.tflite"), 1, "xnnpack").run() > 0
 
 
-def test_int8_ends_leave_token_ids(model, arrays):
+def test_int8_io_leave_token_ids(model, arrays):
     content = convert(model, ["int8"], calibration=arrays, item=SPECS)["int8"]
-    bare = read_flatbuffer(int8_ends(content))
+    bare = read_flatbuffer(int8_io(content))
     assert [bare.tensors[index].dtype for index in (*bare.inputs, *bare.outputs)] == ["int32", "bool", "int8", "int8"]
 
 

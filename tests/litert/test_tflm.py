@@ -5,14 +5,14 @@ import pytest
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert import tflm
-from keras_transfer.litert.ends import int8_ends
+from keras_transfer.litert.io_types import int8_io
 
 needs_tflm = pytest.mark.skipif(not tflm.has_tflm(), reason="needs the extra `microcontroller`")
 
 
 @needs_tflm
 def test_the_least_arena_works_and_the_next_smaller_does_not(files, pictures):
-    content, images = int8_ends(files["int8"]), (pictures[:4] ^ 128).view(np.int8)
+    content, images = int8_io(files["int8"]), (pictures[:4] ^ 128).view(np.int8)
     least = tflm.least_arena(content)
     assert least % 16 == 0 and least > 32 * 32 * 3
     answers = tflm.run_tflm(content, images, least)

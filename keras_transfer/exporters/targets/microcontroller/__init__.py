@@ -106,9 +106,9 @@ def _per_channel_dense(info: FileInfo) -> bool:
 
 
 def _adapt(content: bytes) -> bytes:
-    from keras_transfer.litert.ends import int8_ends, without_metadata
+    from keras_transfer.litert.io_types import int8_io, without_metadata
 
-    return without_metadata(int8_ends(content))
+    return without_metadata(int8_io(content))
 
 
 TARGET = Target("microcontrollers, by TFLM", _judge, adapt=_adapt, per_tensor_dense=True)

@@ -12,11 +12,11 @@ from keras_transfer.litert.trust import is_ours, mark_as_ours
 _KEPT = ("int8", "int32", "int64", "bool")
 
 
-def int8_ends(content: bytes) -> bytes:
+def int8_io(content: bytes) -> bytes:
     """Returns a quantized file with `int8` inputs and outputs where it had `uint8` ones: fewer operators, same answers.
 
     TensorFlow's converter makes `uint8` inputs and outputs by a QUANTIZE operator at each, which subtracts 128 from
-    each byte or adds it. Without them the file takes and gives those bytes less 128: `int8_ends(file)(x - 128)` is
+    each byte or adds it. Without them the file takes and gives those bytes less 128: `int8_io(file)(x - 128)` is
     `file(x) - 128`, bit for bit. Inputs of whole numbers, such as token ids, stay as they are.
 
     Args:

@@ -6,13 +6,13 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
 from keras_transfer.litert import convert, open_litert, read_flatbuffer, write_labels
-from keras_transfer.litert.ends import int8_ends, without_metadata
+from keras_transfer.litert.io_types import int8_io, without_metadata
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.trust import is_ours
 
 
 def test_answers_are_the_same_less_128(files, pictures):
-    rewritten = int8_ends(files["int8"])
+    rewritten = int8_io(files["int8"])
     before, after = open_litert(files["int8"]), open_litert(rewritten)
     assert {t.dtype for t in (*after.inputs, *after.outputs)} == {"int8"}
     for picture in pictures:
@@ -23,12 +23,12 @@ def test_answers_are_the_same_less_128(files, pictures):
 
 
 def test_two_operators_and_two_tensors_go(files):
-    before, after = read_flatbuffer(files["int8"]), read_flatbuffer(int8_ends(files["int8"]))
+    before, after = read_flatbuffer(files["int8"]), read_flatbuffer(int8_io(files["int8"]))
     assert before.counts()["QUANTIZE"] == 2
     assert after.counts() == {name: n for name, n in before.counts().items() if name != "QUANTIZE"}
     assert len(after.tensors) == len(before.tensors) - 2
     assert not after.metadata
-    model = schema.ModelT.InitFromPackedBuf(int8_ends(files["int8"]), 0)
+    model = schema.ModelT.InitFromPackedBuf(int8_io(files["int8"]), 0)
     [signature] = model.signatureDefs
     assert [e.tensorIndex for e in signature.inputs] == list(after.inputs)
     assert [e.tensorIndex for e in signature.outputs] == list(after.outputs)
@@ -36,23 +36,23 @@ def test_two_operators_and_two_tensors_go(files):
 
 def test_the_converter_itself_makes_no_other_graph(trained, files, pictures):
     direct = convert(trained, ["int8"], calibration=pictures, input_dtype="int8")["int8"]
-    ours, theirs = read_flatbuffer(int8_ends(files["int8"])), read_flatbuffer(direct)
+    ours, theirs = read_flatbuffer(int8_io(files["int8"])), read_flatbuffer(direct)
     assert [o.name for o in ours.operators] == [o.name for o in theirs.operators]
     as_int8 = (pictures ^ 128).view(np.int8)
     for image in as_int8[:8]:
-        a, b = (open_litert(c, threads=1).run([image[None]])[0] for c in (int8_ends(files["int8"]), direct))
+        a, b = (open_litert(c, threads=1).run([image[None]])[0] for c in (int8_io(files["int8"]), direct))
         np.testing.assert_array_equal(a, b)
 
 
-def test_int8_ends_stay_as_they_are(files):
-    rewritten = int8_ends(files["int8"])
-    assert int8_ends(rewritten) == rewritten
+def test_int8_io_stay_as_they_are(files):
+    rewritten = int8_io(files["int8"])
+    assert int8_io(rewritten) == rewritten
     assert is_ours(rewritten)
 
 
 def test_labels_go(files):
     labelled = write_labels(files["int8"], ["a", "b", "c"])
-    assert int8_ends(labelled) == int8_ends(files["int8"])
+    assert int8_io(labelled) == int8_io(files["int8"])
     bare = without_metadata(labelled)
     assert not read_flatbuffer(bare).metadata and len(bare) < len(labelled)
     assert without_metadata(bare) == bare
@@ -61,7 +61,7 @@ def test_labels_go(files):
 @pytest.mark.parametrize("name", ["float32", "float16", "dynamic"])
 def test_floats_are_refused(files, name):
     with pytest.raises(InputError, match="convert the model to int8"):
-        int8_ends(files[name])
+        int8_io(files[name])
 
 
 def test_a_quantize_that_does_more_than_shift_is_refused(files):
@@ -69,10 +69,10 @@ def test_a_quantize_that_does_more_than_shift_is_refused(files):
     graph = model.subgraphs[0]
     graph.tensors[graph.inputs[0]].quantization.scale = np.array([0.5], np.float32)
     with pytest.raises(InputError, match="only"):
-        int8_ends(pack(model))
+        int8_io(pack(model))
 
 
 def test_damage_is_refused(files):
     for end in (0, 20, 1000):
         with pytest.raises(InputError):
-            int8_ends(files["int8"][:end])
+            int8_io(files["int8"][:end])
