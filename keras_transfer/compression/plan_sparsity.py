@@ -112,7 +112,7 @@ def _share_out(
 ) -> dict[str, float]:
     """Sparsities that make `sparsity` over all: a kernel's density falls with a power of its size, and is at most 1.
 
-    What is zero already in layers that stay dense counts (`live` are the others): ImageNet's MobileNetV2 has 0.8%.
+    What is zero already in layers that stay dense counts (`live` are the others): a pretrained MobileNetV2 has 0.8%.
     """
     dense = spared & set(counts)
     while True:
