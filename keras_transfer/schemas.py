@@ -12,6 +12,8 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 Outcome = Literal["pass", "warn", "fail"]
 N_ITEMS: Final = "images"
 """The key of a number of items: files of every modality have the name that it got when there were only images."""
+SIZE: Final = "image_size"
+"""The key of a picture's height and width, which the image modality adds to what is known of a run."""
 NEW_ITEMS: Final = "photographs"
 """The key of the place where new items lie, in what `shift` and `adapt` write."""
 N_CALIBRATION_ITEMS: Final = "calibration_images"
@@ -326,7 +328,7 @@ class Result(TypedDict):
     backbone: str
     alpha: float | None
     weights: str
-    image_size: list[int] | None
+    image_size: NotRequired[list[int] | None]  # of pictures: height, width
     inputs: Mapping[str, object]  # see `keras_transfer.inputs.InputSpec.to_dict`
     classes: list[str]
     strategy: str
@@ -576,7 +578,7 @@ class Report(ModelFigures):
     backbone: str
     alpha: float | None
     weights: str
-    image_size: list[int] | None
+    image_size: NotRequired[list[int] | None]  # of pictures: height, width
     classes: list[str]
     strategy: str
     kept: str

@@ -43,7 +43,7 @@ def command(
             entry.key[:8],
             entry.about.get("kind", "?"),
             entry.about.get("backbone", ""),
-            entry.about.get("images"),
+            entry.about.get("items"),
             entry.about.get("views"),
             f"{entry.bytes / 1e6:.1f} MB",
             time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)),
@@ -51,4 +51,4 @@ def command(
         for entry in entries
     ]
     bound = f"{total / 1e6:.0f} of at most {cache.cache_bound() / 1e6:.0f} MB in {cache.cache_folder()}"
-    print_table(("key", "kind", "backbone", "images", "views", "size", "last used"), rows, title=bound)
+    print_table(("key", "kind", "backbone", "items", "views", "size", "last used"), rows, title=bound)

@@ -155,6 +155,8 @@ def _other(recipe: Recipe, text: str) -> Recipe:
         raise InputError(
             f"A backbone to compare is NAME, NAME@ALPHA or NAME=WEIGHTS, such as mobilenet@0.25. Received: {text}."
         ) from None
-    if weights and not Path(weights).is_file() and weights not in ("imagenet", "bundled"):
+    from keras_transfer.models.weights import DOWNLOADED, NAMES
+
+    if weights and not Path(weights).is_file() and weights not in NAMES:
         raise InputError(f"{text}: there is no weights file {weights}.")
-    return recipe.replace(backbone=name, alpha=width, weights=weights or "imagenet")
+    return recipe.replace(backbone=name, alpha=width, weights=weights or DOWNLOADED)

@@ -216,7 +216,6 @@ def result_of(
         "backbone": recipe.model.backbone,
         "alpha": recipe.model.alpha,
         "weights": recipe.model.weights,
-        "image_size": None,
         "inputs": inputs.to_dict(),
         **described,
         **facts.get("preparation", {}),

@@ -104,20 +104,20 @@ def _inspection(recipe: Recipe, data: "Dataset", judged: _Judged, stages: Sequen
 
 def _features(recipe: Recipe, data: "Dataset", splits: "Sequence[Split]") -> tuple[Recipe, list[NDArray[np.float32]]]:
     """`frozen_features`, and the recipe they are of: without a network the bundled backbone's, which is said."""
-    from keras_transfer.models import bundled
     from keras_transfer.models.weights import WeightsUnreachable
 
     try:
         return recipe, frozen_features(recipe, data, splits)
     except WeightsUnreachable as error:
+        offline = open_modality(data.train.preparer.modality).offline(recipe)
+        if offline is None:
+            raise
         data.warnings.append(
-            f"The ImageNet weights of {recipe.model.backbone} cannot be downloaded ({error.reason}): labels and "
+            f"The pretrained weights of {recipe.model.backbone} cannot be downloaded ({error.reason}): labels and "
             "outliers are judged by the small backbone bundled with this package, which knows less."
         )
     say(f"Note: {data.warnings[-1]}")
-    size = max(recipe.model.image_size, bundled.MIN_SIZE) if recipe.model.image_size is not None else None
-    recipe = recipe.replace(backbone=bundled.BACKBONE, alpha=bundled.ALPHA, weights="bundled", image_size=size)
-    return recipe, frozen_features(recipe, data, splits)
+    return offline, frozen_features(offline, data, splits)
 
 
 def _counts(data: "Dataset") -> dict[str, dict[str, int]]:

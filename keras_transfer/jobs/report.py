@@ -22,6 +22,7 @@ from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, beside, command_line, data_option, read_run
 from keras_transfer.schemas import (
     N_ITEMS,
+    SIZE,
     BaselineRow,
     BeforeAfter,
     Calibration,
@@ -201,7 +202,6 @@ def _fields(run: Path, recipe: Recipe, data: "Dataset", figures: Figures, result
         "backbone": result["backbone"],
         "alpha": result["alpha"],
         "weights": result["weights"],
-        "image_size": result["image_size"],
         "classes": result["classes"],
         "strategy": result["strategy"],
         "kept": result["kept"],
@@ -340,9 +340,8 @@ def _next(run: Path, recipe: Recipe, data: "Dataset", report: Report) -> list[Ne
     outcome, kind = report["verdict"]["outcome"], data.reader.kind
     transfer = outcome in ("helped", "unclear")  # and may help more
     moved = data_option(run, recipe)
-    train: list[object] = ["train", recipe.data.source, "--backbone", recipe.model.backbone]
-    train += ["--alpha", recipe.model.alpha] if recipe.model.alpha is not None else []
-    train += ["--image-size", recipe.model.image_size] if recipe.model.image_size else []
+    modality = open_modality(data.test.preparer.modality)
+    train = ("train", recipe.data.source, *modality.network_options(recipe))
 
     def step(why: str, *words: object) -> None:
         steps.append({"why": why, "command": command_line(*words)})
@@ -360,9 +359,8 @@ def _next(run: Path, recipe: Recipe, data: "Dataset", report: Report) -> list[Ne
         step(why, "report", run, "--baselines", "scratch", *moved)
     if transfer and report["learning_curve"] is None and recipe.model.pretrained:
         step(f"See whether more {kind.items} or more unfreezing would help.", "report", run, "--learning-curve", *moved)
-    corruptions = open_modality(data.test.preparer.modality).corruptions
-    if corruptions and report["corruptions"] is None:
-        ways = ", ".join(corruption.words for corruption in corruptions.values())
+    if modality.corruptions and report["corruptions"] is None:
+        ways = ", ".join(corruption.words for corruption in modality.corruptions.values())
         step(f"See how well it does on worse {kind.items}: {ways}.", "report", run, "--corruptions", *moved)
     recommended = report["recommended"]
     if recommended and recommended.endswith(".tflite"):
@@ -377,8 +375,9 @@ def _preparation(data: "Dataset", result: Result) -> dict[str, Json]:
     """How items become inputs: as the run's result has it, or as it follows from the data."""
     modality = open_modality(data.test.preparer.modality)
     inputs = cast(Mapping[str, Json], result.get("inputs"))
-    spec = InputSpec.from_dict(inputs) if inputs else data.test.spec(result["image_size"] or ())
     known = cast(Mapping[str, Json], result)
+    # Runs of before there were specs have a size alone.
+    spec = InputSpec.from_dict(inputs) if inputs else data.test.spec(cast(Sequence[int], known[SIZE]))
     described = modality.describe(data.test.preparer, spec)
     return {name: known.get(name) or value for name, value in described.items()}
 

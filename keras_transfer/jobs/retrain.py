@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from keras_transfer import cache
 from keras_transfer.jobs.parts import build_classifier_of, fit_recipe, plan_of
 from keras_transfer.recipe import Recipe
-from keras_transfer.schemas import N_ITEMS
 
 if TYPE_CHECKING:
     import keras
@@ -76,7 +75,7 @@ def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[NDArray[n
     if entry is None:
         model = build_classifier_of(recipe, data)
         epochs = len(fit_recipe(model, data, recipe, plan_of(recipe, model, data)).rows)
-        about = {"kind": "training", N_ITEMS: len(data.train), "epochs": epochs}
+        about = {"kind": "training", "items": len(data.train), "epochs": epochs}
         with cache.new_entry(key, about) as writer:
             writer.append("probabilities", _answers(model, test))
         entry = cache.open_new(key)

@@ -155,8 +155,10 @@ def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, plan: "Plan", ru
 def _weights_origin(recipe: Recipe) -> dict[str, str | None]:
     import hashlib
 
+    from keras_transfer.models.weights import DOWNLOADED
+
     path = Path(recipe.model.weights)
-    if recipe.model.weights == "imagenet":  # or the file of a KerasHub preset's folder
+    if recipe.model.weights == DOWNLOADED:  # or the file of a KerasHub preset's folder
         path = Path(recipe.model.backbone.removeprefix("kerashub:")) / "model.weights.h5"
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return {"told": recipe.model.weights, "sha256": digest}

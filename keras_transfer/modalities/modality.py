@@ -250,6 +250,15 @@ class Modality(ABC):
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
         """The classifier of a recipe, before any training."""
 
+    def network_options(self, recipe: Recipe) -> list[object]:
+        """Options of `keras-transfer train` for the recipe's network."""
+        alpha = recipe.model.alpha
+        return ["--backbone", recipe.model.backbone, *(["--alpha", alpha] if alpha is not None else [])]
+
+    def offline(self, recipe: Recipe) -> Recipe | None:
+        """The recipe with a pretrained network that lies in this package, for where none can be downloaded, if any."""
+        return None
+
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
         """The recipe with what it leaves open of the network, as it was built."""
         return recipe

@@ -21,6 +21,11 @@ from keras_transfer.models.preprocessing import STD, preprocessing_layer
 Arrays = list[np.ndarray]
 
 
+NAMES = ("imagenet", "bundled")
+"""Pretrained weights that have a name; all others lie in a file."""
+DOWNLOADED = NAMES[0]
+
+
 def flat_backbone(row: Backbone, alpha: float | None, height: int, width: int, **arguments: object) -> keras.Model:
     """The backbone on pixels in 0..255: preprocessing and network as one flat graph, weights random."""
     pixels = keras.Input((height, width, 3), name="image", dtype="float32")

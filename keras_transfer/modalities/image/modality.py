@@ -163,6 +163,19 @@ class ImageModality(Modality):
             multi_label=dataset.multi_label,
         )
 
+    def network_options(self, recipe: Recipe) -> list[object]:
+        """Backbone, width and picture size."""
+        size = recipe.model.image_size
+        return [*super().network_options(recipe), *(["--image-size", size] if size else [])]
+
+    def offline(self, recipe: Recipe) -> Recipe:
+        """The recipe with the bundled backbone, at its own size or at that of the recipe, if it can be."""
+        from keras_transfer.models import bundled
+
+        size = recipe.model.image_size
+        size = max(size, bundled.MIN_SIZE) if size is not None else None
+        return recipe.replace(backbone=bundled.BACKBONE, alpha=bundled.ALPHA, weights="bundled", image_size=size)
+
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
         """The recipe with the model's picture size and pooling."""
         token = any(layer.name == "class_token" for layer in model.layers)
