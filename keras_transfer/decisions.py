@@ -67,7 +67,7 @@ def correct_labels(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.bo
     """
     truth, values = np.asarray(labels), np.asarray(probabilities)
     if truth.ndim == 2:
-        return (values >= THRESHOLD) == (truth >= 0.5)
+        return np.asarray((values >= THRESHOLD) == (truth >= 0.5))
     return np.asarray(values.argmax(axis=1) == truth)
 
 

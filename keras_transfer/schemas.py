@@ -257,14 +257,19 @@ class RepairStep(TypedDict):
     chosen: NotRequired[bool]
 
 
-class Proof(Comparison, FileDescription):
+class RepairFields(TypedDict, total=False):
+    """How an int8 file was repaired, where remedies were tried."""
+
+    repair: list[RepairStep]
+
+
+class Proof(Comparison, FileDescription, RepairFields):
     """What is known of an exported file: the JSON file beside it."""
 
     file: str
     format: str
     inputs: Mapping[str, object]  # see `keras_transfer.inputs.InputSpec.to_dict`
     calibration_images: int  # how many items, of whatever modality
-    repair: NotRequired[list[RepairStep]]
     gate: Gate
 
 
@@ -310,7 +315,14 @@ class AdaptationFigures(TypedDict, total=False):
     tried: Sequence[Mapping[str, object]]
 
 
-class Adaptation(AdaptationFigures):
+class NewItemsSource(TypedDict):
+    """Where the new items of an adaptation lie."""
+
+    photographs: str | None  # None where there are none
+    layout: NotRequired[LayoutFields]
+
+
+class Adaptation(AdaptationFigures, NewItemsSource):
     """What `adapt` did to a run."""
 
     method: str
@@ -318,8 +330,6 @@ class Adaptation(AdaptationFigures):
     base: str | None
     before: float | None  # accuracies on the new items, where they have labels
     after: float | None
-    photographs: str | None  # where the new items lie
-    layout: NotRequired[LayoutFields]
 
 
 class Result(TypedDict):
@@ -720,7 +730,13 @@ class OperatorTime(TypedDict):
     share: float
 
 
-class Timing(TypedDict):
+class OperatorTimes(TypedDict, total=False):
+    """The operators of a timed file, where they were asked for."""
+
+    operators: list[OperatorTime] | None  # None where they cannot be timed
+
+
+class Timing(OperatorTimes):
     """A file, timed in turns with others, see `keras_transfer.exporters.benchmark`."""
 
     file: str
@@ -737,7 +753,6 @@ class Timing(TypedDict):
     added_mb: float  # what the file and its runs added to it
     ratio: float
     machine: str
-    operators: NotRequired[list[OperatorTime] | None]  # None where they cannot be timed
 
 
 class Sides(TypedDict):

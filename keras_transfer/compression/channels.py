@@ -152,11 +152,12 @@ def rebuild(model: keras.Model, graph: ChannelGraph, kept: Kept) -> keras.Model:
 
 def _config(layer: keras.layers.Layer, graph: ChannelGraph, kept: Kept) -> dict[str, object]:
     config = layer.get_config()
+    changed: dict[str, object] = {}
     if id(layer) in graph.sizes:
         entry, ids = graph.sizes[id(layer)]
         count = int(kept[ids].sum())
-        config[entry] = (*config[entry][:-1], count) if entry == "target_shape" else count
-    return config
+        changed[entry] = (*config[entry][:-1], count) if entry == "target_shape" else count
+    return {**config, **changed}
 
 
 def _layers_of(model: keras.Model, stage_name: str) -> set[int]:

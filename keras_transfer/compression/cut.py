@@ -138,4 +138,4 @@ def _soften(probabilities: Array, temperature: float) -> Array:
     powers = np.clip(probabilities, 1e-7, 1) ** (1 / temperature)
     others = np.clip(1 - probabilities, 1e-7, 1) ** (1 / temperature)
     one_label = probabilities.shape[-1] > 1 and bool(np.allclose(probabilities.sum(-1), 1, atol=1e-3))
-    return powers / powers.sum(-1, keepdims=True) if one_label else powers / (powers + others)
+    return np.asarray(powers / powers.sum(-1, keepdims=True) if one_label else powers / (powers + others))

@@ -225,7 +225,8 @@ def _samples(
 def _standard(train: Arrays, arrays: Arrays) -> NDArray[np.float32]:
     """Hints with mean 0 and deviation 1 over the training items: their weight then means the same for any teacher."""
     reference = np.asarray(train["hints"], np.float32)
-    return (np.asarray(arrays["hints"], np.float32) - reference.mean(0)) / (reference.std(0) + 1e-3)
+    hints = np.asarray(arrays["hints"], np.float32)
+    return np.asarray((hints - reference.mean(0)) / (reference.std(0) + 1e-3))
 
 
 def _unpack(dataset: "tf.data.Dataset", groups: tuple[int, int]) -> "tf.data.Dataset":

@@ -86,7 +86,7 @@ class QuantizationAware:
 
     def predict(self, items: Array) -> NDArray[np.float32]:
         """The fake-quantized network's probabilities `float32 [n, classes]` for items `[n, ...]`."""
-        return self._network.model.predict(np.asarray(items, np.float32), batch_size=_BATCH, verbose=0)
+        return np.asarray(self._network.model.predict(np.asarray(items, np.float32), batch_size=_BATCH, verbose=0))
 
 
 def quantize_aware(

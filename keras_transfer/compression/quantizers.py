@@ -72,7 +72,8 @@ class Weights(_quantizers.LastValueQuantizer):
         if self.indices is not None:
             start = tf.constant_initializer(self.values)
             self.centroids = layer.add_weight(f"{name}_centroids", self.values.shape, initializer=start)
-        return super().build(self.grid, name, layer)
+        variables: Variables = super().build(self.grid, name, layer)
+        return variables
 
     def structured(self, kernel: tf.Tensor) -> tf.Tensor:
         """The weights with the structure that must not be lost, before quantization."""
@@ -133,10 +134,12 @@ class Wrapper(_quantization.QuantizeWrapperV2):
     def layer_output(self, value: NDArray[np.float32]) -> NDArray[np.float32]:
         """The layer's own output, not quantized, with its weights as they are in the present mode."""
         self.quantize_config.set_quantize_weights(self.layer, [self.quantize_kernel(training=False)])
-        return self.layer.call(tf.constant(value, tf.float32)).numpy()
+        output: NDArray[np.float32] = self.layer.call(tf.constant(value, tf.float32)).numpy()
+        return output
 
     def structured_kernel(self) -> NDArray[np.float32]:
-        return self.quantize_config.weights.structured(self.kernel_variable.value()).numpy()
+        kernel: NDArray[np.float32] = self.quantize_config.weights.structured(self.kernel_variable.value()).numpy()
+        return kernel
 
     def quantize_kernel(self, training: bool) -> tf.Tensor:
         kernel, quantizer, variables = self._weight_vars[0]

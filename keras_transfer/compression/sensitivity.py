@@ -162,7 +162,7 @@ def _rounded(stage: Stage, bits: int) -> AbstractContextManager[None]:
     def change(values: Array, depthwise: bool) -> Array:
         axes = tuple(range(values.ndim - (2 if depthwise else 1)))
         scale = np.maximum(np.abs(values).max(axes, keepdims=True), 1e-12) / largest
-        return np.rint(values / scale) * scale
+        return np.asarray(np.rint(values / scale) * scale)
 
     return _changed(stage, change)
 

@@ -28,4 +28,5 @@ def load_tfmot() -> ModuleType:
         os.environ.pop(_VARIABLE, None)
         if before is not None:
             os.environ[_VARIABLE] = before
-    return tfmot
+    module: ModuleType = tfmot
+    return module

@@ -154,7 +154,7 @@ class Dataset:
     def class_counts(self) -> NDArray[np.int64]:
         """Training items of each class, `int64 [classes]`."""
         if self.multi_label:
-            return self.train.labels.sum(axis=0).astype(np.int64)
+            return np.asarray(self.train.labels.sum(axis=0), np.int64)
         return np.bincount(self.train.labels, minlength=len(self.class_names))
 
     def class_weights(self) -> dict[int, float] | None:

@@ -34,12 +34,11 @@ def held_out(listing: Listing, reader: Reader, split: str | None = None, *, allo
     data = load_listing(listing, reader, val=0, test=0 if own else 1, allow_bad=allow_bad)
     for warning in data.warnings:
         say(f"Warning: {warning}")
-    parts = {name: getattr(data, name) for name in SPLITS if len(getattr(data, name))}
+    parts: dict[str, Split] = {name: getattr(data, name) for name in SPLITS if len(getattr(data, name))}
     if not own or split == "all":
         return joined(list(parts.values()), "all")
     chosen = split or "test"
     if chosen not in parts:
         there = " and ".join(parts)
         raise InputError(f"{listing.name} has no {chosen} split, only {there}. Choose one of these, or 'all'.")
-    part: Split = parts[chosen]
-    return part
+    return parts[chosen]

@@ -39,10 +39,10 @@ def apply_temperature(probabilities: ArrayLike, temperature: float, several: boo
     values = np.clip(np.asarray(probabilities, np.float64), _LEAST, 1)
     if several or values.shape[1] == 1:
         logits = np.log(values) - np.log(np.clip(1 - values, _LEAST, 1))
-        return (1 / (1 + np.exp(-logits / temperature))).astype(np.float32)
+        return np.asarray(1 / (1 + np.exp(-logits / temperature)), np.float32)
     logits = np.log(values) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:

@@ -73,7 +73,7 @@ def _in_columns(split: "Split", columns: NDArray[np.int64], classes: int) -> NDA
     """The labels of a split in the columns of a model's answer."""
     labels = np.asarray(split.labels)
     if labels.ndim == 1:
-        return columns[labels]
+        return np.asarray(columns[labels])
     truth = np.zeros((len(labels), classes), np.float32)
     truth[:, columns] = labels
     return truth

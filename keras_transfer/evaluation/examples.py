@@ -22,7 +22,8 @@ def most_confident_mistakes(labels: ArrayLike, probabilities: ArrayLike, count: 
         confidence = np.where(off, np.maximum(values, 1 - values), 0).max(axis=1)
     else:
         confidence = values.max(axis=1)
-    return wrong[np.argsort(-confidence[wrong], kind="stable")[:count]].tolist()
+    indices: list[int] = wrong[np.argsort(-confidence[wrong], kind="stable")[:count]].tolist()
+    return indices
 
 
 def least_confident(probabilities: ArrayLike, count: int, several: bool = False) -> list[int]:
@@ -36,7 +37,8 @@ def least_confident(probabilities: ArrayLike, count: int, several: bool = False)
         margin = np.abs(values - THRESHOLD).min(axis=1)
     else:
         margin = values.max(axis=1)
-    return np.argsort(margin, kind="stable")[:count].tolist()
+    indices: list[int] = np.argsort(margin, kind="stable")[:count].tolist()
+    return indices
 
 
 @dataclass(frozen=True)

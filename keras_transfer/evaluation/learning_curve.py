@@ -69,7 +69,7 @@ def forecast(rows: Sequence[CurvePoint], n_items: int) -> float | None:
     errors = np.array([1 - row["mean"] for row in rows])
 
     def law(x: Floats, floor: float, scale: float, power: float) -> Floats:
-        return floor + scale * (x / numbers[0]) ** -power
+        return np.asarray(floor + scale * (x / numbers[0]) ** -power)
 
     start = (errors[-1] / 2, max(errors[0] - errors[-1] / 2, 1e-3), 0.5)
     try:
@@ -104,7 +104,8 @@ def meeting(transfer: Sequence[CurvePoint], scratch: Sequence[CurvePoint]) -> fl
     last = ahead[-1]
     share = gaps[last] / (gaps[last] - gaps[last + 1])
     below, above = sizes[last], sizes[last + 1]
-    return min(float(above), below * (above / below) ** share)  # rounding may not lead out of the interval
+    crossing: float = below * (above / below) ** share
+    return min(float(above), crossing)  # rounding may not lead out of the interval
 
 
 def last_gain(right: Sequence[Sequence[Flags]], held_out: Sequence[NDArray[np.integer]]) -> Difference:

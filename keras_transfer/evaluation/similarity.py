@@ -91,7 +91,8 @@ def _answers(model: keras.Model, arrays: Sequence[Array]) -> list[Rows]:
 
     def call(*values: tf.Tensor) -> list[tf.Tensor]:
         inputs = [tf.cast(value, tensor.dtype) for value, tensor in zip(values, model.inputs, strict=True)]
-        return tf.nest.flatten(model(inputs, training=False))
+        outputs: list[tf.Tensor] = tf.nest.flatten(model(inputs, training=False))
+        return outputs
 
     traced = tf.function(call, jit_compile=False, autograph=False)
     starts = range(0, len(arrays[0]), _BATCH)

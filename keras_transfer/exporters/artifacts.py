@@ -14,7 +14,7 @@ from keras_transfer.exporters.task import Answers, File, Task, contents_by_name
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import as_tuple
 from keras_transfer.litert import convert
-from keras_transfer.litert.convert import CALIBRATED
+from keras_transfer.litert.frozen import CALIBRATED
 from keras_transfer.litert.labels import GEOMETRY_FILE, INPUTS_FILE, LABELS_FILE, labels_text
 from keras_transfer.progress import say
 from keras_transfer.schemas import (
@@ -26,6 +26,7 @@ from keras_transfer.schemas import (
     GateSummary,
     LayerError,
     Proof,
+    RepairFields,
 )
 
 _DIAGNOSED_ITEMS = 8
@@ -88,6 +89,7 @@ def _prove(
     calibrated = file.format in CALIBRATED and task.n_calibration_items > 0
     chosen = next((step for step in answers.repair if step.get("chosen")), None) if calibrated else None
     count = task.n_calibration_items if calibrated else 0
+    repair: RepairFields = {"repair": answers.repair} if calibrated and answers.repair else {}
     proof: Proof = {
         "file": file.name,
         "format": file.format,
@@ -100,9 +102,8 @@ def _prove(
         "inputs": task.inputs.to_dict(),
         N_CALIBRATION_ITEMS: chosen.get(N_CALIBRATION_ITEMS, count) if chosen is not None else count,
         "gate": _gate(task, file, compared, verdict, answers, passed),
+        **repair,
     }
-    if calibrated and answers.repair:
-        proof["repair"] = answers.repair
     write_bytes(task.out / file.name, file.content)
     write_text((task.out / file.name).parent / LABELS_FILE, labels_text(task.class_names))
     write_json((task.out / file.name).with_suffix(".json"), proof)

@@ -7,7 +7,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.exporters.onnx import require_onnx
 from keras_transfer.exporters.repair import check_remedies
 from keras_transfer.exporters.targets import check_targets
-from keras_transfer.litert.convert import CALIBRATED
+from keras_transfer.litert.frozen import CALIBRATED
 from keras_transfer.litert.labels import labels_text
 
 if TYPE_CHECKING:

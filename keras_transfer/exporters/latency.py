@@ -19,7 +19,7 @@ from keras_transfer.litert.probe import random_values
 from keras_transfer.process import start_process
 from keras_transfer.progress import say, track
 from keras_transfer.run import command_line
-from keras_transfer.schemas import Latency, OperatorTime, Timing
+from keras_transfer.schemas import Latency, OperatorTime, OperatorTimes, Timing
 
 _WARM_UP = 5
 _MOST_RUNS = 100
@@ -195,7 +195,8 @@ class _Timed:
         """What `benchmark` returns of it."""
         memory = self._ask({"memory": True})
         ratios = [np.median(mine) / np.median(others) for mine, others in zip(rounds, first, strict=True)]
-        row: Timing = {
+        single: OperatorTimes = {"operators": self._operators()} if operators else {}
+        return {
             "file": str(self._path),
             "bytes": self._path.stat().st_size,
             "threads": self._threads,
@@ -208,10 +209,8 @@ class _Timed:
             "added_mb": round((memory["peak"] - memory["before"]) / 1e6, 1),
             "ratio": round(float(np.median(ratios)), 3),
             "machine": machine(),
+            **single,
         }
-        if operators:
-            row["operators"] = self._operators()
-        return row
 
     def _operators(self) -> list[OperatorTime] | None:
         if self._delegate != "xnnpack":

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple
-from keras_transfer.litert.convert import CALIBRATED, CALIBRATION_ITEMS
+from keras_transfer.litert.convert import CALIBRATION_ITEMS
+from keras_transfer.litert.frozen import CALIBRATED
 from keras_transfer.models.own_models import ModelOptions, preparer_of
 from keras_transfer.schemas import RepairStep
 

@@ -19,7 +19,7 @@ from keras_transfer.jobs.shift import NewItems, open_new_items, open_run_model
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run
-from keras_transfer.schemas import N_ITEMS, NEW_ITEMS, Adaptation, AdaptationFigures, Result
+from keras_transfer.schemas import N_ITEMS, NEW_ITEMS, Adaptation, AdaptationFigures, NewItemsSource, Result
 
 if TYPE_CHECKING:
     import keras
@@ -154,10 +154,8 @@ def adapt_run(
         base.data.write_csv(run / "data.csv")
         begin(run, recipe)
         with clock.part("adapting"):
-            adapted = _adapt(method, Work(base.model, base.data, new and new.split, recipe, folder), new)
-        adapted[NEW_ITEMS] = _place(new_items) if new_items is not None else None
-        if layout is not None and layout.said():
-            adapted["layout"] = replace(layout, root=layout.root and _place(layout.root)).said()
+            work = Work(base.model, base.data, new and new.split, recipe, folder)
+            adapted = _adapt(method, work, new, _source(new_items, layout))
         save_run_model(run, base.model, base.data)
         write_json(run / "adaptation.json", adapted)
         if (folder / "history.csv").is_file():
@@ -181,7 +179,14 @@ def _facts(result: Result, adapted: Adaptation) -> RunFacts:
     }
 
 
-def _adapt(method: str, work: Work, new: NewItems | None) -> Adaptation:
+def _source(new_items: str | Path | None, layout: Layout | None) -> NewItemsSource:
+    source: NewItemsSource = {NEW_ITEMS: _place(new_items) if new_items is not None else None}
+    if layout is not None and layout.said():
+        source["layout"] = replace(layout, root=layout.root and _place(layout.root)).said()
+    return source
+
+
+def _adapt(method: str, work: Work, new: NewItems | None, source: NewItemsSource) -> Adaptation:
     """Adapts the model in place, and measures it on the new items before and after."""
     before = _accuracy(work.model, new)
     figures = METHODS[method].run(work)
@@ -192,7 +197,7 @@ def _adapt(method: str, work: Work, new: NewItems | None) -> Adaptation:
         "base": work.recipe.base,
         "before": before,
         "after": _accuracy(work.model, new),
-        NEW_ITEMS: None,
+        **source,
     }
 
 

@@ -327,6 +327,7 @@ def _score(
 
     asked = recipe.compression or Compression()
     base = before = correct(test.labels, predict_split(teacher, test))
+    costs = _costs(teacher)
     entries: list[StepEntry] = [
         {
             "name": "base",
@@ -334,7 +335,9 @@ def _score(
             "accuracy": float(base.mean()),
             "difference": None,
             "since_base": None,
-            **_costs(teacher),
+            "parameters": costs["parameters"],
+            "multiply_adds": costs["multiply_adds"],
+            "zeros": costs["zeros"],
         }
     ]
     for step, entry, place in done:

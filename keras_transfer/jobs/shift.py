@@ -216,7 +216,8 @@ def _verdict(figures: ShiftFigures) -> ShiftVerdict:
 
 
 def _spread(count: int) -> list[int]:
-    return np.linspace(0, count - 1, min(count, _SHOWN)).astype(int).tolist()
+    indices: list[int] = np.linspace(0, count - 1, min(count, _SHOWN)).astype(int).tolist()
+    return indices
 
 
 def _next(

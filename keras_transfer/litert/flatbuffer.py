@@ -95,7 +95,11 @@ def _require(valid: bool, reason: str) -> None:
         raise _damaged(reason)
 
 
-def _numbers(values: object) -> tuple:
+def _integers(values: object) -> tuple[int, ...]:
+    return tuple(values.tolist()) if isinstance(values, np.ndarray) else ()
+
+
+def _floats(values: object) -> tuple[float, ...]:
     return tuple(values.tolist()) if isinstance(values, np.ndarray) else ()
 
 
@@ -115,7 +119,7 @@ def _read(content: bytes) -> FileInfo:
     sizes = [_buffer_size(model.Buffers(i), len(content)) for i in range(model.BuffersLength())]
     tensors = tuple(_tensor(graph.Tensors(i), i, sizes) for i in range(graph.TensorsLength()))
     operators = tuple(_operator(model, graph.Operators(i), i, len(tensors)) for i in range(graph.OperatorsLength()))
-    inputs, outputs = _numbers(graph.InputsAsNumpy()), _numbers(graph.OutputsAsNumpy())
+    inputs, outputs = _integers(graph.InputsAsNumpy()), _integers(graph.OutputsAsNumpy())
     _require(all(0 <= i < len(tensors) for i in (*inputs, *outputs)), "an input or output does not exist")
     metadata = {}
     for i in range(model.MetadataLength()):
@@ -127,9 +131,11 @@ def _read(content: bytes) -> FileInfo:
 
 
 def _buffer_size(buffer: schema.Buffer, total: int) -> int:
+    size: int
     if buffer.Offset() > 1:  # large files keep their constants behind the flatbuffer
-        _require(buffer.Offset() + buffer.Size() <= total, "a constant lies outside the file")
-        return buffer.Size()
+        size = buffer.Size()
+        _require(buffer.Offset() + size <= total, "a constant lies outside the file")
+        return size
     size = buffer.DataLength()
     if size:
         buffer.DataAsNumpy()  # raises where the vector runs past the end
@@ -137,7 +143,7 @@ def _buffer_size(buffer: schema.Buffer, total: int) -> int:
 
 
 def _tensor(tensor: schema.Tensor, index: int, sizes: list[int]) -> TensorInfo:
-    shape = _numbers(tensor.ShapeAsNumpy())
+    shape = _integers(tensor.ShapeAsNumpy())
     name = _text(tensor.Name())
     _require(tensor.Type() in _DTYPES, f"tensor {index} is of an unknown type")
     dtype = _DTYPES[tensor.Type()]
@@ -154,18 +160,18 @@ def _tensor(tensor: schema.Tensor, index: int, sizes: list[int]) -> TensorInfo:
     axis = 0
     quantization = tensor.Quantization()
     if quantization is not None and quantization.ScaleLength():
-        scale, zero_point = _numbers(quantization.ScaleAsNumpy()), _numbers(quantization.ZeroPointAsNumpy())
+        scale, zero_point = _floats(quantization.ScaleAsNumpy()), _integers(quantization.ZeroPointAsNumpy())
         axis = quantization.QuantizedDimension()
         _require(all(math.isfinite(s) and s >= 0 for s in scale), f"tensor {index}'s scale is not a positive number")
         channels = shape[axis] if 0 <= axis < len(shape) else 1
         _require(len(scale) in (1, channels), f"tensor {index} has {len(scale)} scales for {channels} channels")
         _require(len(zero_point) in (0, len(scale)), f"tensor {index}'s scales and zero points differ in number")
-    dynamic = any(size < 0 for size in _numbers(tensor.ShapeSignatureAsNumpy()))
+    dynamic = any(size < 0 for size in _integers(tensor.ShapeSignatureAsNumpy()))
     return TensorInfo(index, name, shape, dtype, scale, zero_point, axis, size, dynamic)
 
 
 def _operator(model: schema.Model, operator: schema.Operator, index: int, tensors: int) -> OperatorInfo:
-    inputs, outputs = _numbers(operator.InputsAsNumpy()), _numbers(operator.OutputsAsNumpy())
+    inputs, outputs = _integers(operator.InputsAsNumpy()), _integers(operator.OutputsAsNumpy())
     _require(all(-1 <= i < tensors for i in inputs), f"operator {index} reads a tensor that does not exist")
     _require(all(0 <= i < tensors for i in outputs), f"operator {index} writes a tensor that does not exist")
     _require(operator.OpcodeIndex() < model.OperatorCodesLength(), f"operator {index} is of no kind")

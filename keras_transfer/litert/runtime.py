@@ -306,7 +306,7 @@ def quantized(values: Array, tensor: TensorInfo) -> Array:
         return values.astype(kind)
     steps = np.rint(values / np.float32(tensor.scale[0])) + tensor.zero_point[0]
     limits = np.iinfo(kind)
-    return np.clip(steps, limits.min, limits.max).astype(kind)
+    return np.asarray(np.clip(steps, limits.min, limits.max), kind)
 
 
 def _cores() -> int:

@@ -167,4 +167,4 @@ def _batch_size(usual: int, n_items: int | None) -> int:
     """A power of two: `usual`, or less where fewer than 16 such batches make an epoch."""
     if n_items is None:
         return usual
-    return min(usual, max(4, 2 ** ((n_items - 1) // 16).bit_length()))
+    return min(usual, max(4, 1 << ((n_items - 1) // 16).bit_length()))

@@ -279,7 +279,7 @@ def _memory(what: str, log: str) -> int | None:
     match = re.search(re.escape(what) + r": ([\d.]+)(B|KiB|MiB|GiB)", log)
     if match is None:
         return None
-    return round(float(match.group(1)) * 1024 ** ["B", "KiB", "MiB", "GiB"].index(match.group(2)))
+    return round(float(match.group(1)) * 1024.0 ** ["B", "KiB", "MiB", "GiB"].index(match.group(2)))
 
 
 TARGET = Target("Coral's Edge TPU", judge, per_tensor_dense=True)

@@ -47,7 +47,7 @@ class Operator:
 
     @property
     def fused(self) -> int:
-        return self.options.get("fusedActivationFunction", 0)
+        return int(self.options.get("fusedActivationFunction", 0))
 
     @property
     def shape(self) -> tuple[int, ...]:

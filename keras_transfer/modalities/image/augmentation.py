@@ -128,7 +128,10 @@ class ImageAugmenter:
         compiled = tf.function(augment, autograph=False, reduce_retracing=True)
 
         def call(images: TensorLike, labels: TensorLike, seed: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return compiled(tf.convert_to_tensor(images), tf.convert_to_tensor(labels), tf.convert_to_tensor(seed))
+            pixels, targets = compiled(
+                tf.convert_to_tensor(images), tf.convert_to_tensor(labels), tf.convert_to_tensor(seed)
+            )
+            return pixels, targets
 
         return call
 

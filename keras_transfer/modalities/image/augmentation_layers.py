@@ -25,7 +25,8 @@ class LayerOptions(TypedDict, total=False):
 
 def split_seed(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
     """Makes `count` independent seeds `int32 [2]` of one."""
-    return tf.unstack(tf.random.split(seed, count), count)
+    seeds: list[tf.Tensor] = tf.unstack(tf.random.split(seed, count), count)
+    return seeds
 
 
 def _uniform(seed: tf.Tensor, shape: Sequence[int | tf.Tensor], low: float = -1.0, high: float = 1.0) -> tf.Tensor:

@@ -44,7 +44,7 @@ def _light(pixels: Array, strength: float, random: np.random.Generator) -> Array
     """Adds to the value of hue, saturation and value, which are else kept; what was black becomes gray."""
     value = pixels.max(axis=-1, keepdims=True).astype(np.float32)
     wanted = np.clip(value + 255 * strength, 0, 255)
-    return np.where(value > 0, pixels * (wanted / np.maximum(value, 1)), wanted)
+    return np.asarray(np.where(value > 0, pixels * (wanted / np.maximum(value, 1)), wanted))
 
 
 CORRUPTIONS: dict[str, Corruption] = {

@@ -276,7 +276,7 @@ def _orientation(exif: bytes) -> int:
         for i in range(count):
             tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, offset + 2 + 12 * i)
             if tag == 0x0112 and kind == 3:
-                return value
+                return int(value)
     except struct.error:
         pass
     return 1

@@ -153,7 +153,7 @@ def _blur() -> NDArray[np.float32]:
     """Averages over five neighbours, fewer at the edge."""
     places = np.arange(THUMBNAIL)
     near = (abs(places[:, None] - places) <= 2).astype(np.float32)
-    return near / near.sum(axis=1, keepdims=True)
+    return np.asarray(near / near.sum(axis=1, keepdims=True))
 
 
 _BLUR = _blur()
@@ -161,4 +161,4 @@ _BLUR = _blur()
 
 def _detail(pictures: Array) -> NDArray[np.float32]:
     pictures = pictures.astype(np.float32)
-    return pictures - _BLUR @ pictures @ _BLUR.T
+    return np.asarray(pictures - _BLUR @ pictures @ _BLUR.T)

@@ -63,9 +63,10 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> NDArray[np.fl
     ]
     if not parts:
         return None
-    maps = np.concatenate(parts).astype(np.float32)
+    maps: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
     strongest = maps.max(axis=(1, 2), keepdims=True)
-    return np.divide(maps, strongest, out=np.zeros_like(maps), where=strongest > 0)
+    relative: NDArray[np.float32] = np.divide(maps, strongest, out=np.zeros_like(maps), where=strongest > 0)
+    return relative
 
 
 def _last_map(model: keras.Model) -> "keras.KerasTensor | None":

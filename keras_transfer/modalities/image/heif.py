@@ -56,6 +56,6 @@ def open_heic(file: IO[bytes]) -> Image.Image:
     content = file.read()
     for data in coded_items(content, b"hvc1"):
         check_hevc(data)
-    image = HeifImageFile(io.BytesIO(content))
+    image: Image.Image = HeifImageFile(io.BytesIO(content))
     image.info["thumbnails"] = []  # else `draft` would decode one of them in the picture's place
     return image

@@ -27,7 +27,7 @@ def first_filters(model: keras.Model) -> NDArray[np.uint8] | None:
         return None
     kernels = keras.ops.convert_to_numpy(first.kernel).astype(np.float64).transpose(3, 0, 1, 2)
     strongest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
-    return np.rint(127.5 + 127.5 * kernels / np.maximum(strongest, 1e-9)).astype(np.uint8)
+    return np.asarray(np.rint(127.5 + 127.5 * kernels / np.maximum(strongest, 1e-9)), np.uint8)
 
 
 class StageMaps(NamedTuple):

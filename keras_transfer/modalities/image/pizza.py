@@ -73,10 +73,10 @@ def _draw(kind: str, rng: np.random.Generator, difficulty: float, side: int) -> 
 # The table
 
 
-def _noise(rng: np.random.Generator, across: int, down: int | None = None) -> NDArray[np.float64]:
+def _noise(rng: np.random.Generator, across: int, down: int | None = None) -> NDArray[np.float32]:
     """Smooth noise `float32 [_CANVAS, _CANVAS]`, 0..1."""
     small = Image.fromarray(rng.random((down or across, across), np.float32))
-    return np.clip(np.asarray(small.resize((_CANVAS, _CANVAS), Image.Resampling.BICUBIC)), 0, 1)
+    return np.clip(np.asarray(small.resize((_CANVAS, _CANVAS), Image.Resampling.BICUBIC), np.float32), 0, 1)
 
 
 def _table(rng: np.random.Generator) -> Image.Image:
@@ -317,4 +317,4 @@ def _photograph(scene: Image.Image, rng: np.random.Generator, difficulty: float,
     exposure = np.exp(rng.normal(0, 0.08 + 0.2 * difficulty))
     pixels = (pixels * light[..., None] * lamp * exposure).clip(0, 1) ** np.exp(rng.normal(0, 0.05 + 0.15 * difficulty))
     pixels = pixels + rng.normal(0, rng.uniform(0, 0.01 + 0.05 * difficulty), pixels.shape)
-    return np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(pixels.clip(0, 1) * 255), np.uint8)

@@ -137,7 +137,7 @@ class _Spool:
             )
         self.largest = max(self.largest, float(image.max()))
         self.fractions = self.fractions or bool(np.issubdtype(image.dtype, np.floating))
-        return np.rint(image).astype(np.uint8)
+        return np.asarray(np.rint(image), np.uint8)
 
     def listing(self, name: str, labels: Array, class_names: list[str] | None = None) -> Listing:
         """The spooled files with their labels."""

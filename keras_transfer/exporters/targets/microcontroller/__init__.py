@@ -1,6 +1,6 @@
 """Microcontrollers, by LiteRT for Microcontrollers (TFLM)."""
 
-from typing import NotRequired
+from typing import TypedDict
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.targets.base import Target, dynamic, ends, not_built_in, verdict
@@ -20,13 +20,18 @@ _OLD_DENSE = (
 )
 
 
-class MicrocontrollerVerdict(TargetVerdict):
+class _BoardFit(TypedDict, total=False):
+    """Whether a file fits, where a board or its memory was named."""
+
+    board: str | None
+    fit: Fit
+
+
+class MicrocontrollerVerdict(TargetVerdict, _BoardFit):
     """A verdict with what a board must have; `arena_bytes` is None where it was not measured."""
 
     arena_bytes: int | None
     flash_bytes: int
-    board: NotRequired[str | None]
-    fit: NotRequired[Fit]
 
 
 def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | None = None) -> MicrocontrollerVerdict:
@@ -57,14 +62,14 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
         notes += [note] if note else []
     if _per_channel_dense(info):
         notes.append(_OLD_DENSE)
-    if not room:
-        judged = verdict("microcontroller", info, why, refused)
-        return {**judged, "arena_bytes": arena, "flash_bytes": len(content), "notes": notes}
-    fits, too_large = judge_fit(room, len(content), arena)
-    if too_large and not why:
-        why = f"{too_large}. {suggestion(room).rstrip('.')}"
+    board_fit: _BoardFit = {}
+    if room:
+        fits, too_large = judge_fit(room, len(content), arena)
+        board_fit = {"board": board, "fit": fits}
+        if too_large and not why:
+            why = f"{too_large}. {suggestion(room).rstrip('.')}"
     judged = verdict("microcontroller", info, why, refused)
-    return {**judged, "arena_bytes": arena, "flash_bytes": len(content), "notes": notes, "board": board, "fit": fits}
+    return {**judged, "arena_bytes": arena, "flash_bytes": len(content), "notes": notes, **board_fit}
 
 
 def _against(info: FileInfo, refused: dict[int, str]) -> str:
