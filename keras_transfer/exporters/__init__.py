@@ -41,11 +41,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # of each name its own type, which `TYPE_CHECKING` above says
-    if name not in __all__:
-        raise AttributeError(f"module 'keras_transfer.exporters' has no attribute '{name}'")
-    # All at once: the function `diagnose` has the name of its module, which would take its place.
-    for module, names in _PUBLIC.items():
-        loaded = import_module(module)
-        globals().update({public: getattr(loaded, public) for public in names})
-    return globals()[name]
+if not TYPE_CHECKING:  # there a name without its import above is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'keras_transfer.exporters' has no attribute '{name}'")
+        # All at once: the function `diagnose` has the name of its module, which would take its place.
+        for module, names in _PUBLIC.items():
+            loaded = import_module(module)
+            globals().update({public: getattr(loaded, public) for public in names})
+        return globals()[name]

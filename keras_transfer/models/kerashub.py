@@ -209,8 +209,8 @@ def _class_tokens(backbone: keras.Model, features: keras.KerasTensor) -> int:
         return 0
     patch_height, patch_width = (patch, patch) if isinstance(patch, int) else patch
     height, width = backbone.inputs[0].shape[1:3]
-    tokens: int = features.shape[1]
-    return max(0, tokens - (height // patch_height) * (width // patch_width))
+    class_tokens: int = features.shape[1] - (height // patch_height) * (width // patch_width)
+    return max(0, class_tokens)
 
 
 def _pooled(features: keras.KerasTensor, pooling: str | None, class_tokens: int, preset: str) -> keras.KerasTensor:

@@ -1,6 +1,6 @@
 """Microcontrollers, by LiteRT for Microcontrollers (TFLM)."""
 
-from typing import TypedDict
+from typing_extensions import TypedDict  # that of `schemas`, with which it is combined
 
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.targets.base import Target, dynamic, ends, not_built_in, verdict
