@@ -579,7 +579,7 @@ class Noun(TypedDict):
 
 
 class Report(ModelFigures):
-    """`RUN/report.json`. What a modality says of its inputs stands beside these fields, such as `geometry`."""
+    """`RUN/report.json`. What a modality says of its inputs stands beside: `geometry`, of pictures `image_size`."""
 
     format: int
     run: str
@@ -588,7 +588,6 @@ class Report(ModelFigures):
     backbone: str
     alpha: float | None
     weights: str
-    image_size: NotRequired[list[int] | None]  # of pictures: height, width
     classes: list[str]
     strategy: str
     kept: str
