@@ -1,8 +1,11 @@
 """What the package offers, by name."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
+import keras_transfer
 from keras_transfer import _PUBLIC
 
 EVERY_MODULE_THEN_EVERY_NAME = """
@@ -20,6 +23,12 @@ for package in (keras_transfer, *map(import_module, {f"keras_transfer.{wing}" fo
         if isinstance(getattr(package, name), ModuleType):
             print(f"{package.__name__}.{name}")
 """
+
+
+def test_type_checkers_and_editors_see_every_name() -> None:
+    stub = (Path(keras_transfer.__file__).with_name("__init__.pyi")).read_text()
+    seen = re.findall(r"^from keras_transfer\.([\w.]+) import (\w+) as (\w+)$", stub, re.MULTILINE)
+    assert {name: module for module, name, shown in seen if name == shown} == _PUBLIC
 
 
 def test_no_module_hides_a_public_function() -> None:
