@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_transfer.models.graph import nodes
+from keras_transfer.models.graph import nodes, start_of
 
 
 def two_columns(model: keras.Model) -> keras.Model:
@@ -25,9 +25,9 @@ def two_columns(model: keras.Model) -> keras.Model:
     sigmoid = keras.activations.sigmoid in (getattr(last, "activation", None), getattr(dense, "activation", None))
     linear_inside = dense is last or getattr(dense, "activation", None) is keras.activations.linear
     if not (isinstance(dense, keras.layers.Dense) and sigmoid and linear_inside):
-        return keras.Model(model.inputs, keras.ops.concatenate([1 - output, output], axis=-1))
+        return keras.Model(start_of(model), keras.ops.concatenate([1 - output, output], axis=-1))
     kernel, *bias = dense.get_weights()
     pair = keras.layers.Dense(2, use_bias=bool(bias), dtype="float32", name=dense.name)
     probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(pair(tensor))
     pair.set_weights([np.concatenate([np.zeros_like(array), array], axis=-1) for array in (kernel, *bias)])
-    return keras.Model(model.inputs, probabilities)
+    return keras.Model(start_of(model), probabilities)

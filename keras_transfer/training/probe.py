@@ -16,6 +16,7 @@ from keras_transfer.data.labels import class_indices, log_loss
 from keras_transfer.inputs import Array
 from keras_transfer.models import boundary, freeze_backbone, stages
 from keras_transfer.models.batchnorm import adapt_batchnorm, batch_size, batchnorm_layers
+from keras_transfer.models.graph import start_of
 from keras_transfer.progress import track
 from keras_transfer.training.features import compute_features
 
@@ -206,7 +207,7 @@ def all_stages(model: keras.Model) -> keras.Model:
     if not maps:
         return model
     means = [getattr(keras.layers, f"GlobalAveragePooling{len(tensor.shape) - 2}D")()(tensor) for tensor in maps]
-    return keras.Model(model.inputs, keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
+    return keras.Model(start_of(model), keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
 
 
 def settle_batchnorm(model: keras.Model, split: Split, seed: int = 0) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.models import logits_of, stages
+from keras_transfer.models.graph import start_of
 
 _LEAST_SIDE = 4  # a coarser map says nothing about places
 _BATCH = 8
@@ -40,7 +41,7 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> NDArray[np.fl
         output = logits_of(model)
     except InputError:  # the last layer applies its activation itself
         output = model.output
-    below, above = keras.Model(model.inputs, tensor), keras.Model(tensor, output)
+    below, above = keras.Model(start_of(model), tensor), keras.Model(tensor, output)
 
     @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
     def explain(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:

@@ -139,5 +139,5 @@ def _farthest(ours: list[Array], theirs: list[Array]) -> float:
 
 
 def _outputs(model: "keras.Model | tf_keras.Model", values: Array) -> list[Array]:
-    outputs = model(values, training=False)
+    outputs = model([values] if isinstance(model.input, list) else values, training=False)  # Keras tells them apart
     return [np.asarray(output) for output in (outputs if isinstance(outputs, list | tuple) else [outputs])]
