@@ -1,7 +1,7 @@
 """Models of several inputs: token ids, a padding mask, and numbers beside them."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import keras
 import numpy as np
@@ -65,7 +65,7 @@ def modality():
         spec = staticmethod(lambda inputs: InputSpec("several", SPECS))
 
     module = ModuleType("several_inputs_modality")
-    module.open_preparer = lambda preparation: Preparer()
+    module.MODALITY = SimpleNamespace(preparer=lambda preparation: Preparer())
     sys.modules[module.__name__] = module
     MODALITIES["several"] = module.__name__
     yield
