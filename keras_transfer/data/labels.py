@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_LEAST = 1e-7
+LEAST = float(np.finfo(np.float32).eps)
+"""Probabilities below count as this: int8 files give exactly 0, and the log loss must stay finite."""
 
 
 def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.float32]:
@@ -51,10 +52,19 @@ def label_probabilities(labels: NDArray[np.generic], probabilities: NDArray[np.f
     return np.asarray(probabilities[np.arange(len(labels)), labels.astype(np.int64)])
 
 
+def label_losses(labels: NDArray[np.generic], probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Cross-entropy in nats of each label: the negative logarithms of `label_probabilities`, in their shape.
+
+    >>> label_losses(np.array([0]), np.array([[0.5, 0.5]])).round(3).tolist()
+    [0.693]
+    """
+    return np.asarray(-np.log(np.clip(label_probabilities(labels, probabilities), LEAST, 1)))
+
+
 def log_loss(labels: NDArray[np.generic], probabilities: NDArray[np.floating]) -> float:
-    """Cross-entropy in nats: the mean of `label_probabilities`' negative logarithms.
+    """Cross-entropy in nats: the mean of `label_losses`.
 
     >>> round(log_loss(np.array([0]), np.array([[0.5, 0.5]])), 3)
     0.693
     """
-    return float(-np.log(np.clip(label_probabilities(labels, probabilities), _LEAST, 1)).mean())
+    return float(label_losses(labels, probabilities).mean())

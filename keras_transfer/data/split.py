@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from keras_transfer.data.labels import class_indices
 from keras_transfer.data.parallel import ordered, without_autotune, workers
+from keras_transfer.data.stored import Stored
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import (
     Arrays,
@@ -29,8 +30,6 @@ from keras_transfer.progress import track
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from keras_transfer.data.stored import Stored
 
 Tensors: TypeAlias = "tf.Tensor | tuple[tf.Tensor, ...]"
 
@@ -113,7 +112,7 @@ class Split:
     _owner: object = None
     # The split that this is a part of, and where its items stand in it: see `part`.
     whole: "tuple[Split, NDArray[np.int64]] | None" = None
-    _stored: "Stored | None" = None
+    _stored: Stored | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -133,8 +132,6 @@ class Split:
 
     def stored(self, inputs: Inputs) -> Self:
         """The same items, made into these inputs once and kept in the array cache; `close` it when done."""
-        from keras_transfer.data.stored import Stored
-
         return replace(self, _stored=Stored(self, self.spec(inputs)))
 
     def close(self) -> None:

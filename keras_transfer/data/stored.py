@@ -1,8 +1,8 @@
 """Items kept in the array cache as a model's inputs, so that each is prepared once a run however often it is read."""
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -10,10 +10,19 @@ from keras_transfer import cache
 from keras_transfer.inputs import Array, Arrays, Indices, Inputs, InputSpec, Labels, as_tuple
 from keras_transfer.progress import track
 
-if TYPE_CHECKING:
-    from keras_transfer.data.split import Split
-
 _BLOCK = 64
+
+
+class Items(Protocol):
+    """What can be stored: the part of a `Split` by which its items become inputs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def hashes(self) -> Sequence[str]: ...
+    def __len__(self) -> int: ...
+    def spec(self, inputs: Inputs, /) -> InputSpec: ...
+    def batches(self, inputs: Inputs, batch_size: int, /) -> Iterator[tuple[Arrays, Labels]]: ...
 
 
 def input_names(spec: InputSpec) -> list[str]:
@@ -26,7 +35,7 @@ def item_bytes(spec: InputSpec) -> int:
     return sum(math.prod(size or 1 for size in t.shape) * np.dtype(t.dtype).itemsize for t in spec.tensors)
 
 
-def cached_inputs(split: "Split", inputs: Inputs) -> cache.Arrays:
+def cached_inputs(split: Items, inputs: Inputs) -> cache.Arrays:
     """All items of `split` as inputs, one array `[n, ...]` for each (see `input_names`), on disk.
 
     Args:
@@ -59,7 +68,7 @@ class Stored:
         spec: what they become.
     """
 
-    def __init__(self, split: "Split", spec: InputSpec) -> None:
+    def __init__(self, split: Items, spec: InputSpec) -> None:
         self.spec = spec
         self.arrays = cached_inputs(split, spec)
         self._values = [self.arrays[name] for name in input_names(spec)]

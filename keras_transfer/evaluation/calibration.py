@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keras_transfer.decisions import correct_labels, membership
+from keras_transfer.data.labels import LEAST, label_losses, log_loss
+from keras_transfer.decisions import correct_labels
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.scores import expected_calibration_error
@@ -14,7 +15,6 @@ from keras_transfer.inputs import Arrays
 from keras_transfer.schemas import Bin, Reliability
 
 FILE = "calibration.json"
-_LEAST = float(np.finfo(np.float32).eps)
 _GAIN = 1.92  # nats: twice that is the 95% point of chi-squared, one parameter; less may be chance
 _BOUNDS = (0.05, 20.0)
 
@@ -36,9 +36,9 @@ def apply_temperature(probabilities: ArrayLike, temperature: float, several: boo
     >>> apply_temperature([[0.8, 0.2]], 2.0).round(3).tolist()
     [[0.6669999957084656, 0.3330000042915344]]
     """
-    values = np.clip(np.asarray(probabilities, np.float64), _LEAST, 1)
+    values = np.clip(np.asarray(probabilities, np.float64), LEAST, 1)
     if several or values.shape[1] == 1:
-        logits = np.log(values) - np.log(np.clip(1 - values, _LEAST, 1))
+        logits = np.log(values) - np.log(np.clip(1 - values, LEAST, 1))
         return np.asarray(1 / (1 + np.exp(-logits / temperature)), np.float32)
     logits = np.log(values) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -68,19 +68,12 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        return _log_likelihood(truth, apply_temperature(probabilities, float(np.exp(log_temperature)), several))
+        softened = apply_temperature(probabilities, float(np.exp(log_temperature)), several)
+        return float(label_losses(truth, softened).sum())
 
     several = truth.ndim == 2
     best = minimize_scalar(loss, bounds=tuple(np.log(_BOUNDS)), method="bounded", options={"xatol": 1e-4})
     return float(np.exp(best.x)) if loss(0.0) - best.fun > _GAIN else 1.0
-
-
-def _log_likelihood(labels: NDArray[np.generic], probabilities: NDArray[np.floating]) -> float:
-    if labels.ndim == 2:
-        of_truth = np.where(membership(labels, labels.shape[1]), probabilities, 1 - probabilities)
-    else:
-        of_truth = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(of_truth, _LEAST, 1)).sum())
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> Reliability:
@@ -120,7 +113,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> 
         )
     return {
         "ece": expected_calibration_error(correct, confidence, bins),
-        "log_loss": _log_likelihood(truth, values) / max(1, truth.size),
+        "log_loss": log_loss(truth, values) if truth.size else 0.0,
         "bins": rows,
     }
 

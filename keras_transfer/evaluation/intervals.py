@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_transfer.data.labels import label_losses
 from keras_transfer.decisions import decide, membership
 from keras_transfer.evaluation.scores import Flags, Floats, metrics, weighted_auc, weighted_average_precision
 from keras_transfer.schemas import N_ITEMS, ClassIntervals, ClassMetrics, Difference, Interval
@@ -248,10 +249,8 @@ def _weighted(answers: _Answers, weights: Floats) -> dict[str, Floats]:
         precisions = [weighted_average_precision(weights, wanted[:, i], values[:, i]) for i in range(classes)]
         figures["mean_average_precision"] = _nanmean(np.stack(precisions, axis=1))
         figures["micro_f1"] = 2 * hits.sum(axis=1) / np.maximum(1, (support + predicted).sum(axis=1))
-    least = np.finfo(np.float32).eps
-    of_truth = np.where(wanted, values, 1 - values) if several else values
-    losses = -np.log(np.clip(of_truth, least, 1))
-    figures["log_loss"] = weights @ (losses.mean(axis=1) if several else losses[wanted]) / count
+    losses = label_losses(wanted if several else wanted.argmax(axis=1), values)
+    figures["log_loss"] = weights @ (losses.mean(axis=1) if several else losses) / count
     return figures
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_transfer.data.labels import log_loss
 from keras_transfer.decisions import correct, correct_labels, decide, membership
 from keras_transfer.errors import InputError
 from keras_transfer.schemas import N_ITEMS, ClassMetrics, Metrics
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-_LEAST = float(np.finfo(np.float32).eps)  # int8 files give probabilities of exactly 0; the log loss must stay finite
 
 
 def metrics(labels: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str]) -> Metrics:
@@ -81,7 +81,6 @@ def _single_label(labels: NDArray[np.int64], probabilities: Floats, names: list[
     auc = _per_column(_auc, wanted, probabilities)
     confusion = np.zeros((len(names), len(names)), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
-    of_truth = probabilities[np.arange(len(labels)), labels]
     # Equal probabilities rank in the order of the columns, as argmax has it.
     order = np.argsort(-probabilities, axis=1, kind="stable")
     rank = (order == labels[:, None]).argmax(axis=1)
@@ -92,7 +91,7 @@ def _single_label(labels: NDArray[np.int64], probabilities: Floats, names: list[
         "macro_precision": _mean(figures["precision"]),
         "macro_f1": _mean(figures["f1"]),
         "auc_roc": _mean(auc),
-        "log_loss": float(-np.log(np.clip(of_truth, _LEAST, 1)).mean()),
+        "log_loss": log_loss(labels, probabilities),
         "ece": expected_calibration_error(right, probabilities.max(axis=1)),
         "per_class": _per_class(names, figures, auc),
         "confusion_matrix": confusion.tolist(),
@@ -111,7 +110,6 @@ def _multi_label(labels: Flags, probabilities: Floats, names: list[str]) -> Metr
     hits = int((predicted & labels).sum())
     auc = _per_column(_auc, labels, probabilities)
     precision = _per_column(_average_precision, labels, probabilities, needs_both=False)
-    clipped = np.clip(np.where(labels, probabilities, 1 - probabilities), _LEAST, 1)
     return {
         N_ITEMS: len(labels),
         "accuracy": float(right.all(axis=1).mean()),
@@ -122,7 +120,7 @@ def _multi_label(labels: Flags, probabilities: Floats, names: list[str]) -> Metr
         "micro_f1": _number(2 * hits / max(1, int(predicted.sum() + labels.sum()))),
         "auc_roc": _mean(auc),
         "mean_average_precision": _mean(precision),
-        "log_loss": float(-np.log(clipped).mean()),
+        "log_loss": log_loss(labels, probabilities),
         "per_class": _per_class(names, figures, auc),
     }
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 from keras_transfer.exporters.targets import TARGETS, judge
 
 if TYPE_CHECKING:
-    from keras_transfer.exporters.artifacts import Artifacts
+    from keras_transfer.exporters.artifacts import Artifacts, ExportGateError
     from keras_transfer.exporters.diagnose import LayerError, diagnose
     from keras_transfer.exporters.exporter import export
-    from keras_transfer.exporters.gate import ExportGateError, judge_drop, recommend
+    from keras_transfer.exporters.gate import judge_drop, recommend
     from keras_transfer.exporters.latency import benchmark, measure_latency
     from keras_transfer.schemas import Artifact
 
 _PUBLIC = {
-    "keras_transfer.exporters.artifacts": ("Artifacts",),
+    "keras_transfer.exporters.artifacts": ("Artifacts", "ExportGateError"),
     "keras_transfer.exporters.diagnose": ("LayerError", "diagnose"),
     "keras_transfer.exporters.exporter": ("export",),
-    "keras_transfer.exporters.gate": ("ExportGateError", "judge_drop", "recommend"),
+    "keras_transfer.exporters.gate": ("judge_drop", "recommend"),
     "keras_transfer.exporters.latency": ("benchmark", "measure_latency"),
     "keras_transfer.schemas": ("Artifact",),
 }

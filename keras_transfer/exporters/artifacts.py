@@ -48,6 +48,18 @@ class Artifacts(list[Artifact]):
     notes: Sequence[str] = ()
 
 
+class ExportGateError(GateError):
+    """A file lost more accuracy than the tolerance, or a target takes none of the files.
+
+    Attributes:
+        artifacts: all files that were written, the failed ones among them.
+    """
+
+    def __init__(self, message: str, artifacts: Artifacts) -> None:
+        super().__init__(message)
+        self.artifacts = artifacts
+
+
 def write_artifacts(task: Task, answers: Answers) -> Artifacts:
     """Writes all files with their proofs, and the targets' folders; lists them, with the problems."""
     write_json(task.out / INPUTS_FILE, task.inputs.to_dict())

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporters.artifacts import Artifacts, judge_file, write_artifacts
+from keras_transfer.exporters.artifacts import Artifacts, ExportGateError, judge_file, write_artifacts
 from keras_transfer.exporters.checks import ONNX, check_call, check_repair
-from keras_transfer.exporters.gate import ExportGateError
 from keras_transfer.exporters.heads import two_columns
 from keras_transfer.exporters.onnx import convert_onnx
 from keras_transfer.exporters.proof import compare, run_files

@@ -9,14 +9,10 @@ Otherwise it passes. Only lost answers fail a file: its probabilities may shift 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from keras_transfer.errors import GateError
 from keras_transfer.exporters.paired import drop_above, drop_below
 from keras_transfer.schemas import Artifact, Outcome, Proof
-
-if TYPE_CHECKING:
-    from keras_transfer.exporters.artifacts import Artifacts
 
 Listed = TypeVar("Listed", Artifact, Proof)
 DOUBT = 0.05
@@ -27,18 +23,6 @@ SAME = 0.01
 """Answers are the same where no decision differs and probabilities by less than this, on average."""
 PREFERRED = ("int8", "dynamic", "float16", "16x8", "float32", "onnx")
 """Formats from the smallest and fastest on most devices to the largest; 16x8 is small, and slow on most of them."""
-
-
-class ExportGateError(GateError):
-    """A file lost more accuracy than the tolerance, or a target takes none of the files.
-
-    Attributes:
-        artifacts: all files that were written, the failed ones among them.
-    """
-
-    def __init__(self, message: str, artifacts: "Artifacts") -> None:
-        super().__init__(message)
-        self.artifacts = artifacts
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def test_sizes_of_an_animation_that_has_a_full_sequence_header(monkeypatch: pyte
 def test_data_of_more_pixels_than_promised_is_not_decoded(format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(Image.new("RGB", (512, 512)), format_)
     small = content.replace(struct.pack(">II", 512, 512), struct.pack(">II", 64, 64))
-    monkeypatch.setattr("keras_transfer.modalities.image.decode.MAX_PIXELS", 100_000)
+    monkeypatch.setattr("keras_transfer.modalities.image.limits.MAX_PIXELS", 100_000)
     with pytest.raises(InputError, match=r"512 ?x ?512.*(over the limit|exceeds)"):
         decode_image(small)
 

@@ -16,10 +16,8 @@ from keras_transfer.files import read_file
 from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.inputs import Json
 from keras_transfer.modalities.image.heif import brand, open_avif, open_heic
+from keras_transfer.modalities.image.limits import check_pixels
 from keras_transfer.recipe import check_geometry
-
-MAX_PIXELS = 100_000_000
-"""A picture whose header promises more pixels than this is refused before anything is allocated for it."""
 
 FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC"
 EXTENSIONS = {
@@ -233,14 +231,6 @@ def _decode(content: bytes, format_: str, size: tuple[int, int, int] | None, geo
         rgb = geometry.fit(rgb, size[1], size[0])
     pixels = np.asarray(rgb)
     return Picture(pixels.copy() if size is None or size[2] == 3 else luma(pixels), format_, width, height)
-
-
-def check_pixels(width: int, height: int) -> None:
-    """Raises `InputError` unless a picture has pixels, and not over `MAX_PIXELS`."""
-    if width < 1 or height < 1:
-        raise InputError("a picture without pixels")
-    if width * height > MAX_PIXELS:
-        raise InputError(f"{width} x {height} pixels is over the limit of {MAX_PIXELS // 1_000_000} megapixels")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.image.isobmff import check_av1, check_hevc, coded_items
+from keras_transfer.modalities.image.limits import check_pixels
 
 _HEVC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
 _EXIF_ITEM = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))Exif", re.DOTALL)
@@ -34,8 +35,6 @@ def brand(content: bytes) -> str:
 def open_avif(file: IO[bytes]) -> Image.Image:
     """Opens an AVIF without decoding it; `info["exif"]` holds how to turn it."""
     from PIL import AvifImagePlugin
-
-    from keras_transfer.modalities.image.decode import check_pixels
 
     if not AvifImagePlugin.SUPPORTED:
         raise InputError("this build of Pillow reads no AVIF: pip install --upgrade pillow")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import TiffImagePlugin
 
 from keras_transfer.errors import InputError
-from keras_transfer.modalities.image.decode import check_pixels
+from keras_transfer.modalities.image.limits import check_pixels
 
 MAX_PARTS = 1_000_000
 """More strips or tiles than this are refused."""
