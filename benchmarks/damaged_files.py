@@ -1,10 +1,10 @@
 """Damages copies of real photographs in many ways, puts them among good ones, and loads the lot.
 
-    python benchmarks/damaged_files.py photos/ --damaged 300 --csv out.csv
+    python benchmarks/damaged_files.py photos/ --files 800 --damaged 300 --csv out.csv
 
-Takes class folders of JPEG files, which are written as TIFF, AVIF and HEIC as well. For each format and kind of damage:
-how many files there were, how many the listing names with a reason, how many still decode (bits flipped inside the data
-often do), and how many the listing lacks (there must be none).
+Takes so many JPEG files of class folders, which are written as TIFF, AVIF and HEIC as well. For each format and kind of
+damage: how many files there were, how many the listing names with a reason, how many still decode (bits flipped inside
+the data often do), and how many the listing lacks (there must be none).
 """
 
 import argparse
@@ -56,7 +56,7 @@ def original(file: Path, format_: str, number: int) -> tuple[str, bytes]:
         return file.suffix, file.read_bytes()
     buffer = io.BytesIO()
     method = {"compression": TIFFS[number % len(TIFFS)]} if format_ == "TIFF" else {}
-    Image.fromarray(kt.data.decode_image(file)).save(buffer, "HEIF" if format_ == "HEIC" else format_, **method)
+    Image.fromarray(kt.decode_image(file)).save(buffer, "HEIF" if format_ == "HEIC" else format_, **method)
     return f".{format_.lower()}", buffer.getvalue()
 
 
@@ -91,12 +91,14 @@ def measure(files: list[Path], format_: str, count: int) -> list[dict[str, objec
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
+    parser.add_argument("--files", type=int, help="of the photographs, drawn at random; all by default")
     parser.add_argument("--damaged", type=int, default=300)
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     pillow_heif.register_heif_opener()  # the writer comes with it
     files = sorted(file for file in options.photos.glob("*/*") if file.is_file())
+    files = sorted(random.Random(0).sample(files, options.files or len(files)))
     write_rows(options.csv, [row for format_ in options.formats for row in measure(files, format_, options.damaged)])
 
 

@@ -31,15 +31,15 @@ def look(event, arguments):
         os.write(log, (path + "\\n").encode())
 sys.addaudithook(look)
 """
-NEW = "--weights bundled"
+SMALL = "pizza:per_class=20,side=64 --weights bundled --image-size 64"
 COMMANDS = (
-    "demo --out run",
-    f"inspect pizza:per_class=30 {NEW} --out inspection",
-    f"train pizza:per_class=30 {NEW} --out run2",
+    "demo --few-shot 4 --out run",
+    f"inspect {SMALL} --out inspection",
+    f"train {SMALL} --out run2",
     "report run",
     "report run --learning-curve",
-    f"cross-validate pizza:per_class=30 {NEW} --folds 2 --repeats 1",
-    "see run",
+    f"cross-validate {SMALL} --folds 2 --repeats 1",
+    "report run --see",
     "shift run photos",
     "adapt run --to photos --out adapted",
     "compress run --channels 0.7 --prune 0.5 --epochs 1 --out small",
@@ -53,7 +53,7 @@ COMMANDS = (
     "check run/export/model_int8.tflite",
     "benchmark run/export/model_int8.tflite",
     "backbones",
-    f"lr-find pizza:per_class=30 {NEW} --steps 10",
+    f"lr-find {SMALL} --steps 10",
     "cache",
 )
 
@@ -100,7 +100,8 @@ def main() -> None:
         {"package": name, "mb": round(size / 1e6, 1), "commands": len(set(users[name])), "for_example": users[name][:1]}
         for name, size in sorted(sizes.items(), key=lambda item: -item[1])
     ]
-    rows.insert(0, {"package": "all", "mb": round(sum(sizes.values()) / 1e6, 1), "commands": len(COMMANDS)})
+    commands = {command.split()[0] for command in COMMANDS}
+    rows.insert(0, {"package": "all", "mb": round(sum(sizes.values()) / 1e6, 1), "commands": len(commands)})
     write_rows(options.csv, [{**row, "for_example": " ".join(row.get("for_example", []))} for row in rows])
 
 

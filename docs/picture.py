@@ -1,8 +1,9 @@
 """Draws what the command shows at the end of a run as an SVG picture, for the README.
 
-    python docs/picture.py RUN docs/pictures/run.svg
+    keras-transfer demo && python docs/picture.py runs/demo-pizza docs/pictures/run.svg
 
 Runs `keras-transfer train` once more on the finished run directory RUN, which prints its tables, in a pseudo-terminal.
+A run of photographs in a folder is shown as one of `photos/`.
 """
 
 import io
@@ -17,24 +18,19 @@ from rich.text import Text
 
 from keras_transfer.recipe import make_recipe
 
-OUT = "runs/photos-mobilenet_v2"
-
 
 def main() -> None:
     run, picture = Path(sys.argv[1]), Path(sys.argv[2]).absolute()
     data = make_recipe(run / "recipe.yaml").data.source
-    command = [sys.executable, "-m", "keras_transfer.cli", "train", "--recipe", "recipe.yaml", "--out", "."]
-    shown = capture([*command, "--profile"], run)
-    told = "keras-transfer train photos/ --profile"
+    demo = run.name.startswith("demo")
+    out = f"runs/{run.name if demo else 'photos-mobilenet_v2'}"
+    shown = capture([sys.executable, "-m", "keras_transfer.cli", "train", "--recipe", "recipe.yaml", "--out", "."], run)
     console = Console(record=True, width=92, file=io.StringIO())
-    console.print(Text(f"$ {told}"))
+    console.print(Text(f"$ keras-transfer {'demo' if demo else 'train photos/'}"))
     for line in shown.splitlines():
         if "is finished already" not in line:
-            line = (
-                line.replace(data, "photos")
-                .replace(" ./", f" {OUT}/")
-                .replace("predict export", f"predict {OUT}/export")
-            )
+            line = line.replace(data, "photos").replace(" ./", f" {out}/")
+            line = re.sub(r"(Report: |predict )(?=report|export)", rf"\1{out}/", line)
             console.print(Text.from_ansi(line))
     drawing = console.export_svg(title="keras-transfer")
     drawing = re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.S)  # nothing is fetched to show it
