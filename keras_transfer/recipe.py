@@ -82,13 +82,14 @@ class Phase(_Strict):
 
 
 class LayoutOptions(TypedDict):
-    """How a source is arranged: keywords of `load_images`, and the fields of `keras_transfer.data.listing.Layout`."""
+    """How a source is arranged: the fields of `keras_transfer.data.listing.Layout`, keywords of `load`."""
 
     group_by: str | None
     root: str | None
     path_column: str | None
     label_column: str | None
     classes_at_depth: int | None
+    text_column: str | None
 
 
 class DataOptions(_Strict):
@@ -96,11 +97,12 @@ class DataOptions(_Strict):
 
     source: str
     modality: str | None = None  # a name of `inputs.MODALITIES`
-    group_by: str | None = None  # these five: see `data.listing.Layout`
+    group_by: str | None = None  # these, down to `text_column`: see `data.listing.Layout`
     root: str | None = None
     path_column: str | None = None
     label_column: str | None = None
     classes_at_depth: _Count | None = None
+    text_column: str | None = None
     val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     allow_bad: bool = False
@@ -117,6 +119,7 @@ class DataOptions(_Strict):
             "path_column": self.path_column,
             "label_column": self.label_column,
             "classes_at_depth": self.classes_at_depth,
+            "text_column": self.text_column,
         }
 
 

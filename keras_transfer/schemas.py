@@ -304,6 +304,7 @@ class LayoutFields(TypedDict, total=False):
     path_column: str
     label_column: str
     classes_at_depth: int
+    text_column: str
 
 
 class AdaptationFigures(TypedDict, total=False):

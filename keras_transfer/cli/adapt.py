@@ -31,6 +31,7 @@ def command(
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
+    text_column: options.TextColumn = None,
     classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
 ) -> None:
@@ -47,7 +48,7 @@ def command(
 
     set_quiet(json)
     place = out if out is not None else beside(run, method.value)
-    layout = Layout(None, root, path_column, label_column, classes_at_depth)
+    layout = Layout(None, root, path_column, label_column, classes_at_depth, text_column)
     result = adapt_run(run, place, method=method.value, new_items=to, data=data, layout=layout)
     if json:
         print_json(result)

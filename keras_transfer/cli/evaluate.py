@@ -32,6 +32,7 @@ def command(
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
+    text_column: options.TextColumn = None,
     classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
@@ -44,7 +45,7 @@ def command(
 
     set_quiet(json)
     require_model(model)
-    layout = Layout(None, root, path_column, label_column, classes_at_depth)
+    layout = Layout(None, root, path_column, label_column, classes_at_depth, text_column)
     part = held_out(data, split, allow_bad=allow_bad, layout=layout)
     classifier = classifier_of(model, part, image_size=image_size, pixels=pixels, geometry=geometry)
     if not classifier.named and not data.startswith("tfds:"):  # whose classes have an order of their own

@@ -22,6 +22,7 @@ def command(
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
+    text_column: options.TextColumn = None,
     classes_at_depth: options.ClassesAtDepth = None,
     seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Where the pages go.  [inspections/DATA]")] = None,

@@ -20,6 +20,7 @@ def command(
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
+    text_column: options.TextColumn = None,
     classes_at_depth: options.ClassesAtDepth = None,
     steps: Annotated[int, typer.Option(min=10, help="Training steps of each sweep.")] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print the sweeps as JSON instead of a table.")] = False,

@@ -61,7 +61,7 @@ class PixelsName(StrEnum):
 
 
 TARGETS = "android, edgetpu, ethos-u, microcontroller or web"
-_DATA = "A folder of class folders, a CSV or Parquet file, tfds:NAME, pizza or digits."
+_DATA = "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza or digits."
 Data = Annotated[str, typer.Argument(help=_DATA)]
 RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may name it instead.")]
 GroupBy = Annotated[
@@ -110,6 +110,9 @@ PathColumn = Annotated[
 ]
 LabelColumn = Annotated[
     str | None, typer.Option(help="A table's column of labels.  [label, class, category, target or labels]")
+]
+TextColumn = Annotated[
+    str | None, typer.Option(help="A table's column of texts.  [text, sentence, review, content, tweet, body, ...]")
 ]
 ClassesAtDepth = Annotated[
     int | None,

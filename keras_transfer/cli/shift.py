@@ -18,6 +18,7 @@ def command(
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
+    text_column: options.TextColumn = None,
     classes_at_depth: options.ClassesAtDepth = None,
     json: Annotated[bool, typer.Option("--json", help="Print shift.json instead of the verdict.")] = False,
 ) -> None:
@@ -32,7 +33,7 @@ def command(
 
     set_quiet(json)
     place = out if out is not None else Path("shifts") / (Path(photos).stem.replace(":", "-") or "photos")
-    layout = Layout(None, root, path_column, label_column, classes_at_depth)
+    layout = Layout(None, root, path_column, label_column, classes_at_depth, text_column)
     found = shift_run(run, photos, place, data=data, layout=layout)
     if json:
         print_json(found)

@@ -47,6 +47,7 @@ def command(
     root: options.Root = None,
     path_column: options.PathColumn = None,
     label_column: options.LabelColumn = None,
+    text_column: options.TextColumn = None,
     classes_at_depth: options.ClassesAtDepth = None,
     few_shot: options.FewShot = None,
     gradual: _Gradual = None,

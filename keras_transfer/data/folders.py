@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_transfer.data.listing import SPLIT_NAMES, Entry, Kind, Listing, natural
-from keras_transfer.data.tables import TABLES
+from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
 
 _IGNORED = {

@@ -42,6 +42,7 @@ class Kind:
         extensions: of file names, in lower case, with the dot.
         facts: names of what an examination measures of each file: columns of `Dataset.write_csv`.
         example: the name of a file in commands that a person is shown.
+        cells: usual names of a table's column whose cells are the items themselves; empty where items are files.
     """
 
     items: str = "items"
@@ -49,6 +50,7 @@ class Kind:
     extensions: frozenset[str] = frozenset()
     facts: tuple[str, ...] = ()
     example: str = "FILE"
+    cells: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ class Layout:
         path_column: the table's column of paths, in place of one of the names in `tables.PATHS`.
         label_column: the table's column of labels, in place of one of the names in `tables.LABELS`.
         classes_at_depth: how many levels below the folder, or below its train/ val/ test/, the class folders are.
+        text_column: the table's column whose cells are the texts, in place of one of the names in `Kind.cells`.
     """
 
     group_by: str | None = None
@@ -73,6 +76,7 @@ class Layout:
     path_column: str | None = None
     label_column: str | None = None
     classes_at_depth: int | None = None
+    text_column: str | None = None
 
     def said(self) -> LayoutFields:
         """What is said, by name.

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from keras_transfer.data.folders import list_folder
 from keras_transfer.data.listing import Kind, Layout, Listing
-from keras_transfer.data.tables import TABLES, list_table
+from keras_transfer.data.table_files import TABLES
+from keras_transfer.data.tables import list_table
 from keras_transfer.errors import InputError
 
 _FILES, _BYTES = 1000, 1 << 16  # of a source, by which its modality is recognised
-_FOLDER_ONLY, _TABLE_ONLY = ("classes_at_depth",), ("root", "path_column", "label_column")
+_FOLDER_ONLY, _TABLE_ONLY = ("classes_at_depth",), ("root", "path_column", "label_column", "text_column")
 
 
 def list_path(path: Path, layout: Layout, kind: Kind) -> Listing:

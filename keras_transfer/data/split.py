@@ -69,6 +69,11 @@ class Paths(Sequence[Path]):
     def __init__(self, paths: Iterable[str | Path]) -> None:
         self._files: list[str] = paths._files if isinstance(paths, Paths) else [os.fspath(path) for path in paths]
 
+    @property
+    def files(self) -> Sequence[str]:
+        """The paths as text."""
+        return self._files
+
     def __len__(self) -> int:
         return len(self._files)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from keras_transfer.data.listing import Layout
-from keras_transfer.data.tables import TABLES
+from keras_transfer.data.table_files import TABLES
 from keras_transfer.data.unlabelled import list_unlabelled, unlabelled
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text

@@ -81,6 +81,7 @@ def load(
     root: str | Path | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
+    text_column: str | None = None,
     classes_at_depth: int | None = None,
     **options: Unpack[LoadOptions],
 ) -> Dataset:
@@ -95,6 +96,7 @@ def load(
         root: the folder in which a table's relative paths begin.
         path_column: the table's column of paths.
         label_column: the table's column of labels.
+        text_column: the table's column of texts.
         classes_at_depth: how many levels down the class folders are.
         **options: `val`, `test`, `seed` and others; see `keras_transfer.data.loading.load_listing`.
 
@@ -111,7 +113,12 @@ def load(
     Dataset(2 classes; train ..., val ..., test ...)
     """
     layout = Layout(
-        group_by, os.fspath(root) if root is not None else None, path_column, label_column, classes_at_depth
+        group_by,
+        os.fspath(root) if root is not None else None,
+        path_column,
+        label_column,
+        classes_at_depth,
+        text_column,
     )
     own = open_modality(modality) if modality is not None else modality_of(source)
     return own.load_items(source, labels=labels, layout=layout, preparation=preparation, **options)

@@ -12,9 +12,11 @@ from keras_transfer.data.listing import Layout
 from keras_transfer.recipe import Recipe, make_recipe, write_recipe
 from keras_transfer.run import read_run
 
-OPTIONS = ("root", "path_column", "label_column", "classes_at_depth")
-WORDS = ("--root", "pictures", "--path-column", "photo", "--label-column", "breed", "--classes-at-depth", "2")
-SAID = {"root": "pictures", "path_column": "photo", "label_column": "breed", "classes_at_depth": 2}
+OPTIONS = ("root", "path_column", "label_column", "text_column", "classes_at_depth")
+SAID = {
+    "root": "pictures", "path_column": "photo", "label_column": "breed", "text_column": "said", "classes_at_depth": 2
+}  # fmt: skip
+WORDS = [word for name, value in SAID.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 # Each command: its words before the options, and the function that is told of them.
 TELLS = {
