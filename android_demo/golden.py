@@ -2,7 +2,8 @@
 
 `sizes/` has pictures of many sizes and orientations; `uint8/`, `int8/`, `float32/` what a small model with such outputs
 answers, `gray/` one of one channel; `photographs/` the same of the photographs that are given; `assets/` that model,
-its labels and a geometry, for the APK; `alpha.bytes` every byte with every alpha, laid on white.
+its labels and a geometry, for the APK; `alpha.bytes` every byte with every alpha, laid on white; `sentences/` a folder
+of made sentences for each way of treating letters and accents.
 """
 
 import io
@@ -25,6 +26,8 @@ from keras_transfer.litert.io_types import int8_io
 from keras_transfer.litert.labels import labels_text, write_labels
 from keras_transfer.modalities.image import decode_image
 from keras_transfer.modalities.image.golden import golden_vectors
+from keras_transfer.modalities.text import golden as text_golden
+from keras_transfer.modalities.text.wordpiece import WordPiece
 
 CLASSES = ("apple pie", "crème brûlée", "sushi", "waffles")
 
@@ -36,6 +39,9 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
         golden_vectors(folder / "photographs", files["uint8"], photographs, count=len(photographs))
     for kind, content in files.items():
         golden_vectors(folder / kind, content, count=16, seed=1)
+    for i, modes in enumerate([(True, True), (True, False), (False, False), (False, True)]):
+        tokenizer = WordPiece(text_golden.made_vocabulary(), *modes)
+        text_golden.golden_vectors(folder / f"sentences/{i}", tokenizer, seed=i)
     assets = folder / "assets"
     assets.mkdir()
     (assets / "model.tflite").write_bytes(write_labels(files["uint8"], CLASSES))

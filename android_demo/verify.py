@@ -156,7 +156,7 @@ def _download(wanted: list[str], folder: Path) -> None:
 
 
 def make_golden(folder: Path, photographs: Sequence[Path]) -> list[Path]:
-    """Golden vectors of pictures of many sizes and orientations, and of a small model with each kind of ends.
+    """Golden vectors of pictures and of a small model with each kind of ends; `sentences/` has folders of their own.
 
     In its own process: TensorFlow says much, and is not needed after.
     """
@@ -191,7 +191,9 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     friends = f"-Xfriend-paths={main}"
     kotlin.compile(ROOT / "core/src/test/kotlin", test, [main, *junit], friends, "-module-name", "core_test")
     classes = sorted(path.stem for path in (ROOT / "core/src/test/kotlin").rglob("*Test.kt"))
-    properties = [f"-Dgolden={_path(golden)}", f"-Dalpha={golden[0].parent / 'alpha.bytes'}"]
+    made = golden[0].parent
+    sentences = sorted((made / "sentences").iterdir())
+    properties = [f"-Dgolden={_path(golden)}", f"-Dalpha={made / 'alpha.bytes'}", f"-Dsentences={_path(sentences)}"]
     java = ["java", "-XX:+UseSerialGC", *properties, "-cp", _path([main, test, *junit, *kotlin.library])]
     said = call([*java, "org.junit.runner.JUnitCore", *(f"kerastransfer.core.{name}" for name in classes)])
     passed = re.search(r"OK \((\d+) tests?\)", said)
@@ -199,7 +201,8 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     if not passed or int(passed[1]) != written:
         raise Failed(f"{written} tests are written, JUnit says: {said}")
     cases = sum(len((path / "cases.csv").read_text("utf-8").splitlines()) - 1 for path in golden)
-    print(f" {written} tests on {cases} golden vectors,", end="")
+    texts = sum(len((path / "sentences.csv").read_text("utf-8").splitlines()) - 1 for path in sentences)
+    print(f" {written} tests on {cases} golden vectors of pictures and {texts} of sentences,", end="")
 
 
 def link(folder: Path, versions: dict[str, str], golden: Path) -> Path:

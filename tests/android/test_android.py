@@ -162,4 +162,6 @@ def test_verify(verify, tmp_path):
     if done.returncode == 2 and os.environ.get("ANDROID_CHECKS") != "required":
         pytest.skip(done.stderr.strip()[-500:])
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All passed" in done.stdout and f"on {224 + 4 * 16 + len(photographs)} golden vectors" in done.stdout
+    pictures = 224 + 4 * 16 + len(photographs)
+    assert "All passed" in done.stdout
+    assert f"on {pictures} golden vectors of pictures and {4 * 2000} of sentences" in done.stdout

@@ -1,5 +1,6 @@
 // node compare.js preprocess FOLDER: names the golden cases whose pixels differ, one a line.
 // node compare.js input FOLDER: the same for what the model takes.
+// node compare.js ids FOLDER: the golden sentences whose ids differ.
 // node compare.js orientation FILE...: what decode.js reads as EXIF orientation of each file, one a line.
 
 import { readFileSync } from "node:fs";
@@ -7,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { prepared } from "../../web_demo/classifier.js";
 import { findOrientation } from "../../web_demo/decode.js";
 import { preprocess } from "../../web_demo/preprocess.js";
+import { WordPiece } from "../../web_demo/wordpiece.js";
 
 const [what, ...paths] = process.argv.slice(2);
 if (what === "preprocess" || what === "input") {
@@ -27,6 +29,20 @@ if (what === "preprocess" || what === "input") {
     if (!readFileSync(`${folder}/${name}.${inputs ? "input" : "pixels"}`).equals(made)) console.log(row);
   }
   console.log(`${rows.length} cases`);
+} else if (what === "ids") {
+  const [folder] = paths;
+  const read = (name) => readFileSync(`${folder}/${name}`, "utf8");
+  const settings = Object.fromEntries(read("tokenizer.csv").trim().split("\n").map((line) => line.split(",")));
+  const modes = [settings.lowercase, settings.strip_accents].map((value) => value === "true");
+  const tokenizer = new WordPiece(read("vocab.txt"), read("characters.txt"), ...modes);
+  const [, ...rows] = read("sentences.csv").trim().split("\n");
+  for (const row of rows) {
+    const [hex, ids, encoded] = row.split(",");
+    const text = Buffer.from(hex, "hex").toString("utf8");
+    const made = [tokenizer.ids(text), tokenizer.encode(text, Number(settings.length))].map((all) => all.join(" "));
+    if (made[0] !== ids || made[1] !== encoded) console.log(row);
+  }
+  console.log(`${rows.length} sentences`);
 } else {
   for (const path of paths) console.log(findOrientation(readFileSync(path)).orientation);
 }
