@@ -32,16 +32,17 @@ def check_problems(listing: Listing, records: Sequence[Record], allow_bad: bool,
     if not bad:
         return
     first = "; ".join(f"{name}: {problem}" for name, problem in bad[:3]) + ("; ..." if len(bad) > 3 else "")
+    listed = listing.kind.listed
     missing = any(problem == MISSING for _, problem in bad)
     hint = f" {listing.missing_hint}" if missing and listing.missing_hint else ""
     if len(bad) == len(records):
-        raise InputError(f"None of the {len(bad)} files of {listing.name} can be used ({first}).{hint}")
+        raise InputError(f"None of the {len(bad)} {listed} of {listing.name} can be used ({first}).{hint}")
     if len(bad) > MAX_BAD * len(records) and not allow_bad:
         raise InputError(
-            f"{len(bad)} of {len(records)} files of {listing.name} cannot be used, over {MAX_BAD:.0%} ({first}). "
+            f"{len(bad)} of {len(records)} {listed} of {listing.name} cannot be used, over {MAX_BAD:.0%} ({first}). "
             f"Repair or remove them, or leave them out with `allow_bad=True` (--allow-bad).{hint}"
         )
-    warnings.append(f"{len(bad)} of {len(records)} files cannot be used and are left out ({first}).")
+    warnings.append(f"{len(bad)} of {len(records)} {listed} cannot be used and are left out ({first}).")
 
 
 def warn_of_notes(
@@ -51,7 +52,7 @@ def warn_of_notes(
     for note, sentence in notes.items():
         files = [entry.path.name for entry, item in zip(listing.entries, examined, strict=True) if item.note == note]
         if files:
-            warnings.append(f"{len(files)} of {len(examined)} files {sentence} (first: {files[0]}).")
+            warnings.append(f"{len(files)} of {len(examined)} {listing.kind.listed} {sentence} (first: {files[0]}).")
 
 
 def check_classes(
@@ -68,8 +69,8 @@ def check_classes(
         damaged = [record for record in records if names.index(empty[0]) in record.labels]
         why = f" ({damaged[0].path.name}: {damaged[0].problem})" if damaged else ""
         raise InputError(
-            f"Class '{empty[0]}' of {listing.name} is empty: none of its {len(damaged)} files is a usable "
-            f"{listing.kind.item}{why}. Add some, or remove it."
+            f"Class '{empty[0]}' of {listing.name} is empty: none of its {len(damaged)} {listing.kind.listed} is a "
+            f"usable {listing.kind.item}{why}. Add some, or remove it."
         )
     if len(names) < 2 and not listing.multi_label:
         hint = listing.one_class_hint or "A classifier needs at least two."

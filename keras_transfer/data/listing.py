@@ -42,6 +42,7 @@ class Kind:
         extensions: of file names, in lower case, with the dot.
         facts: names of what an examination measures of each file: columns of `Dataset.write_csv`.
         example: the name of a file in commands that a person is shown.
+        listed: how a source's items are called before they are known to be any.
         cells: usual names of a table's column whose cells are the items themselves; empty where items are files.
     """
 
@@ -50,6 +51,7 @@ class Kind:
     extensions: frozenset[str] = frozenset()
     facts: tuple[str, ...] = ()
     example: str = "FILE"
+    listed: str = "files"
     cells: tuple[str, ...] = ()
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Kind, Layout, Listing
-from keras_transfer.data.table_files import Row, Table, key, open_table, sample_table
+from keras_transfer.data.table_files import TABLES, Row, Table, key, open_table, sample_table
 from keras_transfer.errors import InputError
 
 PATHS = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "imagefilename")
@@ -19,6 +19,7 @@ LABELS = ("label", "class", "category", "target", "labels", "classname")
 MAX_LABEL = 1000
 """Characters of a label."""
 
+_ROW = re.compile(r"(.+)#([0-9]{1,18})(?::([^/#]+))?", re.DOTALL)
 _LONGEST = 100  # characters of a cell beside texts; what is longer may be a text as well, and is not kept
 _MANY = 50  # values of a column of labels that has no usual name
 
@@ -94,19 +95,20 @@ def row_name(path: Path, number: int, column: str = "") -> str:
     return f"{path}#{number}:{column}" if column else f"{path}#{number}"
 
 
-def parse_row_name(name: str) -> tuple[Path, int, str] | None:
+def parse_row_name(name: str) -> tuple[str, int, str] | None:
     """Table, row and column (maybe `""`) of what `row_name` made; None of anything else.
 
     >>> parse_row_name(row_name(Path("a/b.csv"), 3, "1/2"))
-    (PosixPath('a/b.csv'), 3, '1/2')
+    ('a/b.csv', 3, '1/2')
     """
-    match = re.fullmatch(r"(.+)#([0-9]{1,18})(?::([^/#]+))?", name, re.DOTALL)
-    if match is None:
+    if "#" not in name or (match := _ROW.fullmatch(name)) is None:
         return None
-    column = match.group(3) or ""
-    for sign in "#/%":
+    table, number, column = match.groups("")
+    if not table.lower().endswith(TABLES):
+        return None
+    for sign in "#/%" * bool(column):
         column = column.replace(f"%{ord(sign):02X}", sign)
-    return Path(match.group(1)), int(match.group(2)), column
+    return table, int(number), column
 
 
 # Columns

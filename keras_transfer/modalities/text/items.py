@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keras_transfer.data.encodings import detect_encoding
 from keras_transfer.data.listing import Kind, Layout
-from keras_transfer.data.table_files import TABLES, open_table
+from keras_transfer.data.table_files import open_table
 from keras_transfer.data.tables import cell_column, parse_row_name, wanted_columns
 from keras_transfer.errors import InputError
 from keras_transfer.files import MISSING, read_file
@@ -21,6 +21,7 @@ KIND = Kind(
     frozenset({".txt"}),
     ("characters", "words", "encoding"),
     "notes.txt",
+    "texts",
     ("text", "sentence", "review", "content", "tweet", "body", "comment", "message"),
 )
 MAX_TEXTS = 4 << 30
@@ -68,7 +69,7 @@ def load_text(source: str) -> bytes:
 def read_text(source: str) -> tuple[bytes, str]:
     """The bytes that `load_text` gives, and Python's name of the encoding that they came in."""
     row = parse_row_name(source)
-    if row is not None and row[0].suffix.lower() in TABLES:
+    if row is not None:
         table = _opened(row[0], row[2])
         return table.text(row[1]), table.encoding
     text, encoding = decode_text(read_file(source))
@@ -113,16 +114,16 @@ def excerpt(text: str, limit: int = 200) -> str:
     return line[:end].rstrip() + "\u2026"
 
 
-def _opened(path: Path, column: str) -> _Texts:
+def _opened(path: str, column: str) -> _Texts:
     """A table's texts, read when they are first wanted and again when the file has changed."""
     try:
-        about = os.stat(path)  # noqa: PTH116 (for every text: `Path.stat` takes longer)
+        about = os.stat(path)  # noqa: PTH116 (for every text: `Path` takes longer)
     except OSError as error:
         raise InputError(MISSING if isinstance(error, FileNotFoundError) else f"cannot be read: {error}") from error
-    key = str(path), column, about.st_mtime_ns, about.st_size
+    key = path, column, about.st_mtime_ns, about.st_size
     with _lock:
         if key not in _tables:
-            _tables[key] = _read_table(path, column)
+            _tables[key] = _read_table(Path(path), column)
             while len(_tables) > _OPEN:
                 _tables.popitem(last=False)
         _tables.move_to_end(key)

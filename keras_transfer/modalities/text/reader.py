@@ -16,7 +16,6 @@ from keras_transfer.data.split import Paths, Split
 from keras_transfer.data.splits import merge
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Json, Preparer
-from keras_transfer.modalities.text.duplicates import near_duplicates
 from keras_transfer.modalities.text.items import KIND, read_text
 from keras_transfer.progress import track
 
@@ -40,11 +39,13 @@ class TextExamination:
     files: Sequence[str]
 
     def clusters(self, indices: Sequence[int], near: bool) -> list[list[int]]:
-        """Groups the same texts and, if `near`, those that share most of their groups of three words."""
+        """Groups the same texts and, if `near`, those that share most of their pairs of words."""
         hashes = [self.items[i].sha256 for i in indices]
         same = merge([[i] for i in range(len(indices))], hashes)
         if not near:
             return same
+        from keras_transfer.modalities.text.duplicates import near_duplicates  # and with it SciPy's graphs
+
         first = [members[0] for members in same]
         texts = track((read_text(self.files[indices[i]])[0] for i in first), "Comparing texts", total=len(first))
         groups = [sorted(i for part in parts for i in same[part]) for parts in near_duplicates(texts)]

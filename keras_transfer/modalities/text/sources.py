@@ -154,7 +154,7 @@ def _written(
     folder = TemporaryFolder()
     path = folder.path / "texts.jsonl"
     try:
-        with path.open("w") as file:
+        with path.open("w", encoding="utf-8", errors="replace") as file:
             file.writelines(_lines(texts))
     except OSError as error:
         raise InputError(
@@ -170,4 +170,4 @@ def _lines(texts: Iterable[object]) -> Iterable[str]:
             text = text.decode(errors="replace")
         if not isinstance(text, str):
             raise InputError(f"Texts must be strings. Received: {type(text).__name__} as text {number}")
-        yield json.dumps({"text": text}) + "\n"
+        yield json.dumps({"text": text}, ensure_ascii=False) + "\n"
