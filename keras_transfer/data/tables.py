@@ -21,6 +21,7 @@ MAX_LABEL = 1000
 
 _ROW = re.compile(r"(.+)#([0-9]{1,18})(?::([^/#]+))?", re.DOTALL)
 _LONGEST = 100  # characters of a cell beside texts; what is longer may be a text as well, and is not kept
+_HEADING = 6  # words of a column's name
 _MANY = 50  # values of a column of labels that has no usual name
 
 
@@ -200,17 +201,22 @@ def _guessed(
     """Columns of items and labels by what is in them: the one of prose, and the one of few values."""
     item, label = known
     columns, cells = sample_table(path, wanted_columns(layout, kind), whole=True)
-    prose = [i for i, own in enumerate(cells) if i != label and i not in others and is_prose(own)]
+    free = [i for i, name in enumerate(columns) if name and i not in (item, label, *others)]
+    prose = [i for i in free if is_prose(cells[i])]
+    few = [i for i in free if i not in prose and _has_few_values(cells[i])]
+    if any(len(columns[i].split()) > _HEADING for i in prose) or any(columns[i] in cells[i] for i in few):
+        raise InputError(
+            f"{path} has no heading: its first line is a {kind.item}. Put a line such as 'text,label' above it."
+        )
     if item is None:
         item = _one(path, columns, prose, "--text-column")
     if label is None:
-        rest = [i for i in range(len(columns)) if i not in (item, *others, *prose)]
-        label = _one(path, columns, [i for i in rest if _has_few_values(cells[i])], "--label-column")
+        label = _one(path, columns, few, "--label-column")
     return item, label
 
 
 def is_prose(cells: Sequence[str]) -> bool:
-    """Whether most cells differ and are of several words, or of as many signs in writing without spaces.
+    """Whether most cells are of several words, or of as many signs in writing without spaces, and differ.
 
     >>> is_prose(["It works.", "Broke after two days, sadly!"]), is_prose(["a.jpg", "b.jpg"])
     (True, False)
@@ -219,12 +225,13 @@ def is_prose(cells: Sequence[str]) -> bool:
     text = "".join(filled)
     words = sum(len(cell.split()) for cell in filled) + sum(sign >= "\u2e80" for sign in text) / 2
     letters = sum(map(str.isalpha, text))
-    return 2 * len(set(filled)) > len(filled) and words >= 2.5 * len(filled) and 2 * letters > len(text)
+    differ = 2 * len(set(filled)) > len(filled) and 2 * len(filled) >= len(cells)
+    return differ and words >= 2.5 * len(filled) and 2 * letters > len(text)
 
 
 def _has_few_values(cells: Sequence[str]) -> bool:
     filled = [cell.strip() for cell in cells if cell.strip()]
-    return 2 <= len(set(filled)) <= min(_MANY, len(filled) / 2)
+    return 2 <= len(set(filled)) <= min(_MANY, len(filled) / 2) and 2 * len(filled) >= len(cells)
 
 
 def _lacking(path: Path, columns: Sequence[str], no_item: bool, no_label: bool, kind: Kind) -> str:

@@ -4,7 +4,9 @@ import csv
 import hashlib
 import io
 import json
+import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,9 @@ TABLES: dict[str, tuple[str | bytes, dict[str, str], list[tuple[str, str]]]] = {
                                   {"text_column": "body"}, PLAIN),
     "no usual names": (table(("nr", "said", "mood"), *((str(i), *row) for i, row in enumerate(SENTENCES))), {},
                        SENTENCES),
+    "columns that are nearly empty": (
+        table(("v1", "v2", "", "x"), *((label, text, f"and some words {i}" if i < 2 else "", "yn"[i] if i < 2 else "")
+                                       for i, (text, label) in enumerate(SENTENCES))), {}, SENTENCES),
     "several labels": (table(("text", "labels"), (GOOD, "good|new"), (BAD, "")), {}, [(GOOD, "good|new"), (BAD, "")]),
     "spaces are kept": ("text,label\n  It is.  , good\n", {}, [("  It is.  ", "good")]),
     "other writing": ("text,label\n好吃，下次还来。,好\nשלום עולם,b\n👩‍👩‍👧 ok,c\n", {},
@@ -104,9 +109,11 @@ REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
     "no such column": (table(("text", "label"), *PLAIN), {"text_column": "said"}, "no column 'said'"),
     "two columns of prose": (table(("a", "b", "label"), *((t, t, lab) for t, lab in SENTENCES)), {},
                              "`a` and `b`, and each could be the text: say which with --text-column"),
-    "two columns of few values": (table(("text", "a", "b"), *((t, lab, lab) for t, lab in SENTENCES)), {},
-                                  "`a` and `b`, and each could be the label: say which with --label-column"),
-    "a root": (table(("text", "label"), *PLAIN), {"classes_at_depth": "2"}, "needs a folder"),
+    "two columns of few values": (table(("text", "mood", "topic"), *((t, lab, lab) for t, lab in SENTENCES)), {},
+                                  "`mood` and `topic`, and each could be the label: say which with --label-column"),
+    "no heading": ("\n".join(f"{label}\t{text}" for text, label in SENTENCES), {}, "has no heading"),
+    "no heading, either": (table(*((text, label) for text, label in SENTENCES)), {}, "has no heading"),
+    "a folder's option": (table(("text", "label"), *PLAIN), {"classes_at_depth": "2"}, "needs a folder"),
 }  # fmt: skip
 
 
@@ -254,6 +261,33 @@ def test_lists_arrays_and_tf_data(tmp_path: Path) -> None:
         loaded(texts)
 
 
+def test_tensorflow_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    tfds = pytest.importorskip("tensorflow_datasets")
+    # TensorFlow Datasets 4.9.10 imports this backport in order to write, and does not ask for it.
+    for module in ("importlib.resources", "importlib.resources.abc"):
+        monkeypatch.setitem(sys.modules, module.replace(".", "_", 1), import_module(module))
+    texts = [f"Das Stück {i} war gut." for i in range(30)]
+    features = {"label": tfds.features.ClassLabel(names=["no", "yes"]), "text": tfds.features.Text()}
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="plays",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(features),
+        split_datasets={
+            side: tf.data.Dataset.from_tensor_slices({"text": texts[a:b], "label": [i % 2 for i in range(a, b)]})
+            for side, a, b in (("train", 0, 24), ("test", 24, 30))
+        },
+        data_dir=tmp_path,
+        disable_shuffling=True,
+    )
+    source = f"tfds:{tmp_path / 'plays' / '1.0.0'}"
+    data = loaded(source, near_duplicates=False)
+    assert recognizes(source) and not recognizes("tfds:no_such_set")
+    assert data.class_names == ["no", "yes"] and data.test.labels.tolist() == [0, 1] * 3
+    assert [load_text(record.file).decode() for record in data.records] == texts
+
+
 def test_other_sources_are_not_of_texts(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for i in range(5):
@@ -299,6 +333,7 @@ def test_near_duplicates_stand_on_one_side(tmp_path: Path) -> None:
     [
         (b"", "", "utf-8"),
         (b"plain", "plain", "utf-8"),
+        (b"it holds % and PK", "it holds % and PK", "utf-8"),
         ("Größe".encode(), "Größe", "utf-8"),
         ("Größe".encode("utf-8-sig"), "Größe", "utf-8-sig"),
         ("Größe".encode("cp1252"), "Größe", "cp1252"),
@@ -330,6 +365,13 @@ def test_a_changed_table_is_read_again(tmp_path: Path) -> None:
     for name, reason in ((f"{path}#2", "no row 2, only 1"), (f"{path}x.csv#1", "no such file")):
         with pytest.raises(InputError, match=reason):
             load_text(name)
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.7 abc", b"{\\rtf1 abc}", b"PK\3\4abc", b"a\0b", b"", b" \n\t "])
+def test_what_is_no_text_has_a_problem(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    (item,) = TextReader(None).examine([tmp_path / "a.txt"]).items  # type: ignore[arg-type]
+    assert item.problem and not item.facts
 
 
 def test_the_same_bytes_are_hashed_that_are_loaded(tmp_path: Path) -> None:

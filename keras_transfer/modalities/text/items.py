@@ -27,6 +27,7 @@ KIND = Kind(
 MAX_TEXTS = 4 << 30
 """Bytes of all texts of a table in memory; a table with more is refused."""
 
+_DOCUMENTS = {b"%PDF": "a PDF", b"{\\rtf": "an RTF document", b"PK\3\4": "an archive, as Word's documents are"}
 _OPEN = 4  # tables that are kept in memory
 _JOINER = "\u200d"
 _HIDDEN = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])  # they turn the rest of a line around
@@ -82,11 +83,13 @@ def decode_text(content: bytes) -> tuple[str, str]:
     Single bytes that are no UTF-8 are read as Windows-1252.
 
     Raises:
-        InputError: it is cut off within a letter of UTF-16 or UTF-32.
+        InputError: it is cut off within a letter of UTF-16 or UTF-32, or a document of another kind.
 
     >>> decode_text("na\u00efve".encode("cp1252"))
     ('na\u00efve', 'cp1252')
     """
+    if (kind := next((kind for start, kind in _DOCUMENTS.items() if content.startswith(start)), None)) is not None:
+        raise InputError(f"{kind}: save it as plain text")
     encoding, _ = detect_encoding([content])
     try:
         return content.decode(encoding, "replace" if encoding == "cp1252" else "cp1252"), encoding
