@@ -45,21 +45,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
-    texts = [load_text(entry.file).decode() for entry in list_source(options.table).entries]
-    first = [members[0] for members in near_duplicates(text.encode() for text in texts)]
-    own = [texts[i] for i in first]
+    texts = list(dict.fromkeys(load_text(entry.file).decode() for entry in list_source(options.table).entries))
+    alike = {i for members in near_duplicates(text.encode() for text in texts) for i in members[1:]}
+    own = [text for i, text in enumerate(texts) if i not in alike]
     rows = [{"words": "all", "change": "none: different texts taken for one", "texts": len(texts),
              "share": round(1 - len(own) / len(texts), 3)}]  # fmt: skip
     for least, most in ((3, 9), (10, 19), (20, 1000)):
         part = [text for text in own if least <= len(text.split()) <= most]
         for name, change in CHANGES.items():
-            alike = 0
+            together = 0
             for seed in options.seeds:
                 chance = random.Random(seed)
                 copies = [change(text, chance) for text in part]
                 groups = near_duplicates(text.encode() for text in [*part, *copies])
-                alike += sum({i, i + len(part)} <= set(group) for group in groups for i in group if i < len(part))
-            share = round(alike / len(part) / len(options.seeds), 3)
+                together += sum({i, i + len(part)} <= set(group) for group in groups for i in group if i < len(part))
+            share = round(together / len(part) / len(options.seeds), 3)
             rows.append({"words": f"{least} to {most}", "change": name, "texts": len(part), "share": share})
             print(rows[-1], flush=True)
     write_rows(options.csv, rows)

@@ -65,7 +65,9 @@ def assign(
     last = list(bounds)[-1]
     positions = [position(leader([keys[i] for i in members]), seed) for members in clusters]
     places = [next((name for name, (_, end) in bounds.items() if p < end), last) for p in positions]
-    _fill_empty(places, positions, [{labels[i] for i in members} for members in clusters], bounds, class_names)
+    kinds: dict[frozenset[int], frozenset[int]] = {}  # clusters share them: there may be a million
+    held = (frozenset(labels[i] for i in members) for members in clusters)
+    _fill_empty(places, positions, [kinds.setdefault(own, own) for own in held], bounds, class_names)
     result = [""] * len(keys)
     for members, place in zip(clusters, places, strict=True):
         for i in members:
@@ -86,7 +88,7 @@ def _bounds(shares: Mapping[str, float]) -> dict[str, tuple[float, float]]:
 def _fill_empty(
     places: list[str],
     positions: Sequence[float],
-    classes: Sequence[set[int]],
+    classes: Sequence[frozenset[int]],
     bounds: Mapping[str, tuple[float, float]],
     class_names: Sequence[str],
 ) -> None:
@@ -103,7 +105,8 @@ def _fill_empty(
         InputError: see `assign`.
     """
     clusters_of = {
-        label: [c for c, labels in enumerate(classes) if label in labels] for label in sorted(set().union(*classes))
+        label: [c for c, labels in enumerate(classes) if label in labels]
+        for label in sorted(frozenset().union(*set(classes)))
     }
 
     def count(label: int, name: str) -> int:
@@ -134,7 +137,7 @@ def merge(clusters: Sequence[Sequence[int]], groups: Sequence[str]) -> list[list
     """Joins clusters that share a group, so that both stay whole; a group of `""` is none.
 
     Args:
-        clusters: a partition of the indices of `groups`.
+        clusters: indices of `groups` that go together.
         groups: one for each item.
 
     Returns:

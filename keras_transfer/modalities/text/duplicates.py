@@ -33,10 +33,10 @@ def near_duplicates(texts: Iterable[bytes]) -> list[list[int]]:
         texts: in UTF-8.
 
     Returns:
-        A partition of their places, in ascending order; most parts hold one.
+        The places of texts that go together, two or more in each group.
 
     >>> near_duplicates([b"A fine phone, I like it.", b"a fine phone; I like it", b"Broke after two days."])
-    [[0, 1], [2]]
+    [[0, 1]]
     """
     sets = _Sets(texts)
     random = np.random.default_rng(0)
@@ -48,8 +48,8 @@ def near_duplicates(texts: Iterable[bytes]) -> list[list[int]]:
     graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (count, count))
     labels = connected_components(graph, directed=False)[1]
     groups: dict[int, list[int]] = {}
-    for i, label in enumerate(labels.tolist()):
-        groups.setdefault(label, []).append(i)
+    for i in np.unique(pairs).tolist():
+        groups.setdefault(int(labels[i]), []).append(i)
     return list(groups.values())
 
 

@@ -41,15 +41,15 @@ class TextExamination:
     def clusters(self, indices: Sequence[int], near: bool) -> list[list[int]]:
         """Groups the same texts and, if `near`, those that share most of their pairs of words."""
         hashes = [self.items[i].sha256 for i in indices]
-        same = merge([[i] for i in range(len(indices))], hashes)
-        if not near:
-            return same
-        from keras_transfer.modalities.text.duplicates import near_duplicates  # and with it SciPy's graphs
+        groups: list[list[int]] = []
+        if near:
+            from keras_transfer.modalities.text.duplicates import near_duplicates  # and with it SciPy's graphs
 
-        first = [members[0] for members in same]
-        texts = track((read_text(self.files[indices[i]])[0] for i in first), "Comparing texts", total=len(first))
-        groups = [sorted(i for part in parts for i in same[part]) for parts in near_duplicates(texts)]
-        return sorted(groups, key=lambda members: members[0])
+            first = list({digest: place for place, digest in enumerate(hashes)}.values())  # of the same texts one
+            texts = (read_text(self.files[indices[place]])[0] for place in first)
+            alike = near_duplicates(track(texts, "Comparing texts", total=len(first)))
+            groups = [[first[i] for i in members] for members in alike]
+        return merge(groups, hashes)
 
 
 @dataclass(frozen=True)
