@@ -16,6 +16,9 @@ PATHS = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefil
 LABELS = ("label", "class", "category", "target", "labels", "classname")
 """Names of columns, whatever their case, without spaces, `_` and `-`. `labels` holds any number of labels."""
 
+_LIKELY = (*LABELS, "sentiment", "emotion", "intent", "polarity", "topic", "rating", "stars")
+"""Parts of the names of columns that are likelier to hold labels than others of few values."""
+
 MAX_LABEL = 1000
 """Characters of a label."""
 
@@ -209,10 +212,16 @@ def _guessed(
             f"{path} has no heading: its first line is a {kind.item}. Put a line such as 'text,label' above it."
         )
     if item is None:
-        item = _one(path, columns, prose, "--text-column")
+        item = _one(path, columns, _likelier(columns, prose, kind.cells), "--text-column")
     if label is None:
-        label = _one(path, columns, few, "--label-column")
+        label = _one(path, columns, _likelier(columns, few, _LIKELY), "--label-column")
     return item, label
+
+
+def _likelier(columns: Sequence[str], matching: Sequence[int], names: Sequence[str]) -> Sequence[int]:
+    """Of several columns the only one with one of the names in its own, such as `review_text`; else all."""
+    named = [i for i in matching if any(name in key(columns[i]) for name in names)]
+    return named if len(named) == 1 else matching
 
 
 def is_prose(cells: Sequence[str]) -> bool:

@@ -72,6 +72,10 @@ TABLES: dict[str, tuple[str | bytes, dict[str, str], list[tuple[str, str]]]] = {
     "columns that are nearly empty": (
         table(("v1", "v2", "", "x"), *((label, text, f"and some words {i}" if i < 2 else "", "yn"[i] if i < 2 else "")
                                        for i, (text, label) in enumerate(SENTENCES))), {}, SENTENCES),
+    "likely names": (
+        table(("lang", "Review_Text", "title", "mood_sentiment", "seen"),
+              *(("en" if i < 4 else "de", text, f"One title of number {i}", label, "xyz"[i % 3])
+                for i, (text, label) in enumerate(SENTENCES))), {}, SENTENCES),
     "several labels": (table(("text", "labels"), (GOOD, "good|new"), (BAD, "")), {}, [(GOOD, "good|new"), (BAD, "")]),
     "spaces are kept": ("text,label\n  It is.  , good\n", {}, [("  It is.  ", "good")]),
     "other writing": ("text,label\n好吃，下次还来。,好\nשלום עולם,b\n👩‍👩‍👧 ok,c\n", {},
@@ -109,8 +113,8 @@ REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
     "no such column": (table(("text", "label"), *PLAIN), {"text_column": "said"}, "no column 'said'"),
     "two columns of prose": (table(("a", "b", "label"), *((t, t, lab) for t, lab in SENTENCES)), {},
                              "`a` and `b`, and each could be the text: say which with --text-column"),
-    "two columns of few values": (table(("text", "mood", "topic"), *((t, lab, lab) for t, lab in SENTENCES)), {},
-                                  "`mood` and `topic`, and each could be the label: say which with --label-column"),
+    "two columns of few values": (table(("text", "mood", "tone"), *((t, lab, lab) for t, lab in SENTENCES)), {},
+                                  "`mood` and `tone`, and each could be the label: say which with --label-column"),
     "no heading": ("\n".join(f"{label}\t{text}" for text, label in SENTENCES), {}, "has no heading"),
     "no heading, either": (table(*((text, label) for text, label in SENTENCES)), {}, "has no heading"),
     "a folder's option": (table(("text", "label"), *PLAIN), {"classes_at_depth": "2"}, "needs a folder"),
