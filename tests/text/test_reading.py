@@ -256,6 +256,7 @@ def test_lists_arrays_and_tf_data(tmp_path: Path) -> None:
         assert recognizes(source)
         data = loaded(source, near_duplicates=False, class_names=["no", "yes"])
         assert read(list_source(source))[3] == (texts[3], "1") and data.class_names == ["no", "yes"]
+    assert recognizes(["", *texts]) and not recognizes([str(tmp_path), "."])
     assert recognizes(texts) and loaded(texts, labels=labels, near_duplicates=False).class_names == ["0", "1"]
     with pytest.raises(InputError, match="20 texts and 3 labels"):
         loaded((texts, [1, 2, 3]))

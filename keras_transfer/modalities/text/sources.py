@@ -87,7 +87,7 @@ def _has_texts(path: Path) -> bool:
     for name, own in zip(columns, filled, strict=True):
         files = sum(_is_file(cell) for cell in own)
         if 2 * files > len(own) and (key(name) in PATHS or all(key(other) not in KIND.cells for other in columns)):
-            return all(cell.lower().endswith(".txt") or parse_row_name(cell) is not None for cell in own)
+            return 2 * sum(cell.lower().endswith(".txt") or parse_row_name(cell) is not None for cell in own) > files
     return any(own and (key(name) in KIND.cells or is_prose(own)) for name, own in zip(columns, filled, strict=True))
 
 
@@ -99,7 +99,7 @@ def _are_texts(values: object) -> bool:
     if isinstance(values, str | bytes) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
         return False
     first = list(islice(values, 20))
-    return bool(first) and all(isinstance(value, str) and not _exists(value) for value in first)
+    return bool(first) and all(isinstance(value, str) for value in first) and not all(map(_exists, first))
 
 
 def _exists(name: str) -> bool:
