@@ -300,9 +300,9 @@ def _entry(path: Path, row: Row, roles: _Roles, root: str, seen: _Seen) -> Entry
     if not _is_new(seen, file, label, row.cells[roles.split].strip() if roles.split is not None else ""):
         return None
     if not file:
-        raise InputError(f"{path}, row {row.number}: there is no path.")
+        raise InputError(f"{path}, line {row.line}: there is no path.")
     if len(label) > MAX_LABEL:
-        raise InputError(f"{path}, row {row.number}: a label of over {MAX_LABEL} characters ({label[:40]}...).")
+        raise InputError(f"{path}, line {row.line}: a label of over {MAX_LABEL} characters ({label[:40]}...).")
     split, group = _split(path, row, roles), _group(row, roles)
     columns = {name: row.cells[i].strip() for name, i in roles.others.items()} if roles.others else NO_COLUMNS
     labels = _labels(label, roles.multi_label)
@@ -328,7 +328,7 @@ def _cell_entry(path: Path, row: Row, roles: _Roles) -> Entry:
 def _split(path: Path, row: Row, roles: _Roles) -> str:
     said = row.cells[roles.split].strip().lower() if roles.split is not None else ""
     if said and said not in SPLIT_NAMES:
-        raise InputError(f"{path}, row {row.number}: `split` must be train, val or test. Received: {said[:40]}")
+        raise InputError(f"{path}, line {row.line}: `split` must be train, val or test. Received: {said[:40]}")
     return SPLIT_NAMES.get(said, "")
 
 

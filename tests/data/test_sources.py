@@ -98,7 +98,7 @@ def test_a_missing_file_is_a_listed_problem(pictures: Path) -> None:
         ("path,size\na,b\n", "needs a column of labels"),
         ("path,label\na\n", "line 2: 1 cells"),
         ("path,label\na,b,c\n", "line 2: 3 cells"),
-        ("path,label\n,b\n", "row 2: there is no path"),
+        ("path,label\n,b\n", "line 2: there is no path"),
         ("path,label,split\na,b,sometimes\n", "train, val or test"),
         ('path,label\n"a,b\n', "not a sound CSV"),
         ("path,path\na,b\n", "twice"),
@@ -110,8 +110,9 @@ def test_bad_csv_is_one_sentence(tmp_path: Path, text: str, reason: str) -> None
 
 
 def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not UTF-8"):
-        list_source(table(tmp_path, "path,label\na.jpg,gr\xfcn\n", encoding="latin-1"))
+    listing = list_source(table(tmp_path, "path,label\na.jpg,gr\xfcn\nb.jpg,blau\n", encoding="latin-1"))
+    assert [entry.labels for entry in listing.entries] == [("gr\xfcn",), ("blau",)]
+    assert any("Windows-1252" in warning for warning in listing.warnings)
 
 
 @settings(max_examples=200)

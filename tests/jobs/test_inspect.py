@@ -78,7 +78,7 @@ def test_without_a_network_the_bundled_backbone_judges(
     assert (found["backbone"], found["weights"]) == ("mobilenet_v2", "bundled")
     assert [row["file"] for row in found["broken"]] == ["red/3.png"] and found["leaks"] == found["clashes"] == 1
     assert "green/also.png" in {row["file"] for row in found["suspects"]} and found["suspect_count"] <= 5
-    note = "ImageNet weights of mobilenet_v2 cannot be downloaded (Temporary failure in name resolution)"
+    note = "pretrained weights of mobilenet_v2 cannot be downloaded (Temporary failure in name resolution)"
     assert sum(note in warning for warning in found["warnings"]) == capsys.readouterr().err.count(note) == 1
 
 

@@ -139,5 +139,6 @@ def _farthest(ours: list[Array], theirs: list[Array]) -> float:
 
 
 def _outputs(model: "keras.Model | tf_keras.Model", values: Array) -> list[Array]:
-    outputs = model([values] if isinstance(model.input, list) else values, training=False)  # Keras tells them apart
+    as_list = not isinstance(model, keras.Sequential) and isinstance(model.input, list)  # Keras tells them apart
+    outputs = model([values] if as_list else values, training=False)
     return [np.asarray(output) for output in (outputs if isinstance(outputs, list | tuple) else [outputs])]
