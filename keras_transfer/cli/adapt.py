@@ -26,21 +26,16 @@ def command(
             help="adabn (no training), coral, mmd or dann (train the top; dann rarely helps), wise-ft (no photographs)."
         ),
     ] = _Method.adabn,
-    data: Annotated[str | None, typer.Option(help="Where the run's own photographs are now, if they moved.")] = None,
+    data: options.MovedData = None,
     out: Annotated[Path | None, typer.Option(help="The new run directory.  [RUN-METHOD]")] = None,
-    root: options.Root = None,
-    path_column: options.PathColumn = None,
-    label_column: options.LabelColumn = None,
-    text_column: options.TextColumn = None,
-    classes_at_depth: options.ClassesAtDepth = None,
-    json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
+    layout: options.Layout = options.Layout(),
+    json: options.ResultJson = False,
 ) -> None:
     """Adapt a run to new photographs without labels.
 
     Or undo some of what fine-tuning forgot (--method wise-ft).
     """
     from keras_transfer.cli.output import print_json
-    from keras_transfer.data.listing import Layout
     from keras_transfer.jobs.adapt import adapt_run
     from keras_transfer.jobs.shift import use_command
     from keras_transfer.progress import set_quiet
@@ -48,8 +43,7 @@ def command(
 
     set_quiet(json)
     place = out if out is not None else beside(run, method.value)
-    layout = Layout(None, root, path_column, label_column, classes_at_depth, text_column)
-    result = adapt_run(run, place, method=method.value, new_items=to, data=data, layout=layout)
+    result = adapt_run(run, place, method=method.value, new_items=to, data=data, layout=layout.source())
     if json:
         print_json(result)
         return

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from keras_transfer import __version__
 from keras_transfer.cli import stopped
+from keras_transfer.cli.options import with_groups
 from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.quick_start import quicken
 
@@ -58,7 +59,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _name in COMMANDS:
-    app.command(_name.replace("_", "-"))(import_module(f"keras_transfer.cli.{_name}").command)
+    app.command(_name.replace("_", "-"))(with_groups(import_module(f"keras_transfer.cli.{_name}").command))
 
 
 def _pointer(old: str, new: str) -> Callable[[], None]:

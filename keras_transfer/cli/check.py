@@ -26,8 +26,7 @@ def command(
     data: Annotated[
         str | None, typer.Option(help="For a .keras: items, whose training part calibrates.  [made-up ones]")
     ] = None,
-    image_size: options.OwnImageSize = None,
-    pixels: options.Pixels = None,
+    own: options.OwnModel = options.OwnModel(),
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, or a list for several targets, instead of a table.")
     ] = False,
@@ -46,7 +45,7 @@ def command(
 
     set_quiet(json)
     about = {name: value for name, value in (("board", board), ("fit", fit), ("accelerator", accelerator)) if value}
-    verdicts = judge_file(file, target, about, data=data, image_size=image_size, pixels=pixels)
+    verdicts = judge_file(file, target, about, data=data, **own.options())
     if json:
         print_json(verdicts[0] if target is not None and len(target) == 1 else verdicts)
     else:

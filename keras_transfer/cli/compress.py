@@ -1,5 +1,6 @@
 """`keras-transfer compress`: a finished run made smaller."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +39,6 @@ def command(
     student: _Student = None,
     alpha: options.Alpha = None,
     weights: options.Weights = None,
-    image_size: options.ImageSize = None,
     channels: _Channels = None,
     prune: _Prune = None,
     pattern: _Pattern = None,
@@ -49,13 +49,10 @@ def command(
     epochs: Annotated[int | None, typer.Option(help="Epochs of each step.  [the step's own]")] = None,
     out: Annotated[Path | None, typer.Option(help="The new run directory.  [RUN-STEPS]")] = None,
     data: options.RunData = None,
-    pixels: options.Pixels = None,
-    geometry: options.FileGeometry = None,
-    formats: options.Formats = None,
-    targets: options.Targets = None,
-    tolerance: options.Tolerance = None,
-    json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Show where the time went.")] = False,
+    own: options.OwnFile = options.OwnFile(),
+    files: options.Files = options.Files(),
+    json: options.ResultJson = False,
+    profile: options.Profile = False,
 ) -> None:
     """Make the model of a finished run smaller.
 
@@ -74,11 +71,10 @@ def command(
     compression = make_compression(distill=student is not None, **values)
     set_quiet(json)
     changes = {name: value for name, value in options.recipe_values(context).items() if name in _CHANGES}
-    if student is None:
-        run, data = run_of(run, data, image_size=image_size, pixels=pixels, geometry=geometry)
-    else:
-        run, data = run_of(run, data, pixels=pixels, geometry=geometry)
-        changes |= {"backbone": student, "image_size": image_size}
+    if student is not None:  # whose image size it is then
+        changes |= {"backbone": student, "image_size": own.image_size}
+        own = replace(own, image_size=None)
+    run, data = run_of(run, data, **own.options())
     place = out if out is not None else beside(run, _suffix(compression, student))
 
     def job() -> "Result":

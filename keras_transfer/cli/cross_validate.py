@@ -23,18 +23,10 @@ def command(
     use_test: Annotated[
         bool, typer.Option("--use-test", help="Also the items that `train` would keep for the test.")
     ] = False,
-    backbone: options.Backbone = None,
-    alpha: options.Alpha = None,
-    weights: options.Weights = None,
-    image_size: options.ImageSize = None,
+    network: options.Network = options.Network(),
     strategy: options.Strategy = None,
     seed: options.Seed = None,
-    group_by: options.GroupBy = None,
-    root: options.Root = None,
-    path_column: options.PathColumn = None,
-    label_column: options.LabelColumn = None,
-    text_column: options.TextColumn = None,
-    classes_at_depth: options.ClassesAtDepth = None,
+    layout: options.SplitLayout = options.SplitLayout(),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure a recipe on several splits, or compare recipes.

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from keras_transfer.cli import options
+
 
 class _Data(StrEnum):
     pizza = "pizza"
@@ -24,7 +26,7 @@ def command(
     few_shot: Annotated[int, typer.Option(min=1, help="Training pictures of each class.")] = 10,
     seed: Annotated[int, typer.Option(help="Of the split and of training.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run directory.  [runs/demo-DATA]")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")] = False,
+    json: options.ResultJson = False,
 ) -> None:
     """See a first run on embedded pictures, without a network.
 

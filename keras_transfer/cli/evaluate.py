@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +17,7 @@ class _Split(StrEnum):
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")],
+    model: options.Model,
     data: Annotated[str, typer.Argument(help="Class folders, a .csv or .parquet, or tfds:NAME.")],
     split: Annotated[
         _Split | None, typer.Option(help="Default: the test split; all photographs where there are no splits.")
@@ -26,28 +25,20 @@ def command(
     allow_bad: Annotated[
         bool, typer.Option("--allow-bad", help="Go on though over 5% of the files cannot be used.")
     ] = False,
-    image_size: options.OwnImageSize = None,
-    pixels: options.Pixels = None,
-    geometry: options.FileGeometry = None,
-    root: options.Root = None,
-    path_column: options.PathColumn = None,
-    label_column: options.LabelColumn = None,
-    text_column: options.TextColumn = None,
-    classes_at_depth: options.ClassesAtDepth = None,
+    own: options.OwnFile = options.OwnFile(),
+    layout: options.Layout = options.Layout(),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Score a model on labelled photographs."""
     from keras_transfer.cli.output import print_json, print_table
-    from keras_transfer.data.listing import Layout
     from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, in_text_order, require_model
     from keras_transfer.modalities import held_out
     from keras_transfer.progress import say, set_quiet
 
     set_quiet(json)
     require_model(model)
-    layout = Layout(None, root, path_column, label_column, classes_at_depth, text_column)
-    part = held_out(data, split, allow_bad=allow_bad, layout=layout)
-    classifier = classifier_of(model, part, image_size=image_size, pixels=pixels, geometry=geometry)
+    part = held_out(data, split, allow_bad=allow_bad, layout=layout.source())
+    classifier = classifier_of(model, part, **own.options())
     if not classifier.named and not data.startswith("tfds:"):  # whose classes have an order of their own
         part = in_text_order(part)
     scores = evaluate(classifier, part)

@@ -25,15 +25,11 @@ _Remedies = Annotated[
 def command(
     run: _Run,
     data: options.RunData = None,
-    image_size: options.OwnImageSize = None,
-    pixels: options.Pixels = None,
-    geometry: options.FileGeometry = None,
+    own: options.OwnFile = options.OwnFile(),
     out: Annotated[Path | None, typer.Option(help="Where the files go.  [RUN/export]")] = None,
-    formats: options.Formats = None,
-    targets: options.Targets = None,
+    files: options.Files = options.Files(),
     input_type: _InputType = "uint8",
     calibration_items: _CalibrationItems = None,
-    tolerance: options.Tolerance = None,
     board: _Board = None,
     fit: _Fit = None,
     repair: _Repair = False,
@@ -54,18 +50,16 @@ def command(
     from keras_transfer.run import read_run
 
     set_quiet(json)
-    run, data = run_of(run, data, image_size=image_size, pixels=pixels, geometry=geometry)
+    run, data = run_of(run, data, **own.options())
     gate: GateError | None = None
     try:
         result = export_run(
             run,
             data=data,
             out=out,
-            formats=formats,
-            targets=targets,
+            **vars(files),
             input_dtype=input_type,
             calibration_items=calibration_items,
-            tolerance=tolerance,
             board=board,
             fit=fit,
             repair=remedies or repair,

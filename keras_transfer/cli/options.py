@@ -1,10 +1,55 @@
-"""Options that several commands take alike."""
+"""Options that several commands take alike: single ones, and groups of them.
 
+A group is a dataclass whose fields are options. A command that has a parameter of such a type has all of its options.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from keras_transfer.data.listing import Layout as SourceLayout
+    from keras_transfer.evaluation.own_models import OwnModelOptions
+    from keras_transfer.models.own_models import ModelOptions
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """A command as typer reads it: in place of each group of options stand the options themselves.
+
+    >>> import inspect
+    >>> def command(data: Data, layout: Layout): ...
+    >>> list(inspect.signature(with_groups(command)).parameters)
+    ['data', 'root', 'path_column', 'label_column', 'text_column', 'classes_at_depth']
+    """
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, tuple[Callable[..., object], list[str]]] = {}  # parameter -> its type, and its options' names
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        group = parameter.annotation
+        if not is_dataclass(group) or not isinstance(group, type):
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+            continue
+        groups[name] = (group, [field.name for field in fields(group)])
+        hints = get_type_hints(group, include_extras=True)
+        for field in fields(group):
+            option = inspect.Parameter(field.name, parameter.KEYWORD_ONLY, annotation=hints[field.name])
+            parameters.append(option.replace(default=field.default))
+
+    @functools.wraps(command)
+    def run(**values: object) -> None:
+        for name, (group, options) in groups.items():
+            values[name] = group(**{option: values.pop(option) for option in options})
+        command(**values)
+
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
 def recipe_values(context: typer.Context) -> dict[str, object]:
@@ -64,32 +109,15 @@ TARGETS = "android, edgetpu, ethos-u, microcontroller or web"
 _DATA = "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza or digits."
 Data = Annotated[str, typer.Argument(help=_DATA)]
 RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may name it instead.")]
-GroupBy = Annotated[
-    str | None, typer.Option(help="Keep together in one split: a CSV column, 'folder', or a regular expression.")
-]
-Backbone = Annotated[
-    str | None,
-    typer.Option(
-        help="See `keras-transfer backbones`; or a KerasHub preset: kerashub:NAME, a handle, ./FOLDER.  [mobilenet_v2]"
-    ),
-]
+Run = Annotated[Path, typer.Argument(help="The --out of a finished `train`.")]
+Model = Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")]
 Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
 Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
-ImageSize = Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")]
 RunData = Annotated[
     str | None,
     typer.Option(help="Where the run's photographs are now, if they have moved; for a .keras, photographs for it."),
 ]
-OwnImageSize = Annotated[
-    int | None, typer.Option("--image-size", help="For a .keras that takes any size: side of its pictures in pixels.")
-]
-Pixels = Annotated[
-    PixelsName | None,
-    typer.Option(
-        help="For a .keras whose pixels were scaled outside of it: what it takes, 0..1 say (x / 255), or what "
-        "`preprocess_input` makes: -1..1, torch or caffe.  [0..255]"
-    ),
-]
+MovedData = Annotated[str | None, typer.Option(help="Where the run's own photographs are now, if they moved.")]
 Geometry = Annotated[
     GeometryName | None,
     typer.Option(
@@ -97,46 +125,12 @@ Geometry = Annotated[
         "on validation.  [auto]"
     ),
 ]
-FileGeometry = Annotated[
-    FileGeometryName | None,
-    typer.Option(help="For a file that does not say how pictures are fitted to it: crop, squash or letterbox."),
-]
 Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
-Root = Annotated[
-    str | None, typer.Option(help="The folder in which relative paths of a table begin.  [the table's own]")
-]
-PathColumn = Annotated[
-    str | None, typer.Option(help="A table's column of paths.  [path, file, filename, filepath or image]")
-]
-LabelColumn = Annotated[
-    str | None, typer.Option(help="A table's column of labels.  [label, class, category, target or labels]")
-]
-TextColumn = Annotated[
-    str | None, typer.Option(help="A table's column of texts.  [text, sentence, review, content, tweet, body, ...]")
-]
-ClassesAtDepth = Annotated[
-    int | None,
-    typer.Option(min=1, help="Levels from DATA, or its train/ val/ test/, down to the class folders.  [1]"),
-]
 FewShot = Annotated[
     int | None, typer.Option(help="At most so many photographs of each class to train on, and to validate.  [all]")
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, augmentation, order and dropout.  [0]")]
 RecipeFile = Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")]
-Formats = Annotated[
-    list[str] | None,
-    typer.Option("--format", help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four]"),
-]
-Targets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target",
-        help=f"A device to judge the files for: {TARGETS}; may be repeated.",
-    ),
-]
-Tolerance = Annotated[
-    float | None, typer.Option(help="What a file may lose of the Keras model's accuracy; 0.01 is one point.  [0.01]")
-]
 Baselines = Annotated[
     BaselinesName | None,
     typer.Option(
@@ -152,3 +146,110 @@ CompareBackbones = Annotated[
         "repeated.",
     ),
 ]
+ResultJson = Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")]
+Profile = Annotated[bool, typer.Option("--profile", help="Show where the time went.")]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network that a recipe begins with."""
+
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="See `keras-transfer backbones`; or a KerasHub preset: kerashub:NAME, a handle, ./FOLDER.  "
+            "[mobilenet_v2]"
+        ),
+    ] = None
+    alpha: Alpha = None
+    weights: Weights = None
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")] = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How labelled items lie in a folder or stand in a table."""
+
+    root: Annotated[
+        str | None, typer.Option(help="The folder in which relative paths of a table begin.  [the table's own]")
+    ] = None
+    path_column: Annotated[
+        str | None, typer.Option(help="A table's column of paths.  [path, file, filename, filepath or image]")
+    ] = None
+    label_column: Annotated[
+        str | None, typer.Option(help="A table's column of labels.  [label, class, category, target or labels]")
+    ] = None
+    text_column: Annotated[
+        str | None, typer.Option(help="A table's column of texts.  [text, sentence, review, content, tweet, body, ...]")
+    ] = None
+    classes_at_depth: Annotated[
+        int | None,
+        typer.Option(min=1, help="Levels from DATA, or its train/ val/ test/, down to the class folders.  [1]"),
+    ] = None
+
+    def source(self) -> "SourceLayout":
+        """The same, as those who list a source take it."""
+        from keras_transfer.data.listing import Layout as SourceLayout
+
+        return SourceLayout(**vars(self))
+
+
+@dataclass(frozen=True)
+class SplitLayout(Layout):
+    """The same, of a source that is split."""
+
+    group_by: Annotated[
+        str | None, typer.Option(help="Keep together in one split: a CSV column, 'folder', or a regular expression.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """What a model from elsewhere does not say of its inputs."""
+
+    image_size: Annotated[
+        int | None, typer.Option(help="For a .keras that takes any size: side of its pictures in pixels.")
+    ] = None
+    pixels: Annotated[
+        PixelsName | None,
+        typer.Option(
+            help="For a .keras whose pixels were scaled outside of it: what it takes, 0..1 say (x / 255), or what "
+            "`preprocess_input` makes: -1..1, torch or caffe.  [0..255]"
+        ),
+    ] = None
+
+    def options(self) -> "ModelOptions":
+        """The same, as those who open a model take it."""
+        return {"image_size": self.image_size, "pixels": self.pixels}
+
+
+@dataclass(frozen=True)
+class OwnFile(OwnModel):
+    """The same, of a model or a LiteRT file that is fed items."""
+
+    geometry: Annotated[
+        FileGeometryName | None,
+        typer.Option(help="For a file that does not say how pictures are fitted to it: crop, squash or letterbox."),
+    ] = None
+
+    def options(self) -> "OwnModelOptions":
+        """The same, as those who open a model or a file take it."""
+        return {**super().options(), "geometry": self.geometry}
+
+
+@dataclass(frozen=True)
+class Files:
+    """Which files are made of a model, and what each may lose."""
+
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four]"),
+    ] = None
+    targets: Annotated[
+        list[str] | None,
+        typer.Option("--target", help=f"A device to judge the files for: {TARGETS}; may be repeated."),
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="What a file may lose of the Keras model's accuracy; 0.01 is one point.  [0.01]"),
+    ] = None

@@ -31,15 +31,13 @@ _Delegate = Annotated[
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")],
+    model: options.Model,
     files: _Files = None,
     camera: _Camera = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to show for each photograph.")] = 3,
     calibrated: _Calibrated = False,
     delegate: _Delegate = "",
-    image_size: options.OwnImageSize = None,
-    pixels: options.Pixels = None,
-    geometry: options.FileGeometry = None,
+    own: options.OwnFile = options.OwnFile(),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line, as they come.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
@@ -59,13 +57,7 @@ def command(
     set_quiet(bool(wanted))
     if not files and camera is None:
         raise InputError("There is nothing to predict. Give photographs, folders, patterns, - or --camera.")
-    classifier = open_classifier(
-        model,
-        delegate=delegate,
-        image_size=image_size,
-        pixels=pixels,
-        geometry=geometry,
-    )
+    classifier = open_classifier(model, delegate=delegate, **own.options())
     modality = open_modality(classifier.inputs.modality)
     sources = list(_expand(files or (), modality))
     if camera is not None:

@@ -1,6 +1,5 @@
 """`keras-transfer report`: did the transfer help, how sure is that, where does it fail, and would more data help."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +31,7 @@ _HeldBack = Annotated[
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The --out of a finished `train`.")],
+    run: options.Run,
     data: options.RunData = None,
     baselines: options.Baselines = None,
     compare_backbones: options.CompareBackbones = None,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from keras_transfer.cli.app import COMMANDS, app
+from keras_transfer.cli.options import with_groups
 from keras_transfer.data.listing import Layout
 from keras_transfer.recipe import Recipe, make_recipe, write_recipe
 from keras_transfer.run import read_run
@@ -59,7 +60,7 @@ def test_a_layout_goes_from_the_command_line_to_the_job(
 
 def test_no_command_that_takes_data_lacks_the_options() -> None:
     modules = {name: importlib.import_module(f"keras_transfer.cli.{name}") for name in COMMANDS}
-    parameters = {name: inspect.signature(module.command).parameters for name, module in modules.items()}
+    parameters = {name: inspect.signature(with_groups(module.command)).parameters for name, module in modules.items()}
     having = {name for name, own in parameters.items() if set(OPTIONS) <= set(own)}
     assert having == set(TELLS)
     taking = {name for name, own in parameters.items() if "data" in own and not {"run", "file"} & set(own)}
