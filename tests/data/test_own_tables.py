@@ -126,9 +126,9 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, str], str]] = {
     "half of UTF-16": ("path,label\na.jpg,cat\n".encode("utf-16")[:-1], {}, "not UTF-16"),
     "a zero byte": (b"path,label\na.jpg,cat\nb\0.jpg,dog\n", {}, "line 3: a zero byte"),
     "an open quote": ('path,label\n"a.jpg,cat\n', {}, "not a sound CSV"),
-    "an empty path": ("path,label\na.jpg,cat\n,dog\n", {}, "row 2: there is no path"),
-    "an endless label": ("path,label\na.jpg," + "1" * 5000 + "\n", {}, "row 1: a label of over 1000 characters"),
-    "a split of no name": ("path,label,Split\na.jpg,cat,sometimes\n", {}, "row 1: `split` must be"),
+    "an empty path": ("path,label\na.jpg,cat\n,dog\n", {}, "line 3: there is no path"),
+    "an endless label": ("path,label\na.jpg," + "1" * 5000 + "\n", {}, "line 2: a label of over 1000 characters"),
+    "a split of no name": ("path,label,Split\na.jpg,cat,sometimes\n", {}, "line 2: `split` must be"),
     "measured values": ("path,target\n" + "".join(f"{i}.jpg,{i / 7:.4f}\n" for i in range(30)), {}, "measured values"),
     "a picture": (encoded(photograph(0)), {}, "zero byte"),
 }
