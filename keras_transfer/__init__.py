@@ -3,13 +3,12 @@
 Importing this package imports nothing heavy: each public name brings its module when it is first used.
 """
 
-from importlib import import_module
-from typing import Any
+from keras_transfer.public_names import on_first_use
 
 __version__ = "0.1.0"
 
 # Public name -> the module that holds it.
-_PUBLIC = {
+PUBLIC = {
     "InputError": "errors",
     "GateError": "errors",
     "load": "modalities",
@@ -46,15 +45,10 @@ _PUBLIC = {
     "weight_figures": "compression",
 }
 
-__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604  (the names are strings)
+__all__ = [*PUBLIC, "__version__"]  # noqa: PLE0604  (the names are strings)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'keras_transfer' has no attribute '{name}'")
-    value = getattr(import_module(f"keras_transfer.{_PUBLIC[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, PUBLIC)
 
 
 def __dir__() -> list[str]:

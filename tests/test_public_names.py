@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 import keras_transfer
-from keras_transfer import _PUBLIC
+from keras_transfer import PUBLIC, exporters, models
 
 EVERY_MODULE_THEN_EVERY_NAME = """
 import pkgutil
@@ -25,14 +28,16 @@ for package in (keras_transfer, *map(import_module, {f"keras_transfer.{wing}" fo
 """
 
 
-def test_type_checkers_and_editors_see_every_name() -> None:
-    stub = (Path(keras_transfer.__file__).with_name("__init__.pyi")).read_text()
-    seen = re.findall(r"^from keras_transfer\.([\w.]+) import (\w+) as (\w+)$", stub, re.MULTILINE)
-    assert {name: module for module, name, shown in seen if name == shown} == _PUBLIC
+@pytest.mark.parametrize("package", [keras_transfer, models, exporters])
+def test_type_checkers_and_editors_see_every_name(package: ModuleType) -> None:
+    stub = Path(package.__file__ or "").with_name("__init__.pyi").read_text()
+    below = re.escape(package.__name__)
+    seen = re.findall(rf"^from {below}\.([\w.]+) import (\w+) as (\w+)$", stub, re.MULTILINE)
+    assert {name: module for module, name, shown in seen if name == shown} == package.PUBLIC
 
 
 def test_no_module_hides_a_public_function() -> None:
     """Importing `a.b` sets `b` on `a`: a module by a public function's name would take its place."""
-    script = EVERY_MODULE_THEN_EVERY_NAME.replace("WINGS", repr(sorted({*_PUBLIC.values()} - {"errors"})))
+    script = EVERY_MODULE_THEN_EVERY_NAME.replace("WINGS", repr(sorted({*PUBLIC.values()} - {"errors"})))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr[-2000:]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from keras_transfer.errors import GateError
 from keras_transfer.exporters.checks import ONNX
-from keras_transfer.exporters.diagnose import diagnose
 from keras_transfer.exporters.gate import SAME, DropVerdict, advise, judge_drop, recommend, refusals
+from keras_transfer.exporters.layer_errors import diagnose
 from keras_transfer.exporters.onnx import describe_onnx
 from keras_transfer.exporters.proof import compare, describe
 from keras_transfer.exporters.targets import Kit, kit_writer

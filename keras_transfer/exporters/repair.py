@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keras_transfer.decisions import decide
 from keras_transfer.errors import InputError
-from keras_transfer.exporters.diagnose import diagnose
+from keras_transfer.exporters.layer_errors import diagnose
 from keras_transfer.exporters.proof import compare, run_files
 from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple
 from keras_transfer.litert import convert
