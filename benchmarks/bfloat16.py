@@ -8,27 +8,20 @@ Test photographs are not looked at.
 
 import argparse
 import os
-import statistics
 import tempfile
 from typing import Any
 
-from table import backbone_options, write_rows
+from table import backbone_options, paired_gain, write_rows
 
 from keras_transfer.run import processor
 
 
 def main() -> None:
-    parser = backbone_options(__doc__)
-    parser.add_argument("--val", type=float, default=0.3, help="the share of the training photographs that judges")
-    options = parser.parse_args()
+    options = backbone_options(__doc__, val=0.3).parse_args()
     pairs = [fits(options, seed) for seed in options.seeds]
     rows = []
-    for index, dtype in enumerate(("float32", "bfloat16")):
-        own = [pair[index] for pair in pairs]
-        gains = [pair[index] - pair[0] for pair in pairs]
-        error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-        mean = {"val_accuracy": statistics.mean(own), "gain": statistics.mean(gains), "standard_error": error}
-        figures = {name: round(value, 4) for name, value in mean.items()}
+    for dtype, own in zip(("float32", "bfloat16"), zip(*pairs, strict=True), strict=True):
+        figures = paired_gain(own, [pair[0] for pair in pairs])
         rows.append({"processor": processor(), "dtype": dtype, "seeds": len(own), **figures})
     write_rows(options.csv, rows)
 

@@ -7,28 +7,22 @@ The last setting in the table is `make_phases`'s own. Test photographs are not l
 
 import argparse
 import os
-import statistics
 import tempfile
 from typing import Any
 
-from table import backbone_options, write_rows
+from table import backbone_options, paired_gain, write_rows
 
 SETTINGS = [(5, 0.999), (4, 0.999), (4, 0.99)]
 
 
 def main() -> None:
-    parser = backbone_options(__doc__)
-    parser.add_argument("--val", type=float, default=0.3, help="the share of the training photographs that judges")
-    options = parser.parse_args()
+    options = backbone_options(__doc__, val=0.3).parse_args()
     found = [fits(options, seed) for seed in options.seeds]
     rows = []
     for epochs, beta_2 in SETTINGS:
         own = [seed[epochs, beta_2] for seed in found]
-        gains = [one - seed[SETTINGS[0]] for one, seed in zip(own, found, strict=True)]
-        error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-        mean = {"val_accuracy": statistics.mean(own), "gain": statistics.mean(gains), "standard_error": error}
-        mean = {name: round(value, 4) for name, value in mean.items()}
-        rows.append({"epochs": epochs, "beta_2": beta_2, "seeds": len(own), **mean})
+        figures = paired_gain(own, [seed[SETTINGS[0]] for seed in found])
+        rows.append({"epochs": epochs, "beta_2": beta_2, "seeds": len(own), **figures})
     write_rows(options.csv, rows)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,19 @@ from typing import Any
 from keras_transfer.files import write_text
 
 
-def backbone_options(about: str | None) -> argparse.ArgumentParser:
-    """A parser of the options of a benchmark that trains one backbone on one folder, over seeds."""
+def backbone_options(about: str | None, val: float | None = None) -> argparse.ArgumentParser:
+    """A parser of the options of a benchmark that trains one backbone on one folder, over seeds.
+
+    With `val`, `--val` is one of them: the share of the training photographs that judges.
+    """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--backbone", default="mobilenet_v2")
     parser.add_argument("--size", type=int)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    if val is not None:
+        parser.add_argument("--val", type=float, default=val, help="the share of the training photographs that judges")
     parser.add_argument("--csv", type=Path, required=True)
     return parser
 
@@ -29,3 +35,11 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def paired_gain(own: Sequence[float], base: Sequence[float]) -> dict[str, float]:
+    """Mean validation accuracy over seeds, and what it gains over another's of the same seeds."""
+    gains = [one - other for one, other in zip(own, base, strict=True)]
+    error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
+    found = {"val_accuracy": statistics.mean(own), "gain": statistics.mean(gains), "standard_error": error}
+    return {name: round(value, 4) for name, value in found.items()}

@@ -7,49 +7,20 @@ from keras_transfer.public_names import on_first_use
 
 __version__ = "0.1.0"
 
-# Public name -> the module that holds it.
+# Module -> the public names that it holds.
 PUBLIC = {
-    "InputError": "errors",
-    "GateError": "errors",
-    "load": "modalities",
-    "load_images": "modalities.image",
-    "decode_image": "modalities.image",
-    "build_augmenter": "modalities.image",
-    "BACKBONES": "models",
-    "build_classifier": "models",
-    "as_classifier": "models",
-    "stages": "models",
-    "freeze_backbone": "models",
-    "unfreeze_top": "models",
-    "boundary": "models",
-    "convert": "litert",
-    "open_litert": "litert",
-    "fit": "training",
-    "find_learning_rate": "training",
-    "layerwise_optimizer": "training",
-    "cross_validate": "jobs.cross_validate",
-    "adapt_batchnorm": "models",
-    "batchnorm_shift": "models",
-    "evaluate": "evaluation",
-    "open_classifier": "evaluation",
-    "export": "exporters",
-    "make_twin": "models",
-    "copy_weights": "models",
-    "distill": "compression",
-    "shrink": "compression",
-    "remove_channels": "compression",
-    "prune": "compression",
-    "cluster": "compression",
-    "quantize_aware": "compression",
-    "sensitivity": "compression",
-    "weight_figures": "compression",
+    "errors": "GateError InputError",
+    "modalities": "load",
+    "modalities.image": "build_augmenter decode_image load_images",
+    "models": "BACKBONES adapt_batchnorm as_classifier batchnorm_shift boundary build_classifier copy_weights "
+    "freeze_backbone make_twin stages unfreeze_top",
+    "litert": "convert open_litert",
+    "training": "find_learning_rate fit layerwise_optimizer",
+    "jobs.cross_validate": "cross_validate",
+    "evaluation": "evaluate open_classifier",
+    "exporters": "export",
+    "compression": "cluster distill prune quantize_aware remove_channels sensitivity shrink weight_figures",
 }
 
-__all__ = [*PUBLIC, "__version__"]  # noqa: PLE0604  (the names are strings)
-
-
-__getattr__ = on_first_use(__name__, PUBLIC)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = on_first_use(__name__, PUBLIC)
+__all__ += ["__version__"]

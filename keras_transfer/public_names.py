@@ -5,21 +5,27 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 
-def on_first_use(package: str, modules: Mapping[str, str]) -> Callable[[str], object]:
-    """A package's `__getattr__`.
+def on_first_use(
+    package: str, table: Mapping[str, str]
+) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
+    """What such a package is made of.
 
     Args:
         package: its name.
-        modules: each public name, and the module below the package that holds it.
+        table: the modules below the package that hold its public names, and these names.
 
-    >>> get = on_first_use("keras_transfer", {"InputError": "errors"})
-    >>> get("InputError").__name__
-    'InputError'
+    Returns:
+        `__all__`, `__getattr__` and `__dir__` of the package.
+
+    >>> names, get, _ = on_first_use("keras_transfer", {"errors": "GateError InputError"})
+    >>> names, get("InputError").__name__
+    (['GateError', 'InputError'], 'InputError')
     >>> get("fits")
     Traceback (most recent call last):
     ...
     AttributeError: module 'keras_transfer' has no attribute 'fits'
     """
+    modules = {name: module for module, names in table.items() for name in names.split()}
 
     def get(name: str) -> object:
         if name not in modules:
@@ -28,4 +34,5 @@ def on_first_use(package: str, modules: Mapping[str, str]) -> Callable[[str], ob
         setattr(sys.modules[package], name, value)
         return value
 
-    return get
+    public = sorted(modules)
+    return public, get, lambda: public

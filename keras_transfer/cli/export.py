@@ -54,16 +54,9 @@ def command(
     gate: GateError | None = None
     try:
         result = export_run(
-            run,
-            data=data,
-            out=out,
-            **vars(files),
-            input_dtype=input_type,
-            calibration_items=calibration_items,
-            board=board,
-            fit=fit,
-            repair=remedies or repair,
-        )
+            run, data=data, out=out, **vars(files), input_dtype=input_type, calibration_items=calibration_items,
+            board=board, fit=fit, repair=remedies or repair,
+        )  # fmt: skip
     except ExportGateError as error:  # all is written, and worth showing
         gate, result = error, read_run(run)[1]
         if out is not None:  # nothing of it is the run's

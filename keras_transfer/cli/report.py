@@ -1,5 +1,6 @@
 """`keras-transfer report`: did the transfer help, how sure is that, where does it fail, and would more data help."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,21 +14,36 @@ if TYPE_CHECKING:
 _Corruptions = Annotated[
     bool, typer.Option("--corruptions", help="Score it on test items made worse: noise, blur, compression, light.")
 ]
-_LearningCurve = Annotated[
-    bool, typer.Option("--learning-curve", help="Show whether more data would help, or more unfreezing.")
-]
-_Scratch = Annotated[
-    bool | None, typer.Option(help="For --learning-curve: from scratch as well.  [where that takes about a minute]")
-]
-_Own = Annotated[
-    bool, typer.Option("--own", help="For --learning-curve: as the run was trained as well; about a run for each draw.")
-]
-_See = Annotated[
-    bool, typer.Option("--see", help="Write RUN/see.html: first filters, activations, a map of the test items.")
-]
-_HeldBack = Annotated[
-    str | None, typer.Option(help="For --see: other labelled data, on which it shows what training forgot.")
-]
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """Whether a learning curve is drawn, and how."""
+
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Show whether more data would help, or more unfreezing.")
+    ] = False
+    draws: Annotated[int, typer.Option(help="For --learning-curve: draws of nested parts of the data.")] = 5
+    scratch: Annotated[
+        bool | None,
+        typer.Option(help="For --learning-curve: from scratch as well.  [where that takes about a minute]"),
+    ] = None
+    own: Annotated[
+        bool,
+        typer.Option("--own", help="For --learning-curve: as the run was trained as well; about a run for each draw."),
+    ] = False
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """Whether the page of what the network sees is written, and what for."""
+
+    see: Annotated[
+        bool, typer.Option("--see", help="Write RUN/see.html: first filters, activations, a map of the test items.")
+    ] = False
+    held_back: Annotated[
+        str | None, typer.Option(help="For --see: other labelled data, on which it shows what training forgot.")
+    ] = None
 
 
 def command(
@@ -36,12 +52,8 @@ def command(
     baselines: options.Baselines = None,
     compare_backbones: options.CompareBackbones = None,
     corruptions: _Corruptions = False,
-    learning_curve: _LearningCurve = False,
-    draws: Annotated[int, typer.Option(help="For --learning-curve: draws of nested parts of the data.")] = 5,
-    scratch: _Scratch = None,
-    own: _Own = False,
-    see: _See = False,
-    held_back: _HeldBack = None,
+    curve: _Curve = _Curve(),
+    sight: _Sight = _Sight(),
     json: Annotated[bool, typer.Option("--json", help="Print report.json instead of the verdict.")] = False,
 ) -> None:
     """Write the report of a finished run again, with more in it if asked.
@@ -55,31 +67,28 @@ def command(
     from keras_transfer.jobs.see import see_run
     from keras_transfer.progress import set_quiet
 
-    for name, value, needs, there in (
-        ("--draws", draws != 5, "--learning-curve", learning_curve),
-        ("--scratch", scratch is not None, "--learning-curve", learning_curve),
-        ("--own", own, "--learning-curve", learning_curve),
-        ("--held-back", held_back, "--see", see),
-    ):
-        if value and not there:
-            raise InputError(f"{name} is for {needs}: add it.")
+    if not curve.learning_curve and curve != _Curve():
+        raise InputError("--draws, --scratch and --own are for --learning-curve: add it.")
+    if not sight.see and sight.held_back:
+        raise InputError("--held-back is for --see: add it.")
     set_quiet(json)
-    sight = see_run(run, data=data, held_back=held_back) if see else None
+    if sight.see:
+        see_run(run, data=data, held_back=sight.held_back)
     report = report_run(
         run,
         data=data,
         baselines=baselines and baselines.value,
         compare_backbones=compare_backbones or (),
         corruptions=corruptions,
-        curve={"draws": draws, "scratch": scratch, "own": own} if learning_curve else None,
+        curve={"draws": curve.draws, "scratch": curve.scratch, "own": curve.own} if curve.learning_curve else None,
     )
     if json:
         print_json(report)
         return
     print_verdict(report, run)
-    if learning_curve and report["learning_curve"] is not None:
+    if curve.learning_curve and report["learning_curve"] is not None:
         _print_curve(report["learning_curve"])
-    if sight is not None:
+    if sight.see:
         print(f"What the network sees: {run / 'see.html'}")
 
 

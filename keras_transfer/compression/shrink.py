@@ -70,17 +70,9 @@ def shrink(
         retrain(small, data, Training(epochs, learning_rate, batch_size, augmentation, seed, on_epoch))
         return small
     distill(
-        small,
-        teacher,
-        data,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        augmentation=augmentation,
-        seed=seed,
-        on_epoch=on_epoch,
-        **options,
-    )
+        small, teacher, data, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size,
+        augmentation=augmentation, seed=seed, on_epoch=on_epoch, **options,
+    )  # fmt: skip
     return small
 
 

@@ -5,25 +5,14 @@ Judging files (`judge`, `TARGETS`) needs neither Keras nor TensorFlow; all else 
 
 from keras_transfer.public_names import on_first_use
 
-# Public name -> the module that holds it.
+# Module -> the public names that it holds.
 PUBLIC = {
-    "TARGETS": "targets",
-    "judge": "targets",
-    "Artifacts": "artifacts",
-    "ExportGateError": "artifacts",
-    "LayerError": "layer_errors",
-    "diagnose": "layer_errors",
-    "export": "exporter",
-    "judge_drop": "gate",
-    "recommend": "gate",
-    "benchmark": "latency",
-    "measure_latency": "latency",
+    "targets": "TARGETS judge",
+    "artifacts": "Artifacts ExportGateError",
+    "layer_errors": "LayerError diagnose",
+    "exporter": "export",
+    "gate": "judge_drop recommend",
+    "latency": "benchmark measure_latency",
 }
 
-__all__ = [*PUBLIC]  # noqa: PLE0604  (the names are strings)
-
-__getattr__ = on_first_use(__name__, PUBLIC)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = on_first_use(__name__, PUBLIC)

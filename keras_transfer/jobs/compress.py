@@ -102,6 +102,11 @@ class _Done(NamedTuple):
     place: Path
 
 
+def _distilled(recipe: Recipe, _: Compression) -> str:
+    alpha = recipe.model.alpha
+    return f"distilled into {recipe.model.backbone}" + (f" x {alpha:g}" if alpha else "")
+
+
 def _distill(work: Work) -> Made:
     from keras_transfer.compression import distill
 
@@ -113,12 +118,20 @@ def _distill(work: Work) -> Made:
     return Made(student)
 
 
+def _channels_removed(_: Recipe, asked: Compression) -> str:
+    return f"channels removed down to {asked.multiply_adds:.0%} of the multiply-adds"
+
+
 def _remove_channels(work: Work) -> Made:
     from keras_transfer.compression import shrink
 
     left = work.compression.multiply_adds
     assert left is not None
     return Made(shrink(work.model, work.data, multiply_adds=left, teacher=work.teacher, **work.options))
+
+
+def _pruned(_: Recipe, asked: Compression) -> str:
+    return f"{asked.sparsity:.0%} of the weights pruned" + (f", {asked.pattern}" if asked.pattern else "")
 
 
 def _prune(work: Work) -> Made:
@@ -129,11 +142,20 @@ def _prune(work: Work) -> Made:
     return Made(prune(work.model, work.data, sparsity, pattern=pattern, **work.options))
 
 
+def _clustered(_: Recipe, asked: Compression) -> str:
+    return f"weights clustered to {asked.clusters} values a layer"
+
+
 def _cluster(work: Work) -> Made:
     from keras_transfer.compression import cluster
 
     assert work.compression.clusters is not None
     return Made(cluster(work.model, work.data, work.compression.clusters, **work.options))
+
+
+def _quantized(_: Recipe, asked: Compression) -> str:
+    stages = f" of the top {asked.qat_stages} stages" if asked.qat_stages else ""
+    return f"quantization-aware training{stages}" + (", one scale a tensor" if asked.per_tensor else "")
 
 
 def _quantize(work: Work) -> Made:
@@ -153,44 +175,11 @@ def _quantize(work: Work) -> Made:
 
 
 STEPS = (
-    Step(
-        "distill",
-        lambda asked: asked.distill,
-        lambda recipe, _: (
-            f"distilled into {recipe.model.backbone}" + (f" x {recipe.model.alpha:g}" if recipe.model.alpha else "")
-        ),
-        _distill,
-    ),
-    Step(
-        "channels",
-        lambda asked: asked.multiply_adds is not None,
-        lambda _, asked: f"channels removed down to {asked.multiply_adds:.0%} of the multiply-adds",
-        _remove_channels,
-    ),
-    Step(
-        "prune",
-        lambda asked: asked.sparsity is not None,
-        lambda _, asked: (
-            f"{asked.sparsity:.0%} of the weights pruned" + (f", {asked.pattern}" if asked.pattern else "")
-        ),
-        _prune,
-    ),
-    Step(
-        "cluster",
-        lambda asked: asked.clusters is not None,
-        lambda _, asked: f"weights clustered to {asked.clusters} values a layer",
-        _cluster,
-    ),
-    Step(
-        "qat",
-        lambda asked: asked.qat,
-        lambda _, asked: (
-            "quantization-aware training"
-            + (f" of the top {asked.qat_stages} stages" if asked.qat_stages else "")
-            + (", one scale a tensor" if asked.per_tensor else "")
-        ),
-        _quantize,
-    ),
+    Step("distill", lambda asked: asked.distill, _distilled, _distill),
+    Step("channels", lambda asked: asked.multiply_adds is not None, _channels_removed, _remove_channels),
+    Step("prune", lambda asked: asked.sparsity is not None, _pruned, _prune),
+    Step("cluster", lambda asked: asked.clusters is not None, _clustered, _cluster),
+    Step("qat", lambda asked: asked.qat, _quantized, _quantize),
 )
 """The techniques, in the order in which they happen."""
 

@@ -88,7 +88,9 @@ def _backbone(
         body = hub_backbone(handle, *_sides(224 if image_size is None else image_size))
         return body, body.name
     if preset is not None:
-        body = _preset_body(preset, image_size, weights, alpha, pooling)
+        _check_preset(preset, alpha, weights)
+        sides = None if image_size is None else _sides(image_size)
+        body = preset_backbone(preset, image_size=sides, weights=weights == "imagenet", pooling=pooling)
         return body, body.name
     row = find_backbone(backbone)
     if pooling == "token":
@@ -103,13 +105,7 @@ def _backbone(
     return body, row.name
 
 
-def _preset_body(
-    preset: str,
-    image_size: int | tuple[int, int] | None,
-    weights: str | Path | None,
-    alpha: float | None,
-    pooling: str | None,
-) -> keras.Model:
+def _check_preset(preset: str, alpha: float | None, weights: str | Path | None) -> None:
     if alpha not in (None, 1.0):
         raise InputError(f"{preset} has one width only: leave `alpha` out. Received: alpha={alpha}.")
     if weights not in ("imagenet", "none", None):
@@ -117,8 +113,6 @@ def _preset_body(
             f"A KerasHub preset brings its own weights: leave `weights` out, or give 'none' for random ones. "
             f"Received: weights={str(weights)!r}."
         )
-    sides = None if image_size is None else _sides(image_size)
-    return preset_backbone(preset, image_size=sides, weights=weights == "imagenet", pooling=pooling)
 
 
 def build_imagenet_classifier(

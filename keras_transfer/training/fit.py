@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import keras
 
 from keras_transfer.data import Dataset
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Strength
+from keras_transfer.models.own_models import check_options
 from keras_transfer.progress import say
 from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.schemas import HistoryRow
@@ -61,6 +63,25 @@ class History:
         return [{"phase": phase.name, **row} for phase in self.phases for row in phase.rows]
 
 
+class FitOptions(TypedDict, total=False):
+    """Options of `fit` and `fit_plan`.
+
+    Attributes:
+        label_smoothing: share of each target spread over all classes, in [0, 1); 0 unless given.
+        class_weights: weigh classes inversely to their frequency where they are uneven, the default; or the weight of
+            each class.
+        seed: of orders, views and dropout; 0 unless given.
+        checkpoints: a folder in which every epoch is saved; a fit with the same arguments continues from there.
+        on_epoch: called with the phase's name and each epoch's figures.
+    """
+
+    label_smoothing: float
+    class_weights: ClassWeights
+    seed: int
+    checkpoints: Path | None
+    on_epoch: OnEpoch | None
+
+
 def fit(
     model: keras.Model,
     data: Dataset,
@@ -72,11 +93,7 @@ def fit(
     pretrained: bool = True,
     augmentation: Strength = "auto",
     views: int | None = None,
-    label_smoothing: float = 0.0,
-    class_weights: ClassWeights = True,
-    seed: int = 0,
-    checkpoints: Path | None = None,
-    on_epoch: OnEpoch | None = None,
+    **options: Unpack[FitOptions],
 ) -> History:
     """Trains a classifier on `data.train` with early stopping on `data.val`; `data.test` is not touched.
 
@@ -94,11 +111,7 @@ def fit(
         pretrained: whether the backbone's weights are pretrained; `"auto"` trains from scratch where they are not.
         augmentation: `"auto"`, `"none"`, or a strength or settings that the modality knows.
         views: augmented views of each item that are computed once and drawn from in each epoch; None chooses.
-        label_smoothing: share of each target spread over all classes, in [0, 1).
-        class_weights: weigh classes inversely to their frequency where they are uneven; or the weight of each class.
-        seed: of orders, views and dropout.
-        checkpoints: a folder in which every epoch is saved; a fit with the same arguments continues from there.
-        on_epoch: called with the phase's name and each epoch's figures.
+        **options: see `FitOptions`.
 
     Returns:
         The figures of all phases.
@@ -106,15 +119,13 @@ def fit(
     Raises:
         InputError: `data` does not fit the model, has no validation items, or the loss is not a number.
     """
+    check_options("fit", options, FitOptions)
     _check(model, data)
     plan = make_plan(
         model, data.train, strategy=strategy, phases=phases, epochs=epochs, gradual=gradual, pretrained=pretrained,
         augmentation=augmentation, views=views,
     )  # fmt: skip
-    return fit_plan(
-        model, data, plan, label_smoothing=label_smoothing, class_weights=class_weights, seed=seed,
-        checkpoints=checkpoints, on_epoch=on_epoch,
-    )  # fmt: skip
+    return fit_plan(model, data, plan, **options)
 
 
 def fit_plan(

@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Unpack
 
 from keras_transfer.data.dataset import Dataset
 from keras_transfer.data.listing import Kind, Layout
-from keras_transfer.data.loading import load_listing
+from keras_transfer.data.loading import LoadOptions, load_listing
 from keras_transfer.data.split import Split
 from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.inputs import Json
@@ -46,19 +47,13 @@ def load_images(
     source: object,
     *,
     labels: object = None,
-    val: float = 0.15,
-    test: float = 0.15,
-    seed: int = 0,
     group_by: str | None = None,
     root: str | Path | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
     classes_at_depth: int | None = None,
-    allow_bad: bool = False,
-    class_names: Sequence[str] | None = None,
-    near_duplicates: bool = True,
-    few_shot: int | None = None,
     geometry: str | Mapping[str, Json] | Geometry = LEGACY,
+    **options: Unpack[LoadOptions],
 ) -> Dataset:
     """Finds, checks and splits labelled photographs.
 
@@ -111,14 +106,4 @@ def load_images(
     """
     where = os.fspath(root) if root is not None else None
     layout = Layout(group_by, where, path_column, label_column, classes_at_depth)
-    return load_listing(
-        list_source(source, labels, layout),
-        ImageReader(check_geometry(geometry)),
-        val=val,
-        test=test,
-        seed=seed,
-        allow_bad=allow_bad,
-        class_names=class_names,
-        near_duplicates=near_duplicates,
-        few_shot=few_shot,
-    )
+    return load_listing(list_source(source, labels, layout), ImageReader(check_geometry(geometry)), **options)
