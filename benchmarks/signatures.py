@@ -1,4 +1,5 @@
-"""Counts what a reader cannot trust: parameters of type `Any`, by folder, and functions over 60 lines.
+"""Counts what a reader cannot trust: parameters of type `Any`, by folder, functions over 60 lines, and files that name
+pictures outside of their modality, the report and the commands.
 
 python benchmarks/signatures.py
 """
@@ -10,11 +11,19 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "keras_transfer"
 LONG = 60
+PICTURES = re.compile("image|pixel|photograph", re.IGNORECASE)
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:
     """Every function of a module, methods included."""
     return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+
+
+def files_that_name_pictures() -> list[str]:
+    """Modules that have one of the words of `PICTURES`, in code, text or comments."""
+    apart = ("modalities/image/", "report/", "cli/")
+    paths = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob("*.py"))]
+    return [path for path in paths if not path.startswith(apart) and PICTURES.search((PACKAGE / path).read_text())]
 
 
 def main() -> None:
@@ -38,6 +47,8 @@ def main() -> None:
     print(f"{unknown.total():4} of {total.total():4} in all; {len(long)} functions over {LONG} lines")
     for lines, name in sorted(long, reverse=True):
         print(f"{lines:4} {name}")
+    pictures = files_that_name_pictures()
+    print(f"{len(pictures):4} files name pictures: {', '.join(pictures)}")
 
 
 if __name__ == "__main__":

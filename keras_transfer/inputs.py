@@ -258,6 +258,27 @@ def inputs_of(entry: Mapping[str, Json]) -> InputSpec | None:
     return spec
 
 
+Table: TypeAlias = "Sequence[tuple[str, int] | Table | None]"
+"""A table of a flatbuffer: in each field a scalar with its type (`("Uint32", 5)`), a table, or None for nothing."""
+
+
+@dataclass(frozen=True)
+class TensorNotes:
+    """What a file's metadata says of one input, where other programs look for it (TFLite Metadata).
+
+    Attributes:
+        name: of the input.
+        description: what it holds, in words.
+        content: a `ContentProperties` union's type and table; None where there is none for such content.
+        files: name -> (description, text) of what lies inside the file for it.
+    """
+
+    name: str
+    description: str
+    content: tuple[int, Table] | None = None
+    files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
 class ModalityInputs(Protocol):
     """What rooms below the modalities ask of one; all of it is `keras_transfer.modalities.Modality`."""
 
@@ -268,6 +289,10 @@ class ModalityInputs(Protocol):
 
     def input_contract(self, inputs: InputSpec) -> list[dict[str, Json]]:
         """What a file's proof says of the values that each of its inputs takes."""
+        ...
+
+    def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
+        """What a file's metadata says of each of its inputs."""
         ...
 
     def preparer(self, preparation: Mapping[str, Json]) -> Preparer:

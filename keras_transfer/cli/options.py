@@ -15,8 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from keras_transfer.data.listing import Layout as SourceLayout
-    from keras_transfer.evaluation.own_models import OwnModelOptions
-    from keras_transfer.models.own_models import ModelOptions
+    from keras_transfer.models.silent import ModelOptions, OwnModelOptions
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:

@@ -44,6 +44,7 @@ class Kind:
         example: the name of a file in commands that a person is shown.
         listed: how a source's items are called before they are known to be any.
         cells: usual names of a table's column whose cells are the items themselves; empty where items are files.
+        columns_of_paths: usual names of a table's column of paths, beside `tables.PATHS`.
     """
 
     items: str = "items"
@@ -53,6 +54,7 @@ class Kind:
     example: str = "FILE"
     listed: str = "files"
     cells: tuple[str, ...] = ()
+    columns_of_paths: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

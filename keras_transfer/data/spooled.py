@@ -177,9 +177,9 @@ def tfds_holds(source: str, item: str) -> bool:
     features = dict(_tfds_builder(source).info.features)
     import tensorflow_datasets as tfds
 
-    kinds = (tfds.features.Image, tfds.features.Audio, tfds.features.Text)
-    first = next((feature for feature in features.values() if isinstance(feature, kinds)), None)
-    return isinstance(first, getattr(tfds.features, item))
+    numbers = (tfds.features.ClassLabel, tfds.features.Scalar, tfds.features.BBoxFeature)
+    items = (f for f in features.values() if not isinstance(f, numbers) and type(f) is not tfds.features.Tensor)
+    return isinstance(next(items, None), getattr(tfds.features, item))
 
 
 def _tfds_builder(source: str, prepare: bool = False) -> Any:

@@ -71,8 +71,8 @@ class Table(NamedTuple):
 def key(name: str) -> str:
     """A column's name without what people write differently.
 
-    >>> key("Image_File ")
-    'imagefile'
+    >>> key("File_Name ")
+    'filename'
     """
     return re.sub(r"[\s_-]+", "", name).casefold()
 

@@ -12,7 +12,7 @@ from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Kind, La
 from keras_transfer.data.table_files import TABLES, Row, Table, key, open_table, sample_table
 from keras_transfer.errors import InputError
 
-PATHS = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "imagefilename")
+PATHS = ("path", "file", "filename", "filepath")
 LABELS = ("label", "class", "category", "target", "labels", "classname")
 """Names of columns, whatever their case, without spaces, `_` and `-`. `labels` holds any number of labels."""
 
@@ -82,10 +82,15 @@ def list_table(path: Path, layout: Layout, kind: Kind) -> Listing:
     return listing
 
 
+def _paths(kind: Kind) -> tuple[str, ...]:
+    """Usual names of a column of paths."""
+    return (*PATHS, *kind.columns_of_paths)
+
+
 def wanted_columns(layout: Layout, kind: Kind) -> list[Collection[str]]:
     """The names that the columns of items and of labels may have, for `open_table`."""
     item, label = layout.text_column or layout.path_column, layout.label_column
-    return [[key(item)] if item else (*kind.cells, *PATHS), [key(label)] if label else LABELS]
+    return [[key(item)] if item else (*kind.cells, *_paths(kind)), [key(label)] if label else LABELS]
 
 
 def row_name(path: Path, number: int, column: str = "") -> str:
@@ -127,7 +132,8 @@ def _roles(path: Path, table: Table, layout: Layout, kind: Kind, warnings: list[
     item = cell_column(path, columns, layout.text_column, kind) if not (ours or layout.path_column) else None
     cells, column = item is not None, layout.text_column or ""
     if item is None:
-        item = _column(path, columns, layout.path_column or ("path" if ours else None), PATHS, "--path-column")
+        wanted = layout.path_column or ("path" if ours else None)
+        item = _column(path, columns, wanted, _paths(kind), "--path-column")
     label = _column(path, columns, layout.label_column or (columns[1] if ours else None), LABELS, "--label-column")
     split = _column(path, columns, "split" if "split" in columns else None, ("split",), "")
     group_by = layout.group_by or ("group" if ours else None)
@@ -246,7 +252,7 @@ def _has_few_values(cells: Sequence[str]) -> bool:
 def _lacking(path: Path, columns: Sequence[str], no_item: bool, no_label: bool, kind: Kind) -> str:
     if any(Path(name).suffix.lower() in kind.extensions for name in columns):
         return f"{path} has no heading: its first line is a {kind.item}. Put a line such as 'path,label' above it."
-    items = (kind.items, kind.cells, "--text-column") if kind.cells else ("paths", PATHS, "--path-column")
+    items = (kind.items, kind.cells, "--text-column") if kind.cells else ("paths", _paths(kind), "--path-column")
     lacking = [role for role, lacks in ((items, no_item), (("labels", LABELS, "--label-column"), no_label)) if lacks]
     needed = " and ".join(f"a column of {what} ({', '.join(names[:5])})" for what, names, _ in lacking)
     flags = " and ".join(flag for _, _, flag in lacking)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.errors import InputError
+from keras_transfer.errors import InputError, check_options
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.opening import keras_classifier, open_classifier
-from keras_transfer.evaluation.own_models import OwnModelOptions, geometry_inputs
 from keras_transfer.evaluation.scores import metrics
 from keras_transfer.evaluation.seen import seen_in_training
-from keras_transfer.models.own_models import MODALITY, check_options, options_of
+from keras_transfer.models.silent import MODALITY, OwnModelOptions, geometry_inputs, options_of
 from keras_transfer.progress import say, track
 from keras_transfer.schemas import Metrics, Seen
 
@@ -40,7 +39,7 @@ def evaluate(
         split: such as `load(...).test`.
         batch_size: how many items are prepared and predicted at a time.
         **options: of a model from elsewhere that does not say what it takes, see
-            `keras_transfer.evaluation.own_models.OwnModelOptions`; what is not given follows from the split.
+            `keras_transfer.models.silent.OwnModelOptions`; what is not given follows from the split.
 
     Returns:
         See `keras_transfer.evaluation.metrics`. Classes are in the model's order, with the split's names where the

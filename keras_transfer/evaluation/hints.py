@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_transfer.data import Split
 from keras_transfer.evaluation.classifier import Classifier
-from keras_transfer.evaluation.own_models import PREPARED_OUTSIDE
+from keras_transfer.models.silent import PREPARED_OUTSIDE
 from keras_transfer.progress import say
 from keras_transfer.schemas import Metrics
 

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.errors import InputError
+from keras_transfer.errors import InputError, check_options
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
-from keras_transfer.evaluation.own_models import (
+from keras_transfer.inputs import Array, Arrays, InputSpec, TensorSpec, as_tuple, open_preparer
+from keras_transfer.models.silent import (
+    MODALITY,
     GeometryLike,
+    ModelOptions,
+    ShortForms,
+    as_plain,
     check_no_options,
-    classifier_type,
     unknown_spec,
     with_geometry,
 )
-from keras_transfer.inputs import Array, Arrays, InputSpec, TensorSpec, as_tuple, open_preparer
-from keras_transfer.models.own_models import MODALITY, ModelOptions, as_plain, check_options
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +31,10 @@ Shape: TypeAlias = tuple[int | None, ...]
 _KERAS_BATCH = 8  # items in one call of a Keras model; bounds the memory of its activations
 # Tracing a network takes a second or two, and a job asks the same model several times.
 _calls: "weakref.WeakKeyDictionary[keras.Model, Callable[..., tf.Tensor]]" = weakref.WeakKeyDictionary()
+
+
+class SilentClassifier(ShortForms, Classifier):
+    """A classifier of what silent models take."""
 
 
 def open_classifier(
@@ -42,14 +48,14 @@ def open_classifier(
 
     Class names are taken from inside a `.tflite`, else from `NAME.labels.txt` or `labels.txt` beside the file, else
     from `export/labels.txt` of its run; without any, classes are called by their numbers. What its inputs are, and how
-    an item becomes them, stands inside the file; of a file from elsewhere see `keras_transfer.evaluation.own_models`.
+    an item becomes them, stands inside the file; of a file from elsewhere see `keras_transfer.models.silent`.
 
     Args:
         path: the file, or a run directory (its `model.keras`). A `.keras` file is loaded in safe mode.
         delegate: for a `.tflite`: a library that computes it on a device of its own, such as `libedgetpu.so.1`.
-        geometry: see `own_models.OwnModelOptions`; unless given, what lies beside the file as `NAME.geometry.json` or
-            `geometry.json`.
-        **options: for a `.keras` file from elsewhere, see `keras_transfer.models.own_models.ModelOptions`.
+        geometry: see `keras_transfer.models.silent.OwnModelOptions`; unless given, what lies beside the file as
+            `NAME.geometry.json` or `geometry.json`.
+        **options: for a `.keras` file from elsewhere, see `keras_transfer.models.silent.ModelOptions`.
 
     Returns:
         The classifier.
@@ -99,7 +105,7 @@ def keras_classifier(
         path: its file.
         class_names: in the order of its outputs; those beside the file unless given.
         inputs: what it takes, where that is known. The shapes are the model's.
-        **options: of a model from elsewhere, see `keras_transfer.models.own_models.ModelOptions`.
+        **options: of a model from elsewhere, see `keras_transfer.models.silent.ModelOptions`.
 
     Raises:
         InputError: the model is no such classifier, or a size that it leaves open is not given.
@@ -178,7 +184,8 @@ def _classifier(
             "Put the labels it was trained with beside it."
         )
     known = names or [str(i) for i in range(classes)]
-    return classifier_type(inputs)(path, inputs, known, bool(names), multi_label, run)
+    kind = SilentClassifier if inputs.modality == MODALITY else Classifier
+    return kind(path, inputs, known, bool(names), multi_label, run)
 
 
 def names_beside(path: Path) -> list[str] | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from keras_transfer.errors import InputError
+from keras_transfer.errors import InputError, check_options
 from keras_transfer.exporters.artifacts import Artifacts, ExportGateError, judge_file, write_artifacts
 from keras_transfer.exporters.checks import ONNX, check_call, check_repair
 from keras_transfer.exporters.heads import two_columns
@@ -17,7 +17,7 @@ from keras_transfer.exporters.task import Answers, ExportOptions, File, Task, co
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATION_ITEMS, DEFAULT_FORMATS
 from keras_transfer.litert.labels import write_labels
-from keras_transfer.models.own_models import as_plain, check_options, options_of, preparer_of
+from keras_transfer.models.silent import as_plain, options_of, preparer_of
 from keras_transfer.progress import say
 
 if TYPE_CHECKING:

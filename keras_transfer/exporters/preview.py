@@ -12,7 +12,7 @@ from keras_transfer.exporters.targets import TARGETS
 from keras_transfer.inputs import Array, Arrays, TensorSpec, as_tuple
 from keras_transfer.litert import convert
 from keras_transfer.models.graph import model_inputs
-from keras_transfer.models.own_models import preparer_of
+from keras_transfer.models.silent import preparer_of
 
 if TYPE_CHECKING:
     import keras

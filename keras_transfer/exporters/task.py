@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple
 from keras_transfer.litert.convert import CALIBRATION_ITEMS
 from keras_transfer.litert.frozen import CALIBRATED
-from keras_transfer.models.own_models import ModelOptions, preparer_of
+from keras_transfer.models.silent import ModelOptions, preparer_of
 from keras_transfer.schemas import RepairStep
 
 if TYPE_CHECKING:

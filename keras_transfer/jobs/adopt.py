@@ -15,7 +15,7 @@ from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_result
 
 if TYPE_CHECKING:
-    from keras_transfer.evaluation.own_models import OwnModelOptions
+    from keras_transfer.models.silent import OwnModelOptions
 
 OWN = "own model"
 """What `result.json` calls the strategy and the phase of a model that was not trained here."""
@@ -78,8 +78,8 @@ def adopt(
             model's.
     """
     from keras_transfer.evaluation.keras_file import check_keras
-    from keras_transfer.evaluation.own_models import geometry_of_file
     from keras_transfer.models import read_inputs
+    from keras_transfer.models.silent import geometry_of_file
 
     path = Path(model)
     check_keras(path)

@@ -11,7 +11,7 @@ from keras_transfer.run import recommended_file
 from keras_transfer.schemas import TargetVerdict
 
 if TYPE_CHECKING:
-    from keras_transfer.models.own_models import ModelOptions
+    from keras_transfer.models.silent import ModelOptions
 
 OPTIONS = {"board": "microcontroller", "fit": "microcontroller", "accelerator": "ethos-u"}
 """Options beside the file: name -> the target that takes it."""

@@ -10,15 +10,16 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from keras_transfer.errors import InputError, KerasTransferError
+from keras_transfer.errors import InputError, KerasTransferError, check_options
 from keras_transfer.inputs import Array, Arrays, TensorSpec, as_tuple
 from keras_transfer.litert.frozen import CALIBRATED, FrozenGraph, freeze
 from keras_transfer.litert.protocol import Answer, Options, Request
 from keras_transfer.litert.trust import mark_as_ours
+from keras_transfer.models.silent import NetworkOptions, convertible
 from keras_transfer.process import start_process
 
 if TYPE_CHECKING:
@@ -42,11 +43,10 @@ def convert(
     calibration_items: int = CALIBRATION_ITEMS,
     float_layers: Sequence[str] = (),
     on_frozen: Callable[[], object] | None = None,
-    image_size: int | tuple[int, int] | None = None,
-    pixels: str | None = None,
     item: TensorSpec | Sequence[TensorSpec] | None = None,
+    **options: Unpack[NetworkOptions],
 ) -> dict[str, bytes]:
-    """Converts a Keras model to LiteRT files that take raw items, such as pixels in 0..255, and have a batch of 1.
+    """Converts a Keras model to LiteRT files that take raw items and have a batch of 1.
 
     In the `int8` file all is integer, input and output too; the others give `float32`. Where a model starts with one
     scale and offset for all channels (`keras.layers.Rescaling`), that becomes the int8 input's quantization. Biases are
@@ -65,10 +65,9 @@ def convert(
         calibration_items: at most so many of `calibration` are used, spread evenly over it.
         float_layers: layers whose inputs and outputs the `int8` file keeps in float (selective quantization).
         on_frozen: called when the model is traced; what else traces waits for that.
-        image_size: for a model that takes any size; that of `calibration` unless given.
-        pixels: how pixels were prepared outside of the model, such as `"0..1"`; see `keras_transfer.as_classifier`.
-        item: what the inputs hold. Unless given, one input holds pixels, and several what the model's dtypes say. An
-            int8 file quantizes a float input over its spec's range, or else that of `calibration`; token ids stay.
+        item: what the inputs hold; unless given, what `keras_transfer.models.silent` assumes. An int8 file quantizes a
+            float input over its spec's range, or else that of `calibration`; token ids stay.
+        **options: of a model whose inputs nothing says, see `keras_transfer.models.silent.NetworkOptions`.
 
     Returns:
         format -> content of the file.
@@ -82,12 +81,16 @@ def convert(
     b'TFL3'
     """
     _check(formats, input_dtype)
-    model, inputs = _network(model, item, calibration, image_size, pixels)
+    check_options("convert", options, NetworkOptions)
+    if item is None:
+        model, inputs = convertible(model, calibration, **options)
+    else:
+        inputs = (item,) if isinstance(item, TensorSpec) else tuple(item)
     _check_layers(model, float_layers)
     arrays = _calibration(formats, calibration, inputs, calibration_items)
     ranges = [_range(tensor, values) for tensor, values in zip(inputs, arrays, strict=False)]
-    options = Options(input_dtype, per_tensor_dense, list(float_layers), ranges)
-    return _convert(model, formats, inputs, arrays, options, on_frozen)
+    wanted = Options(input_dtype, per_tensor_dense, list(float_layers), ranges)
+    return _convert(model, formats, inputs, arrays, wanted, on_frozen)
 
 
 def convert_frozen(graph: FrozenGraph) -> bytes:
@@ -105,28 +108,6 @@ def convert_frozen(graph: FrozenGraph) -> bytes:
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as place:
         graph.write(Path(place) / "float.pb")
         return _convert_in(Path(place), {"float32": "float.pb"}, Options())["float32"]
-
-
-def _network(
-    model: "keras.Model",
-    item: TensorSpec | Sequence[TensorSpec] | None,
-    calibration: Arrays | None,
-    image_size: int | tuple[int, int] | None,
-    pixels: str | None,
-) -> tuple["keras.Model", tuple[TensorSpec, ...]]:
-    """The model that can be converted, and what each of its inputs holds."""
-    from keras_transfer.models import as_network
-    from keras_transfer.models.graph import model_inputs
-
-    if item is not None:
-        return model, (item,) if isinstance(item, TensorSpec) else tuple(item)
-    if len(getattr(model, "inputs", None) or ()) > 1:
-        return model, model_inputs(model)
-    size_is_open = None in (getattr(model, "input_shape", None) or ())[1:]
-    if image_size is None and isinstance(calibration, np.ndarray) and size_is_open:
-        image_size = calibration.shape[1:3]
-    model = as_network(model, image_size=image_size, pixels=pixels)
-    return model, (TensorSpec("image", tuple(model.inputs[0].shape[1:]), "uint8", 0, 255),)
 
 
 def _calibration(

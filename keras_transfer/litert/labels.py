@@ -19,11 +19,12 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.table import Table
 
 from keras_transfer.errors import InputError
-from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.inputs import InputSpec, Json, TensorSpec, inputs_of
+from keras_transfer.inputs import InputSpec, Json, TensorNotes, inputs_of, open_modality
+from keras_transfer.inputs import Table as NestedTable
 from keras_transfer.litert.flatbuffer import FileInfo, read_flatbuffer
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.trust import is_ours, mark_as_ours
+from keras_transfer.models.silent import GeometryLike, inputs_of_file
 
 T = TypeVar("T")
 
@@ -34,8 +35,6 @@ _FIELD = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _DESCRIPTIONS = 1  # AssociatedFileType.DESCRIPTIONS
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
-_IMAGE = 2  # ContentProperties.ImageProperties
-_COLOURS = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
 _NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
 _MOST_LABEL_BYTES = 1 << 24
 _MOST_INPUT_BYTES = 1 << 16
@@ -44,34 +43,30 @@ _DAMAGE: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, Over
 _DAMAGE += (EOFError, RecursionError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
-def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec | Geometry = LEGACY) -> bytes:
+def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec | GeometryLike = None) -> bytes:
     """Returns the file with its class names inside, and what its inputs are.
 
     Args:
         content: a classifier with one output of `len(class_names)` values.
         class_names: the names in the order of the output.
-        inputs: what the model takes; a geometry stands for an image of the file's own size.
+        inputs: what the model takes; see `keras_transfer.models.silent.inputs_of_file` for what else may stand here.
 
     Returns:
-        The new file: same graph and constants, with metadata, `labels.txt`, `inputs.json`, and for images
-        `geometry.json`, by which devices know how to fit them.
+        The new file: same graph and constants, with metadata, `labels.txt`, `inputs.json`, and the files that the
+        modality gives devices to know how to make inputs, such as `geometry.json`.
 
     Raises:
         InputError: a name is empty or holds a line break, or names and outputs, or specs and inputs, differ in number.
     """
     info = read_flatbuffer(content)
     text = labels_text(class_names)
-    shape = info.tensors[info.inputs[0]].shape
-    if isinstance(inputs, Geometry):
-        tensor = TensorSpec("image", shape[1:], "uint8", 0, 255)
-        inputs = InputSpec("image", (tensor,), {"geometry": inputs.to_dict()})
+    inputs = inputs_of_file(inputs, info.tensors[info.inputs[0]].shape[1:])
     _check_ends(info, inputs, class_names)
-    geometry = Geometry.of(inputs.preparation["geometry"]) if inputs.modality == "image" else None
+    notes = open_modality(inputs.modality).tensor_notes(inputs)
     inside = {LABELS_FILE: text}
-    if geometry is not None:
-        inside[GEOMETRY_FILE] = json.dumps(geometry.to_dict())
+    inside |= {name: written for note in notes for name, (_, written) in note.files.items()}
     inside[INPUTS_FILE] = json.dumps(inputs.to_dict())
-    archive = io.BytesIO(_with_metadata(content, _metadata(shape, inputs, geometry)))
+    archive = io.BytesIO(_with_metadata(content, _metadata(inputs.modality, notes)))
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
         for name, written in inside.items():
@@ -192,41 +187,38 @@ class _Writer:
         name_, description_ = self.string(name), self.string(description)
         return self.table(name_, description_, None, content, None, None, self.vector(*files) if files else None)
 
+    def noted(self, note: TensorNotes, files: Sequence[int]) -> int:
+        """What is said of an input, and the files that belong to it."""
+        own = [self.file(name, words, _DESCRIPTIONS) for name, (words, _) in note.files.items()]
+        content = None
+        if note.content is not None:
+            kind, properties = note.content
+            content = self.table(("Uint8", kind), self.nested(properties))
+        return self.tensor(note.name, note.description, content, [*files, *own])
+
+    def nested(self, table: NestedTable) -> int:
+        """A table that is given as data."""
+        return self.table(*(x if x is None or isinstance(x, tuple) else self.nested(x) for x in table))
+
     def finish(self, root: int) -> bytes:
         self.builder.Finish(root, _IDENTIFIER)
         return bytes(self.builder.Output())
 
 
-def _metadata(shape: Sequence[int], inputs: InputSpec, geometry: Geometry | None) -> bytes:
-    """The metadata of a classifier, its first input having a shape."""
+def _metadata(modality: str, notes: Sequence[TensorNotes]) -> bytes:
+    """The metadata of a classifier."""
     writer = _Writer()
-    files = [writer.file(INPUTS_FILE, "What the inputs are", _DESCRIPTIONS)]
-    if geometry is not None:
-        tensors = [_image_metadata(writer, shape, geometry, files)]
-    else:
-        specs = inputs.tensors or (TensorSpec(inputs.modality, ()),)
-        firsts = [files, *([] for _ in specs[1:])]  # the description stands at the first input
-        tensors = [
-            writer.tensor(spec.name, spec.meaning, None, first) for spec, first in zip(specs, firsts, strict=True)
-        ]
+    described = writer.file(INPUTS_FILE, "What the inputs are", _DESCRIPTIONS)  # which stands at the first input
+    tensors = [writer.noted(note, () if place else (described,)) for place, note in enumerate(notes)]
     labels = writer.file(LABELS_FILE, "Class names, one per line", _AXIS_LABELS)
     scores = writer.tensor("probability", "A probability for each class", None, [labels])
     graph = writer.table(None, None, writer.vector(*tensors), writer.vector(scores))
     name, graphs, parser = (
-        writer.string(f"{inputs.modality.capitalize()} classifier"),
+        writer.string(f"{modality.capitalize()} classifier"),
         writer.vector(graph),
         writer.string("1.0.0"),
     )
     return writer.finish(writer.table(name, None, None, graphs, None, None, None, parser))
-
-
-def _image_metadata(writer: _Writer, shape: Sequence[int], geometry: Geometry, files: Sequence[int]) -> int:
-    _, height, width, channels = shape
-    colours, order = _COLOURS.get(channels, (0, f"{channels} channels"))
-    size = writer.table(("Uint32", width), ("Uint32", height))
-    content = writer.table(("Uint8", _IMAGE), writer.table(("Int8", colours), size))
-    fitted = writer.file(GEOMETRY_FILE, "How pictures are fitted to the input", _DESCRIPTIONS)
-    return writer.tensor("image", f"{order}, 0..255: {geometry.describe()}", content, [*files, fitted])
 
 
 def _guarded(read: Callable[[], T]) -> T | None:

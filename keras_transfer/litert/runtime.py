@@ -19,6 +19,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Arrays, as_tuple, open_preparer
 from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.trust import is_ours
+from keras_transfer.models.silent import item_dtype
 from keras_transfer.progress import say, track
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ class LiteRT:
         """Yields the raw outputs of each item in order, computed on all threads a bounded way ahead.
 
         Args:
-            items: as `preparation` takes them: `uint8 [H, W, channels]` pixels in 0..255, say; or a tuple of arrays,
-                one for each input.
+            items: as `preparation` takes them; of several inputs a tuple of arrays, one for each.
 
         Yields:
             One array per output, without the batch axis.
@@ -182,7 +182,7 @@ class LiteRT:
         """Returns the function from an item to what the inputs take of it, the batch axis left out.
 
         What an item holds for each input, the file's metadata says: bytes, whole numbers, or floats in their own range,
-        which are quantized. Without metadata it is pixels, `uint8 [H, W, channels]`, or what the input's own type is.
+        which are quantized. Without metadata it is what `keras_transfer.models.silent.item_dtype` assumes.
         """
         if not all(tensor.shape and tensor.shape[0] == 1 for tensor in self.inputs):
             raise InputError(f"Inputs must have a batch of 1. This file's are {[list(t.shape) for t in self.inputs]}.")
@@ -208,7 +208,7 @@ class LiteRT:
 
     @cached_property
     def _item_dtypes(self) -> list[str]:
-        """What items hold: as the metadata says; else pixels, but floats in files of ours (their pixels are bytes)."""
+        """What items hold: as the metadata says, or else as it is assumed."""
         from keras_transfer.litert.labels import read_inputs
 
         inputs = read_inputs(self._content)
@@ -220,8 +220,7 @@ class LiteRT:
         if len(self.inputs) > 1:
             return [tensor.dtype for tensor in self.inputs]
         [tensor] = self.inputs
-        pictures = len(tensor.shape) == 4 and not (tensor.dtype == "float32" and is_ours(self._content))
-        return ["uint8" if pictures else tensor.dtype]
+        return [item_dtype(tensor.shape[1:], tensor.dtype, is_ours(self._content))]
 
     def _conversion(self, tensor: TensorInfo, item_dtype: str) -> Callable[[Array], Array]:
         """The function from what an item holds to what an input takes of it."""
@@ -233,7 +232,7 @@ class LiteRT:
 
         known = read_normalization(self.info)
         if known is None and not is_ours(self._content):
-            say("The file does not say how its float input is normalized; pixels are given as they are, 0..255.")
+            say("The file does not say how its float input is normalized; bytes are given as they are, 0..255.")
         mean, std = known if known is not None else (np.float32(0), np.float32(1))
         return lambda values: (values.astype(np.float32) - mean) / std
 

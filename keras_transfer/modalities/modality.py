@@ -13,7 +13,7 @@ from keras_transfer.data.sources import list_path, names_files
 from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
-from keras_transfer.inputs import Array, InputSpec, Json, Preparer
+from keras_transfer.inputs import Array, InputSpec, Json, Preparer, TensorNotes
 from keras_transfer.recipe import Recipe
 from keras_transfer.schemas import PropertyDifference
 
@@ -235,6 +235,10 @@ class Modality(ABC):
     def input_contract(self, inputs: InputSpec) -> list[dict[str, Json]]:
         """What a file's proof says of the values that each of its inputs takes: `meaning`, `value_range` and others."""
         return plain_contract(inputs)
+
+    def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
+        """What a file's metadata says of each of its inputs, for other programs that run the file."""
+        return [TensorNotes(tensor.name, tensor.meaning) for tensor in inputs.tensors]
 
     def input_words(self, described: Mapping[str, Json]) -> InputWords:
         """How the report and the model card describe the inputs.

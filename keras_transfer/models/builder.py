@@ -83,10 +83,7 @@ def _backbone(
     handle = next((str(each)[4:] for each in (backbone, weights) if str(each).startswith("hub:")), None)
     preset = preset_of(backbone) if handle is None else None
     if handle is not None:
-        from keras_transfer.models.hub import hub_backbone
-
-        body = hub_backbone(handle, *_sides(224 if image_size is None else image_size))
-        return body, body.name
+        return _hub_body(handle, *_sides(224 if image_size is None else image_size)), "hub"
     if preset is not None:
         _check_preset(preset, alpha, weights)
         sides = None if image_size is None else _sides(image_size)
@@ -103,6 +100,15 @@ def _backbone(
     if weights not in (None, "none"):
         load_pretrained(body, row, weights, alpha, max(height, width))
     return body, row.name
+
+
+def _hub_body(handle: str, height: int, width: int) -> keras.Model:
+    """A hub module on pixels in 0..255: modules of images take 0..1 by convention."""
+    from keras_transfer.models.hub import hub_features
+
+    pixels = keras.Input((height, width, 3), name="image", dtype="float32")
+    scaled = keras.layers.Rescaling(1 / 255, name="preprocessing")(pixels)
+    return keras.Model(pixels, hub_features(handle, scaled), name="hub")
 
 
 def _check_preset(preset: str, alpha: float | None, weights: str | Path | None) -> None:

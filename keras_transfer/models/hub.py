@@ -28,7 +28,7 @@ _FILE_WORDS = ("File", "Save", "Restore", "PyFunc", "Directory", "Shard", "Libra
 
 @keras.saving.register_keras_serializable("keras_transfer")
 class FrozenFeatures(keras.layers.Layer):
-    """Pictures in 0..1 to feature vectors by a fixed TensorFlow graph; it has no weights that could train.
+    """Items to feature vectors by a fixed TensorFlow graph; it has no weights that could train.
 
     Args:
         features: length of the feature vector.
@@ -58,19 +58,19 @@ class FrozenFeatures(keras.layers.Layer):
         wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
         function = wrapped.prune(self.input_name, self.output_name)
         self._graph = graph
-        self._function = lambda pictures: function(pictures)  # a plain function: Keras need not track it
+        self._function = lambda items: function(items)  # a plain function: Keras need not track it
 
-    def call(self, pictures: tf.Tensor) -> tf.Tensor:
+    def call(self, items: tf.Tensor) -> tf.Tensor:
         if self._function is None:
             raise InputError("The feature graph is missing: load the model from its `.keras` file.")
-        features = self._function(pictures)
+        features = self._function(items)
         return tf.ensure_shape(features, (None, self.features))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], self.features)
 
-    def compute_output_spec(self, pictures: keras.KerasTensor) -> keras.KerasTensor:
-        return keras.KerasTensor(self.compute_output_shape(pictures.shape), dtype="float32")
+    def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(self.compute_output_shape(items.shape), dtype="float32")
 
     def save_own_variables(self, store: MutableMapping[str, NDArray[np.uint8]]) -> None:
         store["graph"] = np.frombuffer(self._graph, "uint8")
@@ -83,32 +83,28 @@ class FrozenFeatures(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
-def hub_backbone(handle: str, height: int, width: int) -> keras.Model:
-    """A flat model from pixels in 0..255 to the features of a hub module.
+def hub_features(handle: str, start: keras.KerasTensor) -> keras.KerasTensor:
+    """The features that a hub module gives for a tensor.
 
     Args:
         handle: the folder of a SavedModel, or an address of tensorflow_hub (`https://tfhub.dev/...`,
             `https://www.kaggle.com/models/...`), downloaded and kept by that library. Only take modules you trust:
             opening a SavedModel runs its initialization.
-        height: rows of the pictures.
-        width: columns of the pictures.
+        start: what the module takes, in the shape and dtype that it takes.
 
     Returns:
-        The model; `float32 [n, height, width, 3]` to `[n, features]`. Hub's image modules take 0..1 by convention.
+        `float32 [n, features]`.
 
     Raises:
-        InputError: the module cannot be had, takes other pictures, or is no feature vector.
+        InputError: the module cannot be had, takes something else, or is no feature vector.
     """
     folder = _resolve(handle)
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:
         raise InputError(f"{handle} cannot be loaded as a SavedModel: {in_one_line(error)}") from error
-    graph, input_name, output_name, features = _freeze(loaded, handle, height, width)
-    pixels = keras.Input((height, width, 3), name="image", dtype="float32")
-    scaled = keras.layers.Rescaling(1 / 255, name="preprocessing")(pixels)
-    layer = FrozenFeatures(features, input_name, output_name, graph, name="features")
-    return keras.Model(pixels, layer(scaled), name="hub")
+    graph, input_name, output_name, features = _freeze(loaded, handle, tf.TensorSpec(start.shape, start.dtype))
+    return FrozenFeatures(features, input_name, output_name, graph, name="features")(start)
 
 
 def _resolve(handle: str) -> Path:
@@ -129,17 +125,16 @@ def _resolve(handle: str) -> Path:
         ) from error
 
 
-def _freeze(loaded: tf.Module, handle: str, height: int, width: int) -> tuple[bytes, str, str, int]:
+def _freeze(loaded: tf.Module, handle: str, specification: tf.TensorSpec) -> tuple[bytes, str, str, int]:
     """The features' graph with its variables as constants, the names of its ends, and the features' number."""
-    specification = tf.TensorSpec((None, height, width, 3), tf.float32)
     attempts: list[Callable[[tf.Tensor], ModuleOutputs]] = []
     if callable(loaded):
-        attempts += [lambda pictures: loaded(pictures, training=False), lambda pictures: loaded(pictures)]
+        attempts += [lambda items: loaded(items, training=False), lambda items: loaded(items)]
     attempts += [by_name for by_name in map(_one_input, getattr(loaded, "signatures", {}).values()) if by_name]
     reason = "it has neither a call nor a signature with one input"
     for attempt in attempts:
         try:
-            function = tf.function(lambda pictures, call=attempt: _vector(call(pictures)), autograph=False)
+            function = tf.function(lambda items, call=attempt: _vector(call(items)), autograph=False)
             concrete = function.get_concrete_function(specification)
         except Exception as error:
             reason = in_one_line(error)
@@ -148,12 +143,12 @@ def _freeze(loaded: tf.Module, handle: str, height: int, width: int) -> tuple[by
         output = frozen.outputs[0]
         graph = frozen.graph.as_graph_def().SerializeToString()
         return graph, frozen.inputs[0].name, output.name, int(output.shape[-1])
-    raise InputError(f"{handle} gives no feature vector of pictures {height} x {width}: {reason}")
+    raise InputError(f"{handle} gives no feature vector of {list(specification.shape[1:])}: {reason}")
 
 
 def _one_input(signature: tf.types.experimental.ConcreteFunction) -> Callable[[tf.Tensor], ModuleOutputs] | None:
     names = list(signature.structured_input_signature[1])
-    return (lambda pictures: signature(**{names[0]: pictures})) if len(names) == 1 else None
+    return (lambda items: signature(**{names[0]: items})) if len(names) == 1 else None
 
 
 def _vector(outputs: ModuleOutputs) -> tf.Tensor:
@@ -161,7 +156,7 @@ def _vector(outputs: ModuleOutputs) -> tf.Tensor:
         outputs = outputs["default"]
     vectors = [tensor for tensor in tf.nest.flatten(outputs) if tensor.shape.rank == 2 and tensor.shape[-1]]
     if len(vectors) != 1:
-        raise ValueError("its output is not one [pictures, features] tensor")
+        raise ValueError("its output is not one [items, features] tensor")
     return tf.cast(vectors[0], tf.float32)
 
 

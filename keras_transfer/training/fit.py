@@ -9,9 +9,8 @@ from typing import TypedDict, Unpack
 import keras
 
 from keras_transfer.data import Dataset
-from keras_transfer.errors import InputError
+from keras_transfer.errors import InputError, check_options
 from keras_transfer.inputs import Strength
-from keras_transfer.models.own_models import check_options
 from keras_transfer.progress import say
 from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.schemas import HistoryRow

@@ -11,7 +11,7 @@ from keras_transfer.exporters import ExportGateError, export
 from keras_transfer.exporters.repair import REMEDIES, Conversion, repair_quantization, weigh
 from keras_transfer.litert import convert, open_litert
 from keras_transfer.models import model_inputs
-from keras_transfer.models.own_models import preparer_of
+from keras_transfer.models.silent import preparer_of
 
 SPREAD = np.array([3e4, 1, 1, 1, 1, 1, 1, 1], "float32")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import MODALITIES, InputSpec, TensorSpec
+from keras_transfer.inputs import MODALITIES, InputSpec, TensorNotes, TensorSpec
 from keras_transfer.litert import convert, open_litert, read_flatbuffer, read_inputs, read_labels, write_labels
 from keras_transfer.litert.convert import FORMATS
 from keras_transfer.litert.io_types import int8_io
@@ -58,14 +58,17 @@ def files(model, arrays):
 
 @pytest.fixture(scope="module", autouse=True)
 def modality():
-    """A modality of such items, of which only the preparer is asked."""
+    """A modality of such items, of which only the preparer and the notes in files are asked."""
 
     class Preparer:
         modality, settings = "several", {}
         spec = staticmethod(lambda inputs: InputSpec("several", SPECS))
 
     module = ModuleType("several_inputs_modality")
-    module.MODALITY = SimpleNamespace(preparer=lambda preparation: Preparer())
+    module.MODALITY = SimpleNamespace(
+        preparer=lambda preparation: Preparer(),
+        tensor_notes=lambda inputs: [TensorNotes(spec.name, spec.meaning) for spec in inputs.tensors],
+    )
     sys.modules[module.__name__] = module
     MODALITIES["several"] = module.__name__
     yield

@@ -14,7 +14,8 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.inputs import Array, InputSpec, Json, Preparer, only
+from keras_transfer.inputs import Array, InputSpec, Json, Preparer, Table, TensorNotes, only
+from keras_transfer.litert.labels import GEOMETRY_FILE
 from keras_transfer.modalities import Corruption, FollowedItem, InputWords, Modality, NetworkViews
 from keras_transfer.modalities.image.appearance import appearance, differences
 from keras_transfer.modalities.image.corruptions import CORRUPTIONS, corrupt
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import keras
 
 _COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
+_COLOUR_SPACES = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
+_IMAGE = 2  # ContentProperties.ImageProperties
 _FILTER, _MAP = 36, 96  # pixels that a filter and a stage's map take on the page
 
 
@@ -136,6 +139,15 @@ class ImageModality(Modality):
                 "geometry": geometry.to_dict(),
             }
         ]
+
+    def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
+        """Colours and size, where MediaPipe looks for them; and `geometry.json`, by which devices fit pictures."""
+        geometry = Geometry.of(inputs.preparation["geometry"])
+        height, width, channels = (side or 0 for side in inputs.tensor.shape)
+        space, colours = _COLOUR_SPACES.get(channels, (0, f"{channels} channels"))
+        properties: Table = [("Int8", space), [("Uint32", width), ("Uint32", height)]]
+        files = {GEOMETRY_FILE: ("How pictures are fitted to the input", json.dumps(geometry.to_dict()))}
+        return [TensorNotes("image", f"{colours}, 0..255: {geometry.describe()}", (_IMAGE, properties), files)]
 
     def input_words(self, described: Mapping[str, Json]) -> InputWords:
         """Size and geometry of the pictures."""

@@ -10,7 +10,14 @@ from keras_transfer.errors import InputError
 from keras_transfer.modalities.image.decode import EXTENSIONS
 from keras_transfer.modalities.image.embedded import is_embedded, load_embedded
 
-KIND = Kind("photographs", "photograph", frozenset(EXTENSIONS), ("width", "height", "format"), "PHOTO.jpg")
+KIND = Kind(
+    "photographs",
+    "photograph",
+    frozenset(EXTENSIONS),
+    ("width", "height", "format"),
+    "PHOTO.jpg",
+    columns_of_paths=("image", "imagepath", "imagefile", "imagefilename"),
+)
 
 
 def list_source(source: object, labels: object = None, layout: Layout | None = None) -> Listing:
