@@ -1,6 +1,8 @@
 """What a model takes, said once: each input tensor, and how a raw item becomes it."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any, Protocol, TypeAlias
@@ -72,6 +74,7 @@ class TensorSpec:
         low: the least value, None where nothing bounds it.
         high: the largest value.
         meaning: what it holds, in a few words.
+        padding: the value that fills the first axis up where an item is shorter; None where items are not filled up.
     """
 
     name: str
@@ -80,6 +83,75 @@ class TensorSpec:
     low: float | None = None
     high: float | None = None
     meaning: str = ""
+    padding: int | None = None
+
+
+def item_lengths(values: Array, padding: int) -> NDArray[np.int64]:
+    """How long each item is without the padding behind it, at least 1.
+
+    Args:
+        values: `[n, length]`.
+        padding: what fills items up.
+
+    >>> item_lengths(np.array([[5, 0, 7, 0], [0, 0, 0, 0]]), 0).tolist()
+    [3, 1]
+    """
+    behind = (values[:, ::-1] != padding).argmax(axis=1)
+    return np.where((values != padding).any(axis=1), values.shape[1] - behind, 1).astype(np.int64)
+
+
+def rounded_length(lengths: Array, most: int) -> int:
+    """The length to which items are filled up that are computed together: a multiple of 8, and no more than `most`.
+
+    >>> rounded_length(np.array([3, 9]), 64), rounded_length(np.array([3, 9]), 12)
+    (16, 12)
+    """
+    return min(-(-int(lengths.max()) // 8) * 8, most)
+
+
+MAX_ASSET = 64 << 20
+"""Bytes of a file that preparing needs, such as a vocabulary; one from outside that is larger is refused."""
+_assets: dict[str, bytes] = {}
+
+
+def keep_asset(content: bytes) -> str:
+    """Keeps a file that preparing needs for as long as the process lives, so that specs need only name it.
+
+    It travels inside each model's file; who reads one keeps it here.
+
+    Returns:
+        Its SHA-256, as `InputSpec.assets` has it.
+
+    >>> open_asset(keep_asset(b"[PAD]"))
+    b'[PAD]'
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    _assets[digest] = content
+    return digest
+
+
+def keep_assets(archive: zipfile.ZipFile, prefix: str = "") -> None:
+    """Keeps the assets in a model's file, so that its `InputSpec` can be used; what is too large is left out.
+
+    Args:
+        archive: the file.
+        prefix: of their names; by default any `.txt` or `.json` in it may be one.
+    """
+    for member in archive.infolist():
+        known = member.filename.startswith(prefix) and member.filename.endswith((".txt", ".json"))
+        if known and member.file_size <= MAX_ASSET:
+            keep_asset(archive.read(member))
+
+
+def open_asset(digest: str) -> bytes:
+    """The file of a SHA-256 that `keep_asset` was given.
+
+    Raises:
+        InputError: there is none.
+    """
+    if digest not in _assets:
+        raise InputError(f"A file that items are prepared with is missing (SHA-256 {digest}): get the model again.")
+    return _assets[digest]
 
 
 @dataclass(frozen=True)
@@ -112,6 +184,17 @@ class InputSpec:
             raise InputError(f"This needs a model with one input. Received: {len(self.tensors)} inputs ({names}).")
         return self.tensors[0]
 
+    @property
+    def assets(self) -> dict[str, str]:
+        """The files that preparing needs, such as a vocabulary: name -> SHA-256; see `keep_asset`."""
+        assets = self.preparation.get("assets")
+        return {str(name): str(digest) for name, digest in assets.items()} if isinstance(assets, Mapping) else {}
+
+    @property
+    def padded(self) -> TensorSpec | None:
+        """The first tensor in which items are filled up, if any: by it the length of an item is known."""
+        return next((tensor for tensor in self.tensors if tensor.padding is not None), None)
+
     def holds_same(self, other: "InputSpec") -> bool:
         """Whether items become the same arrays by another spec, whatever its tensors are called."""
         own, theirs = ([(t.shape, t.dtype) for t in spec.tensors] for spec in (self, other))
@@ -119,7 +202,11 @@ class InputSpec:
 
     def to_dict(self) -> dict[str, Json]:
         """As JSON has it."""
-        tensors = [{**asdict(tensor), "shape": list(tensor.shape)} for tensor in self.tensors]
+        tensors = [
+            {name: value for name, value in asdict(tensor).items() if name != "padding" or value is not None}
+            | {"shape": list(tensor.shape)}
+            for tensor in self.tensors
+        ]
         return {"modality": self.modality, "tensors": tensors, "preparation": dict(self.preparation)}
 
     @classmethod
@@ -135,6 +222,34 @@ class InputSpec:
             return cls(str(known["modality"]), tensors, dict(known["preparation"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"These are no model inputs ({error}). Received: {str(fields)[:200]}") from error
+
+
+def like_lengths(
+    arrays: tuple[Array, ...], spec: InputSpec, size: int
+) -> Iterator[tuple[NDArray[np.int64], tuple[Array, ...]]]:
+    """Batches of items of like length, cut to the longest, so that little padding is computed.
+
+    Args:
+        arrays: of every input, `[n, length, ...]`.
+        spec: of these inputs, one of which is padded.
+        size: items a batch.
+
+    Yields:
+        Which items, and their arrays.
+
+    >>> spec = InputSpec("text", (TensorSpec("ids", (16,), "int32", padding=0),))
+    >>> ids = np.array([[1] * 12 + [0] * 4, [1] * 3 + [0] * 13])
+    >>> [(items.tolist(), part.shape) for items, (part,) in like_lengths((ids,), spec, 1)]
+    [([1], (1, 8)), ([0], (1, 16))]
+    """
+    padded = spec.padded
+    assert padded is not None and padded.padding is not None
+    lengths = item_lengths(arrays[spec.tensors.index(padded)], padded.padding)
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), size):
+        items = order[start : start + size]
+        end = rounded_length(lengths[items], padded.shape[0] or lengths.max())
+        yield items, tuple(values[items, :end] for values in arrays)
 
 
 Strength: TypeAlias = str | Mapping[str, bool | float | str]
@@ -231,7 +346,10 @@ class Augmenter(Protocol):
         ...
 
 
-MODALITIES: dict[str, str] = {"image": "keras_transfer.modalities.image"}
+MODALITIES: dict[str, str] = {
+    "image": "keras_transfer.modalities.image",
+    "text": "keras_transfer.modalities.text.modality",
+}
 """The name of each modality, and the module whose `MODALITY` it is. The first has the sources that no other knows."""
 
 
@@ -293,6 +411,15 @@ class ModalityInputs(Protocol):
 
     def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
         """What a file's metadata says of each of its inputs."""
+        ...
+
+    @property
+    def many(self) -> int:
+        """Items of each class from which on all of a pretrained network trains."""
+        ...
+
+    def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
+        """Fields of the phase of a strategy that trains a backbone, where they are not those of photographs."""
         ...
 
     def preparer(self, preparation: Mapping[str, Json]) -> Preparer:

@@ -14,7 +14,7 @@ from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.files import write_text
 from keras_transfer.geometry import Geometry
 
-Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "scratch"]
+Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "lora", "bitfit", "scratch"]
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx"]
@@ -74,6 +74,8 @@ class Phase(_Strict):
     batch_size: _Count = 32
     patience: _Count = 4
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    method: Literal["lora", "bitfit"] | None = None  # trains few numbers of these layers, see `training.efficient`
+    rank: _Count = 8  # of LoRA
 
     @property
     def frozen(self) -> bool:
@@ -109,6 +111,7 @@ class DataOptions(_Strict):
     few_shot: _Count | None = None
     class_names: tuple[str, ...] | None = None  # in order, where the data's own order will not do
     geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = None  # a mode, some fields of one, or auto
+    sequence_length: _Count | None = None  # tokens of a text
 
     @property
     def layout(self) -> LayoutOptions:
@@ -129,7 +132,7 @@ class ModelOptions(_Strict):
     file: str | None = None  # a `.keras` file of the user's own, in place of a backbone
     file_sha256: str | None = None
     pixels: Pixels | None = None  # what that model takes; see `keras_transfer.models.as_classifier`
-    backbone: str = "mobilenet_v2"
+    backbone: str = "auto"  # the modality's own, see `Modality.default_backbone`
     alpha: Annotated[float, Field(gt=0)] | None = None
     weights: str = "imagenet"
     image_size: Annotated[int, Field(ge=1)] | None = None
@@ -150,6 +153,7 @@ class TrainingOptions(_Strict):
     phases: tuple[Phase, ...] | None = None
     epochs: _Count | None = None  # of each phase after the head's, in place of its own number
     gradual: bool = False
+    rank: _Count | None = None  # of LoRA
     label_smoothing: _Fraction = 0.0
     class_weights: bool = True
     augmentation: str | dict[str, bool | float | str] = "auto"

@@ -20,6 +20,29 @@ N_CALIBRATION_ITEMS: Final = "calibration_images"
 """The key of the number of items that calibrated a file."""
 
 
+class Mark(TypedDict):
+    """A piece of a text, and how much it spoke for an answer: -1..1, below 0 against it."""
+
+    piece: str
+    weight: float
+
+
+class ItemView(TypedDict):
+    """How an item is shown on a page: a picture, or a text of at most 200 characters; and what explains the answer.
+
+    Attributes:
+        picture: a `data:` address.
+        heat: where on the picture the answer was seen, a `data:` address.
+        text: the beginning of a text.
+        marks: that text in pieces.
+    """
+
+    picture: NotRequired[str]
+    heat: NotRequired[str]
+    text: NotRequired[str]
+    marks: NotRequired[list[Mark]]
+
+
 class Interval(TypedDict):
     """A figure with the ends of its 95% interval; None where there is none."""
 

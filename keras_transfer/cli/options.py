@@ -66,6 +66,8 @@ class StrategyName(StrEnum):
     feature_extraction = "feature-extraction"
     fine_tuning = "fine-tuning"
     full = "full"
+    lora = "lora"
+    bitfit = "bitfit"
     scratch = "scratch"
 
 

@@ -1,4 +1,4 @@
-"""`keras-transfer predict`: what a model sees in photographs."""
+"""`keras-transfer predict`: what a model says of photographs or texts."""
 
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _Files = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Photographs, folders of them, patterns such as 'a/*.jpg', or - for standard input: "
-        "a photograph, or a list of paths, one per line."
+        help="Files, folders of them, patterns such as 'a/*.jpg', tables of texts, a text in quotes, or - for "
+        "standard input: one item, or a list of paths, one per line."
     ),
 ]
 _Camera = Annotated[int | None, typer.Option(min=0, help="Take a photograph with this camera; 0 is the first.")]
@@ -34,7 +34,7 @@ def command(
     model: options.Model,
     files: _Files = None,
     camera: _Camera = None,
-    top_k: Annotated[int, typer.Option(min=1, help="How many classes to show for each photograph.")] = 3,
+    top_k: Annotated[int, typer.Option(min=1, help="How many classes to show for each item.")] = 3,
     calibrated: _Calibrated = False,
     delegate: _Delegate = "",
     own: options.OwnFile = options.OwnFile(),
@@ -42,7 +42,7 @@ def command(
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line, as they come.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
 ) -> None:
-    """Say what a model sees in photographs.
+    """Say what a model sees in photographs, or what it makes of texts.
 
     One that cannot be read is reported in its place.
     """
@@ -56,7 +56,7 @@ def command(
         raise InputError(f"Only one of --{' and --'.join(wanted)} can be printed.")
     set_quiet(bool(wanted))
     if not files and camera is None:
-        raise InputError("There is nothing to predict. Give photographs, folders, patterns, - or --camera.")
+        raise InputError("There is nothing to predict. Give files, folders, patterns, a text in quotes, - or --camera.")
     classifier = open_classifier(model, delegate=delegate, **own.options())
     modality = open_modality(classifier.inputs.modality)
     sources = list(_expand(files or (), modality))
@@ -144,6 +144,8 @@ def _expand(files: Iterable[str], modality: "Modality") -> Iterator[Path | tuple
         path = Path(name)
         if name == "-":
             yield from _standard_input(modality)
+        elif not _exists(path) and (content := modality.literal(name)) is not None:
+            yield name, content
         elif path.is_dir():
             below = sorted(p for p in files_below(path) if p.suffix.lower() in kind.extensions and p.is_file())
             if not below:
@@ -157,7 +159,15 @@ def _expand(files: Iterable[str], modality: "Modality") -> Iterator[Path | tuple
                 raise InputError(f"No file matches {name}. Check the pattern.")
             yield from matches
         else:
-            yield path
+            rows = modality.items_in(path) if path.is_file() else None
+            yield from [path] if rows is None else map(Path, rows)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a text longer than any name
+        return False
 
 
 def _standard_input(modality: "Modality") -> Iterator[Path | tuple[str, bytes]]:

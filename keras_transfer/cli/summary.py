@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from keras_transfer.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
+    from keras_transfer.data.listing import Kind
     from keras_transfer.recipe import Recipe
     from keras_transfer.schemas import Report, Result
 
@@ -51,7 +52,7 @@ def print_result(result: "Result", run: Path, profile: bool = False) -> None:
     print_table(
         ("phase", "epochs", "seconds", "val accuracy" if not _several(result) else "val accuracy of single labels"),
         [(p["name"], p["epochs"], f"{p['seconds']:.1f}", f"{p['val_accuracy']:.1%}") for p in result["phases"]],
-        title=f"{result['backbone']} on {len(result['classes'])} classes, {seconds:.0f} s",
+        title=f"{Path(result['backbone']).name} on {len(result['classes'])} classes, {seconds:.0f} s",
     )
     print_steps(result)
     print_artifacts(result)
@@ -73,7 +74,7 @@ def print_result(result: "Result", run: Path, profile: bool = False) -> None:
     if base is not None:
         print(f"Next: {command_line('compare', Path(base), run)}")
     elif recommended is not None and recommended.endswith(".tflite"):  # `predict` opens no ONNX
-        print(f"Next: {command_line('predict', run / recommended, 'PHOTO.jpg')}")
+        print(f"Next: {command_line('predict', run / recommended, _kind(result).example)}")
 
 
 _RECOMMENDED = {
@@ -97,13 +98,22 @@ def print_artifacts(result: "Result") -> None:
          f"{100 * a['accuracy_drop']:+.1f}", f"{a['latency_ms']:.1f}", a.get("gate", {}).get("outcome"))
         for a in artifacts
     ]  # fmt: skip
-    title = f"On all {test['images']} test images (lost: points of accuracy)"
+    items = _kind(result).items
+    title = f"On all {test['images']} test {items} (lost: points of accuracy)"
     if several:
-        title += "; accuracy: images with all labels right, labels: single labels right"
+        title += f"; accuracy: {items} with all labels right, labels: single labels right"
     print_table(columns, rows, title=title)
     best = next((a for a in artifacts if a["path"] == result.get("recommended")), None)
     if best is not None and "gate" in best:
         print(_RECOMMENDED[best["gate"]["outcome"]].format(_file_name(best["path"])))
+
+
+def _kind(result: "Result") -> "Kind":
+    """How the items of a run are called."""
+    from keras_transfer.modalities import open_modality
+
+    inputs = result.get("inputs")
+    return open_modality(str(inputs["modality"]) if inputs is not None else "image").kind
 
 
 def _several(result: "Result") -> bool:

@@ -49,6 +49,10 @@ def command(
     views: _Views = None,
     label_smoothing: Annotated[float | None, typer.Option(help="Label smoothing, 0 to 1.  [0]")] = None,
     dropout: _Dropout = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of the changes of --strategy lora.  [8]")] = None,
+    sequence_length: Annotated[
+        int | None, typer.Option(help="Tokens to which texts are cut.  [what holds 99 of 100 training texts]")
+    ] = None,
     hidden: _Hidden = None,
     files: options.Files = options.Files(),
     baselines: options.Baselines = None,
@@ -56,17 +60,18 @@ def command(
     json: options.ResultJson = False,
     profile: options.Profile = False,
 ) -> None:
-    """Train a classifier on photographs; export proven files.
+    """Train a classifier on photographs or texts; export proven files.
 
     Stopped, the same command with the same --out goes on from there.
     """
     from keras_transfer.cli.summary import train_and_print
+    from keras_transfer.modalities import settled
     from keras_transfer.run import follow_recipe
 
     values = options.recipe_values(context)
     if mix is not None:
         values["augmentation"] = {"strength": augmentation or "auto", mix.value: _MIX[mix.value]}
-    wanted = follow_recipe(recipe, **values)
+    wanted = settled(follow_recipe(recipe, **values))
     if out is None:
         name = Path(wanted.data.source).stem.replace(":", "-") or "data"
         out = Path("runs") / f"{name}-{Path(wanted.model.backbone).name.replace(':', '-')}"

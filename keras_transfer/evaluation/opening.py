@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keras_transfer.errors import InputError, check_options
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
-from keras_transfer.inputs import Array, Arrays, InputSpec, TensorSpec, as_tuple, open_preparer
+from keras_transfer.inputs import Array, Arrays, InputSpec, TensorSpec, as_tuple, like_lengths, open_preparer
 from keras_transfer.models.silent import (
     MODALITY,
     GeometryLike,
@@ -118,8 +118,15 @@ def keras_classifier(
     if model not in _calls:
         _calls[model] = _traced(model, spec)
 
+    any_length = spec.padded is not None and None in model.inputs[0].shape[1:]
+
     def run(values: Arrays) -> NDArray[np.float32]:
         call, arrays = _calls[model], as_tuple(values)
+        if any_length:
+            answers = np.empty((len(arrays[0]), units), np.float32)
+            for items, part in like_lengths(arrays, spec, _KERAS_BATCH):
+                answers[items] = call(*part).numpy()
+            return answers
         starts = range(0, len(arrays[0]), _KERAS_BATCH)
         return np.concatenate(
             [call(*(array[start : start + _KERAS_BATCH] for array in arrays)).numpy() for start in starts]
@@ -145,7 +152,8 @@ def _traced(model: "keras.Model", spec: InputSpec) -> "Callable[..., tf.Tensor]"
         inputs = [tf.cast(value, tensor.dtype) for value, tensor in zip(values, network.inputs, strict=True)]
         return network(inputs if len(inputs) > 1 else inputs[0], training=False)
 
-    signature = [tf.TensorSpec((None, *tensor.shape), tensor.dtype) for tensor in spec.tensors]
+    shapes = [tensor.shape for tensor in model.inputs]
+    signature = [tf.TensorSpec(shape, tensor.dtype) for shape, tensor in zip(shapes, spec.tensors, strict=True)]
     traced: Callable[..., tf.Tensor] = tf.function(call, signature, jit_compile=False, autograph=False)
     return traced
 
@@ -212,11 +220,16 @@ def _spec(shapes: Sequence[Shape], inputs: InputSpec | None, path: Path | None) 
         own = tuple(TensorSpec(tensor.name, shape) for tensor, shape in zip(inputs.tensors, shapes, strict=True))
         spec = open_preparer(inputs.modality, inputs.preparation).spec(own)
         stated = [tensor.shape for tensor in spec.tensors]
-        if stated == list(shapes):
+        if all(map(_fits, stated, shapes)):
             return spec
     raise InputError(
         f"{_name(path)} takes {_listed(shapes)}, but its metadata says {_listed(stated)}: export it again."
     )
+
+
+def _fits(stated: Shape, own: Shape) -> bool:
+    """Whether items of a shape fit an input of a shape, of which sides may be open."""
+    return len(stated) == len(own) and all(side in (None, other) for other, side in zip(stated, own, strict=True))
 
 
 def _listed(shapes: Sequence[Shape]) -> str:

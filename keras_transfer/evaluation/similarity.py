@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Arrays, as_tuple
-from keras_transfer.models import stages
+from keras_transfer.litert.frozen import pack_inputs
+from keras_transfer.models import side_inputs, stages, suffix
+from keras_transfer.models.graph import start_of
 from keras_transfer.models.stage import Stage
 from keras_transfer.schemas import StageSimilarity
 
@@ -66,14 +68,17 @@ def cka_by_stage(
     same = next((i for i, pair in enumerate(zip(ours, theirs, strict=True)) if not _equal(*pair)), len(ours))
     if same == len(ours):
         return [{"stage": stage.name, "cka": 1.0} for stage in ours]
-    start, values = [model.inputs, other.inputs], as_tuple(items)
-    if same and len(values) == 1:  # what follows a shared stage may need the other inputs as well
+    values = as_tuple(items)
+    starts = [start_of(network) for network in (model, other)]
+    if same:
         shared = ours[same - 1].output
-        values = (known(shared) if known is not None else _answers(keras.Model(model.inputs, shared), values)[0],)
-        start = [[side[same - 1].output] for side in (ours, theirs)]
+        first = known(shared) if known is not None else _answers(keras.Model(start_of(model), shared), values)[0]
+        beside = {id(side) for side in side_inputs(model, shared)}
+        values = (first, *(v for v, tensor in zip(values, model.inputs, strict=True) if id(tensor) in beside))
+        starts = [side[same - 1].output for side in (ours, theirs)]
     rests = [
-        keras.Model(begin, [_pooled(stage.output) for stage in side[same:]])
-        for begin, side in zip(start, (ours, theirs), strict=True)
+        suffix(network, start, [_pooled(stage.output) for stage in side[same:]])
+        for network, start, side in zip((model, other), starts, (ours, theirs), strict=True)
     ]
     grams = [[_gram(rows.reshape(len(rows), -1)) for rows in _answers(rest, values)] for rest in rests]
     similar = [1.0] * same + [_alignment(first, second) for first, second in zip(*grams, strict=True)]
@@ -91,7 +96,7 @@ def _answers(model: keras.Model, arrays: Sequence[Array]) -> list[Rows]:
 
     def call(*values: tf.Tensor) -> list[tf.Tensor]:
         inputs = [tf.cast(value, tensor.dtype) for value, tensor in zip(values, model.inputs, strict=True)]
-        outputs: list[tf.Tensor] = tf.nest.flatten(model(inputs, training=False))
+        outputs: list[tf.Tensor] = tf.nest.flatten(model(pack_inputs(model, inputs), training=False))
         return outputs
 
     traced = tf.function(call, jit_compile=False, autograph=False)

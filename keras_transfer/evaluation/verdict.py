@@ -26,7 +26,8 @@ def verdict(accuracy: Interval, n_items: int, baselines: Sequence[BaselineRow], 
     Args:
         accuracy: of the run on its test split, 0..1.
         n_items: test items.
-        baselines: the kinds are `"scratch"`, `"random probe"`, `"majority"`, `"pretrained probe"` and `"backbone"`.
+        baselines: the kinds are `"scratch"`, `"random probe"`, `"majority"`, `"rival"` (a simple method of the field),
+            `"pretrained probe"` and `"backbone"`.
         transfers: whether the run began from pretrained weights.
 
     Returns:
@@ -78,6 +79,12 @@ def _remarks(
         remarks.append(
             "Logistic regression on the frozen pretrained features is better by "
             f"{-100 * _difference(probe)['value']:.1f} points: augmentation or fine-tuning did harm."
+        )
+    rival = made.get("rival")
+    if rival and _difference(rival)["low"] <= 0:
+        remarks.append(
+            f"{rival['name']} is as good, at {_accuracy(rival):.1%} (the difference of "
+            f"{_signed(_difference(rival)['value'])} points is within chance): use it instead, it is far smaller."
         )
     others = [row for row in baselines if row["kind"] == "backbone" and row["accuracy"] is not None]
     best = max(others, key=_accuracy, default=None)

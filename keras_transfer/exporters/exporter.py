@@ -70,9 +70,13 @@ def export(
         InputError: an argument is wrong, or the model cannot be converted.
         ExportGateError: with `strict`: a file asked for failed its gate, or a target takes none of the files.
     """
+    from keras_transfer.models.graph import model_inputs
+    from keras_transfer.models.replay import at_size
+
     check_options("export", options, ExportOptions)
     names = list(class_names if class_names is not None else proof.class_names)
     model = as_plain(model, preparer_of(proof).modality, options_of(proof, options))
+    model = at_size(model, preparer_of(proof).spec(model_inputs(model)).tensors)
     kinds = DEFAULT_FORMATS if formats is None else formats
     check_call(model, names, tolerance, proof, kinds, calibration)
     check_targets(targets)

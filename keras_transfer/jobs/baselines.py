@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from keras_transfer.errors import InputError
 from keras_transfer.jobs.parts import build_classifier_of, from_scratch, frozen_features
 from keras_transfer.jobs.retrain import retrained
+from keras_transfer.modalities import open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 
@@ -34,7 +35,7 @@ class Baseline:
 
     Attributes:
         name: what it is called.
-        kind: `"majority"`, `"pretrained probe"`, `"random probe"`, `"scratch"` or `"backbone"`.
+        kind: `"majority"`, `"rival"`, `"pretrained probe"`, `"random probe"`, `"scratch"` or `"backbone"`.
         what: how it was made, a sentence.
         probabilities: `float32 [n, classes]` on the test split; None where it could not be made.
         seconds: what it took now; next to nothing where it came from the cache.
@@ -64,6 +65,9 @@ def make_baselines(
     wanted: list[tuple[str, str, _Make]] = [("Majority class", "majority", partial(majority, data, test))]
     transfers = recipe.model.pretrained
     built_here = not recipe.model.backbone.startswith("hub:") and not recipe.model.weights.startswith("hub:")
+    modality = open_modality(data.train.preparer.modality)
+    if recipe.report.baselines != "none" and modality.rival_name:
+        wanted.append((modality.rival_name, "rival", partial(modality.rival, data, test, recipe.seed)))
     if recipe.report.baselines != "none" and transfers:
         name = "Logistic regression on pretrained features"
         wanted.append((name, "pretrained probe", partial(probe, recipe, data)))

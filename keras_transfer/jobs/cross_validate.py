@@ -11,7 +11,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of
 from keras_transfer.jobs.retrain import VALIDATION, retrained, training_data
 from keras_transfer.jobs.train import complete
-from keras_transfer.modalities import open_modality
+from keras_transfer.modalities import open_modality, settled
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.schemas import N_ITEMS, CrossValidatedRecipe, CrossValidation, FoldMean, RecipeComparison
@@ -56,6 +56,7 @@ def cross_validate(
 
     from keras_transfer.data.folds import item_groups, joined, stratified_folds
 
+    recipes = tuple(settled(recipe) for recipe in recipes)
     first = recipes[0]
     data = load_data(first)
     whole = joined([data.train, data.val, data.test] if use_test else [data.train, data.val])

@@ -12,10 +12,20 @@ from numpy.typing import NDArray
 
 from keras_transfer.files import write_json, write_text
 from keras_transfer.jobs.parts import build_classifier_of, frozen_features
-from keras_transfer.modalities import open_modality, recipe_modality
+from keras_transfer.modalities import open_modality, recipe_modality, settled
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
-from keras_transfer.schemas import N_ITEMS, BrokenFile, Group, InspectedItem, Inspection, Outlier, StageShift, Suspect
+from keras_transfer.schemas import (
+    N_ITEMS,
+    BrokenFile,
+    Group,
+    InspectedItem,
+    Inspection,
+    ItemView,
+    Outlier,
+    StageShift,
+    Suspect,
+)
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset, Record
@@ -47,7 +57,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> Inspection:
     from keras_transfer.report import inspection_html
     from keras_transfer.report.page import GROUPS, IN_GROUP
 
-    out = Path(out)
+    out, recipe = Path(out), settled(recipe)
     data = recipe_modality(recipe).load(recipe.replace(val=0, test=0, allow_bad=True))
     splits = [split for split in (data.train, data.val, data.test) if len(split)]
     where = {record.path: i for i, record in enumerate(data.records) if record.split}
@@ -61,7 +71,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> Inspection:
     shown |= {row["index"] for group in inspection["groups"][:GROUPS] for row in group[N_ITEMS][:IN_GROUP]}
     _write_corrected(out / "corrected.csv", data, judged.figures)
     write_json(out / "inspection.json", inspection)
-    write_text(out / "inspection.html", inspection_html(inspection, _thumbnails(data, sorted(shown))))
+    write_text(out / "inspection.html", inspection_html(inspection, _previews(data, sorted(shown))))
     return inspection
 
 
@@ -239,12 +249,12 @@ def _short(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _thumbnails(data: "Dataset", indices: Sequence[int]) -> dict[int, str]:
-    """Thumbnails of some records, by their index."""
+def _previews(data: "Dataset", indices: Sequence[int]) -> dict[int, ItemView]:
+    """How some records are shown, by their index."""
     from keras_transfer.data.unlabelled import split_of_files
 
     records = [data.records[index] for index in indices]
     paths, hashes = [record.path for record in records], [record.sha256 for record in records]
     items = split_of_files("shown", paths, hashes, data.reader)
-    pictures = open_modality(items.preparer.modality).thumbnails(items, range(len(items)))
+    pictures = open_modality(items.preparer.modality).previews(items, range(len(items)))
     return {indices[place]: picture for place, picture in pictures.items()}

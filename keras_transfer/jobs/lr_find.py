@@ -22,10 +22,11 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[RateSweep]:
     """
     from keras_transfer.jobs.parts import load_data
     from keras_transfer.jobs.train import build_model
-    from keras_transfer.modalities import open_modality
+    from keras_transfer.modalities import open_modality, settled
     from keras_transfer.training import sweep_phases
 
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
+        recipe = settled(recipe)
         data = load_data(recipe, Path(folder))
         model, recipe, _ = build_model(recipe, data)
         modality = open_modality(data.train.preparer.modality)

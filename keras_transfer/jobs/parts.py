@@ -161,6 +161,7 @@ def plan_of(recipe: Recipe, model: "keras.Model", data: "Dataset", n_items: int 
         pretrained=recipe.model.pretrained,
         augmentation=training.augmentation,
         views=training.views,
+        rank=training.rank,
         n_items=n_items,
     )
 

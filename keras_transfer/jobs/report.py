@@ -30,6 +30,7 @@ from keras_transfer.schemas import (
     Corruptions,
     Epoch,
     Example,
+    ItemView,
     LearningCurve,
     ModelFigures,
     NextStep,
@@ -114,7 +115,7 @@ class Figures:
 
     probabilities: NDArray[np.float32]
     report: ModelFigures
-    pictures: Mapping[int, Mapping[str, str]]
+    pictures: Mapping[int, ItemView]
 
 
 def model_figures(
@@ -382,8 +383,8 @@ def _preparation(data: "Dataset", result: Result) -> dict[str, Json]:
     return {name: known.get(name) or value for name, value in described.items()}
 
 
-def _pictures(model: "keras.Model", test: "Split", report: ModelFigures) -> Mapping[int, Mapping[str, str]]:
-    """For each test item that the page shows: its picture, and where the asked class was seen, if that is known."""
+def _pictures(model: "keras.Model", test: "Split", report: ModelFigures) -> Mapping[int, ItemView]:
+    """For each test item that the page shows: its view, with what explains the asked class, if that is known."""
     explained = {row["index"]: row for row in [*report["mistakes"], *report["least_confident"]]}
     pairs = report["confusion"]["pairs"] if report["confusion"] is not None else []
     wanted = sorted({*explained, *(row["index"] for pair in pairs for row in pair[N_ITEMS])})

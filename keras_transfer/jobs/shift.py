@@ -147,7 +147,7 @@ def shift_run(
     }
     modality = open_modality(new.split.preparer.modality)
     pictures = {
-        side: list(modality.thumbnails(items, indices).values())
+        side: list(modality.previews(items, indices).values())
         for side, items, indices in (("new", new.split, typical), ("own", held, _spread(len(held))))
     }
     write_json(out / "shift.json", shift)

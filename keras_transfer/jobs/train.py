@@ -16,7 +16,7 @@ from keras_transfer.jobs.parts import (
     plan_of,
     write_history,
 )
-from keras_transfer.modalities import open_modality
+from keras_transfer.modalities import open_modality, settled
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run, read_result
@@ -49,7 +49,7 @@ def train(recipe: Recipe, folder: str | Path) -> Result | None:
         GateError: all is written, but a file fell below its tolerance; `result.json` has the details.
         WorkerError: another worker has stopped.
     """
-    strategy = None
+    recipe, strategy = settled(recipe), None
     if os.environ.get("TF_CONFIG"):  # TensorFlow is not imported before it is needed
         from keras_transfer.training.workers import join_workers, send, watch_workers, worker_index
 

@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.table import Table
 
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import InputSpec, Json, TensorNotes, inputs_of, open_modality
+from keras_transfer.inputs import InputSpec, Json, TensorNotes, inputs_of, keep_assets, open_asset, open_modality
 from keras_transfer.inputs import Table as NestedTable
 from keras_transfer.litert.flatbuffer import FileInfo, read_flatbuffer
 from keras_transfer.litert.packing import pack
@@ -66,6 +66,7 @@ def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec |
     inside = {LABELS_FILE: text}
     inside |= {name: written for note in notes for name, (_, written) in note.files.items()}
     inside[INPUTS_FILE] = json.dumps(inputs.to_dict())
+    inside |= {name: open_asset(digest).decode() for name, digest in inputs.assets.items()}
     archive = io.BytesIO(_with_metadata(content, _metadata(inputs.modality, notes)))
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
@@ -126,6 +127,7 @@ def read_inputs(content: bytes) -> InputSpec | None:
     def read() -> dict[str, Json]:
         with zipfile.ZipFile(io.BytesIO(content)) as files:
             members = {member.filename: member for member in files.infolist()}
+            keep_assets(files)
             for name, key in ((INPUTS_FILE, "inputs"), (GEOMETRY_FILE, "geometry")):
                 if name in members and members[name].file_size <= _MOST_INPUT_BYTES:
                     return {key: json.loads(files.read(name))}

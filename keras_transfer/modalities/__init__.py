@@ -40,6 +40,7 @@ __all__ = [
     "modality_of",
     "open_modality",
     "recipe_modality",
+    "settled",
 ]
 
 
@@ -69,6 +70,16 @@ def recipe_modality(recipe: Recipe) -> Modality:
     """The modality of a recipe's items: the one that it names, or that of its source."""
     name = recipe.data.modality
     return open_modality(name) if name is not None else modality_of(recipe.data.source)
+
+
+def settled(recipe: Recipe) -> Recipe:
+    """The recipe with its modality's own choices where it says auto; see `Modality.settled`.
+
+    >>> from keras_transfer.recipe import make_recipe
+    >>> settled(make_recipe(data="photos/")).model.backbone
+    'mobilenet_v2'
+    """
+    return recipe_modality(recipe).settled(recipe)
 
 
 def load(

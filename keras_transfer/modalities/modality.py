@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
+import numpy as np
+from numpy.typing import NDArray
+
 from keras_transfer.data.dataset import Dataset, Reader, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.loading import LoadOptions, load_listing
@@ -14,8 +17,8 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
 from keras_transfer.inputs import Array, InputSpec, Json, Preparer, TensorNotes
-from keras_transfer.recipe import Recipe
-from keras_transfer.schemas import PropertyDifference
+from keras_transfer.recipe import Format, Recipe
+from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
     import keras
@@ -94,12 +97,20 @@ class Modality(ABC):
         corruptions: ways to make items worse, for the robustness table; empty where there are none.
         kits: target -> the module whose `write(kit, folder)` fills that target's folder for models of this modality
             (see `keras_transfer.exporters.targets.Kit`); empty where the `.tflite` files are all.
+        default_backbone: of a recipe that names none.
+        many: see `keras_transfer.inputs.ModalityInputs`.
+        rival_name: what its simple rival of every network is called; empty where there is none.
+        formats: of the files of a recipe that names none; empty for those of `keras_transfer.export`.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
     corruptions: ClassVar[Mapping[str, Corruption]] = {}
     kits: ClassVar[Mapping[str, str]] = {}
+    default_backbone: ClassVar[str] = "auto"
+    many: ClassVar[int] = 500
+    rival_name: ClassVar[str] = ""
+    formats: ClassVar[tuple[Format, ...]] = ()
 
     # Items
 
@@ -172,6 +183,14 @@ class Modality(ABC):
             few_shot=data.few_shot,
             class_names=data.class_names,
         )
+
+    def literal(self, name: str) -> bytes | None:
+        """The item that an argument of a command is itself, such as a sentence, where it names no file."""
+        return None
+
+    def items_in(self, path: Path) -> list[str] | None:
+        """The names of the items in a file that holds several, such as a table; None where a file is one item."""
+        return None
 
     def is_item(self, content: bytes) -> bool:
         """Whether bytes from standard input are one item, not a list of paths."""
@@ -250,6 +269,22 @@ class Modality(ABC):
 
     # Networks
 
+    def settled(self, recipe: Recipe) -> Recipe:
+        """The recipe with the modality's own choice where it leaves the network or the files to it."""
+        backbone = self.default_backbone if recipe.model.backbone == "auto" else recipe.model.backbone
+        return recipe.replace(
+            modality=self.name, backbone=backbone, formats=recipe.export.formats or self.formats or None
+        )
+
+    def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
+        """Fields of the phase that trains a backbone, where they are not those of photographs.
+
+        Args:
+            strategy: never `"auto"`.
+            stage_count: stages of the backbone.
+        """
+        return {}
+
     @abstractmethod
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
         """The classifier of a recipe, before any training."""
@@ -279,6 +314,19 @@ class Modality(ABC):
             InputError: it cannot become one of ours; by default always.
         """
         raise InputError(f"{recipe.model.file} was trained elsewhere: that is not supported yet for {self.kind.items}.")
+
+    def rival(self, data: Dataset, test: Split, seed: int) -> tuple[str, NDArray[np.float32]]:
+        """The answers of the simple method called `rival_name`, which a network has to beat.
+
+        Args:
+            data: what it may learn from: training and validation items.
+            test: the items to classify.
+            seed: of whatever is random in it.
+
+        Returns:
+            How it was made, in a few words, and its probabilities, `float32 [n, classes]`.
+        """
+        raise NotImplementedError
 
     # Reports
 
@@ -323,10 +371,14 @@ class Modality(ABC):
         """
         return {}
 
+    def previews(self, items: Split, indices: Sequence[int]) -> dict[int, ItemView]:
+        """How items are shown, small, by index; items that cannot be shown are missing."""
+        return {index: {"picture": picture} for index, picture in self.thumbnails(items, indices).items()}
+
     def views(
         self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
-    ) -> dict[int, dict[str, str]]:
-        """Pictures of test items for the report, as `data:` addresses.
+    ) -> dict[int, ItemView]:
+        """How test items are shown in the report.
 
         Args:
             model: the trained model.
@@ -335,10 +387,10 @@ class Modality(ABC):
             asked: item -> the class to explain.
 
         Returns:
-            For each item its `picture`, and the `heat` map that explains the class, where there is one. Items
-            without a picture are missing.
+            For each item its view, with what explains the class, where there is something. Items that cannot be
+            shown are missing.
         """
-        return {index: {"picture": picture} for index, picture in self.thumbnails(test, wanted).items()}
+        return self.previews(test, wanted)
 
     def network_views(self, model: "keras.Model", test: Split, titles: Mapping[int, str]) -> NetworkViews:
         """Pictures of what a network sees.

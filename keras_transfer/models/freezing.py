@@ -148,7 +148,12 @@ def suffix(
     sides = side_inputs(model, tensor)
     starts = keras.tree.flatten(tensor) + sides
     starts = starts if len(starts) > 1 else starts[0]
-    return keras.Model(starts, model.output if output is None else output, name=f"{model.name}_suffix")
+    # Keras 3.15 lets an Input that stands beside an inner tensor forget its own call; the model could not be saved.
+    histories = [side._keras_history for side in sides]
+    rest = keras.Model(starts, model.output if output is None else output, name=f"{model.name}_suffix")
+    for side, history in zip(sides, histories, strict=True):
+        side._keras_history = history
+    return rest
 
 
 def prefix(model: keras.Model, tensor: keras.KerasTensor) -> keras.Model:

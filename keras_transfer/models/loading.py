@@ -12,7 +12,7 @@ import keras
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.extras import require
 from keras_transfer.files import replacing
-from keras_transfer.inputs import InputSpec, inputs_of
+from keras_transfer.inputs import InputSpec, inputs_of, keep_assets, open_asset
 
 _METADATA = "metadata.json"  # of Keras, which writes its version there and does not read it
 _ENTRY = "keras_transfer"
@@ -68,6 +68,8 @@ def _names_kerashub(path: Path) -> bool:
 def save_model(model: keras.Model, path: str | Path, inputs: InputSpec) -> Path:
     """Saves a model as `.keras`, and in its `metadata.json` what its inputs are and how items become them.
 
+    The files that this needs, such as a vocabulary, are members `keras_transfer/NAME`.
+
     Keras itself loads the file as it loads any other.
 
     Args:
@@ -94,6 +96,8 @@ def save_model(model: keras.Model, path: str | Path, inputs: InputSpec) -> Path:
                     continue
                 with source.open(member) as content, target.open(copied, "w", force_zip64=True) as copy:
                     shutil.copyfileobj(content, copy, 1 << 20)
+            for name, digest in inputs.assets.items():
+                target.writestr(zipfile.ZipInfo(f"{_ENTRY}/{name}", (1980, 1, 1, 0, 0, 0)), open_asset(digest))
     return path
 
 
@@ -110,6 +114,7 @@ def read_inputs(path: str | Path) -> InputSpec | None:
             if archive.getinfo(_METADATA).file_size > _MOST_METADATA:
                 return None
             about: object = json.loads(archive.read(_METADATA))
+            keep_assets(archive, f"{_ENTRY}/")
     except (OSError, ValueError, KeyError, RecursionError, NotImplementedError, RuntimeError, zipfile.BadZipFile):
         return None
     entry = about.get(_ENTRY) if isinstance(about, dict) else None

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import keras
 from keras.src.models.functional import Functional
 
+from keras_transfer.inputs import TensorSpec
 from keras_transfer.models.graph import nodes
 
 Argument: TypeAlias = keras.KerasTensor | object
@@ -33,6 +34,36 @@ def replay(
         KerasTensors, one for each of the model's outputs.
     """
     return _Replay(model, reserved).run(model, inputs, None)
+
+
+def at_size(model: keras.Model, tensors: Sequence[TensorSpec]) -> keras.Model:
+    """A model whose inputs have a fixed size, as files for devices want it; layers are shared.
+
+    Args:
+        model: functional or Sequential.
+        tensors: name and shape of each input.
+
+    Returns:
+        `model` itself where nothing is open.
+
+    >>> ids = keras.Input((None,), dtype="int32", name="ids")
+    >>> model = keras.Model(ids, keras.layers.Embedding(10, 4)(ids))
+    >>> at_size(model, [TensorSpec("ids", (6,), "int32")]).output_shape
+    (None, 6, 4)
+    """
+    if not any(None in tensor.shape[1:] for tensor in model.inputs):
+        return model
+    inputs = [
+        keras.Input(spec.shape, dtype=tensor.dtype, name=tensor.name)
+        for spec, tensor in zip(tensors, model.inputs, strict=True)
+    ]
+    outputs = replay(model, inputs)
+    return keras.Model(only_or_all(inputs), only_or_all(outputs), name=model.name)
+
+
+def only_or_all(tensors: list[keras.KerasTensor]) -> keras.KerasTensor | list[keras.KerasTensor]:
+    """The one tensor of a model's end, or all of them."""
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def can_open(layer: keras.Operation) -> bool:

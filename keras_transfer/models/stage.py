@@ -19,6 +19,8 @@ _POOLING = (
     keras.layers.Flatten,
 )
 
+_ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention")
+
 
 Group: TypeAlias = tuple[list[Node], keras.KerasTensor]
 """Consecutive calls, and the tensor that carries everything on from them."""
@@ -49,8 +51,9 @@ def stages(model: keras.Model) -> list[Stage]:
     blocks that work on equally many positions (places in a map, tokens, time steps; within a factor of the square root
     of two along each axis) the last ends a stage. Where that leaves one stage, as of the blocks of a transformer or the
     layers of a dense network, each block with a kernel of its own is a stage; normalizations belong to the block
-    before. A stage without weights (a last pooling) joins its neighbour. Architectures whose blocks read two earlier
-    ones (NASNet) can be cut in few places and so have few stages.
+    before, and the dense layers of a transformer to the attention before. A stage without weights (a last pooling)
+    joins its neighbour. Architectures whose blocks read two earlier ones (NASNet) can be cut in few places and so have
+    few stages.
 
     Args:
         model: a functional or Sequential model; it need not come from `build_classifier`.
@@ -76,6 +79,8 @@ def stages(model: keras.Model) -> list[Stage]:
     groups = _merged(_grouped(body, ends), _weighted)
     if len(groups) == 1:
         groups = _merged(_grouped(groups[0][0], {id(node.output) for node in blocks}), _has_kernel)
+        if any(_attends(group) for group, _ in groups):
+            groups = _merged(groups, _attends)
     return [
         Stage(f"stage{index}", index, tuple(_layers(group)), output)
         for index, (group, output) in enumerate(_with_shared(groups))
@@ -125,6 +130,12 @@ def _layers(group: Sequence[Node]) -> list[keras.layers.Layer]:
 def _has_kernel(group: list[Node]) -> bool:
     """Whether a group has a matrix to train: normalizations and biases have vectors alone."""
     return _weighted(group) and any(len(weight.shape) > 1 for layer in _layers(group) for weight in layer.weights)
+
+
+def _attends(group: list[Node]) -> bool:
+    """Whether a group lets positions attend to one another: by such a layer, or by multiplying two tensors."""
+    kinds = ((type(node.operation).__name__, len(node.inputs)) for node in group)
+    return any(kind in _ATTENTION or (kind == "Matmul" and tensors == 2) for kind, tensors in kinds)
 
 
 def _grouped(order: list[Node], ends: set[int]) -> list[Group]:

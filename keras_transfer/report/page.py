@@ -14,7 +14,7 @@ from keras_transfer.report import plots
 from keras_transfer.report.learning_curve import learning_curve
 from keras_transfer.report.stages import stage_bars
 from keras_transfer.report.tradeoff import tradeoff
-from keras_transfer.schemas import Cost, Inspection, Interval, Report, RunComparison
+from keras_transfer.schemas import Cost, Inspection, Interval, ItemView, Report, RunComparison
 
 _METRICS = {
     "accuracy": "Accuracy",
@@ -36,13 +36,12 @@ GROUPS, IN_GROUP = 16, 4  # groups of like pictures that an inspection's page sh
 _MOST_CLASSES = 200  # rows of the table of classes; `report.json` has all
 
 
-def report_html(report: Report, pictures: Mapping[int, Mapping[str, str]]) -> str:
+def report_html(report: Report, pictures: Mapping[int, ItemView]) -> str:
     """The report as one HTML page that fetches nothing and runs no script.
 
     Args:
         report: what stands in `RUN/report.json`.
-        pictures: for the index of each test image that is shown its `picture` and, where known, its `heat` map, as
-            `data:` addresses.
+        pictures: of each test item that is shown, by its index.
 
     Returns:
         The page.
@@ -75,12 +74,12 @@ def report_markdown(report: Report) -> str:
     return _templates().get_template("report.md.jinja").render(report=report, metrics=_listed(report))
 
 
-def inspection_html(found: Inspection, pictures: Mapping[int, str]) -> str:
+def inspection_html(found: Inspection, pictures: Mapping[int, ItemView]) -> str:
     """The page of a data set's inspection, of the same kind as the report.
 
     Args:
         found: what stands in `inspection.json`.
-        pictures: thumbnails as `data:` addresses by the index of their file.
+        pictures: how files are shown, by their index.
 
     Returns:
         The page.
@@ -107,12 +106,12 @@ def comparison_html(found: RunComparison, costs: Mapping[Cost, str]) -> str:
     return template.render(found=found, pictures=list(zip(costs.values(), pictures, strict=True)), costs=costs)
 
 
-def shift_html(found: Mapping[str, object], pictures: Mapping[str, Sequence[str]]) -> str:
+def shift_html(found: Mapping[str, object], pictures: Mapping[str, Sequence[ItemView]]) -> str:
     """The page that compares new photographs with those of a run.
 
     Args:
         found: what stands in `shift.json`.
-        pictures: thumbnails as `data:` addresses: of the `new` photographs, and of the run's `own`.
+        pictures: how some of the `new` items are shown, and some of the run's `own`.
 
     Returns:
         The page.

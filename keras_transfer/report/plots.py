@@ -183,7 +183,7 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
         text(10, top + side / 2, "true", class_="axis middle", transform=f"rotate(-90 10 {top + side / 2:.1f})")
     )
     worst = sum(sum(row) for row in matrix) - sum(matrix[i][i] for i in range(count))
-    label = f"Confusion matrix of {count} classes: {worst} images lie off the diagonal"
+    label = f"Confusion matrix of {count} classes: {worst} items lie off the diagonal"
     return svg(
         width + (0.7 * 6.4 * min(len(names[-1]), longest) if named else 0),
         height,

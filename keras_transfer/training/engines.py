@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Array, Arrays, as_tuple
+from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple, like_lengths
 from keras_transfer.litert import convert_frozen, open_litert
 from keras_transfer.litert.frozen import FrozenGraph, freeze_batches, pack_inputs
 from keras_transfer.models import multiply_adds
@@ -28,6 +28,7 @@ SMALL_JOB = 256
 # The most by which the engines' outputs may differ, as a share of the largest value of an output.
 ENGINE_TOLERANCE = 1e-3
 _BATCH = 16  # larger ones are hardly faster on a CPU, and hold memory that the process then never gives back
+_WINDOW = 1024  # items that are sorted by their length
 _FIRST, _LAST = 1, 5  # the batches on which TensorFlow and both are timed: fixed, so that a run can be repeated
 _DEPTHWISE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 _ENOUGH = 0.5  # of a matrix multiplication's speed
@@ -152,6 +153,42 @@ def graph_engine(graph: FrozenGraph) -> Engine:
     return _in_batches(lambda arrays: call(*arrays), _BATCH)
 
 
+def padded_engine(prefix: keras.Model, spec: InputSpec) -> Engine:
+    """Runs `prefix` on items that are filled up: those of like length together, so that little padding is computed.
+
+    Args:
+        prefix: a model to one or more tensors, on inputs of any length.
+        spec: what the items are.
+
+    Returns:
+        See `Engine`. Outputs that are as long as their item are filled up with zeros to the spec's length.
+    """
+    call, whole = _keras_call(prefix), (spec.padded.shape[0] or 1 if spec.padded is not None else 1)
+    open_ended = [len(tensor.shape) > 1 and tensor.shape[1] is None for tensor in prefix.outputs]
+
+    def run(items: Iterable[Arrays]) -> Iterator[tuple[Array, ...]]:
+        items = iter(items)
+        while window := [as_tuple(item) for item in islice(items, _WINDOW)]:
+            columns = tuple(np.stack(column) for column in zip(*window, strict=True))
+            answers: list[tuple[Array, ...]] = [()] * len(window)
+            for part, arrays in like_lengths(columns, spec, _BATCH):
+                outputs = call(list(arrays))
+                for row, i in enumerate(part):
+                    answers[i] = tuple(
+                        _filled_up(output[row], whole) if is_open else output[row]
+                        for output, is_open in zip(outputs, open_ended, strict=True)
+                    )
+            yield from answers
+
+    return run
+
+
+def _filled_up(values: Array, length: int) -> Array:
+    filled = np.zeros((length, *values.shape[1:]), values.dtype)
+    filled[: len(values)] = values
+    return filled
+
+
 def keras_engine(prefix: keras.Model) -> Engine:
     """Runs `prefix` as Keras does, in batches: ready at once, and slower than a graph of constant weights.
 
@@ -163,13 +200,19 @@ def keras_engine(prefix: keras.Model) -> Engine:
     """
     import tensorflow as tf
 
+    return _in_batches(_keras_call(prefix), 64 if tf.config.list_physical_devices("GPU") else 8)
+
+
+def _keras_call(prefix: keras.Model) -> Callable[[list[Array]], list[Array]]:
+    """A model as a function of one array for each input, `[b, ...]`, in inference mode."""
+    import tensorflow as tf
+
     @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
     def call(arrays: list["tf.Tensor"]) -> list["tf.Tensor"]:
         inputs = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, prefix.inputs, strict=True)]
         return list(tf.nest.flatten(prefix(pack_inputs(prefix, inputs), training=False)))
 
-    size = 64 if tf.config.list_physical_devices("GPU") else 8
-    return _in_batches(lambda arrays: [tensor.numpy() for tensor in call(arrays)], size)
+    return lambda arrays: [tensor.numpy() for tensor in call(arrays)]
 
 
 def _in_batches(call: Callable[[list[Array]], list[Array]], size: int) -> Engine:

@@ -20,7 +20,7 @@ from keras_transfer.inputs import Array, Augmenter, InputSpec, Json, as_tuple, i
 from keras_transfer.models import boundary, side_inputs, suffix
 from keras_transfer.models.graph import Node, model_inputs, nodes, start_of
 from keras_transfer.progress import track
-from keras_transfer.training.engines import SMALL_JOB, Engine, choose_engine, keras_engine
+from keras_transfer.training.engines import SMALL_JOB, Engine, choose_engine, keras_engine, padded_engine
 from keras_transfer.training.feed import stable_seed
 from keras_transfer.training.selected import SelectedArrays
 
@@ -80,7 +80,7 @@ def compute_features(
     if missing:
         prefix = keras.Model(start_of(model), [tensors[i] for i in missing])
         digest = cache.digest(networks[i] for i in missing)
-        engine = _engine_of(prefix, digest, max(expected, items.count), [t.dtype for t in items.spec.tensors])
+        engine = _engine_of(prefix, digest, max(expected, items.count), items.spec)
         _write_features(model.name, engine, items, {keys[i]: positions[i] for i in missing})
         opened |= {keys[i]: cache.open_new(keys[i]) for i in missing}
     return [arrays for key in keys if (arrays := opened[key]) is not None]
@@ -240,10 +240,13 @@ def _write_features(backbone: str, engine: Engine, items: _Views, sides: dict[st
 _last: dict[str, tuple[Engine, int]] = {}
 
 
-def _engine_of(prefix: keras.Model, key: str, n_items: int, dtypes: Sequence[str]) -> Engine:
+def _engine_of(prefix: keras.Model, key: str, n_items: int, spec: InputSpec) -> Engine:
     engine, chosen_for = _last.get(key, (None, 0))
     if engine is None or n_items > SMALL_JOB >= chosen_for:
-        engine = choose_engine(prefix, n_items, dtypes)
+        if spec.padded is not None:
+            engine = padded_engine(prefix, spec)
+        else:
+            engine = choose_engine(prefix, n_items, [tensor.dtype for tensor in spec.tensors])
         _last.clear()
         _last[key] = engine, n_items
     return engine

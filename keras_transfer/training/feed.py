@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from keras_transfer.cache import Arrays as CacheEntry
 from keras_transfer.cache import release_often
 from keras_transfer.data.parallel import without_autotune
-from keras_transfer.inputs import Array, Arrays, as_tuple
+from keras_transfer.inputs import Array, Arrays, as_tuple, rounded_length
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+_SORTED = 32  # batches that items are sorted in by length
 
 Batch: TypeAlias = tuple[Arrays, NDArray[np.float32], NDArray[np.float32]]
 """The inputs of some items, their targets and their sample weights."""
@@ -48,6 +50,32 @@ def fed_dtype(dtype: str) -> str:
     return "float32" if "float" in dtype else dtype
 
 
+def of_like_length(items: Array, lengths: Array, batch_size: int, random: np.random.Generator) -> Array:
+    """Shuffled items in an order whose batches hold items of like length, the batches themselves shuffled.
+
+    Only within some tens of batches are items sorted, so that batches differ from epoch to epoch.
+
+    Args:
+        items: `[n]`.
+        lengths: of each, `[n]`.
+        batch_size: items a batch; the last batch, if smaller, stays the last.
+        random: by which batches are shuffled.
+
+    >>> of_like_length(np.arange(4), np.array([9, 1, 8, 2]), 2, np.random.default_rng(0)).reshape(2, 2).tolist()
+    [[1, 3], [2, 0]]
+    """
+    whole = len(items) - len(items) % batch_size
+    ordered = [
+        start + np.argsort(lengths[start : min(whole, start + _SORTED * batch_size)], kind="stable")
+        for start in range(0, whole, _SORTED * batch_size)
+    ]
+    if not ordered:
+        return items
+    batches = np.concatenate(ordered).reshape(-1, batch_size)
+    chosen: Array = items[np.concatenate([random.permutation(batches).ravel(), np.arange(whole, len(items))])]
+    return chosen
+
+
 @dataclass(frozen=True)
 class Samples:
     """The items of one split as a phase's inputs.
@@ -61,6 +89,9 @@ class Samples:
         weights: sample weights, float32 `[n_items]`, or None.
         transform: changes each training batch; None for nothing.
         dtypes: of the network's inputs; `float32` unless stated.
+        lengths: how long each row is, int `[n_items * views]`, where rows are filled up with padding. Then batches are
+            of rows of like length, and cut to the longest.
+        open_ended: for each input whether its rows are so long, and can be cut; none of them by default.
     """
 
     arrays: CacheEntry
@@ -70,6 +101,8 @@ class Samples:
     weights: NDArray[np.float32] | None = None
     transform: Transform | None = None
     dtypes: Sequence[str] = ()
+    lengths: NDArray[np.int64] | None = None
+    open_ended: Sequence[bool] = ()
 
     def __len__(self) -> int:
         return len(self.arrays[self.names[0]]) // self.views
@@ -88,6 +121,9 @@ class Samples:
         per_view = len(self.labels) != len(self)
         weights = np.ones(len(items), np.float32) if self.weights is None else self.weights[items]
         inputs = tuple(self.arrays[name][rows] for name in self.names)
+        if self.lengths is not None:
+            end = rounded_length(self.lengths[rows], max(self.lengths.max(), 8))
+            inputs = tuple(v[:, :end] if cut else v for v, cut in zip(inputs, self.open_ended, strict=True))
         return inputs if len(inputs) > 1 else inputs[0], self.labels[rows if per_view else items], weights
 
     def _as_fed(self, inputs: Arrays) -> Arrays:
@@ -110,7 +146,11 @@ class Samples:
 
         @lru_cache(maxsize=2)
         def order(epoch: int) -> tuple[Array, Array]:
-            return np.random.default_rng([seed, epoch]).permutation(len(self)), self._views(seed, epoch)
+            random, views = np.random.default_rng([seed, epoch]), self._views(seed, epoch)
+            items = random.permutation(len(self))
+            if self.lengths is not None:
+                items = of_like_length(items, self.lengths[items * self.views + views[items]], batch_size, random)
+            return items, views
 
         def batch(step: int) -> Batch:
             epoch, start = first_epoch + step // steps, step % steps * batch_size
@@ -153,7 +193,11 @@ def as_dataset(batch: ReadBatch, samples: Samples, steps: int | None = None) -> 
     """
     import tensorflow as tf
 
-    shapes = [(None, *samples.arrays[name].shape[1:]) for name in samples.names]
+    cuts = samples.open_ended or [False] * len(samples.names)
+    arrays = [samples.arrays[name] for name in samples.names]
+    shapes: list[tuple[int | None, ...]] = [
+        (None, *((None, *array.shape[2:]) if cut else array.shape[1:])) for array, cut in zip(arrays, cuts, strict=True)
+    ]
     shapes += [(None, samples.labels.shape[1]), (None,)]
 
     def flat(step: Array) -> list[Array]:

@@ -14,6 +14,7 @@ from keras_transfer.inputs import Strength
 from keras_transfer.progress import say
 from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.schemas import HistoryRow
+from keras_transfer.training.efficient import efficiently
 from keras_transfer.training.feed import as_dataset
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.phases import (
@@ -92,6 +93,7 @@ def fit(
     pretrained: bool = True,
     augmentation: Strength = "auto",
     views: int | None = None,
+    rank: int | None = None,
     **options: Unpack[FitOptions],
 ) -> History:
     """Trains a classifier on `data.train` with early stopping on `data.val`; `data.test` is not touched.
@@ -103,13 +105,15 @@ def fit(
         model: from `build_classifier`, or any functional classifier of such items. Trained in place.
         data: from `load`.
         strategy: `"feature-extraction"` (head only), `"fine-tuning"` (head, then the top stage), `"full"` (head, then
-            everything), `"scratch"` (everything at once), or `"auto"`: one of the first three by the number of items.
+            everything), `"lora"` or `"bitfit"` (head, then few numbers in all layers; see `training.efficient`),
+            `"scratch"` (everything at once), or `"auto"`: one of the first three by the number of items.
         phases: the phases themselves, instead of a strategy's.
         epochs: the most of each phase after the head's (of the head's where it is alone), in place of its own number.
         gradual: unfreeze one stage after another.
         pretrained: whether the backbone's weights are pretrained; `"auto"` trains from scratch where they are not.
         augmentation: `"auto"`, `"none"`, or a strength or settings that the modality knows.
         views: augmented views of each item that are computed once and drawn from in each epoch; None chooses.
+        rank: of LoRA's changes, 8 unless given.
         **options: see `FitOptions`.
 
     Returns:
@@ -122,7 +126,7 @@ def fit(
     _check(model, data)
     plan = make_plan(
         model, data.train, strategy=strategy, phases=phases, epochs=epochs, gradual=gradual, pretrained=pretrained,
-        augmentation=augmentation, views=views,
+        augmentation=augmentation, views=views, rank=rank,
     )  # fmt: skip
     return fit_plan(model, data, plan, **options)
 
@@ -151,18 +155,19 @@ def fit_plan(
         for index, (phase, (tensor, train, val)) in enumerate(zip(plan.phases, samples, strict=True)):
             unfreeze_phase(model, phase)
             before = model.get_weights()
-            result = train_phase(
-                model,
-                phase,
-                tensor,
-                train,
-                val,
-                seed=seed,
-                multi_label=data.multi_label,
-                label_smoothing=label_smoothing,
-                checkpoint=checkpoints / f"{index}.npz" if checkpoints else None,
-                on_epoch=partial(on_epoch, phase.name) if on_epoch else None,
-            )
+            with efficiently(model, phase):
+                result = train_phase(
+                    model,
+                    phase,
+                    tensor,
+                    train,
+                    val,
+                    seed=seed,
+                    multi_label=data.multi_label,
+                    label_smoothing=label_smoothing,
+                    checkpoint=checkpoints / f"{index}.npz" if checkpoints else None,
+                    on_epoch=partial(on_epoch, phase.name) if on_epoch else None,
+                )
             best = max(results, key=_score, default=None)
             if best is not None and _score(result) <= _score(best):
                 model.set_weights(before)
@@ -210,9 +215,10 @@ def sweep_phases(
     with phase_samples(model, data, phases, augmenter, views, seed, class_weights) as samples:
         for phase, (tensor, train, _) in zip(phases, samples, strict=True):
             unfreeze_phase(model, phase)
-            top = compile_top(model, phase, tensor, steps, data.multi_label, label_smoothing, constant=True)
-            batches = as_dataset(train.drawn(phase.batch_size, seed, 0), train)
-            sweeps.append(find_learning_rate(top, batches, steps=steps))
+            with efficiently(model, phase):
+                top = compile_top(model, phase, tensor, steps, data.multi_label, label_smoothing, constant=True)
+                batches = as_dataset(train.drawn(phase.batch_size, seed, 0), train)
+                sweeps.append(find_learning_rate(top, batches, steps=steps))
     return sweeps
 
 

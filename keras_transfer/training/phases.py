@@ -24,7 +24,7 @@ from keras_transfer.training.workers import fit_on_workers, send_file, worker_co
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_EVALUATION_BATCH = 256
+_EVALUATION_BATCH, _SHORT = 256, 64  # items, and up to which length so many
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def train_phase(
     if not stopping.finished:
         batches = as_dataset(train.drawn(batch_size, seed, done), train)
         # The whole network's activations of as many items would take gigabytes.
-        largest = phase.batch_size if tensor is start_of(model) else _EVALUATION_BATCH
+        largest = phase.batch_size if tensor is start_of(model) else _evaluation_batch(phase, val)
         held_out = _in_order(val, shared_batch(largest, len(val), devices))
         callbacks = [*pulls, stopping, *_plateau(phase, stopping.rows)]
         run = fit_on_workers if workers > 1 else _fit
@@ -102,6 +102,12 @@ def train_phase(
     sign = -1 if phase.monitor == "val_accuracy" else 1
     best = min(stopping.rows, key=lambda row: sign * row[phase.monitor])  # of equals the first, as early stopping does
     return PhaseResult(phase.name, stopping.rows, best["val_accuracy"], best["val_loss"])
+
+
+def _evaluation_batch(phase: Phase, val: Samples) -> int:
+    """Long items come in smaller batches: attention's memory grows with the square of their length."""
+    longest = int(val.lengths.max()) if val.lengths is not None else 1
+    return max(phase.batch_size, _EVALUATION_BATCH // -(-longest // _SHORT))
 
 
 def _in_order(samples: Samples, batch_size: int) -> "tf.data.Dataset":

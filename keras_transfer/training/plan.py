@@ -1,10 +1,10 @@
 """From a strategy and the number of items to the phases of training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_transfer.inputs import Augmenter, Strength
+from keras_transfer.inputs import Augmenter, Json, Strength, open_modality
 from keras_transfer.recipe import Phase, Strategy
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def make_plan(
     pretrained: bool = True,
     augmentation: Strength = "auto",
     views: int | None = None,
+    rank: int | None = None,
     n_items: int | None = None,
 ) -> Plan:
     """Chooses what is left open for this model and data.
@@ -59,21 +60,24 @@ def make_plan(
         pretrained: as for `fit`.
         augmentation: as for `fit`.
         views: as for `fit`.
+        rank: as for `fit`.
         n_items: how many items train, where others than those of `train` do.
     """
     from keras_transfer.models import stages
     from keras_transfer.training.views import plan_views
 
-    n_items = n_items or len(train)
-    strategy = resolve_strategy(strategy, n_items, len(train.class_names), pretrained)
+    n_items, modality = n_items or len(train), open_modality(train.preparer.modality)
+    strategy = resolve_strategy(strategy, n_items, len(train.class_names), pretrained, modality.many)
     if phases is None:
-        phases = make_phases(strategy, stage_count=len(stages(model)), n_items=n_items, gradual=gradual)
+        depth = len(stages(model))
+        own = {**modality.tuning(strategy, depth), **({"rank": rank} if rank is not None else {})}
+        phases = make_phases(strategy, stage_count=depth, n_items=n_items, gradual=gradual, own=own)
     phases = with_epochs(phases, epochs)
     augmenter, views = plan_views(model, phases, train, augmentation, views, n_items)
     return Plan(strategy, phases, augmenter, views)
 
 
-def resolve_strategy(strategy: Strategy, n_items: int, classes: int, pretrained: bool) -> Strategy:
+def resolve_strategy(strategy: Strategy, n_items: int, classes: int, pretrained: bool, many: int = _MANY) -> Strategy:
     """`"auto"` made concrete: feature extraction for few items, light fine-tuning for some, full for many.
 
     Args:
@@ -81,6 +85,7 @@ def resolve_strategy(strategy: Strategy, n_items: int, classes: int, pretrained:
         n_items: training items.
         classes: classes.
         pretrained: whether the backbone has pretrained weights; without them only training from scratch makes sense.
+        many: items of each class from which all of the backbone trains.
 
     >>> [resolve_strategy("auto", n, 10, True) for n in (100, 2000, 50_000)]
     ['feature-extraction', 'fine-tuning', 'full']
@@ -91,11 +96,16 @@ def resolve_strategy(strategy: Strategy, n_items: int, classes: int, pretrained:
         return "scratch"
     if n_items < _FEW * classes:
         return "feature-extraction"
-    return "fine-tuning" if n_items < _MANY * classes else "full"
+    return "fine-tuning" if n_items < many * classes else "full"
 
 
 def make_phases(
-    strategy: Strategy, *, stage_count: int, n_items: int | None = None, gradual: bool = False
+    strategy: Strategy,
+    *,
+    stage_count: int,
+    n_items: int | None = None,
+    gradual: bool = False,
+    own: Mapping[str, Json] | None = None,
 ) -> tuple[Phase, ...]:
     """The phases of a concrete strategy.
 
@@ -107,6 +117,7 @@ def make_phases(
         stage_count: stages of the backbone.
         n_items: training items; few of them get smaller batches, so that an epoch still has a dozen steps and more.
         gradual: unfreeze from the top down, one stage a phase, instead of all at once (Howard & Ruder 2018).
+        own: fields of the phase that trains the backbone, where they are the modality's own.
 
     Returns:
         One to `stage_count + 1` phases.
@@ -142,13 +153,18 @@ def make_phases(
     if strategy == "scratch":
         everything = {"name": "scratch", "stages": "all", "batchnorm": True, "epochs": 60, "learning_rate": 2e-3}
         settled = {"beta_2": 0.999, "patience": 20}  # BatchNorm's statistics settle late
-        return (tuning.model_copy(update=everything | settled),)
-    depth = stage_count if strategy == "full" else 1
-    if gradual:
-        depths = range(1, max(depth, min(3, stage_count)) + 1)
-        return (head, *(tuning.model_copy(update={"name": f"fine-tuning {n}", "stages": n}) for n in depths))
+        return (tuning.model_copy(update=everything | settled | dict(own or {})),)
+    changes: dict[str, Json] = {}
     if strategy == "full":
-        return (head, tuning.model_copy(update={"stages": "all", "layer_decay": 0.7, "epochs": 5, "beta_2": 0.999}))
+        changes = {"stages": "all", "layer_decay": 0.7, "epochs": 5, "beta_2": 0.999}
+    elif strategy in ("lora", "bitfit"):
+        changes = {"name": strategy, "method": strategy, "stages": "all", "learning_rate": 1e-3, "beta_2": 0.999}
+    tuning = tuning.model_copy(update=changes | dict(own or {}))
+    if gradual:
+        deepest = stage_count if tuning.stages == "all" else int(tuning.stages or 1)
+        depths = range(1, max(deepest, min(3, stage_count)) + 1)
+        each = {"layer_decay": 1.0} if strategy == "full" else {}
+        return (head, *(tuning.model_copy(update={"name": f"fine-tuning {n}", "stages": n, **each}) for n in depths))
     return (head, tuning)
 
 

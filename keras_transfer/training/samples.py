@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import TypedDict
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from keras_transfer import cache
 from keras_transfer.data import Dataset
 from keras_transfer.data.labels import loss_targets
 from keras_transfer.data.stored import cached_inputs, input_names
-from keras_transfer.inputs import Augmenter
+from keras_transfer.inputs import Augmenter, Json, item_lengths
 from keras_transfer.models import side_inputs
 from keras_transfer.models.graph import model_inputs, start_of
 from keras_transfer.recipe import Phase
@@ -58,9 +59,9 @@ def phase_samples(
         val = compute_features(model, distinct, data.val, sides=sides)
         _close_later(stack, val)
         for tensor, beside, own, held_out in zip(distinct, sides, train, val, strict=True):
-            dtypes = [each.dtype for each in (tensor, *beside)]
+            taken = [tensor, *beside]
             pairs[id(tensor)] = _feature_pair(
-                model, data, own, held_out, feature_names(beside), dtypes, views, class_weights
+                model, data, own, held_out, feature_names(beside), taken, views, class_weights
             )
         if any(tensor is start for tensor in tensors):
             pairs[id(start)] = stack.enter_context(input_samples(model, data, augmenter, class_weights))
@@ -84,6 +85,7 @@ def input_samples(
     """
     inputs, outputs, classes = model_inputs(model), model.output_shape[-1], len(data.class_names)
     names, dtypes = tuple(input_names(data.train.spec(inputs))), [tensor.dtype for tensor in inputs]
+    padding = _padding(data)
     with ExitStack() as stack:
         train, val = (cached_inputs(split, inputs) for split in (data.train, data.val))
         _close_later(stack, [train, val])
@@ -95,8 +97,15 @@ def input_samples(
                 weights=sample_weights(data, class_weights),
                 transform=augmenter or None,
                 dtypes=dtypes,
+                **_lengths(train, names, model.inputs, padding),
             ),
-            Samples(val, names, loss_targets(data.val.labels, classes, outputs), dtypes=dtypes),
+            Samples(
+                val,
+                names,
+                loss_targets(data.val.labels, classes, outputs),
+                dtypes=dtypes,
+                **_lengths(val, names, model.inputs, padding),
+            ),
         )
 
 
@@ -132,8 +141,7 @@ def feature_samples(
         _close_later(stack, train)
         val = compute_features(below, [tensor], data.val, sides=[sides])
         _close_later(stack, val)
-        dtypes = [spec.dtype for spec in model_inputs(model)]
-        yield _feature_pair(model, data, train[0], val[0], feature_names(sides), dtypes, views, class_weights)
+        yield _feature_pair(model, data, train[0], val[0], feature_names(sides), model.inputs, views, class_weights)
 
 
 def _feature_pair(
@@ -142,7 +150,7 @@ def _feature_pair(
     train: cache.Arrays,
     val: cache.Arrays,
     names: tuple[str, ...],
-    dtypes: Sequence[str],
+    taken: Sequence[keras.KerasTensor],
     views: int,
     class_weights: ClassWeights,
 ) -> tuple[Samples, Samples]:
@@ -151,10 +159,37 @@ def _feature_pair(
     )
     if "labels" in train:
         targets = np.asarray(train["labels"])
+    dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in taken]
+    lengths, val_lengths = (_lengths(arrays, names, taken, _padding(data)) for arrays in (train, val))
     return (
-        Samples(train, names, targets, views, sample_weights(data, class_weights), dtypes=dtypes),
-        Samples(val, names, val_targets, dtypes=dtypes),
+        Samples(train, names, targets, views, sample_weights(data, class_weights), dtypes=dtypes, **lengths),
+        Samples(val, names, val_targets, dtypes=dtypes, **val_lengths),
     )
+
+
+class _Lengths(TypedDict):
+    """See `Samples`."""
+
+    lengths: NDArray[np.int64] | None
+    open_ended: Sequence[bool]
+
+
+def _padding(data: Dataset) -> int | None:
+    """What fills items up, if anything does."""
+    padding: Json = data.train.preparer.settings.get("padding")
+    return padding if isinstance(padding, int) else None
+
+
+def _lengths(
+    arrays: cache.Arrays, names: tuple[str, ...], taken: Sequence[keras.KerasTensor], padding: int | None
+) -> _Lengths:
+    """How long the rows of an entry are: by the token ids, if they are among its arrays."""
+    open_ended = [len(tensor.shape) > 1 and tensor.shape[1] is None for tensor in taken]
+    ids = (name for name, tensor in zip(names, taken, strict=True) if len(tensor.shape) == 2 and "int" in tensor.dtype)
+    where = next(ids, None) if padding is not None and any(open_ended) else None
+    if where is None or padding is None:
+        return {"lengths": None, "open_ended": ()}
+    return {"lengths": item_lengths(np.asarray(arrays[where]), padding), "open_ended": open_ended}
 
 
 def _close_later(stack: ExitStack, entries: Sequence[cache.Arrays]) -> None:

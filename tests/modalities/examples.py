@@ -1,11 +1,13 @@
 """Items of every modality, for the contract tests of this folder."""
 
 import io
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from encoders import write_encoder
 from PIL import Image
 
 from keras_transfer.data import Dataset
@@ -14,6 +16,7 @@ from keras_transfer.modalities import Modality
 from keras_transfer.recipe import Recipe, make_recipe
 
 NAMES = ("down", "up")
+ENCODER = write_encoder(Path(tempfile.mkdtemp(prefix="encoder-")))
 COUNT = 24  # items of each class
 
 
@@ -51,6 +54,7 @@ class Example:
         other: another preparation.
         damaged: what is no item.
         module: of this folder, for a modality that the package does not have.
+        backbone: of a small network.
     """
 
     content: Callable[[int, np.random.Generator], bytes]
@@ -60,10 +64,20 @@ class Example:
     other: dict = field(default_factory=dict)
     damaged: bytes = b"1234"
     module: str = ""
+    backbone: str = "mobilenet"
 
 
 EXAMPLES = {
     "image": Example(_picture, ".png", (TensorSpec("image", (32, 32, 3)),), {"geometry": {"mode": "squash"}}),
+    "text": Example(
+        lambda label, random: _sentence(label, random) + b" %d" % random.integers(1000),
+        ".txt",
+        (TensorSpec("ids", (None,), "int32"),),
+        {"backbone": str(ENCODER), "length": 16},
+        {"backbone": str(ENCODER), "length": 24},
+        b"a\0b",
+        backbone=str(ENCODER),
+    ),
     "bumps": Example(_bump, ".bump", (TensorSpec("signal", (64, 1)),), {"gain": 0.5}, module="bumps"),
     "words": Example(
         _sentence,
@@ -94,8 +108,9 @@ class Sample:
     def recipe(self) -> Recipe:
         """Of a small network with random weights."""
         return make_recipe(
-            data=str(self.folder), backbone="mobilenet", alpha=0.25, image_size=32, weights="none", geometry="squash"
-        )
+            data=str(self.folder), backbone=self.example.backbone, alpha=0.25, image_size=32, weights="none",
+            geometry="squash", sequence_length=16,
+        )  # fmt: skip
 
     def contents(self) -> list[bytes]:
         return [path.read_bytes() for path in self.dataset.train.paths]

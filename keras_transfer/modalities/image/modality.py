@@ -27,7 +27,7 @@ from keras_transfer.modalities.image.sources import KIND, list_source
 from keras_transfer.modalities.image.thumbnails import SIDE, heat_thumbnail, sheet, thumbnail
 from keras_transfer.progress import say, track
 from keras_transfer.recipe import Recipe
-from keras_transfer.schemas import PropertyDifference
+from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
     import keras
@@ -50,6 +50,8 @@ class ImageModality(Modality):
         target: f"keras_transfer.modalities.image.targets.{target}"
         for target in ("android", "edgetpu", "microcontroller", "web")
     }
+
+    default_backbone: ClassVar[str] = "mobilenet_v2"
 
     def recognizes(self, source: object) -> bool:
         """Photographs are what a source holds where no other modality knows it."""
@@ -236,12 +238,12 @@ class ImageModality(Modality):
 
     def views(
         self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
-    ) -> dict[int, dict[str, str]]:
+    ) -> dict[int, ItemView]:
         """Thumbnails, and by Grad-CAM where the asked class was seen, if that is known."""
         from keras_transfer.modalities.image.grad_cam import grad_cam
 
         pixels = dict(zip(wanted, only(test.rows(wanted)), strict=True))
-        pictures = {index: {"picture": thumbnail(pixels[index])} for index in wanted}
+        pictures: dict[int, ItemView] = {index: {"picture": thumbnail(pixels[index])} for index in wanted}
         if asked:
             shown = np.stack([pixels[index] for index in asked])
             maps = grad_cam(model, shown, np.array(list(asked.values())))

@@ -1,1 +1,1 @@
-"""Text: sentences and what becomes of them."""
+"""Texts: sentences and what becomes of them."""

@@ -21,8 +21,8 @@ from keras_transfer.data.spooled import (
     tfds_holds,
     tfds_items,
 )
-from keras_transfer.data.table_files import TABLES, key, sample_table
-from keras_transfer.data.tables import PATHS, is_prose, parse_row_name, row_name, wanted_columns
+from keras_transfer.data.table_files import TABLES, key, open_table, sample_table
+from keras_transfer.data.tables import PATHS, cell_column, is_prose, parse_row_name, row_name, wanted_columns
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.modalities.text.items import KIND
@@ -74,6 +74,27 @@ def recognizes(source: object) -> bool:
     if isinstance(source, tuple | list) and len(source) == 2 and not isinstance(source[0], str):
         return _are_texts(source[0])
     return _are_texts(source)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a text is rather the name of a file.
+
+    >>> is_file_name("notes.txt"), is_file_name("arrived broken.")
+    (True, False)
+    """
+    return _FILE_NAME.fullmatch(name) is not None and not any(sign.isspace() for sign in name.strip())
+
+
+def rows_of(path: Path) -> list[str]:
+    """The names of a table's texts, for `load_text`.
+
+    Raises:
+        InputError: it is no table, or has no column of texts.
+    """
+    with open_table(path, wanted_columns(Layout(), KIND)) as table:
+        if cell_column(path, table.columns, None, KIND) is None:
+            raise InputError(f"{path} has no column of texts: call it text, sentence or review.")
+        return [row_name(path, row.number) for row in table.rows]
 
 
 def _is_of_texts(folder: Path) -> bool:

@@ -1,0 +1,221 @@
+"""Texts as a modality: what jobs ask of it, see `keras_transfer.modalities.Modality`."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_transfer.data.dataset import Dataset, Record
+from keras_transfer.data.listing import Kind, Layout, Listing
+from keras_transfer.data.split import Split
+from keras_transfer.data.table_files import TABLES
+from keras_transfer.errors import InputError
+from keras_transfer.inputs import InputSpec, Json, Preparer, only
+from keras_transfer.modalities import InputWords, Modality
+from keras_transfer.modalities.text.items import KIND, excerpt
+from keras_transfer.modalities.text.pieces import marks
+from keras_transfer.modalities.text.preparer import TextPreparer, check_length, open_preparer
+from keras_transfer.modalities.text.reader import TextReader, summarize
+from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
+from keras_transfer.progress import say, track
+from keras_transfer.recipe import Format, Recipe
+from keras_transfer.schemas import ItemView
+
+if TYPE_CHECKING:
+    import keras
+
+_COVERED = 99  # percent of the training texts that are read to their end
+_MEASURED = 5000  # texts by which the length is chosen
+
+
+class TextModality(Modality):
+    """Sentences, reviews, messages."""
+
+    name: ClassVar[str] = "text"
+    kind: ClassVar[Kind] = KIND
+    default_backbone: ClassVar[str] = "minilm"
+    many: ClassVar[int] = 5000
+    rival_name: ClassVar[str] = "TF-IDF and logistic regression"
+    # Not int8: softmax over scores and layer normalization lose too much in eight bits (docs/text.md).
+    formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "dynamic")
+
+    def recognizes(self, source: object) -> bool:
+        """Tables with a column of texts, folders of `.txt`, lists of texts."""
+        return recognizes(source)
+
+    def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
+        """Lists the texts of a source; see `sources.list_source`."""
+        return list_source(source, labels, layout)
+
+    def reader(self, preparation: Mapping[str, Json]) -> TextReader:
+        """Reads, measures and compares texts."""
+        return TextReader(self.preparer(preparation))
+
+    def literal(self, name: str) -> bytes | None:
+        """Anything with a space in it, or that does not end like a file's name."""
+        return None if is_file_name(name) else name.encode("utf-8", "replace")
+
+    def items_in(self, path: Path) -> list[str] | None:
+        """The rows of a table; a `.txt` is one text."""
+        extension = path.suffix.lower()
+        return rows_of(path) if extension in TABLES and extension not in KIND.extensions else None
+
+    def is_item(self, content: bytes) -> bool:
+        """Whatever does not begin like a list of paths."""
+        first = os.fsdecode(content.lstrip().partition(b"\n")[0].partition(b"\0")[0].strip())
+        return not (is_file_name(first) or (os.sep in first and not any(map(str.isspace, first))))
+
+    def summarize(self, records: Sequence[Record]) -> dict[str, Json]:
+        """Lengths and encodings."""
+        return summarize(records)
+
+    def preparer(self, preparation: Mapping[str, Json]) -> TextPreparer:
+        """Cuts texts into tokens, by the tokenizer of an encoder."""
+        return open_preparer(preparation)
+
+    def settled(self, recipe: Recipe) -> Recipe:
+        """An encoder's weights are its own."""
+        weights = "pretrained" if recipe.model.weights == "imagenet" else recipe.model.weights
+        return super().settled(recipe).replace(weights=weights)
+
+    def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
+        """The tokenizer of the recipe's encoder, and the length that it asks for."""
+        length = recipe.data.sequence_length
+        return {"backbone": recipe.model.backbone, **({"length": length} if length is not None else {})}
+
+    def choose_preparation(
+        self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
+    ) -> dict[str, Json]:
+        """The tokenizer, and as length the 99th percentile of the training texts', in tokens."""
+        preparer = _own(dataset.train.preparer)
+        chosen = dict(preparer.settings)
+        if recipe.data.sequence_length is None:
+            counts = token_counts(dataset.train)
+            length = chosen_length(counts, preparer.longest)
+            cut = float((counts > length).mean())
+            say(
+                f"Texts are cut and filled up to {length} tokens, which hold {1 - cut:.1%} of the training texts whole "
+                "(--sequence-length sets another length)"
+            )
+            chosen["length"] = length
+        return {"preparation": chosen}
+
+    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
+        """The recipe and the texts with the length that was chosen."""
+        settings = chosen["preparation"]
+        assert isinstance(settings, Mapping)
+        preparer = open_preparer(settings)
+        return recipe.replace(sequence_length=preparer.tokens), dataset.prepared_by(preparer)
+
+    def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
+        """`sequence_length` in tokens, and `tokenizer`."""
+        return {"sequence_length": spec.tensor.shape[0], "tokenizer": _own(preparer).tokenizer}
+
+    def input_words(self, described: Mapping[str, Json]) -> InputWords:
+        """How long texts are, and what cuts them."""
+        length, tokenizer = described["sequence_length"], described["tokenizer"]
+        return {
+            "task": "text-classification",
+            "words": f"texts of up to {length} tokens",
+            "sentence": f"Of each text the first {length} tokens are read (tokenizer: {tokenizer}).",
+        }
+
+    def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
+        """Few epochs at a low rate, of the upper half of the blocks; see docs/text.md."""
+        own: dict[str, Json] = {"epochs": 3, "optimizer": "adamw", "weight_decay": 0.01, "beta_2": 0.999, "patience": 3}
+        if strategy in ("lora", "bitfit"):
+            return own | {"learning_rate": 1e-3}
+        if strategy == "scratch":
+            return own | {"epochs": 20, "learning_rate": 5e-4, "patience": 5}
+        depth: Json = "all" if strategy == "full" else (stage_count + 1) // 2
+        return own | {"stages": depth, "learning_rate": 1e-4, **({"layer_decay": 0.9} if strategy == "full" else {})}
+
+    def rival(self, data: Dataset, test: Split, seed: int) -> tuple[str, NDArray[np.float32]]:
+        """TF-IDF and logistic regression."""
+        from keras_transfer.modalities.text import bag_of_words
+
+        return bag_of_words.answers(data, test, seed)
+
+    def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
+        """The classifier of a recipe; see `build_text_classifier`."""
+        from keras_transfer.modalities.text.builder import build_text_classifier
+
+        return build_text_classifier(
+            recipe.model.backbone,
+            dataset.class_names,
+            weights=recipe.model.weights,
+            pooling=recipe.model.pooling,
+            hidden=recipe.model.hidden,
+            dropout=recipe.model.dropout,
+            multi_label=dataset.multi_label,
+        )
+
+    def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
+        """Characters, words and encoding of each text."""
+        found = super().properties(dataset, test)
+        return {name: values for name, values in found.items() if name != "encoding" or len(set(values)) > 1}
+
+    def previews(self, items: Split, indices: Sequence[int]) -> dict[int, ItemView]:
+        """The beginnings of texts."""
+        views: dict[int, ItemView] = {}
+        for index in indices:
+            try:
+                text = items.preparer.load(str(items.paths[index])).decode("utf-8", "replace")
+            except InputError:  # it has vanished
+                continue
+            views[index] = {"text": excerpt(text)}
+        return views
+
+    def views(
+        self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
+    ) -> dict[int, ItemView]:
+        """The beginnings of texts, and which words spoke for the asked class."""
+        from keras_transfer.modalities.text.attribution import token_weights
+        from keras_transfer.models import model_inputs
+
+        views, preparer = self.previews(test, wanted), _own(test.preparer)
+        if asked:
+            spec = test.spec(model_inputs(model))
+            ids, columns = only(test.rows(list(asked))), np.array(list(asked.values()))
+            weights = token_weights(model, ids, columns, spec, preparer.tokens_of.replacement)
+            for row, index in enumerate(asked if weights is not None else ()):
+                assert weights is not None
+                views[index]["marks"] = marks(ids[row], weights[row], preparer)
+        return views
+
+    def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
+        """The recipe with the pooling."""
+        return recipe.replace(pooling=recipe.model.pooling or "avg")
+
+
+MODALITY = TextModality()
+
+
+def token_counts(split: Split) -> NDArray[np.int64]:
+    """How many tokens texts have, marks included, `int64 [n]`: of all, or of 5,000 spread evenly over them."""
+    preparer = _own(split.preparer)
+    chosen = np.unique(np.linspace(0, len(split) - 1, min(len(split), _MEASURED)).astype(int))
+    counts = [
+        len(preparer.encode(preparer.load(str(split.paths[int(i)]))))
+        for i in track(chosen, "Measuring texts", total=len(chosen))
+    ]
+    return np.array(counts, np.int64)
+
+
+def chosen_length(counts: NDArray[np.int64], longest: int) -> int:
+    """The length to which texts of so many tokens are cut: their 99th percentile, a multiple of 8.
+
+    >>> chosen_length(np.array([9] * 200 + [400]), 512)
+    16
+    """
+    length = min(-(-int(np.ceil(np.percentile(counts, _COVERED))) // 8) * 8, longest)
+    check_length(length, longest)
+    return length
+
+
+def _own(preparer: Preparer) -> TextPreparer:
+    assert isinstance(preparer, TextPreparer)
+    return preparer

@@ -1,0 +1,119 @@
+"""Parameter-efficient fine-tuning: a phase that trains few numbers in many layers, merged into them at its end.
+
+LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) by Keras's own `enable_lora`; BitFit (Ben Zaken et al. 2021,
+https://arxiv.org/abs/2106.10199). They serve transformers of texts and of pictures alike: what trains is found by the
+kind of the layers, not by their names.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+
+from keras_transfer.errors import InputError
+from keras_transfer.models import head_layers
+from keras_transfer.models.stage import can_train
+from keras_transfer.progress import say
+from keras_transfer.recipe import Phase
+
+Layers = Sequence[keras.layers.Layer]
+_DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
+
+
+@contextmanager
+def efficiently(model: keras.Model, phase: Phase) -> Iterator[None]:
+    """Within it, of the layers that a phase trains, its method decides what trains; after it the model is as any other.
+
+    Args:
+        model: a classifier, its layers marked as the phase trains them; compile it within.
+        phase: `method` names a row of `METHODS`; without one nothing happens.
+
+    Raises:
+        InputError: there is no layer that the method could train.
+    """
+    if phase.method is None:
+        yield
+        return
+    head = {id(inner) for layer in head_layers(model) for inner in layer._flatten_layers()}
+    layers = [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if id(layer) not in head and not layer._layers and can_train(layer) and layer.trainable_variables
+    ]
+    adapted = METHODS[phase.method](layers, phase.rank)
+    if not adapted:
+        raise InputError(
+            f"{phase.method} needs dense layers in the backbone, as transformers have. Give --strategy full."
+        )
+    for layer in layers:
+        if not any(layer is other for other in adapted):
+            layer.trainable = False
+    count = sum(variable.size for variable in _unique(model.trainable_variables))
+    say(f"{phase.method} trains {count:,} numbers, {count / _size_of(model):.1%} of the model's")
+    try:
+        yield
+    finally:
+        for layer in adapted:
+            merge_lora(layer)
+            layer.trainable = True
+
+
+def add_lora(layers: Layers, rank: int) -> Layers:
+    """Gives dense layers a low-rank change of their kernels, which alone trains; returns them."""
+    chosen = [layer for layer in layers if isinstance(layer, _DENSE)]
+    for layer in chosen:
+        layer.enable_lora(rank)
+        if layer.bias is not None:
+            layer.bias.trainable = False
+    return chosen
+
+
+def keep_biases(layers: Layers, rank: int) -> Layers:
+    """Leaves biases and offsets to train, nothing else; returns the layers that have some."""
+    chosen = []
+    for layer in layers:
+        biases = [variable for variable in layer.trainable_variables if variable.name in ("bias", "beta")]
+        for variable in layer.trainable_variables:
+            variable.trainable = any(variable is bias for bias in biases)
+        if biases:
+            chosen.append(layer)
+    return chosen
+
+
+METHODS: dict[str, Callable[[Layers, int], Layers]] = {"lora": add_lora, "bitfit": keep_biases}
+"""Name -> what marks the numbers that train: from the layers and a rank to the layers that have some."""
+
+
+def merge_lora(layer: keras.layers.Layer) -> None:
+    """Adds the low-rank change to a layer's kernel and takes it out of the layer; others stay as they are.
+
+    >>> layer = keras.layers.Dense(3)
+    >>> layer.build((None, 4))
+    >>> layer.enable_lora(2)
+    >>> layer.lora_kernel_b.assign(layer.lora_kernel_b + 1)
+    <Variable ...>
+    >>> before = layer.kernel
+    >>> merge_lora(layer)
+    >>> [weight.name for weight in layer.weights], bool(keras.ops.all(layer.kernel == before))
+    (['kernel', 'bias'], True)
+    """
+    if not getattr(layer, "lora_enabled", False):
+        return
+    merged = layer.kernel
+    layer.lora_enabled = False
+    layer._kernel.assign(merged)
+    layer._tracker.unlock()
+    for name in ("lora_kernel_a", "lora_kernel_b"):
+        layer._untrack_variable(getattr(layer, name))
+        delattr(layer, name)
+    layer._tracker.lock()
+    layer.lora_rank = layer.lora_alpha = None
+    layer._kernel.trainable = True
+
+
+def _unique(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
+    return list({id(variable): variable for variable in variables}.values())
+
+
+def _size_of(model: keras.Model) -> int:
+    return int(sum(variable.size for variable in _unique(model.weights)))

@@ -1,0 +1,139 @@
+"""Texts through the jobs of photographs: trained, exported, proved, reported, predicted, by one recipe."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from encoders import write_encoder
+from typer.testing import CliRunner
+
+from keras_transfer import InputError
+from keras_transfer.cli.app import app
+from keras_transfer.inputs import open_preparer
+from keras_transfer.jobs.train import train
+from keras_transfer.litert.labels import read_inputs
+from keras_transfer.modalities import settled
+from keras_transfer.recipe import Recipe, make_recipe
+
+CLASSES = {"bad": ("bad", "poor"), "fine": ("fine", "good"), "neither": ("tea", "soup")}
+PHASES = [
+    {"name": "frozen", "epochs": 3, "learning_rate": 1e-2},
+    {"name": "fine-tuning", "stages": "all", "epochs": 12, "learning_rate": 1e-2, "batch_size": 16},
+]
+
+
+def write_reviews(path: Path, count: int = 60, seed: int = 0) -> Path:
+    """Made reviews of three classes, of very different lengths, with columns of unusual names."""
+    random = np.random.default_rng(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "review", "sentiment"])
+        for number in range(3 * count):
+            label = list(CLASSES)[number % 3]
+            words = random.choice(["the", "a", "was", "is", "very", "it", "and"], random.integers(2, 30))
+            places = random.integers(0, len(words), 2)
+            words[places] = random.choice(CLASSES[label], 2)
+            writer.writerow([number, " ".join(words) + f" {number}.", label])
+    return path
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    folder = tmp_path_factory.mktemp("texts")
+    return make_recipe(
+        data=str(write_reviews(folder / "reviews.csv")), label_column="sentiment",
+        backbone=str(write_encoder(folder / "encoder")), phases=PHASES, dropout=0.0,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(recipe: Recipe) -> Path:
+    folder = Path(recipe.data.source).parent / "run"
+    train(recipe, folder)
+    return folder
+
+
+def test_a_run_on_texts_is_whole(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    assert result["test"]["accuracy"] > 0.8 and result["kept"] == "fine-tuning"
+    assert [Path(entry["path"]).name for entry in result["artifacts"]] == [
+        f"model_{kind}.tflite" for kind in ("float32", "float16", "dynamic")
+    ]
+    assert all(entry["gate"]["outcome"] != "fail" for entry in result["artifacts"])
+    assert result["recommended"] and result["weights"] == "pretrained"
+    assert result["sequence_length"] % 8 == 0 and result["tokenizer"] == "wordpiece"
+    assert result["inputs"]["tensors"][0] == {
+        "name": "ids", "shape": [result["sequence_length"]], "dtype": "int32", "low": 0, "padding": 0,
+        "high": result["inputs"]["tensors"][0]["high"], "meaning": "token ids",
+    }  # fmt: skip
+
+
+def test_the_report_shows_words_and_a_rival(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    assert {"majority", "rival", "pretrained probe", "random probe"} <= {row["kind"] for row in report["baselines"]}
+    assert report["input"]["task"] == "text-classification" and report["noun"]["many"] == "texts"
+    page = (run / "report.html").read_text()
+    assert 'class="text"' in page and "<mark" in page and "TF-IDF" in page
+    shown = re.sub("<style>.*</style>|<[^>]*>", "", page, flags=re.DOTALL)
+    assert not re.search(r"\b(photograph|image|picture|pixel)s?\b", shown)
+
+
+def test_files_bring_their_tokenizer_and_answer_alike(run: Path) -> None:
+    runner, texts = CliRunner(), ["the soup was tea", "very bad, poor it is"]
+    answers = {}
+    for name in (".", "export/model_float32.tflite", "export/model_dynamic.tflite"):
+        printed = runner.invoke(app, ["predict", str(run / name), *texts, "--json"])
+        assert printed.exit_code == 0, printed.output
+        rows = json.loads(printed.stdout)
+        assert [row["path"] for row in rows] == texts
+        answers[name] = [dict(row["top"]) for row in rows]
+    for row, other in zip(answers["."], answers["export/model_float32.tflite"], strict=True):
+        assert all(abs(row[name] - other[name]) < 1e-3 for name in row)
+    spec = read_inputs((run / "export/model_float32.tflite").read_bytes())
+    assert spec is not None
+    assert open_preparer(spec.modality, spec.preparation).prepare(b"bad tea", spec).shape == spec.tensor.shape
+
+
+def test_predict_reads_tables_files_and_standard_input(run: Path, tmp_path: Path) -> None:
+    table, note = write_reviews(tmp_path / "more.csv", 2, seed=9), tmp_path / "note.txt"
+    note.write_text("good soup")
+    runner = CliRunner()
+    printed = runner.invoke(app, ["predict", str(run), str(table), str(note), "missing.txt", "--json"])
+    rows = json.loads(printed.stdout)
+    assert [Path(row["path"]).name for row in rows] == [
+        *(f"more.csv#{n}" for n in range(1, 7)),
+        "note.txt",
+        "missing.txt",
+    ]
+    assert [bool(row["problem"]) for row in rows] == [False] * 7 + [True]
+    piped = runner.invoke(app, ["predict", str(run), "-", "--json"], input="the tea was fine")
+    assert json.loads(piped.stdout)[0]["label"]
+
+
+def test_stopped_it_goes_on(recipe: Recipe, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run.with_name("again")
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_transfer.jobs.train.save_run_model", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, folder)
+    again = train(recipe, folder)
+    first = json.loads((run / "result.json").read_text())
+    assert again is not None and again["test"] == first["test"]
+
+
+def test_the_default_encoder_says_how_it_is_had(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    recipe = make_recipe(data=str(write_reviews(tmp_path / "reviews.csv", 8)), label_column="sentiment")
+    assert settled(recipe).model.backbone == "minilm"
+    with pytest.raises(InputError, match="give its path as the backbone"):
+        train(recipe, tmp_path / "run")
