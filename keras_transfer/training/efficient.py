@@ -5,6 +5,7 @@ https://arxiv.org/abs/2106.10199). They serve transformers of texts and of pictu
 kind of the layers, not by their names.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -48,8 +49,8 @@ def efficiently(model: keras.Model, phase: Phase) -> Iterator[None]:
     for layer in layers:
         if not any(layer is other for other in adapted):
             layer.trainable = False
-    count = sum(variable.size for variable in _unique(model.trainable_variables))
-    say(f"{phase.method} trains {count:,} numbers, {count / _size_of(model):.1%} of the model's")
+    count = _numbers(model.trainable_variables)
+    say(f"{phase.method} trains {count:,} numbers, {count / _numbers(model.weights):.1%} of the model's")
     try:
         yield
     finally:
@@ -111,9 +112,6 @@ def merge_lora(layer: keras.layers.Layer) -> None:
     layer._kernel.trainable = True
 
 
-def _unique(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
-    return list({id(variable): variable for variable in variables}.values())
-
-
-def _size_of(model: keras.Model) -> int:
-    return int(sum(variable.size for variable in _unique(model.weights)))
+def _numbers(variables: Sequence[keras.Variable]) -> int:
+    """How many numbers some variables hold, each counted once."""
+    return sum(math.prod(variable.shape) for variable in {id(each): each for each in variables}.values())

@@ -12,10 +12,14 @@ from typer.testing import CliRunner
 
 from keras_transfer import InputError
 from keras_transfer.cli.app import app
+from keras_transfer.evaluation import load_keras
 from keras_transfer.inputs import open_preparer
+from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.train import train
 from keras_transfer.litert.labels import read_inputs
 from keras_transfer.modalities import settled
+from keras_transfer.modalities.text.attribution import token_weights
+from keras_transfer.models import read_inputs as inputs_of_model
 from keras_transfer.recipe import Recipe, make_recipe
 
 CLASSES = {"bad": ("bad", "poor"), "fine": ("fine", "good"), "neither": ("tea", "soup")}
@@ -111,6 +115,28 @@ def test_predict_reads_tables_files_and_standard_input(run: Path, tmp_path: Path
     assert [bool(row["problem"]) for row in rows] == [False] * 7 + [True]
     piped = runner.invoke(app, ["predict", str(run), "-", "--json"], input="the tea was fine")
     assert json.loads(piped.stdout)[0]["label"]
+
+
+def test_words_that_spoke_for_an_answer_are_those_it_needs(run: Path, recipe: Recipe) -> None:
+    """Without the two heaviest tokens the answer loses more than without two others, chosen at random."""
+    data, model = load_data(recipe, run), load_keras(run / "model.keras")
+    spec = inputs_of_model(run / "model.keras")
+    test = data.test.prepared_by(open_preparer(spec.modality, spec.preparation))
+    ids, replacement = test.arrays(spec), test.preparer.tokens_of.replacement
+    answers = np.array(model(ids, training=False))
+    columns = answers.argmax(axis=1)
+    weights = token_weights(model, ids, columns, spec, replacement)
+    assert weights is not None and weights.shape == ids.shape and not weights[ids == 0].any()
+
+    def lost(order: np.ndarray) -> float:
+        changed = ids.copy()
+        np.put_along_axis(changed, order[:, :2], replacement, axis=1)
+        after = np.array(model(changed, training=False))
+        return float(np.mean([answers[i, c] - after[i, c] for i, c in enumerate(columns)]))
+
+    random = np.random.default_rng(0)
+    inside = np.where((ids != 0) & (np.arange(ids.shape[1]) > 0), random.random(ids.shape), -1)
+    assert lost(np.argsort(-weights, axis=1)) > 2 * lost(np.argsort(-inside, axis=1))
 
 
 def test_stopped_it_goes_on(recipe: Recipe, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
