@@ -91,8 +91,7 @@ def merge_lora(layer: keras.layers.Layer) -> None:
     >>> layer = keras.layers.Dense(3)
     >>> layer.build((None, 4))
     >>> layer.enable_lora(2)
-    >>> layer.lora_kernel_b.assign(layer.lora_kernel_b + 1)
-    <Variable ...>
+    >>> assigned = layer.lora_kernel_b.assign(layer.lora_kernel_b + 1)
     >>> before = layer.kernel
     >>> merge_lora(layer)
     >>> [weight.name for weight in layer.weights], bool(keras.ops.all(layer.kernel == before))
