@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.inputs import only
 from keras_transfer.modalities import open_modality
 from keras_transfer.progress import track
 from keras_transfer.schemas import N_ITEMS, CorruptionRow, Corruptions, Difference, Segments
@@ -80,12 +79,12 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     file, inputs = run / "export" / "model_float32.tflite", test.spec(model_inputs(model))
     classifier = open_classifier(file) if file.is_file() else keras_classifier(model, inputs=inputs)
     chosen = np.sort(stratified_order(test.labels, np.random.default_rng(seed))[:CORRUPTED])
-    values, labels = only(test.rows(chosen)), np.asarray(test.labels)[chosen]
-    clean = correct(labels, classifier.predict(values))
+    labels = np.asarray(test.labels)[chosen]
+    clean = correct(labels, classifier.predict(test.rows(chosen)))
     rows: list[CorruptionRow] = []
     steps = [(name, i) for name, row in modality.corruptions.items() for i in range(1, row.strengths + 1)]
     right = {
-        step: correct(labels, classifier.predict(modality.corrupt(values, *step, seed)))
+        step: correct(labels, classifier.predict(modality.corrupt(test, chosen, *step, seed)))
         for step in track(steps, "Making items worse", total=len(steps))
     }
     for name, row in modality.corruptions.items():

@@ -16,7 +16,7 @@ from keras_transfer.data.sources import list_path, names_files
 from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
-from keras_transfer.inputs import Array, InputSpec, Json, Preparer, TensorNotes
+from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes
 from keras_transfer.recipe import Format, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
@@ -343,8 +343,15 @@ class Modality(ABC):
         records = dataset.records_of(test)
         return {name: [record.facts[i] for record in records] for i, name in enumerate(self.kind.facts)}
 
-    def corrupt(self, values: Array, name: str, strength: int, seed: int) -> Array:
-        """Items `[n, ...]` made worse in one of the ways of `corruptions`, by a strength from 1 up.
+    def corrupt(self, items: Split, indices: Indices, name: str, strength: int, seed: int) -> Array:
+        """Items made worse in one of the ways of `corruptions`, `[len(indices), ...]` as `items.rows` gives them.
+
+        Args:
+            items: a split that is stored.
+            indices: which of its items.
+            name: a key of `corruptions`.
+            strength: from 1 up.
+            seed: of what is random in it.
 
         Raises:
             InputError: there is no such corruption.

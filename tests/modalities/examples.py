@@ -55,6 +55,7 @@ class Example:
         damaged: what is no item.
         module: of this folder, for a modality that the package does not have.
         backbone: of a small network.
+        unchanged: corruptions that its preparation takes out again.
     """
 
     content: Callable[[int, np.random.Generator], bytes]
@@ -65,18 +66,20 @@ class Example:
     damaged: bytes = b"1234"
     module: str = ""
     backbone: str = "mobilenet"
+    unchanged: tuple[str, ...] = ()
 
 
 EXAMPLES = {
     "image": Example(_picture, ".png", (TensorSpec("image", (32, 32, 3)),), {"geometry": {"mode": "squash"}}),
     "text": Example(
-        lambda label, random: _sentence(label, random) + b" %d" % random.integers(1000),
+        lambda label, random: _sentence(label, random) + b", %d." % random.integers(1000),
         ".txt",
         (TensorSpec("ids", (None,), "int32"),),
         {"backbone": str(ENCODER), "length": 16},
         {"backbone": str(ENCODER), "length": 24},
         b"a\0b",
         backbone=str(ENCODER),
+        unchanged=("capitals",),
     ),
     "bumps": Example(_bump, ".bump", (TensorSpec("signal", (64, 1)),), {"gain": 0.5}, module="bumps"),
     "words": Example(

@@ -82,16 +82,19 @@ def test_properties_are_one_value_an_item(sample: Sample) -> None:
 
 def test_corruptions_are_pure_and_keep_the_form(sample: Sample) -> None:
     modality = sample.modality
-    values = as_tuple(sample.dataset.val.arrays(sample.spec))[0]
+    items = sample.dataset.val.stored(sample.spec)
+    everything = range(len(items))
+    values = as_tuple(items.rows(everything))[0]
     for name, corruption in modality.corruptions.items():
         assert corruption.words and corruption.strengths >= 1
         for strength in (1, corruption.strengths):
-            worse = modality.corrupt(values, name, strength, seed=3)
+            worse = modality.corrupt(items, everything, name, strength, seed=3)
             assert worse.shape == values.shape and worse.dtype == values.dtype
-            assert np.array_equal(worse, modality.corrupt(values, name, strength, seed=3))
-        assert not np.array_equal(worse, values)  # the strongest
+            assert np.array_equal(worse, modality.corrupt(items, everything, name, strength, seed=3))
+        assert np.array_equal(worse, values) == (name in sample.example.unchanged)  # the strongest
     with pytest.raises(InputError, match="no corruption 'rust'"):
-        modality.corrupt(values, "rust", 1, 0)
+        modality.corrupt(items, everything, "rust", 1, 0)
+    items.close()
 
 
 def test_differences_are_between_different_items_alone(sample: Sample) -> None:

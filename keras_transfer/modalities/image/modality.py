@@ -14,7 +14,7 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.inputs import Array, InputSpec, Json, Preparer, Table, TensorNotes, only
+from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, Table, TensorNotes, only
 from keras_transfer.litert.labels import GEOMETRY_FILE
 from keras_transfer.modalities import Corruption, FollowedItem, InputWords, Modality, NetworkViews
 from keras_transfer.modalities.image.appearance import appearance, differences
@@ -217,9 +217,9 @@ class ImageModality(Modality):
             columns["colours"] = ["none" if gray else "some" for gray in columns.pop("gray")]
         return columns
 
-    def corrupt(self, values: Array, name: str, strength: int, seed: int) -> Array:
+    def corrupt(self, items: Split, indices: Indices, name: str, strength: int, seed: int) -> Array:
         """Photographs made worse; see `corrupt`."""
-        return corrupt(values, name, strength, seed)
+        return corrupt(only(items.rows(indices)), name, strength, seed)
 
     def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
         """Brightness, contrast, colour and sharpness at the network's size, and the size of the files."""

@@ -13,8 +13,9 @@ from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.split import Split
 from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import InputSpec, Json, Preparer, only
-from keras_transfer.modalities import InputWords, Modality
+from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, only
+from keras_transfer.modalities import Corruption, InputWords, Modality
+from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
 from keras_transfer.modalities.text.pieces import marks
 from keras_transfer.modalities.text.preparer import TextPreparer, check_length, open_preparer
@@ -41,6 +42,10 @@ class TextModality(Modality):
     rival_name: ClassVar[str] = "TF-IDF and logistic regression"
     # Not int8: softmax over scores and layer normalization lose too much in eight bits (docs/text.md).
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "dynamic")
+
+    corruptions: ClassVar[Mapping[str, Corruption]] = {
+        name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
+    }
 
     def recognizes(self, source: object) -> bool:
         """Tables with a column of texts, folders of `.txt`, lists of texts."""
@@ -157,6 +162,20 @@ class TextModality(Modality):
         """Characters, words and encoding of each text."""
         found = super().properties(dataset, test)
         return {name: values for name, values in found.items() if name != "encoding" or len(set(values)) > 1}
+
+    def corrupt(self, items: Split, indices: Indices, name: str, strength: int, seed: int) -> Array:
+        """Texts made worse; see `corruptions.CORRUPTIONS`."""
+        if name not in CORRUPTIONS:
+            raise InputError(f"There is no corruption {name!r} of texts.")
+        way, preparer = CORRUPTIONS[name], _own(items.preparer)
+        length = only(items.rows(indices)).shape[1]
+        spec, worse = preparer.spec(length), []
+        for index in indices:
+            text = preparer.load(str(items.paths[index])).decode("utf-8", "replace")
+            random = np.random.default_rng([seed, strength, int(index)])
+            changed = way.change(text, way.strengths[strength - 1], random)
+            worse.append(preparer.prepare((changed if changed.strip() else text).encode(), spec))
+        return np.stack(worse)
 
     def previews(self, items: Split, indices: Sequence[int]) -> dict[int, ItemView]:
         """The beginnings of texts."""
