@@ -28,7 +28,7 @@ def typos(text: str, share: float, random: np.random.Generator) -> str:
     """In a share of the words of four letters and more one letter is missing, doubled, wrong, or swapped with the next.
 
     >>> typos("delicious food", 1.0, np.random.default_rng(0))
-    'delicxous foood'
+    'deliccious fod'
     """
 
     def wrong(match: "re.Match[str]") -> str:
