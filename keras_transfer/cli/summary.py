@@ -49,11 +49,13 @@ def print_result(result: "Result", run: Path, profile: bool = False) -> None:
     from keras_transfer.run import command_line
 
     seconds = result.get("wall_seconds", result["seconds"])
-    print_table(
-        ("phase", "epochs", "seconds", "val accuracy" if not _several(result) else "val accuracy of single labels"),
-        [(p["name"], p["epochs"], f"{p['seconds']:.1f}", f"{p['val_accuracy']:.1%}") for p in result["phases"]],
-        title=f"{Path(result['backbone']).name} on {len(result['classes'])} classes, {seconds:.0f} s",
-    )
+    title = f"{Path(result['backbone']).name} on {len(result['classes'])} classes, {seconds:.0f} s"
+    rows = [(p["name"], p["epochs"], f"{p['seconds']:.1f}", f"{p['val_accuracy']:.1%}") for p in result["phases"]]
+    if rows:
+        accuracy = "val accuracy" if not _several(result) else "val accuracy of single labels"
+        print_table(("phase", "epochs", "seconds", accuracy), rows, title=title)
+    else:  # a model that came trained
+        print(title)
     print_steps(result)
     print_artifacts(result)
     if profile:

@@ -56,7 +56,7 @@ def verdict(accuracy: Interval, n_items: int, baselines: Sequence[BaselineRow], 
 
 
 def _no_transfer(right: str, majority: BaselineRow | None) -> str:
-    sentence = f"No transfer took place: the network began from random weights, and {right}"
+    sentence = f"No transfer took place: no pretrained weights were used, and {right}"
     if majority is not None:
         sentence += f", against {_accuracy(majority):.1%} for always naming the most frequent class"
     return f"{sentence}."

@@ -155,7 +155,7 @@ def plan_of(recipe: Recipe, model: "keras.Model", data: "Dataset", n_items: int 
         model,
         data.train,
         strategy=training.strategy,
-        phases=training.phases or None,
+        phases=training.phases,
         epochs=training.epochs,
         gradual=training.gradual,
         pretrained=recipe.model.pretrained,

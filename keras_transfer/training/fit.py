@@ -143,6 +143,8 @@ def fit_plan(
     on_epoch: OnEpoch | None = None,
 ) -> History:
     """Trains the phases of a plan one after another; the other arguments are those of `fit`."""
+    if not plan.phases:  # the model came trained
+        return History([], plan.strategy, plan.views, "", [])
     if plan.strategy == "scratch":
         quicken_batchnorm(model)
     keras.utils.set_random_seed(seed)

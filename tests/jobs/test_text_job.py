@@ -10,17 +10,19 @@ import pytest
 from encoders import write_encoder
 from typer.testing import CliRunner
 
-from keras_transfer import InputError
 from keras_transfer.cli.app import app
 from keras_transfer.evaluation import load_keras
 from keras_transfer.inputs import open_preparer
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.train import train
 from keras_transfer.litert.labels import read_inputs
-from keras_transfer.modalities import settled
+from keras_transfer.modalities import open_modality, settled
 from keras_transfer.modalities.text.attribution import token_weights
+from keras_transfer.modalities.text.bag_of_words import answers, fit_bag, texts
+from keras_transfer.modalities.text.preparer import grams
 from keras_transfer.models import read_inputs as inputs_of_model
 from keras_transfer.recipe import Recipe, make_recipe
+from keras_transfer.run import read_run
 
 CLASSES = {"bad": ("bad", "poor"), "fine": ("fine", "good"), "neither": ("tea", "soup")}
 PHASES = [
@@ -154,12 +156,56 @@ def test_stopped_it_goes_on(recipe: Recipe, run: Path, monkeypatch: pytest.Monke
     assert again is not None and again["test"] == first["test"]
 
 
-def test_the_default_encoder_says_how_it_is_had(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def simple(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of no encoder, where none can be had."""
+
     def fail(*_: object, **__: object) -> str:
         raise OSError("no network")
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
-    recipe = make_recipe(data=str(write_reviews(tmp_path / "reviews.csv", 8)), label_column="sentiment")
-    assert settled(recipe).model.backbone == "minilm"
-    with pytest.raises(InputError, match="give its path as the backbone"):
-        train(recipe, tmp_path / "run")
+    folder = tmp_path_factory.mktemp("simple")
+    recipe = make_recipe(data=str(write_reviews(folder / "reviews.csv")), label_column="sentiment")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.snapshot_download", fail)
+        assert settled(recipe).model.backbone == "tfidf"
+        train(recipe, folder / "run")
+    return folder / "run"
+
+
+def test_without_a_network_tf_idf_is_trained_and_proved(simple: Path) -> None:
+    result = json.loads((simple / "result.json").read_text())
+    assert result["backbone"] == "tfidf" and result["phases"] == [] and result["test"]["accuracy"] > 0.9
+    assert all(entry["gate"]["outcome"] == "pass" for entry in result["artifacts"])
+    report = json.loads((simple / "report.json").read_text())
+    assert [row["kind"] for row in report["baselines"]] == ["majority"] and report["verdict"]["outcome"] == "none"
+    answers = []
+    for name in (".", "export/model_dynamic.tflite"):
+        printed = CliRunner().invoke(app, ["predict", str(simple / name), "it was bad, poor", "zzz", "--json"])
+        answers.append([row["label"] for row in json.loads(printed.stdout)])
+    assert answers[0][0] == answers[1][0] == "bad"
+
+
+def test_its_network_is_the_rival_of_every_report(simple: Path) -> None:
+    recipe, _ = read_run(simple)
+    data = load_data(recipe, simple)
+    what, wanted = open_modality("text").rival(data, data.test, recipe.seed)
+    assert "pairs of words" in what
+    model = load_keras(simple / "model.keras")
+    spec = inputs_of_model(simple / "model.keras")
+    found = np.array(model(data.test.prepared_by(open_preparer("text", spec.preparation)).arrays(spec)))
+    assert np.allclose(found, wanted, atol=1e-4)
+
+
+def test_the_rival_is_scikit_learns(simple: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    recipe, _ = read_run(simple)
+    data = load_data(recipe, simple)
+    bag = fit_bag(data)
+    vectors = TfidfVectorizer(analyzer=grams, sublinear_tf=True)
+    rows = vectors.fit_transform(texts(data.train))
+    assert list(vectors.get_feature_names_out()) == list(bag.words)
+    plain = LogisticRegression(C=bag.strength, max_iter=300).fit(rows, data.train.labels)
+    theirs = plain.predict_proba(vectors.transform(texts(data.test)))
+    assert np.allclose(answers(data, data.test)[1], theirs, atol=1e-3)

@@ -15,10 +15,12 @@ from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
+from keras_transfer.modalities.text.bag_of_words import BACKBONE, answers, build_bag, words_preparer
 from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
 from keras_transfer.modalities.text.pieces import marks
 from keras_transfer.modalities.text.preparer import TextPreparer, check_length, open_preparer
+from keras_transfer.modalities.text.presets import find_preset
 from keras_transfer.modalities.text.reader import TextReader, summarize
 from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
 from keras_transfer.progress import say, track
@@ -82,12 +84,30 @@ class TextModality(Modality):
         return open_preparer(preparation)
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """An encoder's weights are its own."""
+        """An encoder's weights are its own; where the default one cannot be had, TF-IDF takes its place."""
+        if recipe.model.backbone == "auto":
+            try:
+                find_preset(self.default_backbone)
+            except InputError as error:
+                say(f"Note: TF-IDF and logistic regression take the place of a pretrained encoder. {error}")
+                recipe = recipe.replace(backbone=BACKBONE)
+        recipe = super().settled(recipe)
+        if recipe.model.backbone == BACKBONE:
+            return recipe.replace(weights="none", phases=())
         weights = "pretrained" if recipe.model.weights == "imagenet" else recipe.model.weights
-        return super().settled(recipe).replace(weights=weights)
+        return recipe.replace(weights=weights)
+
+    def load(self, recipe: Recipe) -> Dataset:
+        """The texts; for TF-IDF cut into the words of the training texts."""
+        data = super().load(recipe)
+        if recipe.model.backbone != BACKBONE:
+            return data
+        return data.prepared_by(words_preparer(data.train, recipe.data.sequence_length))
 
     def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
         """The tokenizer of the recipe's encoder, and the length that it asks for."""
+        if recipe.model.backbone == BACKBONE:
+            return {}
         length = recipe.data.sequence_length
         return {"backbone": recipe.model.backbone, **({"length": length} if length is not None else {})}
 
@@ -140,12 +160,12 @@ class TextModality(Modality):
 
     def rival(self, data: Dataset, test: Split, seed: int) -> tuple[str, NDArray[np.float32]]:
         """TF-IDF and logistic regression."""
-        from keras_transfer.modalities.text import bag_of_words
-
-        return bag_of_words.answers(data, test, seed)
+        return answers(data, test, seed)
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
-        """The classifier of a recipe; see `build_text_classifier`."""
+        """The classifier of a recipe; see `build_text_classifier`. TF-IDF comes trained."""
+        if recipe.model.backbone == BACKBONE:
+            return build_bag(dataset, recipe.seed)
         from keras_transfer.modalities.text.builder import build_text_classifier
 
         return build_text_classifier(

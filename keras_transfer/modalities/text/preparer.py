@@ -1,8 +1,10 @@
 """How a text becomes a model's input: token ids between the tokenizer's marks, cut and filled up to a length."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as HuggingFaceTokenizer
 
+_WORD = re.compile(r"\w+|[!?]")
 LENGTH = 128
 """Tokens of a text where nobody has said how many."""
 
@@ -60,8 +63,8 @@ class TextPreparer:
     """From the bytes of a text to `int32 [length]` token ids; see `keras_transfer.inputs.Preparer`.
 
     Attributes:
-        tokenizer: `"wordpiece"` (BERT's, by `vocab.txt`), `"tokenizers"` (any, by `tokenizer.json`), or empty: then
-            texts can be listed and read, but not prepared.
+        tokenizer: `"wordpiece"` (BERT's, by `vocab.txt`), `"tokenizers"` (any, by `tokenizer.json`), `"words"` (whole
+            words and pairs of them, by `words.txt`), or empty: then texts can be listed and read, but not prepared.
         assets: the tokenizer's file and its SHA-256; see `keras_transfer.inputs.keep_asset`.
         length: tokens of a text, those around it included; what is longer is cut. None: 128, or `longest` if less.
         longest: the most that the encoder takes.
@@ -111,6 +114,8 @@ class TextPreparer:
                 'keras_transfer.load(source, preparation={"backbone": "minilm"})'
             )
         (digest,) = self.assets.values()
+        if self.tokenizer == "words":
+            return _words(digest)
         if self.tokenizer == "wordpiece":
             return _WordPieceTokenizer(_wordpiece(digest, self.lowercase, self.strip_accents))
         return _HuggingFace(digest)
@@ -212,6 +217,39 @@ class _HuggingFace:
         return [self._tokenizer.id_to_token(int(i)) or "" for i in ids]
 
 
+class _Words:
+    """Whole words and pairs of them: `grams`. Those that the vocabulary lacks are left out; 0 fills up."""
+
+    replacement = 0
+
+    def __init__(self, content: bytes) -> None:
+        self._words = content.decode().splitlines()
+        self._ids = {word: number for number, word in enumerate(self._words, start=1)}
+        self.size = len(self._words) + 1
+
+    def encode(self, text: str, length: int | None = None) -> list[int]:
+        return [self._ids[gram] for gram in grams(text) if gram in self._ids][:length]
+
+    def pieces(self, ids: Array) -> list[str]:
+        return [self._words[i - 1] if i else "" for i in ids]
+
+
+def grams(text: str) -> list[str]:
+    """The words of a text in lower case, question and exclamation marks, and each pair of neighbours, as they come.
+
+    >>> grams("Not good!")
+    ['not', 'not good', 'good', 'good !', '!']
+    """
+    words = _WORD.findall(text.lower())
+    pairs = [f"{first} {second}" for first, second in pairwise(words)]
+    return [gram for both in zip_longest(words, pairs) for gram in both if gram is not None]
+
+
+@lru_cache(4)
+def _words(digest: str) -> _Words:
+    return _Words(open_asset(digest))
+
+
 @lru_cache(8)
 def _wordpiece(digest: str, lowercase: bool, strip_accents: bool | None) -> WordPiece:
     return WordPiece(read_vocabulary(open_asset(digest)), lowercase, strip_accents)
@@ -256,8 +294,10 @@ def open_preparer(preparation: Mapping[str, Json]) -> TextPreparer:
         raise InputError(
             f"These are no settings of a tokenizer ({error}). Received: {str(preparation)[:200]}"
         ) from error
-    if preparer.tokenizer not in ("", "wordpiece", "tokenizers") or len(assets) != bool(preparer.tokenizer):
-        raise InputError(f"`tokenizer` must be wordpiece or tokenizers, with its file. Received: {str(fields)[:200]}")
+    if preparer.tokenizer not in ("", "wordpiece", "tokenizers", "words") or len(assets) != bool(preparer.tokenizer):
+        raise InputError(
+            f"`tokenizer` must be wordpiece, tokenizers or words, with its file. Received: {str(fields)[:200]}"
+        )
     return preparer
 
 
