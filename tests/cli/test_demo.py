@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_demo_runs_offline_from_nothing_to_a_report(tmp_path):
     out = tmp_path / "run"
     done = subprocess.run(

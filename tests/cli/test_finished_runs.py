@@ -18,6 +18,7 @@ from PIL import Image
 
 from keras_transfer.extras import extra_packages
 
+pytestmark = pytest.mark.slow
 # What an extra's packages are imported as; an extra is looked for by the first.
 MODULES = {
     "hub": ("tensorflow_hub",),

@@ -20,6 +20,7 @@ from keras_transfer.jobs.sensitivity import scan
 from keras_transfer.jobs.train import train
 from keras_transfer.recipe import Phase, make_compression, make_recipe
 
+pytestmark = pytest.mark.slow
 PHASES = [Phase(name="scratch", stages="all", batchnorm=True, epochs=30, learning_rate=0.01, batch_size=8, patience=30)]
 
 

@@ -55,6 +55,7 @@ def recipe(coloured_noise, tmp_path_factory):
     return write_recipe(tmp_path_factory.mktemp("recipe") / "recipe.yaml", told)
 
 
+@pytest.mark.slow
 def test_two_workers_killed_and_resumed(recipe, tmp_path):
     """The run that lost a worker goes on to the same figures as the one that was left alone."""
     codes, outputs = end(start(recipe, tmp_path / "alone", tmp_path / "cache"))
