@@ -1,4 +1,4 @@
-"""Transfer learning with Keras: from photographs in folders to a proven file on a device.
+"""Transfer learning with Keras: from photographs in folders or texts in a table to a proven file on a device.
 
 Importing this package imports nothing heavy: each public name brings its module when it is first used.
 """
@@ -12,6 +12,7 @@ PUBLIC = {
     "errors": "GateError InputError",
     "modalities": "load",
     "modalities.image": "build_augmenter decode_image load_images",
+    "modalities.text.builder": "build_text_classifier",
     "models": "BACKBONES adapt_batchnorm as_classifier batchnorm_shift boundary build_classifier copy_weights "
     "freeze_backbone make_twin stages unfreeze_top",
     "litert": "convert open_litert",

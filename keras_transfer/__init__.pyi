@@ -20,6 +20,7 @@ from keras_transfer.modalities import load as load
 from keras_transfer.modalities.image import build_augmenter as build_augmenter
 from keras_transfer.modalities.image import decode_image as decode_image
 from keras_transfer.modalities.image import load_images as load_images
+from keras_transfer.modalities.text.builder import build_text_classifier as build_text_classifier
 from keras_transfer.models import BACKBONES as BACKBONES
 from keras_transfer.models import adapt_batchnorm as adapt_batchnorm
 from keras_transfer.models import as_classifier as as_classifier

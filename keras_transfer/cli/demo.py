@@ -1,4 +1,4 @@
-"""`keras-transfer demo`: a first run that needs neither photographs nor a network."""
+"""`keras-transfer demo`: a first run that needs neither data nor a network."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,32 +12,56 @@ from keras_transfer.cli import options
 class _Data(StrEnum):
     pizza = "pizza"
     digits = "digits"
+    reviews = "made-reviews"
+
+
+class _Modality(StrEnum):
+    image = "image"
+    text = "text"
 
 
 # What the demonstration trains on: enough test pictures that one of them is a third of a point.
 _RECIPES: dict[str, dict[str, str | float]] = {
     "pizza": {"data": "pizza:per_class=150", "val": 0.15, "test": 0.49},
     "digits": {"data": "digits", "val": 0.15, "test": 0.25},
+    "made-reviews": {"data": "made-reviews", "val": 0.15, "test": 0.45, "backbone": "tfidf"},
 }
+_PICTURES: dict[str, str | float] = {"weights": "bundled", "baselines": "scratch"}
 
 
 def command(
-    data: Annotated[_Data, typer.Option(help="pizza: drawn pictures of four kinds; digits: real scans.")] = _Data.pizza,
-    few_shot: Annotated[int, typer.Option(min=1, help="Training pictures of each class.")] = 10,
+    modality: Annotated[_Modality, typer.Option(help="Of pictures, or of texts (made reviews).")] = _Modality.image,
+    data: Annotated[
+        _Data | None, typer.Option(help="pizza: drawn pictures of four kinds; digits: real scans; made-reviews.")
+    ] = None,
+    few_shot: Annotated[
+        int | None, typer.Option(min=1, help="Training items of each class.  [10 pictures, all reviews]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the split and of training.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run directory.  [runs/demo-DATA]")] = None,
     json: options.ResultJson = False,
 ) -> None:
-    """See a first run on embedded pictures, without a network.
+    """See a first run on embedded pictures or made reviews, without a network.
 
-    It trains, exports and proves an int8 file, in about two minutes.
+    It trains, exports and proves files: of pictures in about two minutes.
     """
     from keras_transfer.cli.summary import train_and_print
     from keras_transfer.recipe import make_recipe
 
-    recipe = make_recipe(weights="bundled", few_shot=few_shot, seed=seed, baselines="scratch", **_RECIPES[data])
-    train_and_print(recipe, out or Path("runs") / f"demo-{data.value}", json)
-    if not json:
+    chosen = data or (_Data.reviews if modality == _Modality.text else _Data.pizza)
+    fields = dict(_RECIPES[chosen])
+    if chosen != _Data.reviews:
+        fields = _PICTURES | {"few_shot": 10} | fields
+    recipe = make_recipe(seed=seed, **fields | ({"few_shot": few_shot} if few_shot is not None else {}))
+    train_and_print(recipe, out or Path("runs") / f"demo-{chosen.value}", json)
+    if json:
+        return
+    if chosen == _Data.reviews:
+        print(
+            "\nWith your own texts: keras-transfer train TABLE.csv (a pretrained encoder, downloaded once)\nor with an "
+            "encoder's folder: keras-transfer train TABLE.csv --backbone FOLDER"
+        )
+    else:
         print(
             "\nWith your own photographs in class folders: keras-transfer train PHOTOS/ (ImageNet weights, downloaded "
             "once)\nor without a network: keras-transfer train PHOTOS/ --weights bundled"

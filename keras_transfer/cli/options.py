@@ -107,7 +107,7 @@ class PixelsName(StrEnum):
 
 
 TARGETS = "android, edgetpu, ethos-u, microcontroller or web"
-_DATA = "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza or digits."
+_DATA = "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza, digits or made-reviews."
 Data = Annotated[str, typer.Argument(help=_DATA)]
 RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may name it instead.")]
 Run = Annotated[Path, typer.Argument(help="The --out of a finished `train`.")]

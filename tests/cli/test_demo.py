@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 
-import pytest
+from typer.testing import CliRunner
+
+from keras_transfer.cli.app import app
 
 
-@pytest.mark.slow
 def test_demo_runs_offline_from_nothing_to_a_report(tmp_path):
     out = tmp_path / "run"
     done = subprocess.run(
@@ -28,3 +29,13 @@ def test_demo_runs_offline_from_nothing_to_a_report(tmp_path):
     report = json.loads((out / "report.json").read_text())
     assert {"majority", "pretrained probe", "random probe", "scratch"} == {row["kind"] for row in report["baselines"]}
     assert (out / "report.html").stat().st_size < 3e6 and (out / "export" / "model_int8.tflite").is_file()
+
+
+def test_demo_of_texts_runs_offline_in_seconds(tmp_path):
+    out = tmp_path / "run"
+    printed = CliRunner().invoke(app, ["demo", "--modality", "text", "--out", str(out)])
+    assert printed.exit_code == 0, printed.output
+    result = json.loads((out / "result.json").read_text())
+    assert result["inputs"]["modality"] == "text" and 0.8 < result["test"]["accuracy"] < 1
+    assert all(file["gate"]["outcome"] != "fail" for file in result["artifacts"])
+    assert "keras-transfer train TABLE.csv" in printed.output and "made by a program" in printed.output

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from keras_transfer import InputError
+from keras_transfer import InputError, load
 from keras_transfer.data.listing import Layout, Listing
 from keras_transfer.data.loading import load_listing
 from keras_transfer.modalities.text.duplicates import near_duplicates
@@ -383,3 +383,12 @@ def test_the_same_bytes_are_hashed_that_are_loaded(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(" A text\r\n".encode("utf-16"))
     (item,) = TextReader(None).examine([tmp_path / "a.txt"]).items  # type: ignore[arg-type]
     assert item.sha256 == hashlib.sha256(load_text(str(tmp_path / "a.txt"))).hexdigest()
+
+
+def test_made_reviews_are_asked_for_by_number() -> None:
+    data = load("made-reviews:90", val=0.2, test=0.2)
+    assert data.class_names == ["negative", "neutral", "positive"]
+    assert sum(len(split) for split in (data.train, data.val, data.test)) <= 90
+    for bad in ("made-reviews:many", "made-reviews:3", "made-reviews:-90", "made-reviews:" + "9" * 5000):
+        with pytest.raises(InputError, match="takes how many"):
+            load(bad)

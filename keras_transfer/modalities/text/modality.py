@@ -221,7 +221,8 @@ class TextModality(Modality):
             ids, columns = only(test.rows(list(asked))), np.array(list(asked.values()))
             weights = token_weights(model, ids, columns, spec, preparer.tokens_of.replacement)
             for row, index in enumerate(asked if weights is not None else ()):
-                assert weights is not None
+                if weights is None or index not in views:
+                    continue
                 views[index]["marks"] = marks(ids[row], weights[row], preparer)
         return views
 

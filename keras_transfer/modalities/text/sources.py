@@ -26,6 +26,7 @@ from keras_transfer.data.tables import PATHS, cell_column, is_prose, parse_row_n
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.modalities.text.items import KIND
+from keras_transfer.modalities.text.made import NAME, NOTE, load_made
 
 __all__ = ["KIND", "list_source", "recognizes"]
 _FILES = 1000  # of a folder, by which texts are recognised
@@ -38,7 +39,7 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     Args:
         source: a folder of class folders of text files; a table with a column of texts, or of paths of text files:
             `.csv`, `.tsv`, `.jsonl` or `.parquet`; texts with `labels=`, or the pair `(texts, labels)`; a
-            `tf.data.Dataset` of (text, label); `"tfds:NAME"`.
+            `tf.data.Dataset` of (text, label); `"tfds:NAME"`; `"made-reviews"`.
         labels: for texts only: class indices or names `[n]`, or one-hot or multi-hot rows `[n, classes]`.
         layout: how a folder or a table is arranged, where the user says so.
 
@@ -49,7 +50,7 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
         InputError: the source is missing or of no known kind, or `layout` does not fit it.
     """
     layout = layout or Layout()
-    if isinstance(source, str | os.PathLike) and not str(source).startswith("tfds:"):
+    if isinstance(source, str | os.PathLike) and not (str(source).startswith("tfds:") or is_made(source)):
         if labels is not None:
             raise InputError("`labels` goes with a list of texts; a folder or a table has its own.")
         return list_path(Path(source).expanduser(), layout, KIND)
@@ -61,6 +62,8 @@ def recognizes(source: object) -> bool:
     """Whether a source holds texts: see `list_source`. Of a folder or a table only the beginning is read."""
     try:
         if isinstance(source, str | os.PathLike):
+            if is_made(source):
+                return True
             if str(source).startswith("tfds:"):
                 return tfds_holds(str(source), "Text")
             path = Path(source).expanduser()
@@ -95,6 +98,11 @@ def rows_of(path: Path) -> list[str]:
         if cell_column(path, table.columns, None, KIND) is None:
             raise InputError(f"{path} has no column of texts: call it text, sentence or review.")
         return [row_name(path, row.number) for row in table.rows]
+
+
+def is_made(source: object) -> bool:
+    """Whether a source names the made reviews; a file or folder of that name comes first."""
+    return isinstance(source, str) and source.partition(":")[0] == NAME and not _exists(source)
 
 
 def _is_of_texts(folder: Path) -> bool:
@@ -134,6 +142,11 @@ def _exists(name: str) -> bool:
 
 
 def _spooled(source: object, labels: object) -> Listing:
+    if isinstance(source, str) and is_made(source):
+        texts, names = load_made(source)
+        listing = _written(source, texts, np.asarray(names))
+        listing.warnings.append(NOTE)
+        return listing
     if isinstance(source, str):
         items = tfds_items(source, "Text")
         rows = list(items.items)
@@ -146,8 +159,8 @@ def _spooled(source: object, labels: object) -> Listing:
         if labels is not None:
             raise InputError("`labels` goes with a list of texts; a tf.data.Dataset has its own.")
         pairs = list(dataset_items(source, "text", lambda text, label: text.ndim == 1))
-        texts = [np.asarray(text).item() for text, _ in pairs]
-        return _written("the tf.data.Dataset", texts, stacked_labels([label for _, label in pairs]))
+        found = [np.asarray(text).item() for text, _ in pairs]
+        return _written("the tf.data.Dataset", found, stacked_labels([label for _, label in pairs]))
     if labels is None:
         if not isinstance(source, tuple | list) or len(source) != 2:
             raise InputError(
