@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 
+import pytest
 from typer.testing import CliRunner
 
 from keras_transfer.cli.app import app
 
 
+@pytest.mark.slow
 def test_demo_runs_offline_from_nothing_to_a_report(tmp_path):
     out = tmp_path / "run"
     done = subprocess.run(
