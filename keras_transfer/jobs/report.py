@@ -340,9 +340,9 @@ def _next(run: Path, recipe: Recipe, data: "Dataset", report: Report) -> list[Ne
     steps: list[NextStep] = []
     outcome, kind = report["verdict"]["outcome"], data.reader.kind
     transfer = outcome in ("helped", "unclear")  # and may help more
-    moved = data_option(run, recipe)
     modality = open_modality(data.test.preparer.modality)
     train = ("train", recipe.data.source, *modality.network_options(recipe))
+    moved = data_option(run, recipe)
 
     def step(why: str, *words: object) -> None:
         steps.append({"why": why, "command": command_line(*words)})

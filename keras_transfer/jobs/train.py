@@ -109,7 +109,7 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
         notes = [bundled.ADVICE] if recipe.model.weights == "bundled" else []
         for note in notes:
             say(f"Note: {note}")
-        begin(run, recipe, weights=_weights_origin(recipe))
+        begin(run, recipe, weights=_weights_origin(recipe.model.backbone, recipe.model.weights))
     with clock.part("training"):
         history = _fit(model, data, recipe, plan, run)
     with clock.part("model"):
@@ -152,13 +152,13 @@ def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, plan: "Plan", ru
     return history
 
 
-def _weights_origin(recipe: Recipe) -> dict[str, str | None]:
+def _weights_origin(backbone: str, weights: str) -> dict[str, str | None]:
     import hashlib
 
     from keras_transfer.models.weights import DOWNLOADED
 
-    path = Path(recipe.model.weights)
-    if recipe.model.weights == DOWNLOADED:  # or the file of a KerasHub preset's folder
-        path = Path(recipe.model.backbone.removeprefix("kerashub:")) / "model.weights.h5"
+    path = Path(weights)
+    if weights == DOWNLOADED:  # or the file of a KerasHub preset's folder
+        path = Path(backbone.removeprefix("kerashub:")) / "model.weights.h5"
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-    return {"told": recipe.model.weights, "sha256": digest}
+    return {"told": weights, "sha256": digest}

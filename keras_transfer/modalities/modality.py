@@ -84,6 +84,26 @@ class NetworkViews(TypedDict):
     followed: list[FollowedItem]
 
 
+class HeadOptions(TypedDict):
+    """What every builder of classifiers takes for the layers above the backbone."""
+
+    pooling: str | None
+    hidden: Sequence[int]
+    dropout: float
+    multi_label: bool
+
+
+def head_options(recipe: Recipe, dataset: Dataset) -> HeadOptions:
+    """The head of a recipe for this data."""
+    model = recipe.model
+    return {
+        "pooling": model.pooling,
+        "hidden": model.hidden,
+        "dropout": model.dropout,
+        "multi_label": dataset.multi_label,
+    }
+
+
 class Modality(ABC):
     """What a raw item is: how items are read, prepared, corrupted and shown, and which network they get.
 
@@ -277,7 +297,7 @@ class Modality(ABC):
         )
 
     def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
-        """Fields of the phase that trains a backbone, where they are not those of photographs.
+        """Fields of the phase that trains a backbone, where they are not those of other modalities.
 
         Args:
             strategy: never `"auto"`.

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_transfer.errors import InputError
 from keras_transfer.models.graph import nodes
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def add_head(
@@ -141,3 +145,27 @@ def logits_of(model: keras.Model) -> keras.KerasTensor:
             "no logits: end the model with a Dense layer without activation and an Activation layer."
         )
     return last.output
+
+
+def scores_of(model: keras.Model) -> keras.KerasTensor:
+    """The logits of a classifier, or its output where the last layer applies its activation itself."""
+    try:
+        return logits_of(model)
+    except InputError:
+        return model.output
+
+
+def class_scores(scores: "tf.Tensor", columns: "tf.Tensor") -> "tf.Tensor":
+    """The score of one class for each item.
+
+    Args:
+        scores: `[n, units]`. One unit separates two classes: evidence for the first lowers it.
+        columns: the classes, int32 `[n]`.
+
+    >>> import numpy as np
+    >>> class_scores(np.array([[1.0, 3.0], [2.0, 5.0]]), np.array([1, 0])).numpy().tolist()
+    [3.0, 2.0]
+    """
+    if scores.shape[-1] == 1:
+        return keras.ops.where(columns == 1, scores[:, 0], -scores[:, 0])
+    return keras.ops.take_along_axis(scores, columns[:, None], axis=1)[:, 0]

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
-from keras_transfer.models import logits_of, stages
+from keras_transfer.models import stages
 from keras_transfer.models.graph import start_of
+from keras_transfer.models.head import class_scores, scores_of
 
 _LEAST_SIDE = 4  # a coarser map says nothing about places
 _BATCH = 8
@@ -37,23 +37,14 @@ def grad_cam(model: keras.Model, pixels: Array, columns: Array) -> NDArray[np.fl
     tensor = _last_map(model)
     if tensor is None:
         return None
-    try:
-        output = logits_of(model)
-    except InputError:  # the last layer applies its activation itself
-        output = model.output
-    below, above = keras.Model(start_of(model), tensor), keras.Model(tensor, output)
+    below, above = keras.Model(start_of(model), tensor), keras.Model(tensor, scores_of(model))
 
     @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
     def explain(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
         maps = below(tf.cast(images, tf.float32), training=False)
         with tf.GradientTape() as tape:
             tape.watch(maps)
-            scores = above(maps, training=False)
-            # One unit separates two classes: evidence for the first lowers it.
-            if scores.shape[-1] == 1:
-                asked = tf.where(chosen == 1, scores[:, 0], -scores[:, 0])
-            else:
-                asked = tf.gather(scores, chosen, batch_dims=1)
+            asked = class_scores(above(maps, training=False), chosen)
         slopes = tape.gradient(asked, maps)
         weights = tf.reduce_mean(slopes, axis=[1, 2], keepdims=True)
         return tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1))

@@ -25,6 +25,7 @@ from keras_transfer.modalities.image.examine import image_size
 from keras_transfer.modalities.image.preparer import ImagePreparer, open_preparer
 from keras_transfer.modalities.image.sources import KIND, list_source
 from keras_transfer.modalities.image.thumbnails import SIDE, heat_thumbnail, sheet, thumbnail
+from keras_transfer.modalities.modality import head_options
 from keras_transfer.progress import say, track
 from keras_transfer.recipe import Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
@@ -165,16 +166,9 @@ class ImageModality(Modality):
         """The classifier of a recipe; see `build_classifier`."""
         from keras_transfer.models import build_classifier
 
+        own, head = recipe.model, head_options(recipe, dataset)
         return build_classifier(
-            recipe.model.backbone,
-            dataset.class_names,
-            image_size=recipe.model.image_size,
-            weights=recipe.model.weights,
-            alpha=recipe.model.alpha,
-            pooling=recipe.model.pooling,
-            hidden=recipe.model.hidden,
-            dropout=recipe.model.dropout,
-            multi_label=dataset.multi_label,
+            own.backbone, dataset.class_names, image_size=own.image_size, weights=own.weights, alpha=own.alpha, **head
         )
 
     def network_options(self, recipe: Recipe) -> list[object]:
