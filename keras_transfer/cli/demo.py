@@ -1,38 +1,27 @@
 """`keras-transfer demo`: a first run that needs neither data nor a network."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from keras_transfer.cli import options
 
-
-class _Data(StrEnum):
-    pizza = "pizza"
-    digits = "digits"
-    reviews = "made-reviews"
-
-
-class _Modality(StrEnum):
-    image = "image"
-    text = "text"
-
-
+_REVIEWS = "made-reviews"
 # What the demonstration trains on: enough test pictures that one of them is a third of a point.
 _RECIPES: dict[str, dict[str, str | float]] = {
     "pizza": {"data": "pizza:per_class=150", "val": 0.15, "test": 0.49},
     "digits": {"data": "digits", "val": 0.15, "test": 0.25},
-    "made-reviews": {"data": "made-reviews", "val": 0.15, "test": 0.45, "backbone": "tfidf"},
+    _REVIEWS: {"data": "made-reviews", "val": 0.15, "test": 0.45, "backbone": "tfidf"},
 }
 _PICTURES: dict[str, str | float] = {"weights": "bundled", "baselines": "scratch"}
 
 
 def command(
-    modality: Annotated[_Modality, typer.Option(help="Of pictures, or of texts (made reviews).")] = _Modality.image,
+    modality: Annotated[Literal["image", "text"], typer.Option(help="Pictures, or texts (made reviews).")] = "image",
     data: Annotated[
-        _Data | None, typer.Option(help="pizza: drawn pictures of four kinds; digits: real scans; made-reviews.")
+        Literal["pizza", "digits", "made-reviews"] | None,
+        typer.Option(help="pizza: drawn pictures of four kinds; digits: real scans; made-reviews."),
     ] = None,
     few_shot: Annotated[
         int | None, typer.Option(min=1, help="Training items of each class.  [10 pictures, all reviews]")
@@ -48,15 +37,15 @@ def command(
     from keras_transfer.cli.summary import train_and_print
     from keras_transfer.recipe import make_recipe
 
-    chosen = data or (_Data.reviews if modality == _Modality.text else _Data.pizza)
+    chosen = data or (_REVIEWS if modality == "text" else "pizza")
     fields = dict(_RECIPES[chosen])
-    if chosen != _Data.reviews:
+    if chosen != _REVIEWS:
         fields = _PICTURES | {"few_shot": 10} | fields
     recipe = make_recipe(seed=seed, **fields | ({"few_shot": few_shot} if few_shot is not None else {}))
-    train_and_print(recipe, out or Path("runs") / f"demo-{chosen.value}", json)
+    train_and_print(recipe, out or Path("runs") / f"demo-{chosen}", json)
     if json:
         return
-    if chosen == _Data.reviews:
+    if chosen == _REVIEWS:
         print(
             "\nWith your own texts: keras-transfer train TABLE.csv (a pretrained encoder, downloaded once)\nor with an "
             "encoder's folder: keras-transfer train TABLE.csv --backbone FOLDER"
