@@ -179,7 +179,7 @@ def test_several_labels_an_image(tmp_path, weights, monkeypatch, capsys):
     assert precision["low"] <= precision["value"] <= precision["high"]
     print_artifacts(result)
     printed = capsys.readouterr().out
-    assert "accuracy: images with all labels right, labels: single labels right" in printed
+    assert "accuracy: photographs with all labels right, labels: single labels right" in printed
     assert "Use this: model_float32.tflite\n" in printed
     assert printed.count(f"{test['accuracy']:.1%}") >= 2 and printed.count(f"{test['label_accuracy']:.1%}") == 2
     page = (run / "report.html").read_text()

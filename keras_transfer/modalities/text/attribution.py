@@ -4,12 +4,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, InputSpec, like_lengths
-from keras_transfer.models import logits_of, side_inputs, suffix
+from keras_transfer.models import side_inputs, suffix
 from keras_transfer.models.graph import cut_points, start_of
+from keras_transfer.models.head import class_scores, scores_of
 
-STEPS = 16
+STEPS = 8
 """Points on the way from a text of unknown words to the text itself."""
 _BATCH = 4  # texts at once, each in `STEPS` copies
 
@@ -37,10 +37,7 @@ def token_weights(
     embedded = next((point for point in cut_points(model)[1:] if len(point.shape) == 3), None)
     if embedded is None:
         return None
-    try:
-        output = logits_of(model)
-    except InputError:  # the last layer applies its activation itself
-        output = model.output
+    output = scores_of(model)
     below, above = keras.Model(start_of(model), embedded), suffix(model, embedded, output)
     beside = bool(side_inputs(model, embedded))
     padding = spec.tensor.padding or 0
@@ -55,11 +52,7 @@ def token_weights(
         with tf.GradientTape() as tape:
             tape.watch(points)
             scores = above([points, tf.tile(own, (STEPS, 1))] if beside else points, training=False)
-            # One unit separates two classes: evidence for the first lowers it.
-            if scores.shape[-1] == 1:
-                asked = tf.where(tf.tile(chosen, [STEPS]) == 1, scores[:, 0], -scores[:, 0])
-            else:
-                asked = tf.gather(scores, tf.tile(chosen, [STEPS]), batch_dims=1)
+            asked = class_scores(scores, tf.tile(chosen, [STEPS]))
         slopes = tf.reshape(tape.gradient(asked, points), tf.concat([[STEPS], tf.shape(end)], 0))
         weights = tf.reduce_sum(tf.reduce_mean(slopes, 0) * (end - start), -1)
         return tf.where(own == padding, 0.0, weights)

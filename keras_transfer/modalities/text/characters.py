@@ -28,15 +28,15 @@ def normalized(text: str, lowercase: bool, decomposes: bool) -> str:
     """
     if decomposes and not text.isascii():
         text = _tables().in_order(text)
-    return text.translate(_images(lowercase, decomposes))
+    return text.translate(_outcomes(lowercase, decomposes))
 
 
 @cache
-def _images(lowercase: bool, decomposes: bool) -> "_Images":
-    return _Images(_tables(), lowercase, decomposes)
+def _outcomes(lowercase: bool, decomposes: bool) -> "_Outcomes":
+    return _Outcomes(_tables(), lowercase, decomposes)
 
 
-class _Images(dict[int, str]):
+class _Outcomes(dict[int, str]):
     """What each code point becomes, worked out when it first comes."""
 
     def __init__(self, tables: "_Tables", lowercase: bool, decomposes: bool) -> None:
@@ -44,10 +44,10 @@ class _Images(dict[int, str]):
         self.tables, self.lowercase, self.decomposes = tables, lowercase, decomposes
 
     def __missing__(self, code: int) -> str:
-        image = self[code] = self._image(code)
-        return image
+        outcome = self[code] = self._outcome(code)
+        return outcome
 
-    def _image(self, code: int) -> str:
+    def _outcome(self, code: int) -> str:
         tables = self.tables
         if any(code in codes for codes in tables.removed):
             return ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import keras
 
 IDS = "ids"
-_NEVER = -1e4  # added to the score of padding: its share is 0 in float32, and float16 holds it
+_NEVER = -50.0  # added to the score of padding: its share is nothing, and ranges of eight bits still tell scores apart
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
+from keras_transfer.modalities.modality import head_options
 from keras_transfer.modalities.text.bag_of_words import BACKBONE, answers, build_bag, words_preparer
 from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
@@ -24,7 +25,7 @@ from keras_transfer.modalities.text.presets import find_preset
 from keras_transfer.modalities.text.reader import TextReader, summarize
 from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
 from keras_transfer.progress import say, track
-from keras_transfer.recipe import Format, Recipe
+from keras_transfer.recipe import Format, ModelOptions, Recipe
 from keras_transfer.schemas import ItemView
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class TextModality(Modality):
         recipe = super().settled(recipe)
         if recipe.model.backbone == BACKBONE:
             return recipe.replace(weights="none", phases=())
-        weights = "pretrained" if recipe.model.weights == "imagenet" else recipe.model.weights
+        weights = "pretrained" if recipe.model.weights == ModelOptions().weights else recipe.model.weights
         return recipe.replace(weights=weights)
 
     def load(self, recipe: Recipe) -> Dataset:
@@ -172,10 +173,7 @@ class TextModality(Modality):
             recipe.model.backbone,
             dataset.class_names,
             weights=recipe.model.weights,
-            pooling=recipe.model.pooling,
-            hidden=recipe.model.hidden,
-            dropout=recipe.model.dropout,
-            multi_label=dataset.multi_label,
+            **head_options(recipe, dataset),
         )
 
     def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
