@@ -1,4 +1,4 @@
-"""The small task of `tests/training` serves here as well."""
+"""The small task of `tests/training` serves here as well, and the commands of `tests/cli`."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.append(str(Path(__file__).parents[1] / "training"))
+sys.path.extend(str(Path(__file__).parents[1] / room) for room in ("training", "cli"))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import time
 import keras
 import pytest
 import yaml
+from in_turn import answer
 from terminal import in_terminal, press_ctrl_c
 
 import keras_transfer as kt
@@ -28,7 +29,15 @@ PHASES = [
 ]
 
 
-def keras_transfer(*arguments, cache, kill_after=None):
+def keras_transfer(*arguments, cache):
+    """A command in this process, where TensorFlow is imported already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_TRANSFER_CACHE", str(cache))
+        patch.setattr("sys.argv", sys.argv)
+        return answer(list(map(str, arguments)))
+
+
+def in_a_process(*arguments, cache, kill_after=None):
     command = [sys.executable, "-m", "keras_transfer.cli", *map(str, arguments)]
     environment = os.environ | {"KERAS_TRANSFER_CACHE": str(cache)}
     process = subprocess.Popen(
@@ -63,7 +72,7 @@ def recipe(photographs, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("job")
-    code, output, errors = keras_transfer("train", "--recipe", recipe, "--out", folder / "run", cache=folder / "cache")
+    code, output, errors = in_a_process("train", "--recipe", recipe, "--out", folder / "run", cache=folder / "cache")
     assert code == 0, errors
     assert "model_int8.tflite" in output and "Next: keras-transfer predict" in output
     return folder / "run"
@@ -170,9 +179,9 @@ def figures(folder):
 def test_a_killed_run_ends_as_the_undisturbed_one(run, recipe, tmp_path, moment):
     target = tmp_path / "run"
     arguments = ("train", "--recipe", recipe, "--out", target)
-    keras_transfer(*arguments, cache=tmp_path / "cache", kill_after=target / moment)
+    in_a_process(*arguments, cache=tmp_path / "cache", kill_after=target / moment)
     assert not (target / "result.json").exists()
-    code, _, errors = keras_transfer(*arguments, cache=tmp_path / "cache")
+    code, _, errors = in_a_process(*arguments, cache=tmp_path / "cache")
     assert code == 0, errors
     assert figures(target) == figures(run)
 
@@ -189,7 +198,7 @@ def test_a_run_stopped_at_the_terminal_ends_as_the_undisturbed_one(run, recipe, 
     assert not [path for path in target.rglob("*") if ".tmp" in path.name] and not list(cache.glob(".making-*"))
     assert not (target / "result.json").exists()
     before = json.loads((target / "checkpoints" / "clock.json").read_text())["wall_seconds"]
-    code, _, errors = keras_transfer(*arguments, cache=cache)
+    code, _, errors = in_a_process(*arguments, cache=cache)
     assert code == 0, errors
     assert figures(target) == figures(run)
     result = json.loads((target / "result.json").read_text())
