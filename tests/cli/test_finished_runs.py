@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from short_mobilenet import short_mobilenet
 
 from keras_transfer.extras import extra_packages
 
@@ -204,7 +205,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paint(folder / "photos", 30, 0)
     paint(folder / "new", 6, 1)
     (folder / "new.parquet").write_bytes(b"PAR1")
-    network = build_classifier("mobilenet", 2, alpha=0.25, image_size=32, weights="none")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras.applications.MobileNet", short_mobilenet)
+        network = build_classifier("mobilenet", 2, alpha=0.25, image_size=32, weights="none")
     settle_batchnorm(network, load_images(folder / "photos").train)
     network.save(folder / "net.keras")
     train = Row(

@@ -25,3 +25,13 @@ def coloured_noise():
         return folder
 
     return fill
+
+
+@pytest.fixture(scope="module")
+def short_networks():
+    """MobileNet has fewer blocks."""
+    from short_mobilenet import short_mobilenet
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras.applications.MobileNet", short_mobilenet)
+        yield

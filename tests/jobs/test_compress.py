@@ -20,7 +20,7 @@ from keras_transfer.jobs.sensitivity import scan
 from keras_transfer.jobs.train import train
 from keras_transfer.recipe import Phase, make_compression, make_recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("short_networks")]
 PHASES = [Phase(name="scratch", stages="all", batchnorm=True, epochs=30, learning_rate=0.01, batch_size=8, patience=30)]
 
 
@@ -30,7 +30,7 @@ def photographs(coloured_noise, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def base(photographs, tmp_path_factory):
+def base(short_networks, photographs, tmp_path_factory):
     told = make_recipe(
         data=str(photographs), backbone="mobilenet", alpha=0.25, image_size=32, weights="none", strategy="scratch",
         phases=PHASES, augmentation="none", formats=["int8"], tolerance=0.9, baselines="none",

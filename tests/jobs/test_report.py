@@ -23,7 +23,7 @@ HEAD = (Phase(name="frozen", epochs=3, learning_rate=0.02, batch_size=16),)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory):
+def own_cache(short_networks, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_TRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(baselines_module, "_SCRATCH_EPOCHS", (2, 2))
