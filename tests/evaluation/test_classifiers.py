@@ -168,13 +168,12 @@ def test_the_geometry_is_one_more_entry_of_keras_own_metadata(files: dict[str, P
     assert read_inputs(files["keras"]) is None
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.keras"]
     code = (
-        "import sys, keras, numpy as np; model = keras.saving.load_model(sys.argv[1]);"
-        f"print(model(np.full((1, {SIZE}, {SIZE}, 3), 99.0)).numpy().tobytes().hex(), 'keras_transfer' in sys.modules)"
+        "import sys, keras, numpy as np\nfor name in sys.argv[1:]: print(keras.saving.load_model(name)"
+        f"(np.full((1, {SIZE}, {SIZE}, 3), 99.0)).numpy().tobytes().hex(), 'keras_transfer' in sys.modules)"
     )
-    call = [sys.executable, "-c", code]
-    found = [subprocess.run([*call, str(name)], capture_output=True, text=True, check=True).stdout.split()
-             for name in (path, files["keras"])]  # fmt: skip
-    assert found[0] == found[1] and found[0][1] == "False"
+    call = [sys.executable, "-c", code, str(path), str(files["keras"])]
+    found = subprocess.run(call, capture_output=True, text=True, check=True).stdout.split()
+    assert found[:2] == found[2:] and found[1] == "False"
 
 
 def test_a_geometry_in_a_keras_file_that_is_none_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
