@@ -1,12 +1,14 @@
-"""Whether MediaPipe Tasks' ImageClassifier sees in photographs what `keras-transfer predict` sees.
+"""Whether MediaPipe Tasks sees in photographs, and reads in texts, what `keras-transfer predict` does.
 
     python benchmarks/mediapipe_agreement.py photos/ FILE.tflite... --csv out.csv --mediapipe ENVIRONMENT/bin/python
+    python benchmarks/mediapipe_agreement.py RUN RUN/export/mediapipe/model.tflite --csv ... --mediapipe ...
 
 MediaPipe (1.2.2 was measured) wants a newer absl-py than tensorflow-model-optimization allows, so it has an
 environment of its own: `python -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install mediapipe==1.2.2`. This script starts
 itself there.
 
-Each file is opened as it is: its labels, its normalization and its geometry are inside. It is given, of every
+Each file is opened as it is: its labels, its normalization and its geometry or vocabulary are inside. Of a run on texts
+it is given the test split (TextClassifier); else it is given (ImageClassifier), of every
 photograph in a folder a class, (1) the pixels that `decode_image` makes, (2) the photograph with our window as the
 region of interest, and (3) the photograph alone, which MediaPipe squashes to the model's size. Classes are compared by
 name.
@@ -21,6 +23,19 @@ from pathlib import Path
 from typing import Any
 
 GIVEN = ("pixels of decode_image", "photograph, region of interest", "photograph alone")
+
+
+def answer_texts(task: dict[str, Any]) -> list[list[dict[str, float]]]:
+    """In MediaPipe's environment: each text's scores by class name."""
+    from mediapipe.tasks.python import BaseOptions, text
+
+    options = text.TextClassifierOptions(base_options=BaseOptions(model_asset_path=task["model"]), max_results=-1)
+    answers: list[dict[str, float]] = []
+    with text.TextClassifier.create_from_options(options) as classifier:
+        for words in task["texts"]:
+            [head] = classifier.classify(words).classifications
+            answers.append({category.category_name: category.score for category in head.categories})
+    return [answers]
 
 
 def answer(task: dict[str, Any]) -> list[list[dict[str, float]]]:
@@ -82,43 +97,85 @@ def compare(model: Path, photographs: list[Path], mediapipe: str) -> list[dict[s
             "pixels": f"{place}/pixels.npy",
             "photographs": [str(path.resolve()) for path in photographs],
         }
-        Path(place, "task.json").write_text(json.dumps(task))
-        call = [mediapipe, str(Path(__file__).resolve()), "--answer", f"{place}/task.json"]
-        subprocess.run(call, check=True, stderr=subprocess.DEVNULL)
-        answers = json.loads(Path(place, "answers.json").read_text())
-    rows = []
-    for given, found in zip(GIVEN, answers, strict=True):
-        theirs = np.array([[scores[name] for name in names] for scores in found])
-        rows.append(
-            {
-                "file": model.name,
-                "geometry": geometry.mode,
-                "given": given,
-                "images": len(photographs),
-                "same top-1": round(float(np.mean(ours.argmax(1) == theirs.argmax(1))), 4),
-                "accuracy": round(float(np.mean(names[theirs.argmax(1)] == truth)), 4),
-                "our accuracy": round(float(np.mean(names[ours.argmax(1)] == truth)), 4),
-                "mean score difference": round(float(np.abs(ours - theirs).mean()), 5),
-            }
-        )
-    return rows
+        answers = ask(task, Path(place), mediapipe)
+    return [
+        {"file": model.name, "geometry": geometry.mode, "given": given, "images": len(photographs)}
+        | figures(found, ours, names, truth)
+        for given, found in zip(GIVEN, answers, strict=True)
+    ]
+
+
+def compare_texts(model: Path, texts: list[str], truth: list[str], mediapipe: str) -> dict[str, Any]:
+    """One row: the file in MediaPipe against the file in `predict`."""
+    import numpy as np
+
+    from keras_transfer.evaluation import open_classifier
+    from keras_transfer.inputs import open_preparer, stacked
+
+    classifier = open_classifier(model)
+    preparer = open_preparer(classifier.inputs.modality, classifier.inputs.preparation)
+    items = [preparer.prepare(text.encode(), classifier.inputs) for text in texts]
+    ours, names = classifier.predict(stacked(items)), np.array(classifier.class_names)
+    with tempfile.TemporaryDirectory() as place:
+        (found,) = ask({"model": str(model.resolve()), "texts": texts}, Path(place), mediapipe)
+    about = {"file": f"{model.parent.name}/{model.name}", "texts": len(texts)}
+    about["beyond ASCII"] = sum(not text.isascii() for text in texts)
+    return about | figures(found, ours, names, np.array(truth))
+
+
+def ask(task: dict[str, Any], place: Path, mediapipe: str) -> list[list[dict[str, float]]]:
+    """What MediaPipe answers to a task, in its own environment; `place` is a folder for both."""
+    (place / "task.json").write_text(json.dumps(task))
+    call = [mediapipe, str(Path(__file__).resolve()), "--answer", f"{place}/task.json"]
+    subprocess.run(call, check=True, stderr=subprocess.DEVNULL)
+    answers: list[list[dict[str, float]]] = json.loads((place / "answers.json").read_text())
+    return answers
+
+
+def figures(found: list[dict[str, float]], ours: Any, names: Any, truth: Any) -> dict[str, float]:
+    """MediaPipe's scores of each item, by class name, against ours `[n, classes]` and the truth, a name for each."""
+    import numpy as np
+
+    theirs = np.array([[scores[name] for name in names] for scores in found])
+    return {
+        "same top-1": round(float(np.mean(ours.argmax(1) == theirs.argmax(1))), 4),
+        "accuracy": round(float(np.mean(names[theirs.argmax(1)] == truth)), 4),
+        "our accuracy": round(float(np.mean(names[ours.argmax(1)] == truth)), 4),
+        "mean score difference": round(float(np.abs(ours - theirs).mean()), 5),
+    }
+
+
+def compare_run(run: Path, models: list[Path], mediapipe: str) -> list[dict[str, Any]]:
+    """One row for each file of a run on texts, over its test split."""
+    from keras_transfer.jobs.parts import load_data
+    from keras_transfer.recipe import make_recipe
+
+    test = load_data(make_recipe(run / "recipe.yaml"), run).test
+    texts = [test.preparer.load(str(path)).decode() for path in test.paths]
+    truth = [test.class_names[label] for label in test.labels]
+    return [compare_texts(model, texts, truth, mediapipe) for model in models]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path, nargs="?")
+    parser.add_argument("items", type=Path, nargs="?", help="photographs in class folders, or a run on texts")
     parser.add_argument("models", type=Path, nargs="*")
     parser.add_argument("--mediapipe", default=sys.executable)
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.answer:
-        (options.answer.parent / "answers.json").write_text(json.dumps(answer(json.loads(options.answer.read_text()))))
+        task = json.loads(options.answer.read_text())
+        answers = (answer_texts if "texts" in task else answer)(task)
+        (options.answer.parent / "answers.json").write_text(json.dumps(answers))
         return
-    photographs = sorted(
-        path for path in options.photos.glob("*/*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")
-    )
-    rows = [row for model in options.models for row in compare(model, photographs, options.mediapipe)]
+    if (options.items / "recipe.yaml").is_file():
+        rows = compare_run(options.items, options.models, options.mediapipe)
+    else:
+        photographs = sorted(
+            path for path in options.items.glob("*/*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+        )
+        rows = [row for model in options.models for row in compare(model, photographs, options.mediapipe)]
     for row in rows:
         print(row)
     if options.csv:

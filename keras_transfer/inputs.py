@@ -389,12 +389,14 @@ class TensorNotes:
         description: what it holds, in words.
         content: a `ContentProperties` union's type and table; None where there is none for such content.
         files: name -> (description, text) of what lies inside the file for it.
+        vocabulary: the asset by which BERT's tokenizer makes it; empty where nothing of the kind does.
     """
 
     name: str
     description: str
     content: tuple[int, Table] | None = None
     files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    vocabulary: str = ""
 
 
 class ModalityInputs(Protocol):
@@ -411,6 +413,10 @@ class ModalityInputs(Protocol):
 
     def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
         """What a file's metadata says of each of its inputs."""
+        ...
+
+    def mediapipe_inputs(self, inputs: InputSpec) -> InputSpec:
+        """What MediaPipe's classifier of such items gives a file, beginning with the file's own inputs."""
         ...
 
     @property

@@ -16,7 +16,7 @@ from keras_transfer.data.split import Paths
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
 from keras_transfer.files import read_file
-from keras_transfer.inputs import MODALITIES, InputSpec, TensorSpec
+from keras_transfer.inputs import MODALITIES, InputSpec, TensorNotes, TensorSpec
 from keras_transfer.modalities import NoAugmenter
 
 
@@ -52,7 +52,10 @@ def registered() -> Iterator[None]:
     """The modality `pair` is known to the package meanwhile."""
     module = ModuleType("pair_modality")
     module.MODALITY = SimpleNamespace(
-        preparer=lambda preparation: PairPreparer(), kits={}, input_contract=plain_contract
+        preparer=lambda preparation: PairPreparer(),
+        kits={},
+        input_contract=plain_contract,
+        tensor_notes=lambda inputs: [TensorNotes(tensor.name, tensor.meaning) for tensor in inputs.tensors],
     )
     sys.modules["pair_modality"], MODALITIES["pair"] = module, "pair_modality"
     yield

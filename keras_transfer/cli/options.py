@@ -106,7 +106,7 @@ class PixelsName(StrEnum):
     caffe = "caffe"
 
 
-TARGETS = "android, edgetpu, ethos-u, microcontroller or web"
+TARGETS = "android, edgetpu, ethos-u, mediapipe, microcontroller or web"
 _DATA = "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza, digits or made-reviews."
 Data = Annotated[str, typer.Argument(help=_DATA)]
 RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may name it instead.")]

@@ -8,7 +8,7 @@ from keras_transfer.exporters.checks import ONNX
 from keras_transfer.exporters.gate import SAME, DropVerdict, advise, judge_drop, recommend, refusals
 from keras_transfer.exporters.layer_errors import diagnose
 from keras_transfer.exporters.onnx import describe_onnx
-from keras_transfer.exporters.proof import compare, describe
+from keras_transfer.exporters.proof import compare, describe, inputs_of_content
 from keras_transfer.exporters.targets import Kit, kit_writer
 from keras_transfer.exporters.task import Answers, File, Task, contents_by_name
 from keras_transfer.files import write_bytes, write_json, write_text
@@ -102,6 +102,7 @@ def _prove(
     chosen = next((step for step in answers.repair if step.get("chosen")), None) if calibrated else None
     count = task.n_calibration_items if calibrated else 0
     repair: RepairFields = {"repair": answers.repair} if calibrated and answers.repair else {}
+    inputs = inputs_of_content(file.content, task.inputs)
     proof: Proof = {
         "file": file.name,
         "format": file.format,
@@ -109,9 +110,9 @@ def _prove(
         **(
             describe_onnx(file.content, task.inputs)
             if file.format == ONNX
-            else describe(file.content, task.inputs, file.targets, task.options.get("target_options"))
+            else describe(file.content, inputs, file.targets, task.options.get("target_options"))
         ),
-        "inputs": task.inputs.to_dict(),
+        "inputs": inputs.to_dict(),
         N_CALIBRATION_ITEMS: chosen.get(N_CALIBRATION_ITEMS, count) if chosen is not None else count,
         "gate": _gate(task, file, compared, verdict, answers, passed),
         **repair,

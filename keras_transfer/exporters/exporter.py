@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from keras_transfer.errors import InputError, check_options
 from keras_transfer.exporters.artifacts import Artifacts, ExportGateError, judge_file, write_artifacts
 from keras_transfer.exporters.checks import ONNX, check_call, check_repair
+from keras_transfer.exporters.gate import PREFERRED
 from keras_transfer.exporters.heads import two_columns
 from keras_transfer.exporters.onnx import convert_onnx
 from keras_transfer.exporters.proof import compare, run_files
@@ -160,11 +161,11 @@ def _make_files(task: Task, formats: Sequence[str], contents: Mapping[str, bytes
 
 
 def _adapt(target: str, files: Sequence[File]) -> File | None:
-    """The file that a target asks for, made of the first that can be; None where the target takes files as they are."""
+    """The file that a target asks for, made of the smallest that can be; None where it takes files as they are."""
     adapt = TARGETS[target].adapt
     if adapt is None:
         return None
-    for file in files:
+    for file in sorted(files, key=lambda file: PREFERRED.index(file.format)):
         with contextlib.suppress(InputError):
             if file.format != ONNX:
                 return File(f"{target}/model.tflite", file.format, adapt(file.content), (target,))

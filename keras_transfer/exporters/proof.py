@@ -16,6 +16,7 @@ from keras_transfer.exporters.onnx import Onnx
 from keras_transfer.exporters.targets import judge
 from keras_transfer.inputs import Array, InputSpec, as_tuple
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
+from keras_transfer.litert.labels import read_inputs
 from keras_transfer.progress import track
 from keras_transfer.schemas import N_ITEMS, Comparison, FileDescription, Tensor
 
@@ -51,16 +52,19 @@ def run_files(
     }
     rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in files}
     keras_rows: list[NDArray[np.float32]] = []
-    batches = split.batches(inputs.tensors, _BATCH)
+    takes = {name: inputs_of_content(content, inputs).tensors for name, content in files.items()}
+    ways = {tensors: split.batches(tensors, _BATCH) for tensors in (inputs.tensors, *takes.values())}
     count = -(-len(split) // _BATCH)
-    for batch, _ in track(batches, f"Proving {len(files)} files on {len(split)} items", total=count):
+    proving = f"Proving {len(files)} files on {len(split)} items"
+    for parts in track(zip(*ways.values(), strict=True), proving, total=count):
+        batches = dict(zip(ways, (batch for batch, _ in parts), strict=True))
         if known is None:
-            pairs = zip(as_tuple(batch), model.inputs, strict=True)
+            pairs = zip(as_tuple(batches[inputs.tensors]), model.inputs, strict=True)
             values = [array.astype(tensor.dtype) for array, tensor in pairs]
             answers = model.predict_on_batch(values if len(values) > 1 else values[0])
             keras_rows.append(np.asarray(answers, np.float32))
         for name, file in opened.items():
-            rows[name].append(file.predict(batch))
+            rows[name].append(file.predict(batches[takes[name]]))
     expected = two_columns(np.concatenate(keras_rows) if known is None else known)
     results = {name: np.concatenate(parts) for name, parts in rows.items()}
     for name, result in {"Keras model": expected, **results}.items():
@@ -71,6 +75,12 @@ def run_files(
         if not np.all(np.isfinite(result)):
             raise InputError(f"The {name} gives NaN or infinity on the test split: train it again before exporting.")
     return expected, results
+
+
+def inputs_of_content(content: bytes, inputs: InputSpec) -> InputSpec:
+    """What a file takes: what it says itself where a target gives it more than the Keras model takes, else `inputs`."""
+    own = None if content[4:8] != b"TFL3" else read_inputs(content)
+    return inputs if own is None or len(own.tensors) == len(inputs.tensors) else own
 
 
 def compare(

@@ -1,14 +1,16 @@
 """The types of a quantized file's inputs and outputs, changed without converting again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.trust import is_ours, mark_as_ours
 
+_TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32, "uint8": schema.TensorType.UINT8}
 _KEPT = ("int8", "int32", "int64", "bool")
 
 
@@ -75,6 +77,36 @@ def without_metadata(content: bytes) -> bytes:
     if not read_flatbuffer(content).metadata:
         return content
     return _bare(schema.ModelT.InitFromPackedBuf(content, 0), content)
+
+
+def with_unused_inputs(content: bytes, tensors: Sequence[TensorSpec]) -> bytes:
+    """Returns a file with further inputs behind its own, which change no answer: for programs that always give them.
+
+    Args:
+        content: a LiteRT file of one graph.
+        tensors: the further inputs, of known shape.
+
+    Returns:
+        The new file, without class names or other metadata.
+
+    Raises:
+        InputError: it is not a valid LiteRT file, or has several graphs.
+    """
+    if read_flatbuffer(content).subgraphs != 1:
+        raise InputError("Inputs can be added to a file of one graph.")
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    for spec in tensors:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = spec.name, [1, *spec.shape], _TYPES[spec.dtype]
+        tensor.hasRank = True
+        graph.inputs = [*graph.inputs, len(graph.tensors)]
+        for signature in model.signatureDefs or []:
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = spec.name, len(graph.tensors)
+            signature.inputs = [*(signature.inputs or []), entry]
+        graph.tensors.append(tensor)
+    return _bare(model, content)
 
 
 def _bare(model: schema.ModelT, content: bytes) -> bytes:

@@ -35,7 +35,9 @@ _FIELD = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _DESCRIPTIONS = 1  # AssociatedFileType.DESCRIPTIONS
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
+_VOCABULARY = 5  # AssociatedFileType.VOCABULARY
 _NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
+_BERT_TOKENIZER = 4  # ProcessUnitOptions.BertTokenizerOptions
 _MOST_LABEL_BYTES = 1 << 24
 _MOST_INPUT_BYTES = 1 << 16
 # What reading forged offsets, archives and text can raise (RuntimeError: an encrypted archive).
@@ -198,6 +200,11 @@ class _Writer:
             content = self.table(("Uint8", kind), self.nested(properties))
         return self.tensor(note.name, note.description, content, [*files, *own])
 
+    def tokenizer(self, vocabulary: str) -> int:
+        """That BERT's tokenizer makes the inputs, by a file inside."""
+        files = self.vector(self.file(vocabulary, "The tokenizer's vocabulary, one entry per line", _VOCABULARY))
+        return self.table(("Uint8", _BERT_TOKENIZER), self.table(files))
+
     def nested(self, table: NestedTable) -> int:
         """A table that is given as data."""
         return self.table(*(x if x is None or isinstance(x, tuple) else self.nested(x) for x in table))
@@ -214,7 +221,9 @@ def _metadata(modality: str, notes: Sequence[TensorNotes]) -> bytes:
     tensors = [writer.noted(note, () if place else (described,)) for place, note in enumerate(notes)]
     labels = writer.file(LABELS_FILE, "Class names, one per line", _AXIS_LABELS)
     scores = writer.tensor("probability", "A probability for each class", None, [labels])
-    graph = writer.table(None, None, writer.vector(*tensors), writer.vector(scores))
+    units = [writer.tokenizer(note.vocabulary) for note in notes if note.vocabulary]
+    ends = writer.vector(*tensors), writer.vector(scores)
+    graph = writer.table(None, None, *ends, None, writer.vector(*units) if units else None)
     name, graphs, parser = (
         writer.string(f"{modality.capitalize()} classifier"),
         writer.vector(graph),

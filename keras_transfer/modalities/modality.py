@@ -279,6 +279,17 @@ class Modality(ABC):
         """What a file's metadata says of each of its inputs, for other programs that run the file."""
         return [TensorNotes(tensor.name, tensor.meaning) for tensor in inputs.tensors]
 
+    def mediapipe_inputs(self, inputs: InputSpec) -> InputSpec:
+        """What MediaPipe's classifier of such items gives a file: its own inputs, and what must stand behind them.
+
+        Args:
+            inputs: of a file of this modality.
+
+        Raises:
+            InputError: MediaPipe has no such classifier (the default), or it cannot make such inputs.
+        """
+        raise InputError(f"MediaPipe has no classifier of {self.kind.items}.")
+
     def input_words(self, described: Mapping[str, Json]) -> InputWords:
         """How the report and the model card describe the inputs.
 

@@ -5,8 +5,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert import convert, open_litert, read_flatbuffer, write_labels
-from keras_transfer.litert.io_types import int8_io, without_metadata
+from keras_transfer.litert.io_types import int8_io, with_unused_inputs, without_metadata
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.trust import is_ours
 
@@ -76,3 +77,18 @@ def test_damage_is_refused(files):
     for end in (0, 20, 1000):
         with pytest.raises(InputError):
             int8_io(files["int8"][:end])
+
+
+def test_inputs_that_nothing_reads_change_nothing(files, pictures):
+    wider = with_unused_inputs(files["float32"], [TensorSpec("mask", (7,), "int32"), TensorSpec("gain", (), "float32")])
+    before, after = open_litert(files["float32"]), open_litert(wider)
+    assert [(t.name, t.dtype, t.shape) for t in after.inputs[1:]] == [
+        ("mask", "int32", (1, 7)),
+        ("gain", "float32", (1,)),
+    ]
+    assert not after.info.metadata and is_ours(wider)
+    [signature] = schema.ModelT.InitFromPackedBuf(wider, 0).signatureDefs
+    assert [entry.tensorIndex for entry in signature.inputs] == list(after.info.inputs)
+    for picture in pictures[:4]:
+        others = np.full((1, 7), 5, np.int32), np.array([3.0], np.float32)
+        np.testing.assert_array_equal(before.run([picture[None]]), after.run([picture[None], *others]))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from keras_transfer.errors import InputError
-from keras_transfer.exporters.targets import android, edgetpu, ethos_u, microcontroller, web
+from keras_transfer.exporters.targets import android, edgetpu, ethos_u, mediapipe, microcontroller, web
 from keras_transfer.exporters.targets.base import Kit, KitWriter, Target
 from keras_transfer.inputs import open_modality
 from keras_transfer.litert import read_flatbuffer
@@ -16,6 +16,7 @@ TARGETS: dict[str, Target] = {
     "android": android.TARGET,
     "edgetpu": edgetpu.TARGET,
     "ethos-u": ethos_u.TARGET,
+    "mediapipe": mediapipe.TARGET,
     "microcontroller": microcontroller.TARGET,
     "web": web.TARGET,
 }

@@ -152,6 +152,12 @@ class ImageModality(Modality):
         files = {GEOMETRY_FILE: ("How pictures are fitted to the input", json.dumps(geometry.to_dict()))}
         return [TensorNotes("image", f"{colours}, 0..255: {geometry.describe()}", (_IMAGE, properties), files)]
 
+    def mediapipe_inputs(self, inputs: InputSpec) -> InputSpec:
+        """Those of the file: pixels in three colours."""
+        if inputs.tensor.shape[-1] != 3:
+            raise InputError(f"MediaPipe gives 3 channels, the file takes {inputs.tensor.shape[-1]}.")
+        return inputs
+
     def input_words(self, described: Mapping[str, Json]) -> InputWords:
         """Size and geometry of the pictures."""
         geometry, size = described["geometry"], described["image_size"]

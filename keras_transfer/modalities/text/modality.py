@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,14 +14,14 @@ from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.split import Split
 from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, only
+from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.modality import head_options
 from keras_transfer.modalities.text.bag_of_words import BACKBONE, answers, build_bag, words_preparer
 from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
 from keras_transfer.modalities.text.pieces import marks
-from keras_transfer.modalities.text.preparer import TextPreparer, check_length, open_preparer
+from keras_transfer.modalities.text.preparer import IDS, TextPreparer, check_length, open_preparer, with_segments
 from keras_transfer.modalities.text.presets import find_preset
 from keras_transfer.modalities.text.reader import TextReader, summarize
 from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
@@ -148,6 +149,16 @@ class TextModality(Modality):
             "words": f"texts of up to {length} tokens",
             "sentence": f"Of each text the first {length} tokens are read (tokenizer: {tokenizer}).",
         }
+
+    def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
+        """Token ids first, and the vocabulary that makes them, where MediaPipe looks for both."""
+        first, *others = super().tensor_notes(inputs)
+        wordpiece = inputs.preparation.get("tokenizer") == "wordpiece"
+        return [replace(first, name=IDS, vocabulary=next(iter(inputs.assets)) if wordpiece else ""), *others]
+
+    def mediapipe_inputs(self, inputs: InputSpec) -> InputSpec:
+        """Token ids, segment ids and a mask; see `preparer.with_segments`."""
+        return with_segments(inputs)
 
     def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
         """Few epochs at a low rate, of the upper half of the blocks; see docs/text.md."""

@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.extras import require
 from keras_transfer.inputs import (
     Array,
+    Arrays,
     Augmenter,
     Inputs,
     InputSpec,
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\w+|[!?]")
 LENGTH = 128
 """Tokens of a text where nobody has said how many."""
+IDS = "ids"
+"""What MediaPipe calls token ids; beside them it gives these, with their largest values and meanings:"""
+_BESIDE = {"segment_ids": (0, "0: all is one text"), "mask": (1, "1 for tokens, 0 for what fills up")}
 
 
 class Tokenizer(Protocol):
@@ -132,6 +135,9 @@ class TextPreparer:
         if isinstance(inputs, InputSpec):
             return inputs
         parts: list[object] = [inputs] if isinstance(inputs, int) else list(inputs)
+        tensors = [part for part in parts if isinstance(part, TensorSpec)]
+        if [tensor.name for tensor in tensors] == [IDS, *_BESIDE]:
+            return with_segments(self.spec(tensors[:1]))
         if len(parts) != 1:
             raise InputError(f"A model for texts has one input, token ids. Received: {len(parts)} inputs.")
         tensor, length = parts[0], self.tokens
@@ -148,13 +154,13 @@ class TextPreparer:
         """The bytes of a text, in UTF-8."""
         return load_text(source)
 
-    def prepare(self, content: bytes, spec: InputSpec) -> NDArray[np.int32]:
-        """The token ids of one text, `int32 [length]`."""
-        (length,) = spec.tensor.shape
+    def prepare(self, content: bytes, spec: InputSpec) -> Arrays:
+        """The token ids of one text, `int32 [length]`; of a spec `with_segments` also segment ids and the mask."""
+        (length,) = spec.tensors[0].shape
         ids = np.full(length or self.tokens, self.padding, np.int32)
         found = self.encode(content, len(ids))
         ids[: len(found)] = found
-        return ids
+        return ids if len(spec.tensors) == 1 else (ids, np.zeros_like(ids), (ids != self.padding).astype(np.int32))
 
     def encode(self, content: bytes, length: int | None = None) -> list[int]:
         """The token ids of one text, as many as it has, or `length` at most.
@@ -299,6 +305,32 @@ def open_preparer(preparation: Mapping[str, Json]) -> TextPreparer:
             f"`tokenizer` must be wordpiece, tokenizers or words, with its file. Received: {str(fields)[:200]}"
         )
     return preparer
+
+
+def with_segments(inputs: InputSpec) -> InputSpec:
+    """The inputs of a file for MediaPipe's `TextClassifier`, which gives segment ids and a mask beside token ids.
+
+    Args:
+        inputs: of a classifier that takes token ids alone.
+
+    Raises:
+        InputError: MediaPipe's tokenizer would make other ids.
+    """
+    preparer = open_preparer(inputs.preparation)
+    if preparer.tokenizer != "wordpiece":
+        raise InputError("MediaPipe cuts texts by BERT's WordPiece; this encoder has another tokenizer.")
+    if not preparer.lowercase:
+        raise InputError("MediaPipe makes every text lower-case; this encoder tells capitals from small letters.")
+    if preparer.padding:
+        raise InputError(f"MediaPipe fills texts up with token 0; this encoder with {preparer.padding}.")
+    (vocabulary,) = map(open_asset, preparer.assets.values())
+    if b"\r" in vocabulary or vocabulary.startswith(b"\xef\xbb\xbf"):
+        raise InputError("MediaPipe wants a vocabulary without byte order mark, its lines ending in a line feed alone.")
+    ids = replace(inputs.tensors[0], name=IDS)
+    beside = (
+        replace(ids, name=name, high=high, meaning=words, padding=None) for name, (high, words) in _BESIDE.items()
+    )
+    return replace(inputs, tensors=(ids, *beside))
 
 
 def check_length(length: int, longest: int) -> None:
