@@ -2,18 +2,10 @@
 
 import { openClassifier } from "./classifier.js";
 import { decode } from "./decode.js";
+import { find, known, later, say, showClasses, showFacts } from "./page.js";
 import { preprocess } from "./preprocess.js";
 
-const SHOWN = 5;
-const find = (id) => document.getElementById(id);
 const inputs = [find("pick"), find("photograph")];
-const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
-
-function say(text, fault = false) {
-  find("status").textContent = text;
-  find("status").classList.toggle("fault", fault);
-}
-
 let classifier;
 let busy = false;
 
@@ -24,7 +16,7 @@ async function look(file) {
     showPicture(file);
     find("result").hidden = true;
     say("Looking…");
-    await new Promise((resolve) => setTimeout(resolve, 30)); // so that this is seen before the work begins
+    await later();
     await classify(file);
   } finally {
     busy = false;
@@ -56,35 +48,10 @@ async function classify(file) {
 
 function show(scores, pixels, times) {
   const { about } = classifier;
-  const order = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b);
-  const found = about.multi_label ? order.filter((i) => scores[i] >= 0.5) : order.slice(0, 1);
-  const shown = order.slice(0, Math.max(SHOWN, found.length));
-  find("classes").replaceChildren(...shown.map((i) => row(about.class_names[i], scores[i], found.includes(i))));
-  const said = found.map((i) => `${about.class_names[i]}, ${percent.format(scores[i])}`);
-  say(said.join("; ") || "None of the classes it knows.");
+  showClasses(about, scores);
   showPixels(pixels);
-  const facts = [
-    ["Time", `${times.milliseconds.toFixed(0)} ms for the model, ${times.preparing.toFixed(0)} ms for the picture`],
-    ["Model", `${about.name}, ${(about.bytes / 1e6).toFixed(1)} MB`],
-  ];
-  if (about.test) facts.push(["Tested", `${percent.format(about.test.accuracy)} right of ${about.test.images} pictures`]);
-  find("facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-  find("result").hidden = false;
-}
-
-function row(name, score, isFound) {
-  const item = element("li");
-  item.append(element("span", name), element("span", percent.format(score)));
-  item.classList.toggle("found", isFound);
-  item.style.setProperty("--share", "0");
-  requestAnimationFrame(() => requestAnimationFrame(() => item.style.setProperty("--share", score)));
-  return item;
-}
-
-function element(tag, text = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  return made;
+  const time = `${times.milliseconds.toFixed(0)} ms for the model, ${times.preparing.toFixed(0)} ms for the picture`;
+  showFacts(about, "pictures", ["Time", time]);
 }
 
 function showPicture(file) {
@@ -126,9 +93,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 
 try {
   classifier = await openClassifier();
-  const names = classifier.about.class_names;
-  const some = names.length > 8 ? `${names.slice(0, 6).join(", ")} and ${names.length - 6} more` : names.join(", ");
-  find("about").textContent = `It knows ${some}. The picture stays on this device.`;
+  find("about").textContent = `${known(classifier.about)} The picture stays on this device.`;
   for (const input of inputs) input.disabled = false;
   say("Ready.");
 } catch (error) {

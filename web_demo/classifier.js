@@ -1,20 +1,19 @@
-// The model in the browser: LiteRT.js on pixels that preprocess.js made.
+// The model in the browser: LiteRT.js on pixels that preprocess.js made, or token ids of wordpiece.js.
 
 /**
- * Loads the model that model.json describes.
+ * Loads the model that model.json describes. `predict` takes pixels as a Uint8Array, or token ids as an Int32Array.
  *
- * @returns {Promise<{about: object, predict: (pixels: Uint8Array) => Promise<{scores: Float32Array, milliseconds: number}>}>}
+ * @returns {Promise<{about: object, predict: (item: TypedArray) => Promise<{scores: Float32Array, milliseconds: number}>}>}
  */
 export async function openClassifier() {
   const [about, runtime] = await Promise.all([fetched("model.json", "json"), loadRuntime()]);
   const content = new Uint8Array(await fetched(about.file, "arrayBuffer"));
   const model = await runtime.loadAndCompile(content, { accelerator: "wasm" });
-  const [height, width] = about.image_size;
-  const shape = [1, height, width, about.input.channels];
+  const { shape, dtype } = about.input;
 
-  async function predict(pixels) {
+  async function predict(item) {
     const started = performance.now();
-    const input = new runtime.Tensor(prepared(pixels, about.input), shape);
+    const input = new runtime.Tensor(dtype === "int32" ? item : prepared(item, about.input), shape);
     const outputs = await model.run(input);
     const raw = (await outputs[0].data()).slice();
     const milliseconds = performance.now() - started;
@@ -22,7 +21,8 @@ export async function openClassifier() {
     return { scores: probabilities(raw, about.output), milliseconds };
   }
 
-  await predict(new Uint8Array(height * width * 3)); // the first run is slower than all others
+  // The first run is slower than all others.
+  await predict(dtype === "int32" ? new Int32Array(shape[1]) : new Uint8Array(shape[1] * shape[2] * 3));
   return { about, predict };
 }
 
@@ -61,7 +61,8 @@ async function loadRuntime() {
   return runtime;
 }
 
-async function fetched(name, kind) {
+/** A file of this folder: `kind` is "json", "text" or "arrayBuffer". */
+export async function fetched(name, kind) {
   const response = await fetch(name).catch(() => undefined);
   if (!response?.ok) {
     throw new Error(`${name} is missing: this folder is made by “keras-transfer export RUN --target web”.`);

@@ -97,9 +97,7 @@ def spoil(monkeypatch, kind="int8"):
 
 
 def patch_web_runtime(monkeypatch):
-    monkeypatch.setattr(
-        "keras_transfer.modalities.image.targets.web._add_runtime", lambda source, folder: "none in tests"
-    )
+    monkeypatch.setattr("keras_transfer.exporters.web_page._add_runtime", lambda source, folder: "none in tests")
 
 
 def test_gate_names_layers_and_remedies_after_everything_is_written(

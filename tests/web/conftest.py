@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from serving import HERE, NAMES, serve
+from serving import NAMES, WEB_DEMO, serve
 
 from keras_transfer.exporters.targets import Kit
 from keras_transfer.geometry import MODES
@@ -15,8 +15,6 @@ from keras_transfer.litert import convert
 from keras_transfer.litert.labels import write_labels
 from keras_transfer.modalities.image import ImagePreparer
 from keras_transfer.modalities.image.targets import web
-
-WEB_DEMO = HERE.parents[1] / "web_demo"
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,16 @@
-"""A file server, as anyone may run it."""
+"""A file server, as anyone may run it, and a person before the page."""
 
+import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
+WEB_DEMO = HERE.parents[1] / "web_demo"
 NAMES = ["apple pie", "crème brûlée", "<b>pizza</b>", "sushi", "waffles", "tea, with milk"]
 
 
@@ -22,3 +26,14 @@ def serve(folder: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
+
+
+def browse(node: str, chromium: str, url: str, files: list[Path], **more: Any) -> dict[str, Any]:
+    """What `browse.js` sees on the page at `url`."""
+    request = json.dumps({"files": list(map(str, files)), **more})
+    call = [node, str(HERE / "browse.js"), url, chromium]
+    done = subprocess.run(call, input=request, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["faults"] == []  # nothing thrown, nothing asked of another host
+    return found

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from crafted import Graph
 from PIL import Image
-from serving import HERE, NAMES, serve
+from serving import HERE, NAMES, browse, serve
 
-from keras_transfer.exporters import judge
+from keras_transfer.exporters import judge, web_page
 from keras_transfer.exporters.demos import demo_folder
 from keras_transfer.exporters.targets import Kit
 from keras_transfer.geometry import MODES
@@ -20,6 +20,7 @@ from keras_transfer.modalities.image import decode_image
 from keras_transfer.modalities.image.decode import _orientation
 from keras_transfer.modalities.image.golden import golden_vectors
 from keras_transfer.modalities.image.targets import web
+from keras_transfer.modalities.text.targets import web as text_web
 
 SIZE = (48, 64)
 
@@ -92,9 +93,10 @@ def test_orientation_is_read_as_python_reads_it(node: str, tmp_path: Path) -> No
 
 
 def test_what_is_written(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(web, "_add_runtime", lambda source, folder: "npm is not installed")
+    monkeypatch.setattr(web_page, "_add_runtime", lambda source, folder: "npm is not installed")
     files = web.write(kit, tmp_path)
-    assert {path.name for path in files} == {*web.PAGE, *web.NPM, "model.json", "model_int8.tflite"}
+    names = {*web.PAGE, *web_page.SHARED, *web_page.NPM, "model.json", "model_int8.tflite"}
+    assert {path.name for path in files} == names
     assert "npm ci" in capsys.readouterr().err
     about = json.loads((tmp_path / "model.json").read_text("utf-8"))
     assert about["class_names"] == NAMES
@@ -121,18 +123,9 @@ def test_the_wheel_carries_the_whole_page() -> None:
     root = Path(__file__).parents[2]
     forced = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     carried = {Path(name).name for name in forced["force-include"] if name.startswith("web_demo/")}
-    assert carried == {*web.PAGE, *web.NPM}
+    pages = {*web.PAGE.values(), *text_web.PAGE.values()}
+    assert carried == {*pages, *web_page.SHARED, *web_page.NPM}
     assert all((demo_folder("web_demo") / name).is_file() for name in carried)
-
-
-def browse(node: str, chromium: str, url: str, files: list[Path], **more: Any) -> dict[str, Any]:
-    request = json.dumps({"files": list(map(str, files)), **more})
-    call = [node, str(HERE / "browse.js"), url, chromium]
-    done = subprocess.run(call, input=request, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["faults"] == []  # nothing thrown, nothing asked of another host
-    return found
 
 
 def exact_pictures(folder: Path) -> list[Path]:

@@ -1,0 +1,93 @@
+"""A page of `web_demo/` around a model, whatever it takes: the files that all pages share, and LiteRT.js."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from keras_transfer.exporters.demos import demo_folder
+from keras_transfer.exporters.targets.base import Kit
+from keras_transfer.files import write_bytes, write_json
+from keras_transfer.inputs import Json
+from keras_transfer.litert import read_flatbuffer
+from keras_transfer.process import run_process
+from keras_transfer.progress import say
+from keras_transfer.schemas import N_ITEMS
+
+SHARED = ("style.css", "icon.svg", "page.js", "classifier.js", "README.md")
+"""What every page has."""
+NPM = ("package.json", "package-lock.json", "runtime.js")
+"""What npm needs to fetch LiteRT.js: 19 MB that neither this package nor its wheel carries."""
+_RUNTIME = "litert"
+_SECONDS = 180
+
+
+def write_page(kit: Kit, folder: Path, page: Mapping[str, str], about: Mapping[str, Json]) -> list[Path]:
+    """Writes a page, the model and what the page must know of it, and the runtime where npm can be had.
+
+    Args:
+        kit: what the exporter knows of the file.
+        folder: the place to write to; what is in it of an earlier export is replaced.
+        page: the page's own files, by their names there; each is the name of one in `web_demo/`.
+        about: what the page must know of the model beside `describe_model`.
+
+    Returns:
+        The files. Without npm, or without a network, `litert/` is missing; the page and its README say what to do.
+    """
+    source = demo_folder("web_demo")
+    named = {name: name for name in (*SHARED, *NPM)} | dict(page)
+    files = [write_bytes(folder / name, (source / origin).read_bytes()) for name, origin in named.items()]
+    files.append(write_bytes(folder / f"{kit.name}.tflite", kit.content))
+    files.append(write_json(folder / "model.json", describe_model(kit) | dict(about)))
+    problem = _add_runtime(source, folder)
+    if problem:
+        say(f"{folder}: LiteRT.js is still missing ({problem}). Run `npm ci` in that folder where there is a network.")
+    return files + sorted(path for path in (folder / _RUNTIME).rglob("*") if path.is_file())
+
+
+def describe_model(kit: Kit) -> dict[str, Json]:
+    """What every page must know of a model: its names and sizes, its input, and how its output becomes numbers."""
+    info = read_flatbuffer(kit.content)
+    input_, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    quantized = output.dtype != "float32" and output.scale
+    return {
+        "name": kit.name,
+        "file": f"{kit.name}.tflite",
+        "bytes": len(kit.content),
+        "class_names": list(kit.class_names),
+        "multi_label": np.ndim(kit.split.labels) == 2,
+        "input": {"dtype": input_.dtype, "shape": list(input_.shape)},
+        "output": {
+            "dtype": output.dtype,
+            "scale": float(output.scale[0]) if quantized else None,
+            "zero_point": int(output.zero_point[0]) if quantized else None,
+        },
+        "test": {"accuracy": kit.proof["test_accuracy"], "items": kit.proof[N_ITEMS]},
+    }
+
+
+def _add_runtime(source: Path, folder: Path) -> str:
+    """Puts LiteRT.js into `folder`, from `source` if `npm ci` was run there, else by npm; returns what hindered it."""
+    if (source / _RUNTIME).is_dir():
+        shutil.copytree(source / _RUNTIME, folder / _RUNTIME, dirs_exist_ok=True)
+        return ""
+    npm = shutil.which("npm")
+    if npm is None:
+        return "npm is not installed"
+    say("Fetching LiteRT.js by npm")
+    with tempfile.TemporaryDirectory() as place:
+        for name in NPM:
+            shutil.copy(source / name, place)
+        call = [npm, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0"]
+        try:
+            done = run_process(call, timeout=_SECONDS, text=True, cwd=place)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"npm: {error}"
+        if done.returncode:
+            said = next((line for line in done.stderr.splitlines() if "error" in line), "failed")
+            return " ".join(said.split())
+        shutil.copytree(Path(place) / _RUNTIME, folder / _RUNTIME, dirs_exist_ok=True)
+    return ""
