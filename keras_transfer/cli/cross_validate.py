@@ -67,7 +67,7 @@ def _print(found: "CrossValidation") -> None:
          f"{row['accuracy']['low']:.1%} to {row['accuracy']['high']:.1%}", f"{row['macro_f1']['value']:.1%}")
         for row in found["recipes"]
     ]  # fmt: skip
-    title = f"{found['images']} images in {found['folds']} folds, {found['repeats']} times" + (
+    title = f"{found['images']} items in {found['folds']} folds, {found['repeats']} times" + (
         f"; {found['held_out']} more are kept for the test" if found["held_out"] else ""
     )
     print_table(("recipe", "strategy", "accuracy", "spread of folds", "95% interval", "macro F1"), rows, title)

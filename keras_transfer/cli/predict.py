@@ -73,7 +73,9 @@ def command(
         readable += not prediction.problem
     if not readable and first is not None:
         item = modality.kind.item
-        raise InputError(f"None of {len(sources)} files can be read as a {item} ({first.path}: {first.problem}).")
+        raise InputError(
+            f"None of {len(sources)} files can be read as a {item} ({first.path or repr('')}: {first.problem})."
+        )
 
 
 def _print_table(found: Iterable["Prediction"], top_k: int) -> Iterable["Prediction"]:
@@ -144,8 +146,8 @@ def _expand(files: Iterable[str], modality: "Modality") -> Iterator[Path | tuple
         path = Path(name)
         if name == "-":
             yield from _standard_input(modality)
-        elif not _exists(path) and (content := modality.literal(name)) is not None:
-            yield name, content
+        elif not (name and _exists(path)) and (content := modality.literal(name)) is not None:
+            yield name, content  # an empty name would be the current folder
         elif path.is_dir():
             below = sorted(p for p in files_below(path) if p.suffix.lower() in kind.extensions and p.is_file())
             if not below:

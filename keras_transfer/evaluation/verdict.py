@@ -7,6 +7,7 @@ from keras_transfer.schemas import BaselineRow, Difference, Interval, Step, Verd
 FEW_ITEMS = 100
 """Under so many test items an interval is over ten points wide, and the verdict says so."""
 _EASY = 0.9  # of the run's accuracy: random features that reach it say that the data are easy
+_ALIKE = 0.02  # a rival that is behind by more is not called as good, however few the test items
 _TITLES = {
     "helped": "Transfer helped",
     "unclear": "No difference beyond chance",
@@ -51,7 +52,7 @@ def verdict(accuracy: Interval, n_items: int, baselines: Sequence[BaselineRow], 
     else:
         outcome, first = "none", _no_transfer(right, made.get("majority"))
     title = "The pretrained features help" if outcome == "helped" and "scratch" not in made else _TITLES[outcome]
-    remarks = _remarks(accuracy["value"] or 0.0, made, baselines, transfers)
+    remarks = _remarks(accuracy["value"] or 0.0, n_items, made, baselines, transfers)
     return {"outcome": outcome, "title": title, "sentences": [first, _sure(accuracy, n_items)], "remarks": remarks}
 
 
@@ -63,7 +64,11 @@ def _no_transfer(right: str, majority: BaselineRow | None) -> str:
 
 
 def _remarks(
-    accuracy: float, made: Mapping[str, BaselineRow], baselines: Sequence[BaselineRow], transfers: bool
+    accuracy: float,
+    n_items: int,
+    made: Mapping[str, BaselineRow],
+    baselines: Sequence[BaselineRow],
+    transfers: bool,
 ) -> list[str]:
     """What else the baselines show: that the data are easy, that training did harm, that a backbone is better."""
     remarks = []
@@ -82,9 +87,13 @@ def _remarks(
         )
     rival = made.get("rival")
     if rival and _difference(rival)["low"] <= 0:
+        gap = _difference(rival)["value"]
+        chance = f"the difference of {_signed(gap)} points is within chance"
         remarks.append(
-            f"{rival['name']} is as good, at {_accuracy(rival):.1%} (the difference of "
-            f"{_signed(_difference(rival)['value'])} points is within chance): use it instead, it is far smaller."
+            f"{rival['name']} is as good, at {_accuracy(rival):.1%} ({chance}): use it instead, it is far smaller."
+            if gap <= _ALIKE
+            else f"{rival['name']}, which is far smaller, reaches {_accuracy(rival):.1%}: {n_items} test items cannot "
+            f"show that this run is better ({chance}). Gather more before you choose."
         )
     others = [row for row in baselines if row["kind"] == "backbone" and row["accuracy"] is not None]
     best = max(others, key=_accuracy, default=None)

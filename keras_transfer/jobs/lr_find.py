@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from keras_transfer.errors import InputError
 from keras_transfer.recipe import Recipe
 from keras_transfer.schemas import RateSweep
 
@@ -32,6 +33,8 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[RateSweep]:
         modality = open_modality(data.train.preparer.modality)
         recipe, data = modality.prepared(recipe, data, modality.choose_preparation(recipe, data, model, None))
         training = recipe.training
+        if not training.phases:
+            raise InputError(f"{recipe.model.backbone!r} is not trained by gradient steps: it has no learning rate.")
         sweeps = sweep_phases(
             model,
             data,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keras_transfer import cache
 from keras_transfer.jobs.parts import build_classifier_of, fit_recipe, plan_of
+from keras_transfer.modalities import open_modality
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[NDArray[n
     Returns:
         Probabilities `float32 [n, classes]`, and the epochs that were trained.
     """
+    fitted = open_modality(test.preparer.modality).fitted(recipe, data)
+    if fitted is not data:
+        data, test = fitted, test.prepared_by(fitted.train.preparer)
     weights = Path(recipe.model.weights)
     key = cache.cache_key(
         retrained=recipe.model_dump(mode="json", exclude=_ELSEWHERE),

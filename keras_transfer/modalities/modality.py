@@ -204,6 +204,10 @@ class Modality(ABC):
             class_names=data.class_names,
         )
 
+    def fitted(self, recipe: Recipe, dataset: Dataset) -> Dataset:
+        """The items, prepared by what the training items teach, where a network needs that."""
+        return dataset
+
     def literal(self, name: str) -> bytes | None:
         """The item that an argument of a command is itself, such as a sentence, where it names no file."""
         return None

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,15 @@ from encoders import write_encoder
 from typer.testing import CliRunner
 
 from keras_transfer.cli.app import app
+from keras_transfer.errors import InputError
 from keras_transfer.evaluation import load_keras
 from keras_transfer.inputs import open_preparer
+from keras_transfer.jobs.cross_validate import cross_validate
+from keras_transfer.jobs.lr_find import find_rates
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.train import train
 from keras_transfer.litert.labels import read_inputs
+from keras_transfer.modalities import load as kt_load
 from keras_transfer.modalities import open_modality, settled
 from keras_transfer.modalities.text.attribution import token_weights
 from keras_transfer.modalities.text.bag_of_words import answers, fit_bag, texts
@@ -209,3 +214,42 @@ def test_the_rival_is_scikit_learns(simple: Path) -> None:
     plain = LogisticRegression(C=bag.strength, max_iter=300).fit(rows, data.train.labels)
     theirs = plain.predict_proba(vectors.transform(texts(data.test)))
     assert np.allclose(answers(data, data.test)[1], theirs, atol=1e-3)
+
+
+def test_tf_idf_is_cross_validated_by_the_words_of_each_fold(simple: Path) -> None:
+    recipe, _ = read_run(simple)
+    found = cross_validate(recipe, folds=3, repeats=1)
+    assert len(found["recipes"][0]["by_fold"]) == 3 and found["recipes"][0]["accuracy"]["value"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"image_size": 96}, "for pictures"),
+        ({"geometry": "squash"}, "for pictures"),
+        ({"alpha": 0.5}, "for pictures"),
+        ({"weights": "bundled"}, "lie in its folder"),
+        ({"backbone": "tfidf", "strategy": "lora"}, "takes no `strategy`"),
+        ({"backbone": "tfidf", "augmentation": "strong"}, "takes no `augmentation`"),
+    ],
+)
+def test_options_without_effect_on_texts_are_refused(simple: Path, options: dict[str, Any], said: str) -> None:
+    data = str(simple.parent / "reviews.csv")
+    with pytest.raises(InputError, match=said):
+        settled(make_recipe(**{"data": data, "label_column": "sentiment", "backbone": "bert", **options}))
+
+
+def test_what_has_no_learning_rate_is_said(simple: Path) -> None:
+    with pytest.raises(InputError, match="no learning rate"):
+        find_rates(read_run(simple)[0])
+
+
+def test_an_empty_name_is_an_empty_text_and_a_heading_alone_is_refused(simple: Path, tmp_path: Path) -> None:
+    (tmp_path / "heading.csv").write_text("text,label\n")
+    runner = CliRunner()
+    empty = runner.invoke(app, ["predict", str(simple), "", "--json"])
+    assert [row["problem"] for row in json.loads(empty.stdout)] == ["an empty text"]
+    heading = runner.invoke(app, ["predict", str(simple), str(tmp_path / "heading.csv")])
+    assert isinstance(heading.exception, InputError) and "has no rows" in str(heading.exception)
+    with pytest.raises(InputError, match="has no rows"):
+        kt_load(str(tmp_path / "heading.csv"))

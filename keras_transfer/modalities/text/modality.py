@@ -32,6 +32,8 @@ from keras_transfer.schemas import ItemView
 if TYPE_CHECKING:
     import keras
 
+_OF_PICTURES = ("geometry", "image_size", "alpha")
+_OF_STEPS = ("strategy", "epochs", "gradual", "rank", "hidden", "label_smoothing", "augmentation")
 _COVERED = 99  # percent of the training texts that are read to their end
 _MEASURED = 5000  # texts by which the length is chosen
 
@@ -88,7 +90,11 @@ class TextModality(Modality):
         return open_preparer(preparation)
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """An encoder's weights are its own; where the default one cannot be had, TF-IDF takes its place."""
+        """An encoder's weights are its own; where the default one cannot be had, TF-IDF takes its place.
+
+        Raises:
+            InputError: the recipe asks for what only pictures have, or of TF-IDF for a training by steps.
+        """
         if recipe.model.backbone == "auto":
             try:
                 find_preset(self.default_backbone)
@@ -96,6 +102,7 @@ class TextModality(Modality):
                 say(f"Note: TF-IDF and logistic regression take the place of a pretrained encoder. {error}")
                 recipe = recipe.replace(backbone=BACKBONE)
         recipe = super().settled(recipe)
+        _check_options(recipe)
         if recipe.model.backbone == BACKBONE:
             return recipe.replace(weights="none", phases=())
         weights = "pretrained" if recipe.model.weights == ModelOptions().weights else recipe.model.weights
@@ -103,10 +110,13 @@ class TextModality(Modality):
 
     def load(self, recipe: Recipe) -> Dataset:
         """The texts; for TF-IDF cut into the words of the training texts."""
-        data = super().load(recipe)
+        return self.fitted(recipe, super().load(recipe))
+
+    def fitted(self, recipe: Recipe, dataset: Dataset) -> Dataset:
+        """For TF-IDF cut into the words of the training texts."""
         if recipe.model.backbone != BACKBONE:
-            return data
-        return data.prepared_by(words_preparer(data.train, recipe.data.sequence_length))
+            return dataset
+        return dataset.prepared_by(words_preparer(dataset.train, recipe.data.sequence_length))
 
     def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
         """The tokenizer of the recipe's encoder, and the length that it asks for."""
@@ -265,6 +275,26 @@ def chosen_length(counts: NDArray[np.int64], longest: int) -> int:
     length = min(-(-int(np.ceil(np.percentile(counts, _COVERED))) // 8) * 8, longest)
     check_length(length, longest)
     return length
+
+
+def _check_options(recipe: Recipe) -> None:
+    """What has no effect on texts, or on TF-IDF, is refused rather than ignored."""
+    fields, own = recipe.fields(), Recipe(data=recipe.data).fields()
+    for name in _OF_PICTURES:
+        if fields[name] is not None:
+            raise InputError(f"`{name}` is for pictures, and these are texts: leave it out.")
+    weights = recipe.model.weights
+    if weights not in (ModelOptions().weights, "pretrained", "none"):
+        raise InputError(
+            f"The weights of an encoder of texts lie in its folder (--backbone FOLDER): `weights` may only be none. "
+            f"Received: {weights!r}."
+        )
+    for name in _OF_STEPS if recipe.model.backbone == BACKBONE else ():
+        if fields[name] != own[name] and (name, fields[name]) != ("augmentation", "none"):
+            raise InputError(
+                f"{BACKBONE!r} is fitted whole, without steps or phases, and takes no `{name}`: leave it out, or "
+                f"choose an encoder as --backbone. Received: {fields[name]}."
+            )
 
 
 def _own(preparer: Preparer) -> TextPreparer:

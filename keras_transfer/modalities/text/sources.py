@@ -92,12 +92,15 @@ def rows_of(path: Path) -> list[str]:
     """The names of a table's texts, for `load_text`.
 
     Raises:
-        InputError: it is no table, or has no column of texts.
+        InputError: it is no table, or has no column of texts, or no rows.
     """
     with open_table(path, wanted_columns(Layout(), KIND)) as table:
         if cell_column(path, table.columns, None, KIND) is None:
             raise InputError(f"{path} has no column of texts: call it text, sentence or review.")
-        return [row_name(path, row.number) for row in table.rows]
+        names = [row_name(path, row.number) for row in table.rows]
+    if not names:
+        raise InputError(f"{path} has no rows. It needs a heading and a row for each text.")
+    return names
 
 
 def is_made(source: object) -> bool:
@@ -117,6 +120,9 @@ def _has_texts(path: Path) -> bool:
         files = sum(_is_file(cell) for cell in own)
         if 2 * files > len(own) and (key(name) in PATHS or all(key(other) not in KIND.cells for other in columns)):
             return 2 * sum(cell.lower().endswith(".txt") or parse_row_name(cell) is not None for cell in own) > files
+    if not any(filled):  # a heading alone
+        keys = {key(name) for name in columns}
+        return not keys.isdisjoint(KIND.cells) and keys.isdisjoint(PATHS)
     return any(own and (key(name) in KIND.cells or is_prose(own)) for name, own in zip(columns, filled, strict=True))
 
 
