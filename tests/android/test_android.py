@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_transfer.exporters import android_app
 from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.geometry import LEGACY, MODES
 from keras_transfer.inputs import TensorSpec
@@ -68,24 +69,24 @@ def test_the_folder_is_the_app_with_the_model_labels_and_golden_vectors(tmp_path
     out = tmp_path / "android"
     files = android.write(kit_of(content, split), out)
     assert sorted(files) == sorted(path for path in out.rglob("*") if path.is_file())
-    own = {out / "README.txt", *(out / android.ASSETS).iterdir(), *(out / android.GOLDEN).iterdir()}
+    own = {out / "README.txt", *(out / android_app.ASSETS).iterdir(), *(out / android_app.GOLDEN).iterdir()}
     for path in set(files) - own:
         assert path.read_bytes() == (DEMO / path.relative_to(out)).read_bytes()
     assert {"app/build.gradle.kts", "core/src/main/kotlin/kerastransfer/core/Picture.kt"} <= {
         path.relative_to(out).as_posix() for path in files
     }
-    model = (out / android.ASSETS / "model.tflite").read_bytes()
+    model = (out / android_app.ASSETS / "model.tflite").read_bytes()
     assert model == content and read_labels(model) == NAMES
-    assert (out / android.ASSETS / "labels.txt").read_text("utf-8") == "crème brûlée\nsushi\n"
-    assert json.loads((out / android.ASSETS / "geometry.json").read_text("utf-8")) == MODES["letterbox"].to_dict()
-    with (out / android.GOLDEN / "cases.csv").open() as rows:
+    assert (out / android_app.ASSETS / "labels.txt").read_text("utf-8") == "crème brûlée\nsushi\n"
+    assert json.loads((out / android_app.ASSETS / "geometry.json").read_text("utf-8")) == MODES["letterbox"].to_dict()
+    with (out / android_app.GOLDEN / "cases.csv").open() as rows:
         cases = list(csv.DictReader(rows))
     assert {(case["mode"], case["interpolation"]) for case in cases} == {("letterbox", "mediapipe")}
     assert len(cases) == 8 and {case["orientation"] for case in cases} == set("12345678")
     scores = open_litert(content).predict(
-        np.frombuffer((out / android.GOLDEN / "case_003.pixels").read_bytes(), np.uint8).reshape(1, 24, 20, 3)
+        np.frombuffer((out / android_app.GOLDEN / "case_003.pixels").read_bytes(), np.uint8).reshape(1, 24, 20, 3)
     )
-    assert (out / android.GOLDEN / "case_003.scores").read_bytes() == scores.tobytes()
+    assert (out / android_app.GOLDEN / "case_003.scores").read_bytes() == scores.tobytes()
     text = (out / "README.txt").read_text("utf-8")
     assert (
         "uint8 [1, 24, 20, 3] in, float32 [1, 2] out" in text
@@ -99,14 +100,14 @@ def test_a_split_without_files_gives_its_pixels(tmp_path, content):
     split = SimpleNamespace(batches=lambda size, count: iter([(pixels[:count], None)]))
     split_of_three = type("Three", (), {"batches": staticmethod(split.batches), "__len__": lambda self: 3})()
     android.write(kit_of(content, split_of_three), tmp_path)
-    assert (tmp_path / android.GOLDEN / "case_000.pixels").read_bytes() == pixels[0].tobytes()
-    assert len((tmp_path / android.GOLDEN / "cases.csv").read_text().splitlines()) == 4
+    assert (tmp_path / android_app.GOLDEN / "case_000.pixels").read_bytes() == pixels[0].tobytes()
+    assert len((tmp_path / android_app.GOLDEN / "cases.csv").read_text().splitlines()) == 4
 
 
 def test_the_wheel_carries_the_app():
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
     carried = {source: place for source, place in wheel["force-include"].items() if source.startswith("android_demo/")}
-    assert carried == {f"android_demo/{part}": f"keras_transfer/demos/android_demo/{part}" for part in android.APP}
+    assert carried == {f"android_demo/{part}": f"keras_transfer/demos/android_demo/{part}" for part in android_app.APP}
 
 
 def test_the_gradle_files_name_what_is_verified(verify):

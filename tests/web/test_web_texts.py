@@ -3,37 +3,19 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 from encoders import write_encoder
 from serving import WEB_DEMO, browse, serve
+from text_kits import LENGTH, NAMES, make_kit
 
 from keras_transfer.exporters import web_page
 from keras_transfer.exporters.targets import Kit, judge, kit_writer
-from keras_transfer.litert import convert, open_litert, write_labels
-from keras_transfer.modalities.text.builder import build_text_classifier
+from keras_transfer.litert import open_litert
 from keras_transfer.modalities.text.golden import made_sentences
 from keras_transfer.modalities.text.preparer import open_preparer
 from keras_transfer.modalities.text.targets import web
-from keras_transfer.models import model_inputs
-from keras_transfer.models.replay import at_size
-
-NAMES = ["bad", "fine & dandy", "neither"]
-LENGTH = 24
-
-
-def make_kit(encoder: Path) -> Kit:
-    """A dynamic-range file of a random classifier."""
-    preparer = open_preparer({"backbone": str(encoder), "length": LENGTH})
-    model = build_text_classifier(str(encoder), NAMES)
-    spec = preparer.spec(model_inputs(model))
-    content = convert(at_size(model, spec.tensors), ["dynamic"], item=spec.tensors)["dynamic"]
-    proof: Any = {"test_accuracy": 0.75, "images": 400}
-    split: Any = SimpleNamespace(labels=np.zeros(4, np.int32))
-    return Kit("model_dynamic", write_labels(content, NAMES, spec), NAMES, proof, split, spec)
 
 
 @pytest.fixture(scope="module")

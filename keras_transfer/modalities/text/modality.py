@@ -49,7 +49,10 @@ class TextModality(Modality):
     # Not int8: softmax over scores and layer normalization lose too much in eight bits (docs/text.md).
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "dynamic")
 
-    kits: ClassVar[Mapping[str, str]] = {"web": "keras_transfer.modalities.text.targets.web"}
+    kits: ClassVar[Mapping[str, str]] = {
+        "android": "keras_transfer.modalities.text.targets.android",
+        "web": "keras_transfer.modalities.text.targets.web",
+    }
 
     corruptions: ClassVar[Mapping[str, Corruption]] = {
         name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()

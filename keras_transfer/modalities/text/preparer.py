@@ -333,6 +333,15 @@ def with_segments(inputs: InputSpec) -> InputSpec:
     return replace(inputs, tensors=(ids, *beside))
 
 
+def open_wordpiece(inputs: InputSpec) -> WordPiece | None:
+    """BERT's tokenizer where it makes a file's inputs; None where another does."""
+    preparer = open_preparer(inputs.preparation)
+    if preparer.tokenizer != "wordpiece":
+        return None
+    (digest,) = preparer.assets.values()
+    return _wordpiece(digest, preparer.lowercase, preparer.strip_accents)
+
+
 def check_length(length: int, longest: int) -> None:
     """Raises `InputError` where a text of so many tokens does not fit an encoder."""
     if isinstance(length, bool) or not isinstance(length, int) or not 4 <= length <= longest:

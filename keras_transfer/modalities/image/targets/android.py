@@ -1,43 +1,25 @@
 """The Android app of `android_demo/` around an image model, ready for Android Studio."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.exporters.demos import demo_folder
+from keras_transfer.exporters.android_app import ASSETS, GOLDEN, describe_model, write_app
 from keras_transfer.exporters.targets.base import Kit
-from keras_transfer.files import write_bytes, write_json, write_text
+from keras_transfer.files import write_json, write_text
 from keras_transfer.litert import read_flatbuffer
-from keras_transfer.litert.labels import GEOMETRY_FILE, LABELS_FILE, labels_text
+from keras_transfer.litert.labels import GEOMETRY_FILE
 from keras_transfer.modalities.image.golden import golden_vectors
 from keras_transfer.modalities.image.targets import geometry_of
 
-APP = (
-    "README.md",
-    "app/build.gradle.kts",
-    "app/src/main/AndroidManifest.xml",
-    "app/src/main/kotlin",
-    "app/src/main/res",
-    "build.gradle.kts",
-    "core/build.gradle.kts",
-    "core/src/main/kotlin",
-    "core/src/test/kotlin",
-    "gradle",
-    "gradle.properties",
-    "settings.gradle.kts",
-)
-"""Files and folders of `android_demo/` that make the app."""
-ASSETS = "app/src/main/assets"
-GOLDEN = "core/src/test/resources/golden"
 _CASES = 8
 _README = Template("""\
 An Android app around $name: open this folder in Android Studio and run it. README.md explains more.
 
 $assets/model.tflite
-    the model: $size bytes, $input in, $output out, $accuracy of $images test images right
+    the model: $size bytes, $input in, $output out, $accuracy of $items test images right
 $assets/labels.txt
     its $classes class names, in the order of its outputs
 $assets/geometry.json
@@ -65,39 +47,16 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     Raises:
         InputError: this installation came without `android_demo`, or a test image cannot be read any more.
     """
-    info = read_flatbuffer(kit.content)
-    image, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
     geometry = geometry_of(kit)
-    files = [write_bytes(folder / path, content) for path, content in _app()]
-    files.append(write_bytes(folder / ASSETS / "model.tflite", kit.content))
-    files.append(write_text(folder / ASSETS / LABELS_FILE, labels_text(kit.class_names)))
+    files = write_app(kit, folder)
     files.append(write_json(folder / ASSETS / GEOMETRY_FILE, geometry.to_dict()))
-    pictures = _pictures(kit, (image.shape[1], image.shape[2], 3))
+    info = read_flatbuffer(kit.content)
+    _, height, width, _ = info.tensors[info.inputs[0]].shape
+    pictures = _pictures(kit, (height, width, 3))
     index = golden_vectors(folder / GOLDEN, kit.content, pictures, count=len(pictures), geometry=geometry)
     files += sorted(index.parent.iterdir())
-    text = _README.substitute(
-        name=kit.name,
-        assets=ASSETS,
-        golden=GOLDEN,
-        size=f"{len(kit.content):,}",
-        input=f"{image.dtype} {list(image.shape)}",
-        output=f"{output.dtype} {list(output.shape)}",
-        accuracy=f"{kit.proof['test_accuracy']:.1%}",
-        images=kit.proof["images"],
-        geometry=geometry.describe(),
-        classes=len(kit.class_names),
-        cases=len(pictures),
-    )
+    text = _README.substitute(describe_model(kit), geometry=geometry.describe(), cases=len(pictures))
     return [*files, write_text(folder / "README.txt", text)]
-
-
-def _app() -> Iterator[tuple[str, bytes]]:
-    source = demo_folder("android_demo")
-    for part in APP:
-        paths = sorted((source / part).rglob("*")) if (source / part).is_dir() else [source / part]
-        for path in paths:
-            if path.is_file():
-                yield path.relative_to(source).as_posix(), path.read_bytes()
 
 
 def _pictures(kit: Kit, shape: tuple[int, int, int]) -> list[Path] | list[NDArray[np.uint8]]:

@@ -7,7 +7,7 @@ from keras_transfer.exporters.web_page import write_page
 from keras_transfer.files import write_bytes
 from keras_transfer.inputs import open_asset
 from keras_transfer.modalities.text.characters import CHARACTERS
-from keras_transfer.modalities.text.preparer import open_preparer
+from keras_transfer.modalities.text.preparer import open_wordpiece
 from keras_transfer.progress import say
 
 PAGE = {"index.html": "text.html", "text.js": "text.js", "wordpiece.js": "wordpiece.js"}
@@ -19,12 +19,11 @@ def write(kit: Kit, folder: Path) -> list[Path]:
 
     The page knows BERT's WordPiece alone: of a model with another tokenizer nothing is written, and a note says so.
     """
-    preparer = open_preparer(kit.inputs.preparation)
-    if preparer.tokenizer != "wordpiece":
+    words = open_wordpiece(kit.inputs)
+    if words is None:
         say(f"Note: {kit.name} has no page: pages for texts know BERT's WordPiece alone, not its tokenizer.")
         return []
-    (vocabulary,) = map(open_asset, preparer.assets.values())
-    strips = preparer.lowercase if preparer.strip_accents is None else preparer.strip_accents
-    files = write_page(kit, folder, PAGE, {"lowercase": preparer.lowercase, "strip_accents": strips})
-    characters = write_bytes(folder / CHARACTERS.name, CHARACTERS.read_bytes())
-    return [*files, write_bytes(folder / "vocab.txt", vocabulary), characters]
+    files = write_page(kit, folder, PAGE, {"lowercase": words.lowercase, "strip_accents": words.decomposes})
+    for name, digest in kit.inputs.assets.items():
+        files.append(write_bytes(folder / name, open_asset(digest)))
+    return [*files, write_bytes(folder / CHARACTERS.name, CHARACTERS.read_bytes())]

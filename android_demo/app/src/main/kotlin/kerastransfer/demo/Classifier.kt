@@ -12,10 +12,12 @@ import kerastransfer.core.Geometry
 import kerastransfer.core.Label
 import kerastransfer.core.Picture
 import kerastransfer.core.Quantization
+import kerastransfer.core.WordPiece
 import kerastransfer.core.dequantize
 import kerastransfer.core.preprocess
 import kerastransfer.core.quantize
 import kerastransfer.core.readLabels
+import kerastransfer.core.tokens
 import kerastransfer.core.topK
 import org.tensorflow.lite.Interpreter
 import org.tensorflow.lite.Tensor
@@ -23,52 +25,84 @@ import org.tensorflow.lite.Tensor
 private const val MODEL = "model.tflite"
 private const val LABELS = "labels.txt"
 private const val GEOMETRY = "geometry.json"
+private const val VOCABULARY = "vocab.txt"
+private const val CHARACTERS = "characters.txt"
+private const val TOKENIZER = "tokenizer.csv"
 private const val MOST_THREADS = 4
 
-/** What the model says of a picture, the most probable class first, and how long it took. */
+/** What the model says of an item, the most probable class first, and how long it took. */
 internal class Answer(val labels: List<Label>, val milliseconds: Double)
 
+/** Whether the model in the assets is one of texts: then its vocabulary lies beside it. */
+internal fun isOfTexts(assets: AssetManager): Boolean = VOCABULARY in assets.list("").orEmpty()
+
 /**
- * The model, its class names and its geometry, all of the assets; used by one thread at a time.
+ * The model and its class names, of the assets; used by one thread at a time.
  *
  * @throws IOException there is no such asset, or it was compressed
- * @throws IllegalArgumentException it is no image classifier, or has another number of classes than names
+ * @throws IllegalArgumentException it takes something else, or has another number of classes than names
  */
-internal class Classifier(assets: AssetManager) : AutoCloseable {
+internal abstract class Classifier(assets: AssetManager) : AutoCloseable {
     private val names = readLabels(read(assets, LABELS))
     private val interpreter = Interpreter(map(assets), Interpreter.Options().setNumThreads(threads()))
-    private val input: Tensor = interpreter.getInputTensor(0)
     private val output: Tensor = interpreter.getOutputTensor(0)
+    protected val input: Tensor = interpreter.getInputTensor(0)
 
     init {
-        val shape = input.shape()
-        require(interpreter.inputTensorCount == 1 && shape.size == 4 && shape[0] == 1 && shape[3] in setOf(1, 3)) {
-            "$MODEL takes ${shape.toList()}, not one image"
-        }
+        require(interpreter.inputTensorCount == 1) { "$MODEL takes ${interpreter.inputTensorCount} inputs, not one" }
         require(output.numElements() == names.size) {
             "$MODEL has ${output.numElements()} classes, $LABELS has ${names.size}"
         }
     }
 
-    /** What the model takes, in pixels. */
-    val height: Int = input.shape()[1]
-    val width: Int = input.shape()[2]
-    private val channels: Int = input.shape()[3]
-    val geometry: Geometry = Geometry.read(read(assets, GEOMETRY))
-
-    /** Classifies a picture as it is stored, with the EXIF tag of its orientation. */
-    fun classify(picture: Picture, orientation: Int, count: Int): Answer {
+    /** The [count] most probable classes of what [prepare] makes for the model; both are timed. */
+    protected fun answer(count: Int, prepare: () -> ByteBuffer): Answer {
         val start = System.nanoTime()
-        val pixels = preprocess(picture, orientation, width, height, geometry)
-        val bytes = quantize(pixels, element(input), channels)
         val raw = ByteBuffer.allocateDirect(output.numBytes()).order(ByteOrder.nativeOrder())
-        interpreter.run(bytes, raw)
+        interpreter.run(prepare(), raw)
         val quantization = output.quantizationParams().let { Quantization(it.scale, it.zeroPoint) }
         val scores = dequantize(raw, element(output), quantization)
         return Answer(topK(scores, names, count), (System.nanoTime() - start) / 1e6)
     }
 
     override fun close() = interpreter.close()
+}
+
+/** Classifies pictures, by the geometry in the assets. */
+internal class PictureClassifier(assets: AssetManager) : Classifier(assets) {
+    private val shape = input.shape()
+
+    init {
+        require(shape.size == 4 && shape[0] == 1 && shape[3] in setOf(1, 3)) {
+            "$MODEL takes ${shape.toList()}, not one image"
+        }
+    }
+
+    /** What the model takes, in pixels. */
+    val height: Int = shape[1]
+    val width: Int = shape[2]
+    val geometry: Geometry = Geometry.read(read(assets, GEOMETRY))
+
+    /** Classifies a picture as it is stored, with the EXIF tag of its orientation. */
+    fun classify(picture: Picture, orientation: Int, count: Int): Answer =
+        answer(count) {
+            quantize(preprocess(picture, orientation, width, height, geometry), element(input), shape[3])
+        }
+}
+
+/** Classifies texts, by the tokenizer in the assets. */
+internal class TextClassifier(assets: AssetManager) : Classifier(assets) {
+    private val shape = input.shape()
+    private val tokenizer = WordPiece.read(read(assets, VOCABULARY), read(assets, CHARACTERS), read(assets, TOKENIZER))
+
+    init {
+        require(shape.size == 2 && shape[0] == 1 && input.dataType().name == "INT32") {
+            "$MODEL takes ${input.dataType()} ${shape.toList()}, not token ids"
+        }
+    }
+
+    /** Classifies a text, of which the model reads the beginning. */
+    fun classify(text: String, count: Int): Answer = answer(count) { tokens(tokenizer.encode(text, shape[1])) }
 }
 
 private fun read(assets: AssetManager, name: String) =

@@ -10,6 +10,7 @@ import android.provider.MediaStore
 import android.view.View
 import android.view.ViewGroup
 import android.widget.Button
+import android.widget.EditText
 import android.widget.ImageView
 import android.widget.ProgressBar
 import android.widget.TextView
@@ -21,7 +22,7 @@ private const val PICK = 1
 private const val TAKE = 2
 private const val URI = "uri"
 
-/** The one screen: a picture from the gallery or the camera, and what the model says of it. */
+/** The one screen: a picture from the gallery or the camera, or a text, and what the model says of it. */
 class MainActivity : Activity() {
     private lateinit var session: Session
     private var uri: Uri? = null
@@ -32,6 +33,9 @@ class MainActivity : Activity() {
         window.decorView.part<Button>(R.id.gallery).setOnClickListener { pick() }
         window.decorView.part<Button>(R.id.camera).setOnClickListener { take() }
         session = lastNonConfigurationInstance as Session? ?: Session(applicationContext)
+        val shown = if (session.ofTexts) R.id.texts else R.id.pictures
+        window.decorView.part<View>(shown).visibility = View.VISIBLE
+        window.decorView.part<Button>(R.id.ask).setOnClickListener { ask() }
         uri = state?.getString(URI)?.let(Uri::parse)
         // The process was ended in the background, and the answer with it.
         uri?.let { if (session.screen == Screen.Empty) session.classify(it) }
@@ -61,6 +65,11 @@ class MainActivity : Activity() {
         }
     }
 
+    private fun ask() {
+        val text = window.decorView.part<EditText>(R.id.text).text.toString()
+        if (text.isNotBlank()) session.classify(text)
+    }
+
     private fun pick() =
         open(Intent(Intent.ACTION_GET_CONTENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*"), PICK)
 
@@ -83,12 +92,12 @@ class MainActivity : Activity() {
         val result = screen as? Screen.Result
         val picture = window.decorView.part<ImageView>(R.id.picture)
         picture.setImageBitmap(result?.picture)
-        picture.visibility = if (result == null) View.GONE else View.VISIBLE
+        picture.visibility = if (result?.picture == null) View.GONE else View.VISIBLE
         window.decorView.part<View>(R.id.working).visibility = if (screen == Screen.Working) View.VISIBLE else View.GONE
         window.decorView.part<TextView>(R.id.status).text =
             when (screen) {
-                Screen.Empty -> getString(R.string.empty)
-                Screen.Working -> getString(R.string.working)
+                Screen.Empty -> getString(if (session.ofTexts) R.string.empty_text else R.string.empty)
+                Screen.Working -> getString(if (session.ofTexts) R.string.reading else R.string.working)
                 is Screen.Failure -> screen.message
                 is Screen.Result -> {
                     val best = screen.answer.labels.first()

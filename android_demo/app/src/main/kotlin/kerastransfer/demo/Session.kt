@@ -18,7 +18,7 @@ internal sealed interface Screen {
 
     object Working : Screen
 
-    class Result(val picture: Bitmap, val answer: Answer) : Screen
+    class Result(val picture: Bitmap?, val answer: Answer) : Screen
 
     class Failure(val message: String) : Screen
 }
@@ -31,8 +31,12 @@ internal sealed interface Screen {
 internal class Session(private val context: Context) {
     private val worker = Executors.newSingleThreadExecutor()
     private val main = Handler(Looper.getMainLooper())
-    private var classifier: Classifier? = null // of the worker
+    private var pictures: PictureClassifier? = null // of the worker, as is the next
+    private var texts: TextClassifier? = null
     private var turn = 0
+
+    /** Whether the model is one of texts. */
+    val ofTexts: Boolean = isOfTexts(context.assets)
 
     var screen: Screen = Screen.Empty
         private set(value) {
@@ -48,11 +52,25 @@ internal class Session(private val context: Context) {
         }
 
     /** Classifies a picture; one that is still being worked on is not shown any more. */
-    fun classify(uri: Uri) {
+    fun classify(uri: Uri) = work {
+        val model = pictures ?: PictureClassifier(context.assets).also { pictures = it }
+        val photo = Photo(context.contentResolver, uri)
+        val picture = photo.forModel(model.width, model.height, model.geometry)
+        val answer = model.classify(picture, photo.orientation, SHOWN_LABELS)
+        Screen.Result(photo.forScreen(), answer)
+    }
+
+    /** Classifies a text, as a picture. */
+    fun classify(text: String) = work {
+        val model = texts ?: TextClassifier(context.assets).also { texts = it }
+        Screen.Result(null, model.classify(text, SHOWN_LABELS))
+    }
+
+    private fun work(look: () -> Screen) {
         val mine = ++turn
         screen = Screen.Working
         worker.execute {
-            val found = answer(uri)
+            val found = guarded(look)
             main.post { if (mine == turn) screen = found }
         }
     }
@@ -60,29 +78,33 @@ internal class Session(private val context: Context) {
     fun close() {
         turn++
         listener = null
-        worker.execute { classifier?.close() }
+        worker.execute {
+            pictures?.close()
+            texts?.close()
+        }
         worker.shutdown()
     }
 
-    private fun answer(uri: Uri): Screen =
+    private fun guarded(look: () -> Screen): Screen =
         try {
-            val model = classifier ?: Classifier(context.assets).also { classifier = it }
-            val photo = Photo(context.contentResolver, uri)
-            val picture = photo.forModel(model.width, model.height, model.geometry)
-            val answer = model.classify(picture, photo.orientation, SHOWN_LABELS)
-            Screen.Result(photo.forScreen(), answer)
+            look()
         } catch (error: Exception) {
             // Whatever app the picture comes from, and whatever file stands in the assets, may be at fault.
-            Log.w(TAG, "$uri", error)
+            Log.w(TAG, error)
             failure(error)
         } catch (error: OutOfMemoryError) {
-            Log.w(TAG, "$uri", error)
+            Log.w(TAG, error)
             Screen.Failure(context.getString(R.string.too_large))
         }
 
     private fun failure(error: Exception): Screen {
-        val without = classifier == null
-        val text = if (without && error is FileNotFoundException) R.string.no_model else R.string.failed
+        val without = pictures == null && texts == null && error is FileNotFoundException
+        val text =
+            when {
+                without -> R.string.no_model
+                ofTexts -> R.string.failed_text
+                else -> R.string.failed
+            }
         return Screen.Failure(context.getString(text, error.message ?: error.javaClass.simpleName))
     }
 }

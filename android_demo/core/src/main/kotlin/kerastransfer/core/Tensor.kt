@@ -42,6 +42,14 @@ fun quantize(picture: Picture, element: Element, channels: Int): ByteBuffer {
     return buffer
 }
 
+/** Writes token ids as a model's input: a direct buffer in the machine's order, at its start. */
+fun tokens(ids: IntArray): ByteBuffer {
+    val buffer = ByteBuffer.allocateDirect(ids.size * 4).order(ByteOrder.nativeOrder())
+    ids.forEach { buffer.putInt(it) }
+    buffer.rewind()
+    return buffer
+}
+
 /** One channel of a pixel, in Pillow's arithmetic: `luma` of keras_transfer/modalities/image/decode.py. */
 fun luma(pixel: Int): Int = (19595 * red(pixel) + 38470 * green(pixel) + 7471 * blue(pixel) + 0x8000) shr 16
 

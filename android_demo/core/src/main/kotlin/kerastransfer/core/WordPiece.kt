@@ -50,4 +50,19 @@ class WordPiece(vocabulary: String, private val characters: Characters) {
         }
         return ids
     }
+
+    companion object {
+        /**
+         * Reads a tokenizer as Python writes it.
+         *
+         * @param vocabulary content of `vocab.txt`
+         * @param characters content of `characters.txt`
+         * @param settings content of `tokenizer.csv`: lines of a name and a value
+         */
+        fun read(vocabulary: String, characters: String, settings: String): WordPiece {
+            val values = linesOf(settings).associate { it.substringBefore(',') to it.substringAfter(',') }
+            fun isOn(name: String) = values.getValue(name).toBooleanStrict()
+            return WordPiece(vocabulary, Characters(characters, isOn("lowercase"), isOn("strip_accents")))
+        }
+    }
 }

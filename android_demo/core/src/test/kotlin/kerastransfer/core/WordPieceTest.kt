@@ -14,19 +14,19 @@ class WordPieceTest {
     fun idsAreThoseOfPython() {
         for (folder in folders()) {
             fun read(name: String) = File(folder, name).readText()
-            val lines = read("tokenizer.csv").trim().lines()
-            val settings = lines.associate { it.substringBefore(',') to it.substringAfter(',') }
-            fun isOn(name: String) = settings.getValue(name).toBooleanStrict()
-            val characters = Characters(read("characters.txt"), isOn("lowercase"), isOn("strip_accents"))
-            val tokenizer = WordPiece(read("vocab.txt"), characters)
+            val settings = read("tokenizer.csv")
+            val tokenizer = WordPiece.read(read("vocab.txt"), read("characters.txt"), settings)
+            val length = settings.trim().lines().last().substringAfter("length,").toInt()
             val rows = read("sentences.csv").trim().lines().drop(1)
             assertTrue(rows.isNotEmpty())
             for (row in rows) {
                 val (hex, ids, encoded) = row.split(',')
                 val text = String(hex.chunked(2).map { it.toInt(16).toByte() }.toByteArray(), Charsets.UTF_8)
                 assertEquals(row, numbers(ids), tokenizer.ids(text))
-                val length = settings.getValue("length").toInt()
-                assertArrayEquals(row, numbers(encoded).toIntArray(), tokenizer.encode(text, length))
+                val made = tokenizer.encode(text, length)
+                assertArrayEquals(row, numbers(encoded).toIntArray(), made)
+                val buffer = tokens(made)
+                assertArrayEquals(row, made, IntArray(length) { buffer.getInt() })
             }
         }
     }

@@ -1,0 +1,73 @@
+"""The Android app of `android_demo/` around a model, whatever it takes: the app itself, the model and its labels."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_transfer.exporters.demos import demo_folder
+from keras_transfer.exporters.targets.base import Kit
+from keras_transfer.files import write_bytes, write_text
+from keras_transfer.litert import read_flatbuffer
+from keras_transfer.litert.labels import LABELS_FILE, labels_text
+from keras_transfer.schemas import N_ITEMS
+
+APP = (
+    "README.md",
+    "app/build.gradle.kts",
+    "app/src/main/AndroidManifest.xml",
+    "app/src/main/kotlin",
+    "app/src/main/res",
+    "build.gradle.kts",
+    "core/build.gradle.kts",
+    "core/src/main/kotlin",
+    "core/src/test/kotlin",
+    "gradle",
+    "gradle.properties",
+    "settings.gradle.kts",
+)
+"""Files and folders of `android_demo/` that make the app."""
+ASSETS = "app/src/main/assets"
+GOLDEN = "core/src/test/resources/golden"
+
+
+def write_app(kit: Kit, folder: Path) -> list[Path]:
+    """Writes the app, with the model and its labels among its assets.
+
+    Args:
+        kit: what the exporter knows of the file.
+        folder: the place to write to; what is in it of an earlier export is replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: this installation came without `android_demo`.
+    """
+    files = [write_bytes(folder / path, content) for path, content in _app()]
+    files.append(write_bytes(folder / ASSETS / "model.tflite", kit.content))
+    return [*files, write_text(folder / ASSETS / LABELS_FILE, labels_text(kit.class_names))]
+
+
+def describe_model(kit: Kit) -> dict[str, str]:
+    """The figures of the folder's README: `name`, `size`, `input`, `output`, `accuracy`, `items` and `classes`."""
+    info = read_flatbuffer(kit.content)
+    input_, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
+    return {
+        "name": kit.name,
+        "assets": ASSETS,
+        "golden": GOLDEN,
+        "size": f"{len(kit.content):,}",
+        "input": f"{input_.dtype} {list(input_.shape)}",
+        "output": f"{output.dtype} {list(output.shape)}",
+        "accuracy": f"{kit.proof['test_accuracy']:.1%}",
+        "items": str(kit.proof[N_ITEMS]),
+        "classes": str(len(kit.class_names)),
+    }
+
+
+def _app() -> Iterator[tuple[str, bytes]]:
+    source = demo_folder("android_demo")
+    for part in APP:
+        paths = sorted((source / part).rglob("*")) if (source / part).is_dir() else [source / part]
+        for path in paths:
+            if path.is_file():
+                yield path.relative_to(source).as_posix(), path.read_bytes()
