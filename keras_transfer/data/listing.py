@@ -41,7 +41,7 @@ class Kind:
         item: the singular.
         extensions: of file names, in lower case, with the dot.
         facts: names of what an examination measures of each file: columns of `Dataset.write_csv`.
-        example: the name of a file in commands that a person is shown.
+        example: an item, or the name of its file, in commands that a person is shown.
         listed: how a source's items are called before they are known to be any.
         cells: usual names of a table's column whose cells are the items themselves; empty where items are files.
         columns_of_paths: usual names of a table's column of paths, beside `tables.PATHS`.

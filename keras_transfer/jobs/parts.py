@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
+from keras_transfer.inputs import Json
 from keras_transfer.modalities import open_modality, recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -38,7 +39,7 @@ def load_data(recipe: Recipe, run: Path | None = None) -> "Dataset":
     begun = listing is not None and listing.is_file()
     if begun and Path(recipe.data.source).is_absolute() and not Path(recipe.data.source).exists():
         raise InputError(f"The data of {run} are no longer in {recipe.data.source}: say where they are with --data.")
-    data = recipe_modality(recipe).load(recipe)
+    data = recipe_modality(recipe).load(recipe, _preparation(run) if run is not None and begun else None)
     if listing is not None and begun:
         _compare(listing, data, recipe.data.source, run)
     elif listing is not None:
@@ -46,6 +47,14 @@ def load_data(recipe: Recipe, run: Path | None = None) -> "Dataset":
     for warning in data.warnings:
         say(f"Note: {warning}")
     return data
+
+
+def _preparation(run: Path) -> Mapping[str, Json] | None:
+    """How the run's finished model takes items: what prepared them for training may be gone since."""
+    from keras_transfer.models import read_inputs
+
+    inputs = read_inputs(run / "model.keras")
+    return None if inputs is None else inputs.preparation
 
 
 def _compare(listing: Path, data: "Dataset", place: str, run: Path | None) -> None:

@@ -185,8 +185,12 @@ class Modality(ABC):
         """
         return load_listing(self.list_source(source, labels, layout), self.reader(preparation or {}), **options)
 
-    def load(self, recipe: Recipe) -> Dataset:
+    def load(self, recipe: Recipe, preparation: Mapping[str, Json] | None = None) -> Dataset:
         """The items that a recipe names, examined and split.
+
+        Args:
+            recipe: names the items.
+            preparation: of a finished model, in place of the recipe's own.
 
         Raises:
             InputError: see `keras_transfer.data.loading.load_listing`.
@@ -195,7 +199,7 @@ class Modality(ABC):
         return self.load_items(
             data.source,
             layout=Layout(**data.layout),
-            preparation=self.recipe_preparation(recipe),
+            preparation=preparation or self.recipe_preparation(recipe),
             val=data.val,
             test=data.test,
             seed=recipe.seed,

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.evaluation import load_keras
 from keras_transfer.inputs import open_preparer
 from keras_transfer.jobs.cross_validate import cross_validate
+from keras_transfer.jobs.export import export_run
 from keras_transfer.jobs.lr_find import find_rates
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.train import train
@@ -25,6 +27,7 @@ from keras_transfer.modalities import open_modality, settled
 from keras_transfer.modalities.text.attribution import token_weights
 from keras_transfer.modalities.text.bag_of_words import answers, fit_bag, texts
 from keras_transfer.modalities.text.preparer import grams
+from keras_transfer.modalities.text.presets import find_preset
 from keras_transfer.models import read_inputs as inputs_of_model
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.run import read_run
@@ -253,3 +256,18 @@ def test_an_empty_name_is_an_empty_text_and_a_heading_alone_is_refused(simple: P
     assert isinstance(heading.exception, InputError) and "has no rows" in str(heading.exception)
     with pytest.raises(InputError, match="has no rows"):
         kt_load(str(tmp_path / "heading.csv"))
+
+
+def test_a_finished_run_is_exported_without_its_encoder_and_says_what_is_gone(
+    run: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    folder, copy = Path(recipe.model.backbone), tmp_path / "moved"
+    shutil.copytree(run, copy)
+    folder.rename(folder.with_name("elsewhere"))
+    try:
+        files = export_run(copy, formats=["float32"], out=tmp_path / "files")
+        assert files["artifacts"][-1]["gate"]["outcome"] == "pass"
+        with pytest.raises(InputError, match=f"no text encoder in {re.escape(str(folder))}"):
+            find_preset(str(folder))
+    finally:
+        folder.with_name("elsewhere").rename(folder)

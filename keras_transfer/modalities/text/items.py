@@ -20,7 +20,7 @@ KIND = Kind(
     "text",
     frozenset({".txt"}),
     ("characters", "words", "encoding"),
-    "notes.txt",
+    "A text of your own.",
     "texts",
     ("text", "sentence", "review", "content", "tweet", "body", "comment", "message"),
 )

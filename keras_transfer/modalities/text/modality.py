@@ -111,9 +111,10 @@ class TextModality(Modality):
         weights = "pretrained" if recipe.model.weights == ModelOptions().weights else recipe.model.weights
         return recipe.replace(weights=weights)
 
-    def load(self, recipe: Recipe) -> Dataset:
+    def load(self, recipe: Recipe, preparation: Mapping[str, Json] | None = None) -> Dataset:
         """The texts; for TF-IDF cut into the words of the training texts."""
-        return self.fitted(recipe, super().load(recipe))
+        data = super().load(recipe, preparation)
+        return data if preparation else self.fitted(recipe, data)
 
     def fitted(self, recipe: Recipe, dataset: Dataset) -> Dataset:
         """For TF-IDF cut into the words of the training texts."""

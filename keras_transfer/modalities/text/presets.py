@@ -145,9 +145,8 @@ class Preset:
         config = _read_json(self.folder / CONFIG_FILE)
         if config.get("model_type") not in _KINDS:
             known = ", ".join(_KINDS)
-            raise InputError(
-                f"{self.folder} holds a model of type {str(config.get('model_type'))[:40]!r}. Give one of: {known}."
-            )
+            found = str(config.get("model_type", "unknown"))[:40]
+            raise InputError(f"{self.folder} holds a model of type {found!r}. Give one of: {known}.")
         return config
 
 
@@ -168,6 +167,11 @@ def find_preset(backbone: str) -> Preset:
         return Preset(_download(ENCODERS[backbone].handle), backbone)
     if backbone.startswith("hf:") and _HANDLE.fullmatch(place):
         return Preset(_download(place), place)
+    if os.sep in place:
+        raise InputError(
+            f"There is no text encoder in {place} (any more?): give the folder of a Hugging Face model, "
+            "with config.json, model.safetensors, and vocab.txt or tokenizer.json; or hf:USER/NAME."
+        )
     raise InputError(
         f"There is no text encoder {backbone[:80]!r}. Give one of {', '.join(ENCODERS)}; the folder of a Hugging Face "
         "model; or hf:USER/NAME."
@@ -224,12 +228,18 @@ def encoder_shape(preset: Preset) -> "EncoderShape":
     if min(shape.vocabulary, shape.width, shape.blocks, shape.heads, shape.inner, shape.longest) < 1 or (
         shape.width % shape.heads or not 0 <= shape.dropout < 1
     ):
-        raise InputError(f"{preset.folder / CONFIG_FILE} makes no sense: {shape}.")
+        raise InputError(
+            f"{preset.folder / CONFIG_FILE} makes no sense: a width of {shape.width} in {shape.heads} heads, "
+            f"{shape.blocks} blocks of {shape.inner}, {shape.longest} positions, {shape.vocabulary} tokens, "
+            f"dropout {shape.dropout}."
+        )
     return shape
 
 
 def _whole(config: Mapping[str, Json], name: str, default: int | None = None) -> int:
     value = config.get(name, default)
+    if value is None:
+        raise ValueError(f"{name} is missing")
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{name} must be a whole number, it is {str(value)[:40]!r}")
     return value
