@@ -145,15 +145,14 @@ def figures(found: list[dict[str, float]], ours: Any, names: Any, truth: Any) ->
     }
 
 
-def compare_run(run: Path, models: list[Path], mediapipe: str) -> list[dict[str, Any]]:
-    """One row for each file of a run on texts, over its test split."""
+def texts_of(run: Path) -> tuple[list[str], list[str]]:
+    """The test split of a run on texts: the texts, and the class of each."""
     from keras_transfer.jobs.parts import load_data
     from keras_transfer.recipe import make_recipe
 
     test = load_data(make_recipe(run / "recipe.yaml"), run).test
     texts = [test.preparer.load(str(path)).decode() for path in test.paths]
-    truth = [test.class_names[label] for label in test.labels]
-    return [compare_texts(model, texts, truth, mediapipe) for model in models]
+    return texts, [test.class_names[label] for label in test.labels]
 
 
 def main() -> None:
@@ -170,7 +169,8 @@ def main() -> None:
         (options.answer.parent / "answers.json").write_text(json.dumps(answers))
         return
     if (options.items / "recipe.yaml").is_file():
-        rows = compare_run(options.items, options.models, options.mediapipe)
+        read = texts_of(options.items)
+        rows = [compare_texts(model, *read, options.mediapipe) for model in options.models]
     else:
         photographs = sorted(
             path for path in options.items.glob("*/*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")

@@ -1,7 +1,7 @@
 // Drives the page in headless Chromium: node browse.js URL CHROMIUM < {"files": [...], "shots": [...]} > results.json
 //
 // Each file is picked in the browser's own file chooser. A result is {file, scores, pixels (hex), said, classes, error}.
-// Each of "texts" is typed into the page for texts; its result is {text, ids, scores, said, classes, facts}.
+// Each of "texts" is typed into the page for texts; its result is {text, ids, scores, milliseconds, said, classes, facts}.
 // A shot is {path, width, height, dark}: the page as it looks after the last file.
 
 import { chromium } from "playwright-core";
@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 const [url, executablePath] = process.argv.slice(2);
 let text = "";
 for await (const chunk of process.stdin) text += chunk;
-const { files, texts = [], shots = [], by = "click" } = JSON.parse(text);
+const { files = [], texts = [], shots = [], by = "click" } = JSON.parse(text);
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 try {
@@ -59,8 +59,8 @@ try {
       classes: await page.$$eval("#classes li", (items) => items.map((item) => item.innerText.split("\n"))),
       facts: await page.innerText("#facts"),
       ...(await page.evaluate(() => {
-        const { text, ids, scores } = window.classified;
-        return { text, ids: [...ids], scores: [...scores] };
+        const { text, ids, scores, milliseconds } = window.classified;
+        return { text, ids: [...ids], scores: [...scores], milliseconds };
       })),
     });
   }
