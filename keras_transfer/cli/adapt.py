@@ -19,11 +19,11 @@ class _Method(StrEnum):
 
 def command(
     run: Annotated[Path, typer.Argument(help="The --out of a finished `train`; it is left as it is.")],
-    to: Annotated[str | None, typer.Option(help="New photographs, without labels or with.")] = None,
+    to: Annotated[str | None, typer.Option(help="New items, without labels or with.")] = None,
     method: Annotated[
         _Method,
         typer.Option(
-            help="adabn (no training), coral, mmd or dann (train the top; dann rarely helps), wise-ft (no photographs)."
+            help="adabn (no training), coral, mmd or dann (train the top; dann rarely helps), wise-ft (no new items)."
         ),
     ] = _Method.adabn,
     data: options.MovedData = None,
@@ -31,7 +31,7 @@ def command(
     layout: options.Layout = options.Layout(),
     json: options.ResultJson = False,
 ) -> None:
-    """Adapt a run to new photographs without labels.
+    """Adapt a run to new photographs or texts without labels.
 
     Or undo some of what fine-tuning forgot (--method wise-ft).
     """
@@ -51,6 +51,6 @@ def command(
     print(f"{place}: {adapted['what']}.")
     if adapted["before"] is not None:
         print(f"On {to}: {adapted['before']:.1%} right before, {adapted['after']:.1%} now.")
-    print(f"On the photographs of {run}: {result['test']['accuracy']:.1%} right now.")
+    print(f"On the test items of {run}: {result['test']['accuracy']:.1%} right now.")
     if to is not None:
         print(f"\nNext: {use_command(place, Path(to) if Path(to).exists() else to)}")

@@ -20,7 +20,7 @@ def command(
     model: options.Model,
     data: Annotated[str, typer.Argument(help="Class folders, a .csv or .parquet, or tfds:NAME.")],
     split: Annotated[
-        _Split | None, typer.Option(help="Default: the test split; all photographs where there are no splits.")
+        _Split | None, typer.Option(help="Default: the test split; all items where there are no splits.")
     ] = None,
     allow_bad: Annotated[
         bool, typer.Option("--allow-bad", help="Go on though over 5% of the files cannot be used.")
@@ -29,7 +29,7 @@ def command(
     layout: options.Layout = options.Layout(),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Score a model on labelled photographs."""
+    """Score a model on labelled photographs or texts."""
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, in_text_order, require_model
     from keras_transfer.modalities import held_out
@@ -47,7 +47,7 @@ def command(
     if json:
         print_json({"model": str(model), "data": data, "split": part.name, **scores})
         return
-    title = f"{model} on {'all photographs' if part.name == 'all' else f'the {part.name} split'} of {data}"
+    title = f"{model} on {'all items' if part.name == 'all' else f'the {part.name} split'} of {data}"
     if "label_accuracy" in scores:
         title += "; accuracy: images with all labels right, label_accuracy: single labels"
     single = [(name, value) for name, value in scores.items() if not isinstance(value, dict | list)]

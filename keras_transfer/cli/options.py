@@ -116,9 +116,9 @@ Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the Mobil
 Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
 RunData = Annotated[
     str | None,
-    typer.Option(help="Where the run's photographs are now, if they have moved; for a .keras, photographs for it."),
+    typer.Option(help="Where the run's items are now, if they have moved; for a .keras, items for it."),
 ]
-MovedData = Annotated[str | None, typer.Option(help="Where the run's own photographs are now, if they moved.")]
+MovedData = Annotated[str | None, typer.Option(help="Where the run's own items are now, if they moved.")]
 Geometry = Annotated[
     GeometryName | None,
     typer.Option(
@@ -128,7 +128,7 @@ Geometry = Annotated[
 ]
 Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
 FewShot = Annotated[
-    int | None, typer.Option(help="At most so many photographs of each class to train on, and to validate.  [all]")
+    int | None, typer.Option(help="At most so many items of each class to train on, and to validate.  [all]")
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, augmentation, order and dropout.  [0]")]
 RecipeFile = Annotated[Path | None, typer.Option(help="A recipe file; options given here win over it.")]

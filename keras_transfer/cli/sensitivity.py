@@ -13,7 +13,7 @@ def command(
         typer.Option("--kind", help="'prune 50%', 'channels 50%', 'int8' and the like; may be repeated.  [all]"),
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="Validation photographs that are looked at.")] = 300,
-    data: Annotated[str | None, typer.Option(help="Where the run's photographs are now, if they have moved.")] = None,
+    data: Annotated[str | None, typer.Option(help="Where the run's items are now, if they have moved.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
 ) -> None:
     """Say which stage bears how much compression.

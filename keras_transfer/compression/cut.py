@@ -72,7 +72,8 @@ def cut_below(model: keras.Model, changed: set[int], input_bytes: int) -> tuple[
         input_bytes: the size of an item.
 
     Returns:
-        The frozen network below, or None where its output would be larger than the items; and the rest.
+        The frozen network below, or None where its output would be larger than the items, or of a length that
+        differs from item to item; and the rest.
     """
     trains = False
     model.trainable = True
@@ -82,8 +83,8 @@ def cut_below(model: keras.Model, changed: set[int], input_bytes: int) -> tuple[
         for one in inner:
             one.trainable = trains and not isinstance(one, keras.layers.BatchNormalization)
     tensor = boundary(model)
-    feature_bytes = 2 * math.prod(tensor.shape[1:])  # they are kept as float16
-    if tensor is model.inputs[0] or feature_bytes > input_bytes:
+    sides = tensor.shape[1:]
+    if tensor is model.inputs[0] or None in sides or 2 * math.prod(sides) > input_bytes:  # they are kept as float16
         return None, model
     return prefix(model, tensor), suffix(model, tensor)
 

@@ -23,6 +23,7 @@ from keras_transfer.jobs.finish import (
     save_run_model,
 )
 from keras_transfer.jobs.parts import FileOptions, build_classifier_of, check_files, epoch_recorder, load_data
+from keras_transfer.modalities import recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Compression, ModelOptions, Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_run
@@ -209,6 +210,10 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
     steps = [step for step in STEPS if step.asked(compression)]
     if not steps:
         raise InputError("Nothing to do: give at least one of --student, --channels, --prune, --cluster and --qat.")
+    modality = recipe_modality(before)
+    for step in steps:
+        if step.name in modality.unfit:
+            raise InputError(f"The step {step.name} does not serve {modality.kind.items}: {modality.unfit[step.name]}.")
     recipe = _recipe_of(base, before, compression, changes)
     with open_run(folder, recipe) as run:
         return finished(run) or _compress(recipe, compression, base, steps, run)

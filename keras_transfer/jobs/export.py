@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.jobs.parts import FileOptions, export_files, load_data
+from keras_transfer.jobs.parts import FileOptions, check_formats, export_files, load_data
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, moved_path, read_run
@@ -68,6 +68,7 @@ def export_run(
         tolerance=tolerance,
         data=data,
     )
+    check_formats(recipe)
     target_options = _target_options(recipe, board, fit)
     with add_to_run(run) if out is None else nullcontext():
         from keras_transfer.evaluation import load_keras

@@ -78,10 +78,20 @@ def check_files(recipe: Recipe) -> None:
 
     The formats and no targets that are the default need no tool, and cost nothing to check.
     """
+    check_formats(recipe)
     if recipe.export.targets or "onnx" in (recipe.export.formats or ()):
         from keras_transfer.exporters.checks import check_tools
 
         check_tools(recipe.export.formats or (), recipe.export.targets)
+
+
+def check_formats(recipe: Recipe) -> None:
+    """Raises `InputError` where no file of a format can run a network of the recipe's modality."""
+    modality = recipe_modality(recipe)
+    for name in recipe.export.formats or ():
+        if name in modality.unfit:
+            fit = ", ".join(modality.formats)
+            raise InputError(f"{name} serves no {modality.name} models: {modality.unfit[name]}. Choose from {fit}.")
 
 
 class FileOptions(TypedDict, total=False):

@@ -131,6 +131,7 @@ class Modality(ABC):
     many: ClassVar[int] = 500
     rival_name: ClassVar[str] = ""
     formats: ClassVar[tuple[Format, ...]] = ()
+    unfit: ClassVar[Mapping[str, str]] = {}  # formats and steps of `compress` that do not serve such networks
 
     # Items
 

@@ -151,7 +151,7 @@ def test_evaluate_answers_alike_and_says_on_what(place: Path) -> None:
         assert scores["confusion_matrix"] == [[3, 0], [0, 3]]
     assert ours["log_loss"] == pytest.approx(theirs["log_loss"], abs=1e-5)
     done = command("evaluate", place / "model.tflite", place / "pictures")
-    assert "on all photographs of" in done.stdout
+    assert "on all items of" in done.stdout
     assert "balanced_accuracy" in done.stdout
     done = command("evaluate", place / "model.tflite", place / "pictures", "--split", "test")
     assert done.returncode == 2

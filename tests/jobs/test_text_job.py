@@ -16,6 +16,7 @@ from keras_transfer.cli.app import app
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import load_keras
 from keras_transfer.inputs import open_preparer
+from keras_transfer.jobs.compress import compress
 from keras_transfer.jobs.cross_validate import cross_validate
 from keras_transfer.jobs.export import export_run
 from keras_transfer.jobs.lr_find import find_rates
@@ -29,7 +30,7 @@ from keras_transfer.modalities.text.bag_of_words import answers, fit_bag, texts
 from keras_transfer.modalities.text.preparer import grams
 from keras_transfer.modalities.text.presets import find_preset
 from keras_transfer.models import read_inputs as inputs_of_model
-from keras_transfer.recipe import Recipe, make_recipe
+from keras_transfer.recipe import Compression, Recipe, make_recipe
 from keras_transfer.run import read_run
 
 CLASSES = {"bad": ("bad", "poor"), "fine": ("fine", "good"), "neither": ("tea", "soup")}
@@ -271,3 +272,15 @@ def test_a_finished_run_is_exported_without_its_encoder_and_says_what_is_gone(
             find_preset(str(folder))
     finally:
         folder.with_name("elsewhere").rename(folder)
+
+
+def test_a_format_without_kernels_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="16x8 serves no text models"):
+        export_run(run, formats=["16x8"], out=tmp_path)
+
+
+@pytest.mark.parametrize("asked", [{"sparsity": 0.5}, {"clusters": 16}, {"qat": True}])
+def test_steps_that_serve_no_texts_are_refused(run: Path, asked: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not serve texts: it trains a twin"):
+        compress(run, tmp_path / "smaller", Compression(**asked))
+    assert not (tmp_path / "smaller").exists()

@@ -48,6 +48,11 @@ class TextModality(Modality):
     rival_name: ClassVar[str] = "TF-IDF and logistic regression"
     # Not int8: softmax over scores and layer normalization lose too much in eight bits (docs/text.md).
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "dynamic")
+    unfit: ClassVar[Mapping[str, str]] = {
+        "16x8": "LiteRT has no kernels for layer normalization in 16 bits",
+        "distill": "it mixes items, and texts cannot be mixed",
+        **dict.fromkeys(("prune", "cluster", "qat"), "it trains a twin in tf_keras, which lacks their operations"),
+    }
 
     kits: ClassVar[Mapping[str, str]] = {
         "android": "keras_transfer.modalities.text.targets.android",
