@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
 from keras_transfer.jobs.parts import load_data
+from keras_transfer.modalities import recipe_modality
 from keras_transfer.run import add_to_run, read_run
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ def scan(
     """
     run = Path(folder)
     recipe, _ = read_run(run, data=data)
+    modality = recipe_modality(recipe)
+    if "sensitivity" in modality.unfit:
+        raise InputError(f"Sensitivity does not serve {modality.kind.items}: {modality.unfit['sensitivity']}.")
     with add_to_run(run):
         from keras_transfer.compression import sensitivity
         from keras_transfer.compression.sensitivity import KINDS

@@ -21,6 +21,7 @@ from keras_transfer.jobs.cross_validate import cross_validate
 from keras_transfer.jobs.export import export_run
 from keras_transfer.jobs.lr_find import find_rates
 from keras_transfer.jobs.parts import load_data
+from keras_transfer.jobs.sensitivity import scan
 from keras_transfer.jobs.train import train
 from keras_transfer.litert.labels import read_inputs
 from keras_transfer.modalities import load as kt_load
@@ -284,3 +285,5 @@ def test_steps_that_serve_no_texts_are_refused(run: Path, asked: dict[str, Any],
     with pytest.raises(InputError, match="does not serve texts: it trains a twin"):
         compress(run, tmp_path / "smaller", Compression(**asked))
     assert not (tmp_path / "smaller").exists()
+    with pytest.raises(InputError, match="does not serve texts"):
+        scan(run)

@@ -50,6 +50,7 @@ class TextModality(Modality):
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "dynamic")
     unfit: ClassVar[Mapping[str, str]] = {
         "16x8": "LiteRT has no kernels for layer normalization in 16 bits",
+        "sensitivity": "it knows the layers of pictures alone",
         "distill": "it mixes items, and texts cannot be mixed",
         **dict.fromkeys(("prune", "cluster", "qat"), "it trains a twin in tf_keras, which lacks their operations"),
     }
