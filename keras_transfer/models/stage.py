@@ -79,8 +79,9 @@ def stages(model: keras.Model) -> list[Stage]:
     groups = _merged(_grouped(body, ends), _weighted)
     if len(groups) == 1:
         groups = _merged(_grouped(groups[0][0], {id(node.output) for node in blocks}), _has_kernel)
-        if any(_attends(group) for group, _ in groups):
-            groups = _merged(groups, _attends)
+        first = next((place for place, (group, _) in enumerate(groups) if _attends(group)), None)
+        if first is not None:  # what is before the first attention, such as embeddings, is a stage of its own
+            groups = _merged(groups[:first], lambda group: False) + _merged(groups[first:], _attends)
     return [
         Stage(f"stage{index}", index, tuple(_layers(group)), output)
         for index, (group, output) in enumerate(_with_shared(groups))

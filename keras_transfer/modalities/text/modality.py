@@ -189,7 +189,7 @@ class TextModality(Modality):
             return own | {"learning_rate": 1e-3}
         if strategy == "scratch":
             return own | {"epochs": 20, "learning_rate": 5e-4, "patience": 5}
-        depth: Json = "all" if strategy == "full" else (stage_count + 1) // 2
+        depth: Json = "all" if strategy == "full" else max(1, stage_count // 2)  # the embeddings are a stage, too
         return own | {"stages": depth, "learning_rate": 1e-4, **({"layer_decay": 0.9} if strategy == "full" else {})}
 
     def rival(self, data: Dataset, test: Split, seed: int) -> tuple[str, NDArray[np.float32]]:
