@@ -166,7 +166,7 @@ def means(rows: list[Row]) -> list[Row]:
     for split, way in dict.fromkeys((str(row["split"]), str(row["way"])) for row in rows):
         own = [row for row in rows if (row["split"], row["way"]) == (split, way)]
         mean: dict[str, object] = {"split": split, "way": way, "seeds": len(own)}
-        for name in ("accuracy", "macro_f1", "seconds", "cpu_seconds", "quantized_accuracy", "quantized_bytes"):
+        for name in ("accuracy", "macro_f1", "cpu_seconds", "quantized_accuracy", "quantized_bytes"):
             values = [float(str(row[name])) for row in own if row.get(name) not in (None, "")]
             mean[name] = round(statistics.mean(values), 4) if values else ""
         found.append(mean)
