@@ -149,6 +149,11 @@ def _roles(path: Path, table: Table, layout: Layout, kind: Kind, warnings: list[
             )
     if item is None or label is None:
         raise InputError(_lacking(path, columns, item is None, label is None, kind))
+    if item == label:
+        name = columns[item]
+        raise InputError(
+            f"{path}: the column `{name}` cannot be the {kind.item} and its label as well: name both columns."
+        )
     used = {item, label, split, *(columns.index(name) for name in kind.columns if ours)}
     others = {name: i for i, name in enumerate(columns) if name and i not in used}
     if cells and others:

@@ -22,6 +22,7 @@ Rows = NDArray[np.floating]
 LEVEL = 0.05
 """Differences count below this probability of chance, shared out over all that are asked for (Bonferroni)."""
 _MOST = 500  # rows of a side that are compared: the kernel's matrix grows with their square
+_SMALL, _LARGE = 0.3, 0.8  # standardized differences (Cohen's d) under which nothing is said, and above which "much" is
 _APART = 0.75  # sorted right into new and old: from here on they are of another kind
 _TITLES = {"same": "The same kind of data", "some": "Some shift", "far": "Another kind of data"}
 
@@ -157,6 +158,32 @@ def _certainty(probabilities: Rows) -> Floats:
 def _draw(rows: Rows, random: np.random.Generator) -> Floats:
     values = np.asarray(rows, np.float64)
     return values if len(values) <= _MOST else values[random.permutation(len(values))[:_MOST]]
+
+
+def property_gap(first: Floats, second: Floats) -> tuple[float, float]:
+    """How far a figure of new items lies from that of a run's, and how probable that is by chance.
+
+    Args:
+        first: of each of the run's items, float `[n]`.
+        second: of each new one, float `[m]`.
+
+    Returns:
+        Cohen's d, and the p-value of the Mann-Whitney test.
+    """
+    from scipy.stats import mannwhitneyu
+
+    pooled = float(np.sqrt((first.var() + second.var()) / 2))
+    gap = float(second.mean() - first.mean())
+    return gap / max(pooled, 1e-9) if gap else 0.0, float(mannwhitneyu(first, second).pvalue)
+
+
+def how_much(size: float) -> str:
+    """A standardized difference in a word; empty where it is small.
+
+    >>> [how_much(size) for size in (0.1, -0.5, 2.0)]
+    ['', 'somewhat', 'much']
+    """
+    return "" if abs(size) < _SMALL else "much" if abs(size) > _LARGE else "somewhat"
 
 
 def judge(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from keras_transfer.files import write_text
 from keras_transfer.inputs import Json
 from keras_transfer.modalities import open_modality, recipe_modality
 from keras_transfer.progress import say
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import Format, Recipe
 from keras_transfer.schemas import HistoryRow
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def check_formats(recipe: Recipe) -> None:
     modality = recipe_modality(recipe)
     for name in recipe.export.formats or ():
         if name in modality.unfit:
-            fit = ", ".join(modality.formats)
+            fit = ", ".join(other for other in get_args(Format) if other not in modality.unfit)
             raise InputError(f"{name} serves no {modality.name} models: {modality.unfit[name]}. Choose from {fit}.")
 
 

@@ -392,3 +392,11 @@ def test_made_reviews_are_asked_for_by_number() -> None:
     for bad in ("made-reviews:many", "made-reviews:3", "made-reviews:-90", "made-reviews:" + "9" * 5000):
         with pytest.raises(InputError, match="takes how many"):
             load(bad)
+
+
+@pytest.mark.parametrize("options", [{"text_column": "label"}, {"label_column": "text"}])
+def test_a_column_is_not_text_and_label_as_well(tmp_path: Path, options: dict[str, str]) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text(table(("text", "label"), *PLAIN))
+    with pytest.raises(InputError, match="cannot be the text and its label as well"):
+        load(path, **options)

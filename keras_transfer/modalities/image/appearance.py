@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_transfer.evaluation.shift import LEVEL
+from keras_transfer.evaluation.shift import LEVEL, how_much, property_gap
 from keras_transfer.inputs import Array
 from keras_transfer.schemas import PropertyDifference
 
-_SMALL, _LARGE = 0.3, 0.8  # standardized differences (Cohen's d) under which nothing is said, and above which "much" is
 TITLES = {
     "brightness": "Brightness (0 to 1)",
     "contrast": "Contrast (0 to 1)",
@@ -107,7 +106,7 @@ def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequen
     >>> row["words"], row["size"] < -3
     ('much lower in contrast', True)
     """
-    from scipy.stats import fisher_exact, mannwhitneyu
+    from scipy.stats import fisher_exact
 
     rows: list[PropertyDifference] = []
     asked = [name for name in ours if name in theirs]
@@ -115,15 +114,11 @@ def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequen
         first, second = (np.asarray(side[name], np.float64) for side in (ours, theirs))
         if name == "side":
             first, second = np.log2(first), np.log2(second)
-        pooled = float(np.sqrt((first.var() + second.var()) / 2))
-        gap = float(second.mean() - first.mean())
-        size = gap / max(pooled, 1e-9) if gap else 0.0
+        size, p_value = property_gap(first, second)
         if name == "gray":
-            size = gap
+            size = float(second.mean() - first.mean())
             counts = [[int(side.sum()), len(side) - int(side.sum())] for side in (first, second)]
             p_value = float(fisher_exact(counts).pvalue)
-        else:
-            p_value = float(mannwhitneyu(first, second).pvalue)
         middle = np.mean if name == "gray" else np.median
         typical = [float(middle(np.asarray(side[name], np.float64))) for side in (ours, theirs)]
         words = _words(name, size, typical) if p_value < LEVEL / len(asked) else ""
@@ -148,11 +143,10 @@ def differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequen
 def _words(name: str, size: float, typical: Sequence[float]) -> str:
     if name == "gray":
         return f"{typical[1]:.0%} of them without colour, against {typical[0]:.0%}" if abs(size) > 0.1 else ""
-    if abs(size) < _SMALL:
+    strength = how_much(size)
+    if not strength:
         return ""
-    strength = "much " if abs(size) > _LARGE else "somewhat "
     if name == "side":
-        return (
-            f"{strength}{'smaller' if size < 0 else 'larger'} files ({typical[1]:.0f} against {typical[0]:.0f} pixels)"
-        )
-    return strength + (PROPERTIES[name].lower if size < 0 else PROPERTIES[name].higher)
+        kind = "smaller" if size < 0 else "larger"
+        return f"{strength} {kind} files ({typical[1]:.0f} against {typical[0]:.0f} pixels)"
+    return f"{strength} {PROPERTIES[name].lower if size < 0 else PROPERTIES[name].higher}"

@@ -17,7 +17,8 @@ from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.modality import head_options
-from keras_transfer.modalities.text.bag_of_words import BACKBONE, answers, build_bag, words_preparer
+from keras_transfer.modalities.text.appearance import appearance, differences
+from keras_transfer.modalities.text.bag_of_words import BACKBONE, answers, build_bag, texts, words_preparer
 from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
 from keras_transfer.modalities.text.pieces import marks
@@ -27,7 +28,7 @@ from keras_transfer.modalities.text.reader import TextReader, summarize
 from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
 from keras_transfer.progress import say, track
 from keras_transfer.recipe import Format, ModelOptions, Recipe
-from keras_transfer.schemas import ItemView
+from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
     import keras
@@ -227,6 +228,10 @@ class TextModality(Modality):
             changed = way.change(text, way.strengths[strength - 1], random)
             worse.append(preparer.prepare((changed if changed.strip() else text).encode(), spec))
         return np.stack(worse)
+
+    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
+        """Length, capitals, marks, digits and letters of the texts."""
+        return differences(*([appearance(text) for text in texts(side)] for side in (own, new)))
 
     def previews(self, items: Split, indices: Sequence[int]) -> dict[int, ItemView]:
         """The beginnings of texts."""
