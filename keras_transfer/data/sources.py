@@ -49,6 +49,21 @@ def list_path(path: Path, layout: Layout, kind: Kind) -> Listing:
     return listing
 
 
+def list_files(source: object, labels: object, layout: Layout | None, kind: Kind) -> Listing | None:
+    """Lists a source that is a folder or a table; None of any other, which no `layout` fits.
+
+    Raises:
+        InputError: it has labels of its own beside `labels`; or see `list_path`.
+    """
+    layout = layout or Layout()
+    if not isinstance(source, str | os.PathLike):
+        refuse_layout(layout)
+        return None
+    if labels is not None:
+        raise InputError(f"`labels` goes with {kind.items} in memory; a folder or a table has its own.")
+    return list_path(Path(source).expanduser(), layout, kind)
+
+
 def names_files(source: str | Path, extensions: Collection[str]) -> bool:
     """Whether a folder holds a file with one of these extensions, or a CSV names one; only its beginning is read."""
     try:

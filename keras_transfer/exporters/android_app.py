@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 
 from keras_transfer.exporters.demos import demo_folder
 from keras_transfer.exporters.targets.base import Kit
@@ -27,6 +28,20 @@ APP = (
 """Files and folders of `android_demo/` that make the app."""
 ASSETS = "app/src/main/assets"
 GOLDEN = "core/src/test/resources/golden"
+_README = Template("""\
+An Android app around $name: open this folder in Android Studio and run it. README.md explains more.
+
+$assets/model.tflite
+    the model: $size bytes, $input in, $output out, $accuracy of $n_items test $items right
+$assets/labels.txt
+    its $classes class names, in the order of its outputs
+$assets/$own
+$golden/
+    $cases The unit tests of :core compare themselves with them: gradlew :core:test
+
+All lies where android_demo/ of keras_transfer has it. To give another copy of the app this model, copy the assets
+there; to use it in an app of your own, copy the assets and :core, which prepares $items as in training.
+""")
 
 
 def write_app(kit: Kit, folder: Path) -> list[Path]:
@@ -47,21 +62,33 @@ def write_app(kit: Kit, folder: Path) -> list[Path]:
     return [*files, write_text(folder / ASSETS / LABELS_FILE, labels_text(kit.class_names))]
 
 
-def describe_model(kit: Kit) -> dict[str, str]:
-    """The figures of the folder's README: `name`, `size`, `input`, `output`, `accuracy`, `items` and `classes`."""
+def write_readme(kit: Kit, folder: Path, items: str, own: str, cases: str) -> Path:
+    """Writes the folder's `README.txt`: what lies where.
+
+    Args:
+        kit: what the exporter knows of the file.
+        folder: of the app.
+        items: what the model takes, in the plural.
+        own: the assets of the modality, and on the next line what they are for.
+        cases: what the golden vectors are, a sentence.
+    """
     info = read_flatbuffer(kit.content)
     input_, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
-    return {
-        "name": kit.name,
-        "assets": ASSETS,
-        "golden": GOLDEN,
-        "size": f"{len(kit.content):,}",
-        "input": f"{input_.dtype} {list(input_.shape)}",
-        "output": f"{output.dtype} {list(output.shape)}",
-        "accuracy": f"{kit.proof['test_accuracy']:.1%}",
-        "items": str(kit.proof[N_ITEMS]),
-        "classes": str(len(kit.class_names)),
-    }
+    text = _README.substitute(
+        name=kit.name,
+        assets=ASSETS,
+        golden=GOLDEN,
+        size=f"{len(kit.content):,}",
+        input=f"{input_.dtype} {list(input_.shape)}",
+        output=f"{output.dtype} {list(output.shape)}",
+        accuracy=f"{kit.proof['test_accuracy']:.1%}",
+        n_items=kit.proof[N_ITEMS],
+        classes=len(kit.class_names),
+        items=items,
+        own=own,
+        cases=cases,
+    )
+    return write_text(folder / "README.txt", text)
 
 
 def _app() -> Iterator[tuple[str, bytes]]:

@@ -202,7 +202,7 @@ def test_class_folders_are_sorted_as_a_person_would(folder: Callable[..., Path])
         ({"cat": 20, "dog": 20}, {"class_names": ["cat"]}, "dog"),
         ({"cat": 20, "dog": 20}, {"class_names": ["cat", "dog", "dog"]}, "differ"),
         ({"cat": 20, "dog": 20}, {"class_names": ["cat", "dog", "bird"]}, "'bird' of .* is empty"),
-        ({"cat": 20, "dog": 20}, {"labels": [1, 2]}, "`labels` goes with arrays"),
+        ({"cat": 20, "dog": 20}, {"labels": [1, 2]}, "`labels` goes with"),
         ({"train/cat": 9, "train/dog": 9, "test/bird": 3}, {}, "'bird' .* no folder in train"),
         ({"train/cat": 9, "test/cat": 9, "other/cat": 3}, {}, "other"),
         ({"val/cat": 9, "validation/cat": 9}, {}, "two folders for one split"),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from serving import NAMES, WEB_DEMO, serve
+from serving import NAMES, written
 
 from keras_transfer.exporters.targets import Kit
 from keras_transfer.geometry import MODES
@@ -41,8 +41,4 @@ def kit(model: bytes) -> Kit:
 
 @pytest.fixture(scope="session")
 def site(kit: Kit, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if not (WEB_DEMO / "litert").is_dir():
-        pytest.skip("needs LiteRT.js: npm ci in web_demo")
-    folder = tmp_path_factory.mktemp("site")
-    web.write(kit, folder)
-    yield from serve(folder)
+    yield from written(web.write, kit, tmp_path_factory.mktemp("site"))

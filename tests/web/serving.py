@@ -3,11 +3,15 @@
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from keras_transfer.exporters.targets import Kit
 
 HERE = Path(__file__).parent
 WEB_DEMO = HERE.parents[1] / "web_demo"
@@ -26,6 +30,14 @@ def serve(folder: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
+
+
+def written(write: Callable[[Kit, Path], object], kit: Kit, folder: Path) -> Iterator[str]:
+    """The same of the page that a kit's writer makes in `folder`."""
+    if not (WEB_DEMO / "litert").is_dir():
+        pytest.skip("needs LiteRT.js: npm ci in web_demo")
+    write(kit, folder)
+    yield from serve(folder)
 
 
 def browse(node: str, chromium: str, url: str, files: list[Path], **more: Any) -> dict[str, Any]:

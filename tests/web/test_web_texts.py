@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from encoders import write_encoder
-from serving import WEB_DEMO, browse, serve
+from serving import browse, serve, written
 from text_kits import LENGTH, NAMES, make_kit
 
 from keras_transfer.exporters import web_page
@@ -25,11 +25,7 @@ def text_kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
 
 @pytest.fixture(scope="module")
 def text_site(text_kit: Kit, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if not (WEB_DEMO / "litert").is_dir():
-        pytest.skip("needs LiteRT.js: npm ci in web_demo")
-    folder = tmp_path_factory.mktemp("site")
-    web.write(text_kit, folder)
-    yield from serve(folder)
+    yield from written(web.write, text_kit, tmp_path_factory.mktemp("site"))
 
 
 def test_what_is_written(text_kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,9 @@
 """Sources of labelled photographs, each of which becomes a list of files with class names."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 from keras_transfer.data.listing import Kind, Layout, Listing
-from keras_transfer.data.sources import list_path, refuse_layout
+from keras_transfer.data.sources import list_files
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.image.decode import EXTENSIONS
 from keras_transfer.modalities.image.embedded import is_embedded, load_embedded
@@ -34,13 +32,8 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     Raises:
         InputError: the source is missing or of no known kind, or `layout` does not fit it.
     """
-    layout = layout or Layout()
-    if isinstance(source, str | os.PathLike) and not _is_made(source):
-        if labels is not None:
-            raise InputError("`labels` goes with arrays; a folder or a CSV has its own.")
-        return list_path(Path(source).expanduser(), layout, KIND)
-    refuse_layout(layout)
-    return replace(_spool(source, labels), kind=KIND)
+    listing = list_files(None if _is_made(source) else source, labels, layout, KIND)
+    return listing if listing is not None else replace(_spool(source, labels), kind=KIND)
 
 
 def _is_made(source: object) -> bool:

@@ -73,39 +73,38 @@ class _Names:
     parts: Mapping[str, str]
 
 
-_BERT = _Names(
-    {
-        "width": "hidden_size", "blocks": "num_hidden_layers", "heads": "num_attention_heads",
-        "inner": "intermediate_size", "activation": "hidden_act", "dropout": "hidden_dropout_prob",
-    },
+_SETTINGS = "width blocks heads inner activation dropout"
+_PARTS = "query key value attention attention_norm inner outer outer_norm"
+
+
+def _names(settings: str, block: str, parts: str) -> _Names:
+    """From the names in the order of `_SETTINGS` and `_PARTS`."""
+    return _Names(
+        dict(zip(_SETTINGS.split(), settings.split(), strict=True)),
+        block,
+        dict(zip(_PARTS.split(), parts.split(), strict=True)),
+    )
+
+
+_OF_BERT = "hidden_size num_hidden_layers num_attention_heads intermediate_size hidden_act hidden_dropout_prob"
+_BERT = _names(
+    _OF_BERT,
     "encoder.layer.{}.",
-    {
-        "query": "attention.self.query", "key": "attention.self.key", "value": "attention.self.value",
-        "attention": "attention.output.dense", "attention_norm": "attention.output.LayerNorm",
-        "inner": "intermediate.dense", "outer": "output.dense", "outer_norm": "output.LayerNorm",
-    },
-)  # fmt: skip
-_DISTIL = _Names(
-    {
-        "width": "dim", "blocks": "n_layers", "heads": "n_heads", "inner": "hidden_dim", "activation": "activation",
-        "dropout": "dropout",
-    },
+    "attention.self.query attention.self.key attention.self.value attention.output.dense attention.output.LayerNorm "
+    "intermediate.dense output.dense output.LayerNorm",
+)
+_DISTIL = _names(
+    "dim n_layers n_heads hidden_dim activation dropout",
     "transformer.layer.{}.",
-    {
-        "query": "attention.q_lin", "key": "attention.k_lin", "value": "attention.v_lin",
-        "attention": "attention.out_lin", "attention_norm": "sa_layer_norm",
-        "inner": "ffn.lin1", "outer": "ffn.lin2", "outer_norm": "output_layer_norm",
-    },
-)  # fmt: skip
-_ALBERT = _Names(
-    _BERT.settings,
+    "attention.q_lin attention.k_lin attention.v_lin attention.out_lin sa_layer_norm ffn.lin1 ffn.lin2 "
+    "output_layer_norm",
+)
+_ALBERT = _names(
+    _OF_BERT,
     "encoder.albert_layer_groups.0.albert_layers.0.",
-    {
-        "query": "attention.query", "key": "attention.key", "value": "attention.value",
-        "attention": "attention.dense", "attention_norm": "attention.LayerNorm",
-        "inner": "ffn", "outer": "ffn_output", "outer_norm": "full_layer_layer_norm",
-    },
-)  # fmt: skip
+    "attention.query attention.key attention.value attention.dense attention.LayerNorm ffn ffn_output "
+    "full_layer_layer_norm",
+)
 _KINDS = {
     "bert": _BERT,
     "distilbert": _DISTIL,

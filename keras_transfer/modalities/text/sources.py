@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_transfer.data.folders import files_below
 from keras_transfer.data.listing import Layout, Listing
-from keras_transfer.data.sources import list_path, refuse_layout
+from keras_transfer.data.sources import list_files
 from keras_transfer.data.spooled import (
     TemporaryFolder,
     dataset_items,
@@ -49,13 +49,9 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     Raises:
         InputError: the source is missing or of no known kind, or `layout` does not fit it.
     """
-    layout = layout or Layout()
-    if isinstance(source, str | os.PathLike) and not (str(source).startswith("tfds:") or is_made(source)):
-        if labels is not None:
-            raise InputError("`labels` goes with a list of texts; a folder or a table has its own.")
-        return list_path(Path(source).expanduser(), layout, KIND)
-    refuse_layout(layout)
-    return replace(_spooled(source, labels), kind=KIND)
+    made = isinstance(source, str) and (source.startswith("tfds:") or is_made(source))
+    listing = list_files(None if made else source, labels, layout, KIND)
+    return listing if listing is not None else replace(_spooled(source, labels), kind=KIND)
 
 
 def recognizes(source: object) -> bool:

@@ -1,51 +1,27 @@
 """The Android app of `android_demo/` around an image model, ready for Android Studio."""
 
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.exporters.android_app import ASSETS, GOLDEN, describe_model, write_app
+from keras_transfer.exporters.android_app import ASSETS, GOLDEN, write_app, write_readme
 from keras_transfer.exporters.targets.base import Kit
-from keras_transfer.files import write_json, write_text
+from keras_transfer.files import write_json
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.labels import GEOMETRY_FILE
 from keras_transfer.modalities.image.golden import golden_vectors
 from keras_transfer.modalities.image.targets import geometry_of
 
 _CASES = 8
-_README = Template("""\
-An Android app around $name: open this folder in Android Studio and run it. README.md explains more.
-
-$assets/model.tflite
-    the model: $size bytes, $input in, $output out, $accuracy of $items test images right
-$assets/labels.txt
-    its $classes class names, in the order of its outputs
-$assets/geometry.json
-    how pictures are fitted to it: $geometry
-$golden/
-    $cases of the test images: the picture as it is stored (.rgb), what must become of its pixels (.pixels), and
-    what the model takes and answers (.input, .output, .scores). The unit tests of :core compare themselves with them:
-    gradlew :core:test
-
-All lies where android_demo/ of keras_transfer has it. To give another copy of the app this model, copy these three
-there; to use it in an app of your own, copy the three assets and :core, whose preprocessing is that of the training.
-""")
+_GOLDEN = """{} of the test pictures: each as it is stored (.rgb), what must become of its pixels (.pixels), and what
+    the model takes and answers (.input, .output, .scores)."""
 
 
 def write(kit: Kit, folder: Path) -> list[Path]:
     """Writes the app, with the model, its labels, and golden vectors of some test images for the app's unit tests.
 
-    Args:
-        kit: what the exporter knows of the file.
-        folder: the place to write to; what is in it of an earlier export is replaced.
-
-    Returns:
-        The files.
-
-    Raises:
-        InputError: this installation came without `android_demo`, or a test image cannot be read any more.
+    See `write_app`; an `InputError` also says where a test image cannot be read any more.
     """
     geometry = geometry_of(kit)
     files = write_app(kit, folder)
@@ -55,8 +31,8 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     pictures = _pictures(kit, (height, width, 3))
     index = golden_vectors(folder / GOLDEN, kit.content, pictures, count=len(pictures), geometry=geometry)
     files += sorted(index.parent.iterdir())
-    text = _README.substitute(describe_model(kit), geometry=geometry.describe(), cases=len(pictures))
-    return [*files, write_text(folder / "README.txt", text)]
+    own = f"{GEOMETRY_FILE}\n    how pictures are fitted to it: {geometry.describe()}"
+    return [*files, write_readme(kit, folder, "pictures", own, _GOLDEN.format(len(pictures)))]
 
 
 def _pictures(kit: Kit, shape: tuple[int, int, int]) -> list[Path] | list[NDArray[np.uint8]]:
