@@ -90,8 +90,8 @@ def test_the_folder_is_the_app_with_the_model_labels_and_golden_vectors(tmp_path
     text = (out / "README.txt").read_text("utf-8")
     assert (
         "uint8 [1, 24, 20, 3] in, float32 [1, 2] out" in text
-        and "75.0% of 20 test images" in text
-        and "8 of the test images" in text
+        and "75.0% of 20 test pictures" in text
+        and "8 of the test pictures" in text
     )
 
 
