@@ -2,10 +2,13 @@
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
-from typing import Any, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +114,17 @@ def rounded_length(lengths: Array, most: int) -> int:
 
 MAX_ASSET = 64 << 20
 """Bytes of a file that preparing needs, such as a vocabulary; one from outside that is larger is refused."""
+DAMAGED_ARCHIVE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What reading a forged zip archive can raise (RuntimeError: it is encrypted)."""
 _assets: dict[str, bytes] = {}
 
 
@@ -130,17 +144,18 @@ def keep_asset(content: bytes) -> str:
     return digest
 
 
-def keep_assets(archive: zipfile.ZipFile, prefix: str = "") -> None:
-    """Keeps the assets in a model's file, so that its `InputSpec` can be used; what is too large is left out.
+def keep_assets(file: str | Path | BinaryIO, spec: "InputSpec", prefix: str = "") -> None:
+    """Keeps the assets of a spec that lie in its model's file; what is missing, damaged or too large is left out.
 
     Args:
-        archive: the file.
-        prefix: of their names; by default any `.txt` or `.json` in it may be one.
+        file: a zip archive.
+        spec: what it says of its inputs.
+        prefix: of the assets' names.
     """
-    for member in archive.infolist():
-        known = member.filename.startswith(prefix) and member.filename.endswith((".txt", ".json"))
-        if known and member.file_size <= MAX_ASSET:
-            keep_asset(archive.read(member))
+    for name in spec.assets:
+        with suppress(*DAMAGED_ARCHIVE), zipfile.ZipFile(file) as archive:
+            if archive.getinfo(prefix + name).file_size <= MAX_ASSET:
+                keep_asset(archive.read(prefix + name))
 
 
 def open_asset(digest: str) -> bytes:

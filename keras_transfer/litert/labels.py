@@ -129,16 +129,18 @@ def read_inputs(content: bytes) -> InputSpec | None:
     def read() -> dict[str, Json]:
         with zipfile.ZipFile(io.BytesIO(content)) as files:
             members = {member.filename: member for member in files.infolist()}
-            keep_assets(files)
             for name, key in ((INPUTS_FILE, "inputs"), (GEOMETRY_FILE, "geometry")):
                 if name in members and members[name].file_size <= _MOST_INPUT_BYTES:
                     return {key: json.loads(files.read(name))}
         return {}
 
     try:
-        return inputs_of(_guarded(read) or {})
+        spec = inputs_of(_guarded(read) or {})
     except InputError as error:
         raise InputError(f"The file does not say what its input is: {error} Export it again.") from error
+    if spec is not None:
+        keep_assets(io.BytesIO(content), spec)
+    return spec
 
 
 def read_normalization(info: FileInfo) -> tuple[np.ndarray, np.ndarray] | None:

@@ -12,7 +12,7 @@ import keras
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.extras import require
 from keras_transfer.files import replacing
-from keras_transfer.inputs import InputSpec, inputs_of, keep_assets, open_asset
+from keras_transfer.inputs import DAMAGED_ARCHIVE, InputSpec, inputs_of, keep_assets, open_asset
 
 _METADATA = "metadata.json"  # of Keras, which writes its version there and does not read it
 _ENTRY = "keras_transfer"
@@ -114,13 +114,15 @@ def read_inputs(path: str | Path) -> InputSpec | None:
             if archive.getinfo(_METADATA).file_size > _MOST_METADATA:
                 return None
             about: object = json.loads(archive.read(_METADATA))
-            keep_assets(archive, f"{_ENTRY}/")
-    except (OSError, ValueError, KeyError, RecursionError, NotImplementedError, RuntimeError, zipfile.BadZipFile):
+    except (*DAMAGED_ARCHIVE, RecursionError):
         return None
     entry = about.get(_ENTRY) if isinstance(about, dict) else None
     if not isinstance(entry, dict):
         return None
     try:
-        return inputs_of(entry)
+        spec = inputs_of(entry)
     except InputError as error:
         raise InputError(f"{path} does not say what its inputs are: {error} Get the file again.") from error
+    if spec is not None:
+        keep_assets(path, spec, f"{_ENTRY}/")
+    return spec

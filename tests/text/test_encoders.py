@@ -1,6 +1,7 @@
 """Encoders read from folders compute what their authors' do, on any length, and can be cut, saved and converted."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -201,3 +202,15 @@ def test_batches_of_like_length_hold_every_item_once(tmp_path: Path) -> None:
         seen[items] += 1
         assert part.shape[1] % 8 == 0 and not ids[items, part.shape[1] :].any()
     assert (seen == 1).all()
+
+
+def test_only_the_vocabulary_is_kept_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_encoder(tmp_path / "bert")
+    preparer = open_preparer({"backbone": str(folder), "length": 24})
+    model = build_text_classifier(str(folder), 2)
+    path = save_model(model, tmp_path / "model.keras", preparer.spec(model_inputs(model)))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("keras_transfer/other.txt", "not asked for")
+    monkeypatch.setattr("keras_transfer.inputs._assets", kept := {})
+    read_inputs(path)
+    assert list(kept) == [*preparer.assets.values()]
