@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypedDict, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from keras_transfer.errors import InputError, in_one_line
@@ -158,6 +158,13 @@ class TrainingOptions(_Strict):
     class_weights: bool = True
     augmentation: str | dict[str, bool | float | str] = "auto"
     views: _Count | None = None
+
+    @field_validator("rank")
+    @classmethod
+    def _of_lora(cls, rank: int | None, info: ValidationInfo) -> int | None:
+        if rank is not None and info.data.get("strategy") != "lora":
+            raise ValueError(f"it goes with the strategy lora alone. Received: {rank}")
+        return rank
 
 
 class ExportOptions(_Strict):

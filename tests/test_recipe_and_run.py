@@ -302,3 +302,9 @@ def test_commands_can_be_pasted(tmp_path, monkeypatch):
     )
     assert command_line("predict", "/etc/x", "PHOTO.jpg") == "keras-transfer predict /etc/x PHOTO.jpg"
     assert beside(Path(), "adabn") == tmp_path.with_name(f"{tmp_path.name}-adabn")
+
+
+def test_a_rank_goes_with_lora_alone() -> None:
+    assert make_recipe(data="reviews.csv", strategy="lora", rank=4).training.rank == 4
+    with pytest.raises(InputError, match="`rank` is wrong: it goes with the strategy lora alone"):
+        make_recipe(data="reviews.csv", rank=4)
