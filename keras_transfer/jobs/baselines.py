@@ -130,12 +130,14 @@ def probe(recipe: Recipe, data: "Dataset") -> tuple[str, NDArray[np.float32]]:
 
 def scratch_epochs(recipe: Recipe, data: "Dataset") -> int:
     """How many epochs a network from scratch gets; 0 where it is not asked for and too dear."""
-    from keras_transfer.models import multiply_adds
+    from keras_transfer.models import model_inputs, multiply_adds
+    from keras_transfer.models.replay import at_size
 
     few, many = _SCRATCH_EPOCHS
     if recipe.report.baselines == "scratch":
         return many
     model = build_classifier_of(recipe.replace(weights="none"), data)
+    model = at_size(model, data.train.spec(model_inputs(model)).tensors)  # what a text costs follows from its length
     an_epoch = 3 * multiply_adds(model) * len(data.train)  # once forward, about twice back
     affordable = int(SCRATCH_BUDGET / max(1, an_epoch))
     return min(many, affordable) if affordable >= few else 0
