@@ -122,7 +122,8 @@ class Samples:
         weights = np.ones(len(items), np.float32) if self.weights is None else self.weights[items]
         inputs = tuple(self.arrays[name][rows] for name in self.names)
         if self.lengths is not None:
-            end = rounded_length(self.lengths[rows], max(self.lengths.max(), 8))
+            whole = next(values.shape[1] for values, cut in zip(inputs, self.open_ended, strict=True) if cut)
+            end = rounded_length(self.lengths[rows], whole)
             inputs = tuple(v[:, :end] if cut else v for v, cut in zip(inputs, self.open_ended, strict=True))
         return inputs if len(inputs) > 1 else inputs[0], self.labels[rows if per_view else items], weights
 

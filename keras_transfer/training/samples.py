@@ -12,7 +12,7 @@ from keras_transfer import cache
 from keras_transfer.data import Dataset
 from keras_transfer.data.labels import loss_targets
 from keras_transfer.data.stored import cached_inputs, input_names
-from keras_transfer.inputs import Augmenter, Json, item_lengths
+from keras_transfer.inputs import Augmenter, item_lengths
 from keras_transfer.models import side_inputs
 from keras_transfer.models.graph import model_inputs, start_of
 from keras_transfer.recipe import Phase
@@ -51,7 +51,7 @@ def phase_samples(
     start = start_of(model)
     tensors = phase_tensors(model, phases)
     distinct = list({id(tensor): tensor for tensor in tensors if tensor is not start}.values())
-    sides = [side_inputs(model, tensor) for tensor in distinct]
+    sides, padding = [side_inputs(model, tensor) for tensor in distinct], _padding(data, model)
     pairs: dict[int, tuple[Samples, Samples]] = {}
     with ExitStack() as stack:
         train = compute_features(model, distinct, data.train, sides=sides, augmenter=augmenter, views=views, seed=seed)
@@ -61,7 +61,7 @@ def phase_samples(
         for tensor, beside, own, held_out in zip(distinct, sides, train, val, strict=True):
             taken = [tensor, *beside]
             pairs[id(tensor)] = _feature_pair(
-                model, data, own, held_out, feature_names(beside), taken, views, class_weights
+                model, data, own, held_out, feature_names(beside), taken, padding, views, class_weights
             )
         if any(tensor is start for tensor in tensors):
             pairs[id(start)] = stack.enter_context(input_samples(model, data, augmenter, class_weights))
@@ -85,7 +85,7 @@ def input_samples(
     """
     inputs, outputs, classes = model_inputs(model), model.output_shape[-1], len(data.class_names)
     names, dtypes = tuple(input_names(data.train.spec(inputs))), [tensor.dtype for tensor in inputs]
-    padding = _padding(data)
+    padding = _padding(data, model)
     with ExitStack() as stack:
         train, val = (cached_inputs(split, inputs) for split in (data.train, data.val))
         _close_later(stack, [train, val])
@@ -141,7 +141,17 @@ def feature_samples(
         _close_later(stack, train)
         val = compute_features(below, [tensor], data.val, sides=[sides])
         _close_later(stack, val)
-        yield _feature_pair(model, data, train[0], val[0], feature_names(sides), model.inputs, views, class_weights)
+        yield _feature_pair(
+            model,
+            data,
+            train[0],
+            val[0],
+            feature_names(sides),
+            model.inputs,
+            _padding(data, below),
+            views,
+            class_weights,
+        )
 
 
 def _feature_pair(
@@ -151,6 +161,7 @@ def _feature_pair(
     val: cache.Arrays,
     names: tuple[str, ...],
     taken: Sequence[keras.KerasTensor],
+    padding: int | None,
     views: int,
     class_weights: ClassWeights,
 ) -> tuple[Samples, Samples]:
@@ -160,7 +171,7 @@ def _feature_pair(
     if "labels" in train:
         targets = np.asarray(train["labels"])
     dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in taken]
-    lengths, val_lengths = (_lengths(arrays, names, taken, _padding(data)) for arrays in (train, val))
+    lengths, val_lengths = (_lengths(arrays, names, taken, padding) for arrays in (train, val))
     return (
         Samples(train, names, targets, views, sample_weights(data, class_weights), dtypes=dtypes, **lengths),
         Samples(val, names, val_targets, dtypes=dtypes, **val_lengths),
@@ -174,10 +185,10 @@ class _Lengths(TypedDict):
     open_ended: Sequence[bool]
 
 
-def _padding(data: Dataset) -> int | None:
-    """What fills items up, if anything does."""
-    padding: Json = data.train.preparer.settings.get("padding")
-    return padding if isinstance(padding, int) else None
+def _padding(data: Dataset, model: keras.Model) -> int | None:
+    """What fills items up as inputs of a model, if anything does."""
+    padded = data.train.spec(model_inputs(model)).padded
+    return padded.padding if padded is not None else None
 
 
 def _lengths(

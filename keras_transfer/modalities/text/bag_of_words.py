@@ -67,8 +67,8 @@ def fit_bag(data: Dataset, seed: int = 0) -> BagOfWords:
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    words = vocabulary(data.train)
-    counts = [_counted(split, words) for split in (data.train, data.val)]
+    words, train_counts = _counted_words(data.train)
+    counts = [train_counts, _counted(data.val, words)]
     documents = np.asarray((counts[0] > 0).sum(axis=0)).ravel()
     idf = (np.log((1 + len(data.train)) / (1 + documents)) + 1).astype(np.float32)
     train, val = (weighted(each, idf) for each in counts)
@@ -106,15 +106,6 @@ def answers(data: Dataset, test: Split, seed: int = 0) -> tuple[str, NDArray[np.
     return what, _probabilities(bag, rows, data.multi_label)
 
 
-def vocabulary(split: Split) -> list[str]:
-    """The words and pairs of words of a split's texts, the most frequent where there are very many."""
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    counter = CountVectorizer(analyzer=grams, max_features=_FEATURES)
-    counter.fit(texts(split))
-    return sorted(counter.vocabulary_)
-
-
 def words_preparer(split: Split, length: int | None = None) -> TextPreparer:
     """Cuts texts into the words and pairs of words of a split.
 
@@ -122,7 +113,7 @@ def words_preparer(split: Split, length: int | None = None) -> TextPreparer:
         split: training texts.
         length: how many are read of a text; None to leave it open.
     """
-    content = "".join(f"{gram}\n" for gram in vocabulary(split)).encode()
+    content = "".join(f"{gram}\n" for gram in _counted_words(split)[0]).encode()
     return TextPreparer("words", {"words.txt": keep_asset(content)}, length, _LONGEST)
 
 
@@ -165,6 +156,15 @@ def build_bag(data: Dataset, seed: int = 0) -> "keras.Model":
 def texts(split: Split) -> list[str]:
     """The texts of a split."""
     return [split.preparer.load(str(path)).decode("utf-8", "replace") for path in split.paths]
+
+
+def _counted_words(split: Split) -> tuple[list[str], "csr_matrix"]:
+    """The words and pairs of a split's texts, the most frequent of very many; and how often each text has each."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counter = CountVectorizer(analyzer=grams, max_features=_FEATURES, dtype=np.float32)
+    counts = counter.fit_transform(texts(split))
+    return list(counter.get_feature_names_out()), counts
 
 
 def _counted(split: Split, words: Sequence[str]) -> "csr_matrix":

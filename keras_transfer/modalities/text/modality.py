@@ -256,10 +256,10 @@ class TextModality(Modality):
             spec = test.spec(model_inputs(model))
             ids, columns = only(test.rows(list(asked))), np.array(list(asked.values()))
             weights = token_weights(model, ids, columns, spec, preparer.tokens_of.replacement)
-            for row, index in enumerate(asked if weights is not None else ()):
-                if weights is None or index not in views:
-                    continue
-                views[index]["marks"] = marks(ids[row], weights[row], preparer)
+            if weights is not None:
+                for index, own, weight in zip(asked, ids, weights, strict=True):
+                    if index in views:
+                        views[index]["marks"] = marks(own, weight, preparer)
         return views
 
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:

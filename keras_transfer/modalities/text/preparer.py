@@ -85,9 +85,6 @@ class TextPreparer:
     strip_accents: bool | None = None
     modality: str = "text"
 
-    def __hash__(self) -> int:
-        return hash((self.tokenizer, *self.assets.values(), self.length))
-
     @cached_property
     def settings(self) -> dict[str, Json]:
         """What it was made with."""
