@@ -8,12 +8,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -432,6 +435,10 @@ class ModalityInputs(Protocol):
 
     def mediapipe_inputs(self, inputs: InputSpec) -> InputSpec:
         """What MediaPipe's classifier of such items gives a file, beginning with the file's own inputs."""
+        ...
+
+    def quantized_part(self, model: "keras.Model") -> "keras.Model":
+        """The part of a model that files in whole numbers hold."""
         ...
 
     @property

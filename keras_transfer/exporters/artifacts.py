@@ -8,9 +8,9 @@ from keras_transfer.exporters.checks import ONNX
 from keras_transfer.exporters.gate import SAME, DropVerdict, advise, judge_drop, recommend, refusals
 from keras_transfer.exporters.layer_errors import diagnose
 from keras_transfer.exporters.onnx import describe_onnx
-from keras_transfer.exporters.proof import compare, describe, inputs_of_content
+from keras_transfer.exporters.proof import compare, describe
 from keras_transfer.exporters.targets import Kit, kit_writer
-from keras_transfer.exporters.task import Answers, File, Task, contents_by_name
+from keras_transfer.exporters.task import Answers, File, Task
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import as_tuple
 from keras_transfer.litert import convert
@@ -102,17 +102,16 @@ def _prove(
     chosen = next((step for step in answers.repair if step.get("chosen")), None) if calibrated else None
     count = task.n_calibration_items if calibrated else 0
     repair: RepairFields = {"repair": answers.repair} if calibrated and answers.repair else {}
-    inputs = inputs_of_content(file.content, task.inputs)
     proof: Proof = {
         "file": file.name,
         "format": file.format,
         **compared,
         **(
-            describe_onnx(file.content, task.inputs)
+            describe_onnx(file.content, file.inputs)
             if file.format == ONNX
-            else describe(file.content, inputs, file.targets, task.options.get("target_options"))
+            else describe(file.content, file.inputs, file.targets, task.options.get("target_options"))
         ),
-        "inputs": inputs.to_dict(),
+        "inputs": file.inputs.to_dict(),
         N_CALIBRATION_ITEMS: chosen.get(N_CALIBRATION_ITEMS, count) if chosen is not None else count,
         "gate": _gate(task, file, compared, verdict, answers, passed),
         **repair,
@@ -157,11 +156,19 @@ def _gate(
     }
 
 
+def reference_file(task: Task, contents: Mapping[str, bytes]) -> bytes:
+    """The float32 file of what the int8 file holds."""
+    model, inputs = task.quantized_part
+    if model is task.model and "float32" in contents:
+        return contents["float32"]
+    return convert(model, ["float32"], item=inputs.tensors)["float32"]
+
+
 def _layers_at_fault(task: Task, contents: Mapping[str, bytes]) -> list[LayerError]:
     if task.calibration_arrays is None:
         return []
-    reference = contents.get("float32") or convert(task.model, ["float32"], item=task.inputs.tensors)["float32"]
-    names = {layer.name for layer in task.model.layers}
+    reference = reference_file(task, contents)
+    names = {layer.name for layer in task.quantized_part.model.layers}
     items = tuple(array[:_DIAGNOSED_ITEMS] for array in as_tuple(task.calibration_arrays))
     layers = diagnose(reference, contents["int8"], items, names)
     return [
@@ -214,8 +221,8 @@ def _write_kit(task: Task, target: str, files: Sequence[File], proofs: Sequence[
     if write is None:
         say(f"Note: {target} has no kit for {task.inputs.modality} models; its file is {best['file']} alone.")
         return []
-    content = contents_by_name(files)[best["file"]]
-    kit = Kit(Path(best["file"]).stem, content, task.class_names, best, task.proof, task.inputs)
+    file = next(file for file in files if file.name == best["file"])
+    kit = Kit(Path(file.name).stem, file.content, task.class_names, best, task.proof, file.inputs)
     try:
         write(kit, task.out / target)
     except GateError as error:

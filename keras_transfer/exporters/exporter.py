@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from keras_transfer.errors import InputError, check_options
-from keras_transfer.exporters.artifacts import Artifacts, ExportGateError, judge_file, write_artifacts
+from keras_transfer.exporters.artifacts import (
+    Artifacts,
+    ExportGateError,
+    judge_file,
+    reference_file,
+    write_artifacts,
+)
 from keras_transfer.exporters.checks import ONNX, check_call, check_repair
 from keras_transfer.exporters.gate import PREFERRED
 from keras_transfer.exporters.heads import two_columns
@@ -14,10 +20,11 @@ from keras_transfer.exporters.onnx import convert_onnx
 from keras_transfer.exporters.proof import compare, run_files
 from keras_transfer.exporters.repair import REMEDIES, Conversion, repair_quantization
 from keras_transfer.exporters.targets import TARGETS, check_targets
-from keras_transfer.exporters.task import Answers, ExportOptions, File, Task, contents_by_name
+from keras_transfer.exporters.task import Answers, ExportOptions, File, Task, contents_by_name, inputs_by_name
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATION_ITEMS, DEFAULT_FORMATS
-from keras_transfer.litert.labels import write_labels
+from keras_transfer.litert.frozen import CALIBRATED
+from keras_transfer.litert.labels import read_inputs, write_labels
 from keras_transfer.models.silent import as_plain, options_of, preparer_of
 from keras_transfer.progress import say
 
@@ -129,16 +136,21 @@ def _convert(task: Task) -> dict[str, bytes]:
     say(f"Converting to {', '.join(task.formats)}")
     contents = dict(task.converted)
     missing = [kind for kind in task.formats if kind not in (ONNX, *contents)]
-    if missing:
+    if any(kind in CALIBRATED for kind in missing) and task.quantized_part.model is not task.model:
+        groups = [[kind for kind in missing if (kind in CALIBRATED) is calibrated] for calibrated in (True, False)]
+    else:
+        groups = [missing]
+    for formats in filter(None, groups):
+        model, inputs = task.network(formats[0])
         contents |= convert(
-            task.model,
-            missing,
-            calibration=task.calibration_arrays,
+            model,
+            formats,
+            calibration=task.calibration_arrays if groups[0] is formats else None,
             calibration_items=task.n_calibration_items or CALIBRATION_ITEMS,
             input_dtype=task.input_dtype,
             per_tensor_dense=task.per_tensor_dense,
-            item=task.inputs.tensors,
-            on_frozen=task.options.get("on_frozen"),
+            item=inputs.tensors,
+            on_frozen=task.options.get("on_frozen") if groups[-1] is formats else None,
         )
     if ONNX in task.formats:
         contents[ONNX] = convert_onnx(task.model, task.class_names, task.inputs)
@@ -151,11 +163,12 @@ def _make_files(task: Task, formats: Sequence[str], contents: Mapping[str, bytes
     """One file for each format, class names within, then the targets' own."""
     files = []
     for kind in formats:
+        inputs = task.network(kind).inputs
         if kind == ONNX:
-            files.append(File(f"{task.name}.onnx", kind, contents[kind], task.targets))
+            files.append(File(f"{task.name}.onnx", kind, contents[kind], task.targets, inputs))
         else:
-            content = write_labels(contents[kind], task.class_names, task.inputs)
-            files.append(File(f"{task.name}_{kind}.tflite", kind, content, task.targets))
+            content = write_labels(contents[kind], task.class_names, inputs)
+            files.append(File(f"{task.name}_{kind}.tflite", kind, content, task.targets, inputs))
     adapted = [_adapt(target, files) for target in task.targets]
     return files + [file for file in adapted if file is not None]
 
@@ -168,7 +181,9 @@ def _adapt(target: str, files: Sequence[File]) -> File | None:
     for file in sorted(files, key=lambda file: PREFERRED.index(file.format)):
         with contextlib.suppress(InputError):
             if file.format != ONNX:
-                return File(f"{target}/model.tflite", file.format, adapt(file.content), (target,))
+                content = adapt(file.content)
+                inputs = read_inputs(content) or file.inputs
+                return File(f"{target}/model.tflite", file.format, content, (target,), inputs)
     return None
 
 
@@ -177,7 +192,8 @@ def _answer(task: Task, contents: dict[str, bytes]) -> Answers:
     files = _make_files(task, task.formats, contents)
     known = task.options.get("keras_probabilities")
     known = known() if callable(known) else known
-    expected, answers = run_files(task.model, contents_by_name(files), task.proof, task.inputs, known)
+    takes = inputs_by_name(files)
+    expected, answers = run_files(task.model, contents_by_name(files), task.proof, task.inputs, known, takes)
     return Answers(files, contents, expected, answers)
 
 
@@ -190,12 +206,11 @@ def _repair(task: Task, before: Answers, validation: "Split", remedies: tuple[st
         return before
     say(f"int8 loses {100 * compared['accuracy_drop']:.1f} points: repairing, by the validation split")
     contents = dict(before.contents)
-    if "float32" not in contents:
-        contents |= convert(task.model, ["float32"], item=task.inputs.tensors)
+    model, inputs = task.quantized_part
     conversion = Conversion(
-        task.model,
-        dict(contents),
-        task.inputs,
+        model,
+        {**contents, "float32": reference_file(task, contents)},
+        inputs,
         task.class_names,
         task.calibration,
         arrays,
@@ -211,7 +226,8 @@ def _repair(task: Task, before: Answers, validation: "Split", remedies: tuple[st
     changed = {file.name: file.content for file in files if old.get(file.name) != file.content}
     answers = dict(before.answers)
     if changed:
-        answers |= run_files(task.model, changed, task.proof, task.inputs, before.expected)[1]
+        takes = inputs_by_name(files)
+        answers |= run_files(task.model, changed, task.proof, task.inputs, before.expected, takes)[1]
     if repaired.format != "int8":  # the file that failed must not be mistaken for the repaired one
         for stale in (task.out / name, (task.out / name).with_suffix(".json")):
             stale.unlink(missing_ok=True)

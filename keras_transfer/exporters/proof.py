@@ -16,7 +16,6 @@ from keras_transfer.exporters.onnx import Onnx
 from keras_transfer.exporters.targets import judge
 from keras_transfer.inputs import Array, InputSpec, as_tuple
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
-from keras_transfer.litert.labels import read_inputs
 from keras_transfer.progress import track
 from keras_transfer.schemas import N_ITEMS, Comparison, FileDescription, Tensor
 
@@ -34,6 +33,7 @@ def run_files(
     split: "Split",
     inputs: InputSpec,
     known: NDArray[np.float32] | None = None,
+    takes: Mapping[str, InputSpec] | None = None,
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
     """Runs the Keras model and all files over a split in one pass over its items.
 
@@ -43,17 +43,20 @@ def run_files(
         split: the `Split` to go through; only one batch of its items is held at a time.
         inputs: what the model takes.
         known: the Keras model's probabilities `[n, classes]` if the caller has them.
+        takes: name -> what the file takes, where that is not `inputs`.
 
     Returns:
         The Keras model's probabilities and each file's, all `float32 [n, classes]`.
     """
+    takes = {name: (takes or {}).get(name, inputs) for name in files}
     opened = {
-        name: Onnx(content) if name.endswith(".onnx") else open_litert(content) for name, content in files.items()
+        name: Onnx(content) if name.endswith(".onnx") else open_litert(content, inputs=takes[name])
+        for name, content in files.items()
     }
     rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in files}
     keras_rows: list[NDArray[np.float32]] = []
-    takes = {name: inputs_of_content(content, inputs).tensors for name, content in files.items()}
-    ways = {tensors: split.batches(tensors, _BATCH) for tensors in (inputs.tensors, *takes.values())}
+    wanted = (inputs.tensors, *(own.tensors for own in takes.values()))
+    ways = {tensors: split.batches(tensors, _BATCH) for tensors in wanted}
     count = -(-len(split) // _BATCH)
     proving = f"Proving {len(files)} files on {len(split)} items"
     for parts in track(zip(*ways.values(), strict=True), proving, total=count):
@@ -64,7 +67,7 @@ def run_files(
             answers = model.predict_on_batch(values if len(values) > 1 else values[0])
             keras_rows.append(np.asarray(answers, np.float32))
         for name, file in opened.items():
-            rows[name].append(file.predict(batches[takes[name]]))
+            rows[name].append(file.predict(batches[takes[name].tensors]))
     expected = two_columns(np.concatenate(keras_rows) if known is None else known)
     results = {name: np.concatenate(parts) for name, parts in rows.items()}
     for name, result in {"Keras model": expected, **results}.items():
@@ -75,12 +78,6 @@ def run_files(
         if not np.all(np.isfinite(result)):
             raise InputError(f"The {name} gives NaN or infinity on the test split: train it again before exporting.")
     return expected, results
-
-
-def inputs_of_content(content: bytes, inputs: InputSpec) -> InputSpec:
-    """What a file takes: what it says itself where a target gives it more than the Keras model takes, else `inputs`."""
-    own = None if content[4:8] != b"TFL3" else read_inputs(content)
-    return inputs if own is None or len(own.tensors) == len(inputs.tensors) else own
 
 
 def compare(

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple
+from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple, open_modality
 from keras_transfer.litert.convert import CALIBRATION_ITEMS
 from keras_transfer.litert.frozen import CALIBRATED
 from keras_transfer.models.silent import ModelOptions, preparer_of
@@ -52,6 +52,13 @@ class ExportOptions(ModelOptions, total=False):
     seed: int
     on_frozen: Callable[[], object] | None
     strict: bool
+
+
+class Network(NamedTuple):
+    """A Keras model that files are converted from, and what it takes."""
+
+    model: "keras.Model"
+    inputs: InputSpec
 
 
 @dataclass(frozen=True)
@@ -106,10 +113,23 @@ class Task:
 
     @cached_property
     def inputs(self) -> InputSpec:
-        """What the files take, prepared as in the proof."""
+        """What the model takes, prepared as in the proof."""
+        return self._spec(self.model)
+
+    def _spec(self, model: "keras.Model") -> InputSpec:
         from keras_transfer.models.graph import model_inputs
 
-        return preparer_of(self.proof).spec(model_inputs(self.model))
+        return preparer_of(self.proof).spec(model_inputs(model))
+
+    @cached_property
+    def quantized_part(self) -> "Network":
+        """What calibrated files hold; see `keras_transfer.modalities.Modality.quantized_part`."""
+        model = open_modality(self.inputs.modality).quantized_part(self.model)
+        return Network(model, self._spec(model))
+
+    def network(self, kind: str) -> "Network":
+        """What a file of a format holds."""
+        return self.quantized_part if kind in CALIBRATED else Network(self.model, self.inputs)
 
     @cached_property
     def calibration_arrays(self) -> Arrays | None:
@@ -117,7 +137,9 @@ class Task:
         if self.calibration is None or set(CALIBRATED).isdisjoint(self.formats):
             return None
         count = min(self.options.get("calibration_items", CALIBRATION_ITEMS), len(self.calibration))
-        return self.calibration.stratified(count, self.options.get("seed", 0)).arrays(self.inputs.tensors)
+        return self.calibration.stratified(count, self.options.get("seed", 0)).arrays(
+            self.quantized_part.inputs.tensors
+        )
 
     @property
     def n_calibration_items(self) -> int:
@@ -127,12 +149,21 @@ class Task:
 
 @dataclass(frozen=True)
 class File:
-    """One file to prove and write: its name below the output folder, and the targets that it is judged for."""
+    """One file to prove and write.
+
+    Attributes:
+        name: below the output folder.
+        format: from which it was made.
+        content: of the file.
+        targets: that it is judged for.
+        inputs: what it takes.
+    """
 
     name: str
     format: str
     content: bytes
     targets: tuple[str, ...]
+    inputs: InputSpec
 
 
 @dataclass(frozen=True)
@@ -152,6 +183,11 @@ class Answers:
     expected: Probabilities
     answers: dict[str, Probabilities]
     repair: list[RepairStep] = field(default_factory=list)
+
+
+def inputs_by_name(files: Sequence[File]) -> dict[str, InputSpec]:
+    """File name -> what it takes."""
+    return {file.name: file.inputs for file in files}
 
 
 def contents_by_name(files: Sequence[File]) -> dict[str, bytes]:

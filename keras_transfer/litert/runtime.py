@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from keras_transfer.decisions import two_columns
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Array, Arrays, as_tuple, open_preparer
+from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple, open_preparer
 from keras_transfer.litert.flatbuffer import FileInfo, TensorInfo, read_flatbuffer
 from keras_transfer.litert.trust import is_ours
 from keras_transfer.models.silent import item_dtype
@@ -30,7 +30,11 @@ _CHUNK = 4  # items per task: keeps the cost of passing them between threads sma
 
 
 def open_litert(
-    path_or_bytes: str | Path | bytes, threads: int | None = None, trusted: bool | None = None, delegate: str = ""
+    path_or_bytes: str | Path | bytes,
+    threads: int | None = None,
+    trusted: bool | None = None,
+    delegate: str = "",
+    inputs: InputSpec | None = None,
 ) -> "LiteRT":
     """Opens a LiteRT file for running.
 
@@ -41,6 +45,7 @@ def open_litert(
             process made is trusted: a damaged file can end the process that runs it.
         delegate: a library that computes some operators on a device of its own, such as `libedgetpu.so.1`; one
             item is computed at a time then.
+        inputs: what it takes, of a file without metadata; unless given, what `keras_transfer.models.silent` assumes.
 
     Returns:
         The file, ready to predict.
@@ -68,7 +73,7 @@ def open_litert(
             probe(content, delegate)
             if delegate:
                 close()  # which frees the device
-        return LiteRT(content, info, 1 if delegate else threads, delegate)
+        return LiteRT(content, info, 1 if delegate else threads, delegate, inputs)
     except InputError as error:
         raise InputError(f"{name}: {error}") if not isinstance(path_or_bytes, bytes) else error from None
 
@@ -83,8 +88,16 @@ class LiteRT:
         threads: how many items are computed at once.
     """
 
-    def __init__(self, content: bytes, info: FileInfo, threads: int | None = None, delegate: str = "") -> None:
+    def __init__(
+        self,
+        content: bytes,
+        info: FileInfo,
+        threads: int | None = None,
+        delegate: str = "",
+        inputs: InputSpec | None = None,
+    ) -> None:
         self.info = info
+        self._silent_inputs = inputs
         self.inputs: list[TensorInfo] = [info.tensors[i] for i in info.inputs]
         self.outputs: list[TensorInfo] = [info.tensors[i] for i in info.outputs]
         self._content = content
@@ -211,7 +224,7 @@ class LiteRT:
         """What items hold: as the metadata says, or else as it is assumed."""
         from keras_transfer.litert.labels import read_inputs
 
-        inputs = read_inputs(self._content)
+        inputs = read_inputs(self._content) or self._silent_inputs
         if inputs is not None and inputs.tensors:
             spec = open_preparer(inputs.modality, inputs.preparation).spec(inputs.tensors)
             if len(spec.tensors) != len(self.inputs):

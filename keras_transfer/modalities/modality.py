@@ -342,6 +342,16 @@ class Modality(ABC):
         """The recipe with what it leaves open of the network, as it was built."""
         return recipe
 
+    def quantized_part(self, model: "keras.Model") -> "keras.Model":
+        """The part of a model that int8 and 16x8 files hold; the preparer makes its inputs. By default all of it.
+
+        Whoever runs such a file computes what is left out: a spectrum, say, whose range eight bits do not hold.
+
+        Args:
+            model: a classifier of this modality.
+        """
+        return model
+
     def adopt(self, model: "keras.Model", recipe: Recipe, dataset: Dataset) -> tuple["keras.Model", Recipe]:
         """A model that was trained elsewhere as one of ours, and the recipe with what was chosen for it.
 

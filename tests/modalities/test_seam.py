@@ -1,16 +1,20 @@
 """The seam between jobs and modalities, proved by a modality of which the package knows nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from bumps import BumpPreparer, Bumps
 
 import keras_transfer as kt
 from keras_transfer import InputError
 from keras_transfer.cli.predict import command as predict_command
 from keras_transfer.evaluation import evaluate, open_classifier, predict_files
-from keras_transfer.inputs import InputSpec, open_preparer
+from keras_transfer.exporters import export
+from keras_transfer.inputs import InputSpec, TensorSpec, open_preparer
 from keras_transfer.jobs.adopt import adopt
 from keras_transfer.jobs.inspect import inspect_data
 from keras_transfer.jobs.report import report_run
@@ -20,7 +24,10 @@ from keras_transfer.jobs.shift import shift_run
 from keras_transfer.jobs.train import train
 from keras_transfer.litert import open_litert
 from keras_transfer.modalities import modality_of, recipe_modality
+from keras_transfer.models.freezing import suffix
 from keras_transfer.recipe import make_recipe
+
+LOUD = TensorSpec("front", (64, 1), "float32", -100, 100, "a loud signal")
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +150,37 @@ def test_a_model_from_elsewhere_is_refused(run, tmp_path):
     folder, _ = run
     with pytest.raises(InputError, match="not supported yet for signals"):
         adopt(folder / "model.keras", str(folder.parent / "data"), tmp_path / "adopted")
+
+
+def test_files_in_whole_numbers_may_begin_behind_a_front_end(run, tmp_path, monkeypatch):
+    class Loud(BumpPreparer):
+        def spec(self, inputs):
+            plain = super().spec(inputs)
+            return (
+                plain if inputs[0].name == "signal" else replace(plain, tensors=(replace(LOUD, name=inputs[0].name),))
+            )
+
+        def prepare(self, content, spec=None):
+            return super().prepare(content) * (100 if spec is not None and spec.tensor.high == 100 else 1)
+
+    part = staticmethod(lambda model: suffix(model, model.get_layer("front").output))
+    monkeypatch.setattr(Bumps, "quantized_part", part)
+    data = kt.load(str(run[0].parent / "data"), val=0.15, test=0.15).prepared_by(Loud())
+    signal = keras.Input((64, 1), name="signal")
+    loud = keras.layers.Rescaling(100, name="front")(signal)
+    scores = keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.ReLU()(loud)))
+    model = keras.Model(signal, keras.layers.Softmax()(scores))
+    files = export(
+        model,
+        tmp_path,
+        calibration=data.train,
+        proof=data.test,
+        formats=["float32", "int8"],
+        targets=["microcontroller"],
+    )
+    assert [file["agreement"] > 0.9 for file in files] == [True] * 3
+    proofs = [
+        json.loads((tmp_path / file["path"].partition("/")[2]).with_suffix(".json").read_text()) for file in files
+    ]
+    assert [proof["inputs"]["tensors"][0]["high"] for proof in proofs] == [1, 100, 100]
+    assert [proof["input"]["value_range"] for proof in proofs] == ["-1..1", "-100..100", "-100..100"]
