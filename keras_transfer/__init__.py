@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "errors": "GateError InputError",
     "modalities": "load",
+    "modalities.audio.builder": "build_audio_classifier",
     "modalities.image": "build_augmenter decode_image load_images",
     "modalities.text.builder": "build_text_classifier",
     "models": "BACKBONES adapt_batchnorm as_classifier batchnorm_shift boundary build_classifier copy_weights "

@@ -17,6 +17,7 @@ from keras_transfer.jobs.cross_validate import cross_validate as cross_validate
 from keras_transfer.litert import convert as convert
 from keras_transfer.litert import open_litert as open_litert
 from keras_transfer.modalities import load as load
+from keras_transfer.modalities.audio.builder import build_audio_classifier as build_audio_classifier
 from keras_transfer.modalities.image import build_augmenter as build_augmenter
 from keras_transfer.modalities.image import decode_image as decode_image
 from keras_transfer.modalities.image import load_images as load_images

@@ -119,7 +119,7 @@ def convertible(
 ) -> tuple["keras.Model", tuple[TensorSpec, ...]]:
     """The model as one that can be converted, and what each of its inputs holds.
 
-    One input holds pixels, several hold what the model's dtypes say.
+    One input holds pixels; several, or one of vectors (a waveform), hold what the model's dtypes say.
 
     Args:
         model: the model.
@@ -129,7 +129,8 @@ def convertible(
     from keras_transfer.models import as_network
     from keras_transfer.models.graph import model_inputs
 
-    if len(getattr(model, "inputs", None) or ()) > 1:
+    ranks = [len(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
+    if len(ranks) > 1 or ranks == [2]:
         return model, model_inputs(model)
     size_is_open = None in (getattr(model, "input_shape", None) or ())[1:]
     if options.get("image_size") is None and isinstance(calibration, np.ndarray) and size_is_open:

@@ -115,9 +115,10 @@ def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def can_train(layer: keras.layers.Layer) -> bool:
     """Whether a layer has weights that training could move, be it frozen now or not.
 
-    Fixed preprocessing (statistics of a `Normalization`, our channel swap) has weights that never train.
+    Fixed preprocessing (statistics of a `Normalization`, our channel swap, a sound's DFT) has weights that never train.
     """
-    return bool(layer.weights) and layer.name != PREPROCESSING and not isinstance(layer, keras.layers.Normalization)
+    fixed = isinstance(layer, keras.layers.Normalization) or layer.name.startswith(PREPROCESSING)
+    return bool(layer.weights) and not fixed
 
 
 def _weighted(group: list[Node]) -> bool:
@@ -182,12 +183,17 @@ def _split(model: keras.Model) -> tuple[list[Node], list[Node]]:
     branch pools too, but is no cut. Where nothing ever had positions it starts after the last kernel but one.
     """
     order = nodes(model)
+    places = {id(node.output): position for position, node in enumerate(order)}
     has_positions = any(len(tensor.shape) > 2 for tensor in model.inputs)
+    before = 0  # the place after the last cut
     for node in cut_nodes(model):
+        start = places[id(node.output)]
         flat = len(node.output.shape) <= 2
         if isinstance(node.operation, _POOLING) or (flat and has_positions):
-            start = next(position for position, other in enumerate(order) if other.output is node.output)
+            if not _weighted(order[before:start]):  # several poolings side by side
+                start = before
             return order[:start], order[start:]
+        before = start + 1
         has_positions = has_positions or not flat
     if any(len(node.output.shape) > 2 for node in order):
         return order, []
@@ -229,17 +235,21 @@ def _bottlenecks(channels: list[int]) -> list[bool]:
 
 
 def _scales(model: keras.Model, blocks: list[Node]) -> list[int]:
-    """How often the positions were halved along each axis, from the input or the first map to each block's output."""
-    tensors = [*model.inputs, *(node.output for node in blocks)]
-    whole = next((tensor for tensor in tensors if _positions(tensor)), None)
-    scales, scale = [], 0
-    for node in blocks:
-        if whole is not None and (here := _positions(node.output)):
+    """How often the positions were halved along each axis, from the input or the first map to each block's output.
+
+    Counted anew where the number of axes changes.
+    """
+    scales, scale, start = [], 0, 0
+    whole: keras.KerasTensor | None = None
+    for tensor in [*model.inputs, *(node.output for node in blocks)]:
+        if here := _positions(tensor):
+            if whole is None or len(tensor.shape) != len(whole.shape):  # such as from a waveform to a spectrogram
+                whole, start = tensor, scale
             halvings = math.log2(_positions(whole) / here) / (len(whole.shape) - 2)
             # Padding makes a map slightly larger: it must not lead back to the scale before.
-            scale = max(scale, round(halvings))
+            scale = max(scale, start + round(halvings))
         scales.append(scale)
-    return scales
+    return scales[len(model.inputs) :]
 
 
 def _positions(tensor: keras.KerasTensor) -> int:

@@ -1,0 +1,1 @@
+"""Sounds: recordings of machines, birds, voices, keywords."""
