@@ -124,8 +124,12 @@ def gather_temporary_files() -> None:
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
-def read_file(path: str | Path) -> bytes:
+def read_file(path: str | Path, first: int | None = None) -> bytes:
     """The bytes of a user's file.
+
+    Args:
+        path: where it is.
+        first: read only so many, of a file of any size.
 
     Raises:
         InputError: there is no such file, it is no regular one, over 1 GiB, or cannot be read.
@@ -135,6 +139,9 @@ def read_file(path: str | Path) -> bytes:
         about = path.stat()
         if not S_ISREG(about.st_mode):  # opening a pipe would wait for ever
             raise InputError("not a regular file")
+        if first is not None:
+            with path.open("rb") as file:
+                return file.read(first)
         if about.st_size > MAX_BYTES:
             raise InputError(f"a file of {about.st_size / MAX_BYTES:.1f} GiB, over the limit of 1 GiB")
         return path.read_bytes()

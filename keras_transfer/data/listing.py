@@ -45,6 +45,7 @@ class Kind:
         listed: how a source's items are called before they are known to be any.
         cells: usual names of a table's column whose cells are the items themselves; empty where items are files.
         columns_of_paths: usual names of a table's column of paths, beside `tables.PATHS`.
+        stretches: whether an item may be a stretch of a file, `FILE#t=START,END`; see `data.stretches`.
     """
 
     items: str = "items"
@@ -55,6 +56,7 @@ class Kind:
     listed: str = "files"
     cells: tuple[str, ...] = ()
     columns_of_paths: tuple[str, ...] = ()
+    stretches: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
