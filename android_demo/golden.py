@@ -3,7 +3,7 @@
 `sizes/` has pictures of many sizes and orientations; `uint8/`, `int8/`, `float32/` what a small model with such outputs
 answers, `gray/` one of one channel; `photographs/` the same of the photographs that are given; `assets/` that model,
 its labels and a geometry, for the APK; `alpha.bytes` every byte with every alpha, laid on white; `sentences/` a folder
-of made sentences for each way of treating letters and accents.
+of made sentences for each way of treating letters and accents; `sounds/` one of made clips for each front end.
 """
 
 import io
@@ -24,6 +24,7 @@ from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
 from keras_transfer.litert.io_types import int8_io
 from keras_transfer.litert.labels import labels_text, write_labels
+from keras_transfer.modalities.audio import golden as audio_golden
 from keras_transfer.modalities.image import decode_image
 from keras_transfer.modalities.image.golden import golden_vectors
 from keras_transfer.modalities.text import golden as text_golden
@@ -42,6 +43,8 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
     for i, modes in enumerate([(True, True), (True, False), (False, False), (False, True)]):
         tokenizer = WordPiece(text_golden.made_vocabulary(), *modes)
         text_golden.golden_vectors(folder / f"sentences/{i}", tokenizer, seed=i)
+    for name, front_end in audio_golden.FRONT_ENDS.items():
+        audio_golden.golden_vectors(folder / f"sounds/{name}", front_end)
     assets = folder / "assets"
     assets.mkdir()
     (assets / "model.tflite").write_bytes(write_labels(files["uint8"], CLASSES))

@@ -156,9 +156,10 @@ def _download(wanted: list[str], folder: Path) -> None:
 
 
 def make_golden(folder: Path, photographs: Sequence[Path]) -> list[Path]:
-    """Golden vectors of pictures and of a small model with each kind of ends; `sentences/` has folders of their own.
+    """Golden vectors of pictures and of a small model with each kind of ends.
 
-    In its own process: TensorFlow says much, and is not needed after.
+    `sentences/` and `sounds/` have folders of their own. All in a process of its own: TensorFlow says much, and is not
+    needed after.
     """
     call([sys.executable, str(ROOT / "golden.py"), str(folder), *map(str, photographs)])
     return sorted(path.parent for path in folder.glob("*/cases.csv"))
@@ -193,7 +194,9 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     classes = sorted(path.stem for path in (ROOT / "core/src/test/kotlin").rglob("*Test.kt"))
     made = golden[0].parent
     sentences = sorted((made / "sentences").iterdir())
+    sounds = sorted((made / "sounds").iterdir())
     properties = [f"-Dgolden={_path(golden)}", f"-Dalpha={made / 'alpha.bytes'}", f"-Dsentences={_path(sentences)}"]
+    properties.append(f"-Dsounds={_path(sounds)}")
     java = ["java", "-XX:+UseSerialGC", *properties, "-cp", _path([main, test, *junit, *kotlin.library])]
     said = call([*java, "org.junit.runner.JUnitCore", *(f"kerastransfer.core.{name}" for name in classes)])
     passed = re.search(r"OK \((\d+) tests?\)", said)
@@ -202,7 +205,9 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
         raise Failed(f"{written} tests are written, JUnit says: {said}")
     cases = sum(len((path / "cases.csv").read_text("utf-8").splitlines()) - 1 for path in golden)
     texts = sum(len((path / "sentences.csv").read_text("utf-8").splitlines()) - 1 for path in sentences)
-    print(f" {written} tests on {cases} golden vectors of pictures and {texts} of sentences,", end="")
+    clips = sum(len((path / "clips.csv").read_text("utf-8").splitlines()) - 1 for path in sounds)
+    vectors = f"{cases} golden vectors of pictures, {texts} of sentences and {clips} of sounds"
+    print(f" {written} tests on {vectors},", end="")
 
 
 def link(folder: Path, versions: dict[str, str], golden: Path) -> Path:

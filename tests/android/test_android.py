@@ -165,4 +165,4 @@ def test_verify(verify, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     pictures = 224 + 4 * 16 + len(photographs)
     assert "All passed" in done.stdout
-    assert f"on {pictures} golden vectors of pictures and {4 * 2000} of sentences" in done.stdout
+    assert f"on {pictures} golden vectors of pictures, {4 * 2000} of sentences and 48 of sounds" in done.stdout

@@ -1,12 +1,14 @@
 // node compare.js preprocess FOLDER: names the golden cases whose pixels differ, one a line.
 // node compare.js input FOLDER: the same for what the model takes.
 // node compare.js ids FOLDER: the golden sentences whose ids differ.
+// node compare.js log_mel FOLDER: the largest difference of the golden clips' spectrograms.
 // node compare.js orientation FILE...: what decode.js reads as EXIF orientation of each file, one a line.
 
 import { readFileSync } from "node:fs";
 
 import { prepared } from "../../web_demo/classifier.js";
 import { findOrientation } from "../../web_demo/decode.js";
+import { LogMel } from "../../web_demo/log_mel.js";
 import { preprocess } from "../../web_demo/preprocess.js";
 import { WordPiece } from "../../web_demo/wordpiece.js";
 
@@ -43,6 +45,20 @@ if (what === "preprocess" || what === "input") {
     if (made[0] !== ids || made[1] !== encoded) console.log(row);
   }
   console.log(`${rows.length} sentences`);
+} else if (what === "log_mel") {
+  const [folder] = paths;
+  const spectrograms = new LogMel(JSON.parse(readFileSync(`${folder}/front_end.json`, "utf8")));
+  const [, ...rows] = readFileSync(`${folder}/clips.csv`, "utf8").trim().split("\n");
+  let largest = 0;
+  for (const row of rows) {
+    const [name, samples, frames, mels] = row.split(",");
+    const read = (kind) => readFileSync(`${folder}/${name}.${kind}`);
+    const [clip, expected] = [read("samples"), read("log_mel")];
+    const made = spectrograms.spectrogram(Float32Array.from({ length: samples }, (_, i) => clip.readInt16LE(2 * i) / 32768));
+    if (made.length !== frames * mels) throw new Error(row);
+    made.forEach((value, i) => (largest = Math.max(largest, Math.abs(value - expected.readFloatLE(4 * i)))));
+  }
+  console.log(largest);
 } else {
   for (const path of paths) console.log(findOrientation(readFileSync(path)).orientation);
 }

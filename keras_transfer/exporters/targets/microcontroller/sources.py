@@ -186,7 +186,7 @@ def _values(
         "sha256": hashlib.sha256(kit.content).hexdigest(),
         "length": len(kit.content),
         "flash": len(kit.content),
-        "bytes": _numbers(kit.content, "0x%02x"),
+        "bytes": c_numbers(kit.content, "0x%02x"),
         "input_shape": ", ".join(map(str, entry.shape[1:])),
         "input_scale": _float(entry.scale[0]),
         "input_zero_point": entry.zero_point[0],
@@ -260,10 +260,16 @@ def _float(value: float) -> str:
     return text if "." in text or "e" in text else f"{text}.0"
 
 
-def _numbers(values: Iterable[int], form: str, a_line: int = 20) -> str:
+def c_numbers(values: Iterable[float], form: str = "%d", a_line: int = 20) -> str:
+    """The elements of a C array, some on each line.
+
+    >>> print(c_numbers([1, 2, 3], a_line=2))
+        1, 2,
+        3,
+    """
     texts = [form % value for value in values]
     return "\n".join(f"    {', '.join(texts[i : i + a_line])}," for i in range(0, len(texts), a_line))
 
 
 def _rows(array: NDArray[np.int8]) -> str:
-    return "\n".join(f"    {{\n{_numbers(row.reshape(-1).tolist(), '%d')}\n    }}," for row in array)
+    return "\n".join(f"    {{\n{c_numbers(row.reshape(-1).tolist())}\n    }}," for row in array)
