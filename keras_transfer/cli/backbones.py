@@ -4,33 +4,52 @@ from typing import Annotated
 
 import typer
 
+_HEADINGS = {
+    "name": "backbone",
+    "image_size": "image size",
+    "tokens": "tokens",
+    "parameters": "parameters (M)",
+    "alphas": "alphas",
+    "preprocessing": "preprocessing",
+    "licence": "weights' licence",
+    "fit_for": "fit for",
+    "words": "what",
+    "handle": "downloaded from",
+}  # in this order; what no row has is left out
+
 
 def command(
     fit_for: Annotated[
         str | None, typer.Option(help="Only those fit for: phone, microcontroller, edgetpu or server.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of tables.")] = False,
 ) -> None:
     """List the backbones to transfer from."""
-    from dataclasses import asdict
-
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.errors import InputError
-    from keras_transfer.models import BACKBONES
+    from keras_transfer.inputs import MODALITIES
+    from keras_transfer.modalities import open_modality
 
-    homes = sorted({home for row in BACKBONES.values() for home in row.fit_for})
+    modalities = [open_modality(name) for name in MODALITIES]
+    tables = {modality: [{"modality": modality.name, **row} for row in modality.backbones()] for modality in modalities}
+    homes = sorted({home for rows in tables.values() for row in rows for home in _several(row["fit_for"])})
     if fit_for not in (None, *homes):
         raise InputError(f"--fit-for must be one of {', '.join(homes)}. Received: {fit_for!r}.")
-    rows = [row for row in BACKBONES.values() if fit_for is None or fit_for in row.fit_for]
+    for modality, rows in tables.items():
+        tables[modality] = [row for row in rows if fit_for is None or fit_for in _several(row["fit_for"])]
     if json:
-        print_json([asdict(row) for row in rows])
+        print_json([row for rows in tables.values() for row in rows])
         return
-    columns = ("backbone", "image size", "parameters (M)", "alphas", "preprocessing", "weights' licence", "fit for")
-    print_table(
-        columns,
-        [
-            (r.name, r.image_size, r.parameters, ", ".join(map(str, r.alphas)), r.preprocessing, r.licence,
-             ", ".join(r.fit_for))
-            for r in rows
-        ],
-    )  # fmt: skip
+    for modality, rows in tables.items():
+        columns = [name for name in _HEADINGS if any(name in row for row in rows)]
+        cells = [[row.get(name) for name in columns] for row in rows]
+        if rows:
+            print_table(
+                [_HEADINGS[name] for name in columns],
+                [[", ".join(_several(cell)) if isinstance(cell, tuple) else cell for cell in row] for row in cells],
+                f"For {modality.kind.items}",
+            )
+
+
+def _several(cell: object) -> list[str]:
+    return [str(part) for part in cell] if isinstance(cell, tuple) else []

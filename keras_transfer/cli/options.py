@@ -113,7 +113,12 @@ RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may na
 Run = Annotated[Path, typer.Argument(help="The --out of a finished `train`.")]
 Model = Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")]
 Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
-Weights = Annotated[str | None, typer.Option(help="imagenet, bundled, none, or a weights file.  [imagenet]")]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="imagenet, bundled, none, or a weights file; of texts pretrained or none.  [imagenet; pretrained]"
+    ),
+]
 RunData = Annotated[
     str | None,
     typer.Option(help="Where the run's items are now, if they have moved; for a .keras, items for it."),
@@ -158,13 +163,13 @@ class Network:
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="See `keras-transfer backbones`; or a KerasHub preset: kerashub:NAME, a handle, ./FOLDER.  "
-            "[mobilenet_v2]"
+            help="See `keras-transfer backbones`; or a KerasHub preset: kerashub:NAME, a handle, ./FOLDER; of texts "
+            "a Hugging Face model: hf:USER/NAME, FOLDER.  [mobilenet_v2; of texts minilm]"
         ),
     ] = None
     alpha: Alpha = None
     weights: Weights = None
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels.  [the backbone's own]")] = None
+    image_size: Annotated[int | None, typer.Option(help="Of pictures: side in pixels.  [the backbone's own]")] = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,7 @@ class Layout:
         str | None, typer.Option(help="A table's column of paths.  [path, file, filename, filepath or image]")
     ] = None
     label_column: Annotated[
-        str | None, typer.Option(help="A table's column of labels.  [label, class, category, target or labels]")
+        str | None, typer.Option(help="A table's column of labels.  [label, class, category, sentiment, ...]")
     ] = None
     text_column: Annotated[
         str | None, typer.Option(help="A table's column of texts.  [text, sentence, review, content, tweet, body, ...]")
@@ -244,7 +249,10 @@ class Files:
 
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four]"),
+        typer.Option(
+            "--format",
+            help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four; of texts three]",
+        ),
     ] = None
     targets: Annotated[
         list[str] | None,

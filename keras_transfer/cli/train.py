@@ -21,7 +21,7 @@ _Gradual = Annotated[
 ]
 _Epochs = Annotated[
     int | None,
-    typer.Option(help="Most epochs of fine-tuning; of the head with --strategy feature-extraction.  [5; 40]"),
+    typer.Option(help="Most epochs of fine-tuning; of the head with --strategy feature-extraction.  [5 or 3; 40]"),
 ]
 _Augmentation = Annotated[str | None, typer.Option(help="How strong: auto, none, light, medium or strong.  [auto]")]
 _Out = Annotated[Path | None, typer.Option(help="The run directory.  [runs/DATA-BACKBONE]")]

@@ -91,6 +91,7 @@ def export(
     if repair:
         check_repair(repair, kinds, validation, options.get("converted"))
     task = _task(model, names, proof, calibration, formats, targets, tolerance, Path(out), options)
+    _check_input_dtype(task)
     answers = _answer(task, _convert(task))
     if repair and validation is not None:  # which `check_repair` has made sure of
         answers = _repair(task, answers, validation, tuple(REMEDIES) if repair is True else tuple(repair))
@@ -129,6 +130,20 @@ def _task(
         out=out,
         options=options,
     )
+
+
+def _check_input_dtype(task: Task) -> None:
+    """Raises `InputError` where a type of inputs is asked for that no file can have."""
+    if task.input_dtype == "uint8":
+        return
+    whole = [tensor for tensor in task.inputs.tensors if tensor.dtype == "int32"]
+    if whole:
+        raise InputError(
+            f"`input_dtype` (--input-type) is for values that are quantized; these files take {whole[0].meaning} as "
+            f"int32: leave it out. Received: {task.input_dtype}."
+        )
+    if "int8" not in task.formats:
+        raise InputError("`input_dtype` (--input-type) is that of the int8 file: add int8 to the formats.")
 
 
 def _convert(task: Task) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from keras_transfer.data.dataset import Dataset
 from keras_transfer.data.listing import Layout
 from keras_transfer.data.loading import LoadOptions
 from keras_transfer.data.split import Split
+from keras_transfer.errors import InputError
 from keras_transfer.inputs import MODALITIES, Json
 from keras_transfer.modalities.augmenter import NoAugmenter
 from keras_transfer.modalities.modality import (
@@ -62,8 +63,14 @@ def modality_of(source: object) -> Modality:
     >>> modality_of("digits").name == next(iter(MODALITIES))
     True
     """
+    if any(isinstance(part, list | tuple) and not len(part) for part in (source, _first(source))):
+        raise InputError("There are no items: a list of them is empty. Give items and their labels, `(items, labels)`.")
     first, *others = map(open_modality, MODALITIES)
     return next((modality for modality in others if modality.recognizes(source)), first)
+
+
+def _first(source: object) -> object:
+    return source[0] if isinstance(source, list | tuple) and source else None
 
 
 def recipe_modality(recipe: Recipe) -> Modality:
@@ -79,7 +86,19 @@ def settled(recipe: Recipe) -> Recipe:
     >>> settled(make_recipe(data="photos/")).model.backbone
     'mobilenet_v2'
     """
-    return recipe_modality(recipe).settled(recipe)
+    modality, name = recipe_modality(recipe), recipe.model.backbone
+    if not _has_backbone(modality, name) and not Path(name).is_dir():
+        for other in map(open_modality, MODALITIES):
+            if _has_backbone(other, name):
+                raise InputError(
+                    f"{name} is a backbone for {other.kind.items}, and {recipe.data.source} holds "
+                    f"{modality.kind.items}: `keras-transfer backbones` lists what serves which."
+                )
+    return modality.settled(recipe)
+
+
+def _has_backbone(modality: Modality, name: str) -> bool:
+    return any(row["name"] == name for row in modality.backbones())
 
 
 def load(

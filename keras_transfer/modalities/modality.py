@@ -329,6 +329,12 @@ class Modality(ABC):
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
         """The classifier of a recipe, before any training."""
 
+    def backbones(self) -> list[dict[str, Json]]:
+        """What a recipe may name as `backbone`, beside folders and handles: a row each, as `keras-transfer backbones`
+        shows it. Rows have a `name`, and `fit_for`: `"phone"`, `"microcontroller"`, `"edgetpu"`, `"server"`.
+        """
+        return []
+
     def network_options(self, recipe: Recipe) -> list[object]:
         """Options of `keras-transfer train` for the recipe's network."""
         alpha = recipe.model.alpha

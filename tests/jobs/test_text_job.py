@@ -236,12 +236,37 @@ def test_tf_idf_is_cross_validated_by_the_words_of_each_fold(simple: Path) -> No
         ({"weights": "bundled"}, "lie in its folder"),
         ({"backbone": "tfidf", "strategy": "lora"}, "takes no `strategy`"),
         ({"backbone": "tfidf", "augmentation": "strong"}, "takes no `augmentation`"),
+        ({"backbone": "tfidf", "views": 3}, "takes no `views`"),
+        ({"backbone": "tfidf", "compare_backbones": ("bert",)}, "takes no `compare_backbones`"),
+        ({"backbone": "mobilenet_v2"}, "mobilenet_v2 is a backbone for photographs, and .* holds texts"),
     ],
 )
 def test_options_without_effect_on_texts_are_refused(simple: Path, options: dict[str, Any], said: str) -> None:
     data = str(simple.parent / "reviews.csv")
     with pytest.raises(InputError, match=said):
         settled(make_recipe(**{"data": data, "label_column": "sentiment", "backbone": "bert", **options}))
+
+
+def test_a_backbone_of_texts_is_refused_for_photographs() -> None:
+    with pytest.raises(InputError, match="tfidf is a backbone for texts, and digits holds photographs"):
+        settled(make_recipe(data="digits", backbone="tfidf"))
+
+
+@pytest.mark.parametrize("nothing", [([], []), [], ((), ())])
+def test_an_empty_list_is_of_no_modality(nothing: object) -> None:
+    with pytest.raises(InputError, match="There are no items"):
+        kt_load(nothing)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content"),
+    [("bert", "vocab.txt", b"the\na\n"), ("bert", "vocab.txt", b"\xff"), ("albert", "tokenizer.json", b"{}")],
+)
+def test_a_damaged_tokenizer_is_said_with_its_folder(tmp_path: Path, kind: str, name: str, content: bytes) -> None:
+    folder = write_encoder(tmp_path / "encoder", kind)
+    (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{re.escape(str(folder))}.*{'is damaged' if kind == 'bert' else name}"):
+        kt_load((["a", "b"] * 9, [0, 1] * 9), preparation={"backbone": str(folder)})
 
 
 def test_what_has_no_learning_rate_is_said(simple: Path) -> None:
@@ -275,14 +300,28 @@ def test_a_finished_run_is_exported_without_its_encoder_and_says_what_is_gone(
         folder.with_name("elsewhere").rename(folder)
 
 
+@pytest.mark.parametrize(("formats", "said"), [(["int8"], "take token ids as int32"), (["float32"], "as int32")])
+def test_a_type_of_inputs_that_token_ids_never_have_is_refused(
+    run: Path, tmp_path: Path, formats: list[str], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        export_run(run, formats=formats, input_dtype="int8", out=tmp_path)
+
+
 def test_a_format_without_kernels_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="16x8 serves no text models"):
         export_run(run, formats=["16x8"], out=tmp_path)
 
 
+def test_channels_are_removed_from_the_dense_layers_of_blocks(run: Path, tmp_path: Path) -> None:
+    result = compress(run, tmp_path / "smaller", Compression(multiply_adds=0.8, epochs=1))
+    assert result["steps"][1]["multiply_adds"] < 0.8 * result["steps"][0]["multiply_adds"]
+    assert [Path(entry["path"]).name for entry in result["artifacts"]][-1] == "model_dynamic.tflite"
+
+
 @pytest.mark.parametrize("asked", [{"sparsity": 0.5}, {"clusters": 16}, {"qat": True}])
 def test_steps_that_serve_no_texts_are_refused(run: Path, asked: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not serve texts: it trains a twin"):
+    with pytest.raises(InputError, match=r"does not serve texts: it trains a twin.* What does: --channels"):
         compress(run, tmp_path / "smaller", Compression(**asked))
     assert not (tmp_path / "smaller").exists()
     with pytest.raises(InputError, match="does not serve texts"):

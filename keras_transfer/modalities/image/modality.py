@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -53,6 +54,12 @@ class ImageModality(Modality):
     }
 
     default_backbone: ClassVar[str] = "mobilenet_v2"
+
+    def backbones(self) -> list[dict[str, Json]]:
+        """The table of `keras.applications`."""
+        from keras_transfer.models import BACKBONES
+
+        return [asdict(row) for row in BACKBONES.values()]
 
     def recognizes(self, source: object) -> bool:
         """Photographs are what a source holds where no other modality knows it."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,7 +23,7 @@ from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
 from keras_transfer.modalities.text.pieces import marks
 from keras_transfer.modalities.text.preparer import IDS, TextPreparer, check_length, open_preparer, with_segments
-from keras_transfer.modalities.text.presets import find_preset
+from keras_transfer.modalities.text.presets import ENCODERS, LONGEST, find_preset
 from keras_transfer.modalities.text.reader import TextReader, summarize
 from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
 from keras_transfer.progress import say, track
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     import keras
 
 _OF_PICTURES = ("geometry", "image_size", "alpha")
-_OF_STEPS = ("strategy", "epochs", "gradual", "rank", "hidden", "label_smoothing", "augmentation")
+_OF_STEPS = (
+    *("strategy", "epochs", "gradual", "rank", "hidden", "label_smoothing", "augmentation", "views"),
+    "compare_backbones",
+)
 _COVERED = 99  # percent of the training texts that are read to their end
 _MEASURED = 5000  # texts by which the length is chosen
 
@@ -64,6 +67,13 @@ class TextModality(Modality):
     corruptions: ClassVar[Mapping[str, Corruption]] = {
         name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
     }
+
+    def backbones(self) -> list[dict[str, Json]]:
+        """The table of encoders, and TF-IDF."""
+        rows: list[dict[str, Json]] = [
+            {"name": name, "tokens": LONGEST, **asdict(row)} for name, row in ENCODERS.items()
+        ]
+        return [*rows, {"name": BACKBONE, "words": f"{self.rival_name}: any language", "fit_for": ("phone", "server")}]
 
     def recognizes(self, source: object) -> bool:
         """Tables with a column of texts, folders of `.txt`, lists of texts."""
@@ -305,7 +315,7 @@ def _check_options(recipe: Recipe) -> None:
             f"Received: {weights!r}."
         )
     for name in _OF_STEPS if recipe.model.backbone == BACKBONE else ():
-        if fields[name] != own[name] and (name, fields[name]) != ("augmentation", "none"):
+        if fields[name] != own[name] and (name, fields[name]) not in (("augmentation", "none"), ("views", 1)):
             raise InputError(
                 f"{BACKBONE!r} is fitted whole, without steps or phases, and takes no `{name}`: leave it out, or "
                 f"choose an encoder as --backbone. Received: {fields[name]}."

@@ -288,7 +288,8 @@ def open_preparer(preparation: Mapping[str, Json]) -> TextPreparer:
     if backbone := fields.pop("backbone", None):
         from keras_transfer.modalities.text.presets import find_preset, tokenizer_settings
 
-        fields = {**tokenizer_settings(find_preset(str(backbone))), **fields}
+        preset = find_preset(str(backbone))
+        fields = {**tokenizer_settings(preset), **fields}
     try:
         preparer = TextPreparer(**fields)  # type: ignore[arg-type]  # checked by what follows
         check_length(preparer.tokens, preparer.longest)
@@ -301,6 +302,11 @@ def open_preparer(preparation: Mapping[str, Json]) -> TextPreparer:
         raise InputError(
             f"`tokenizer` must be wordpiece, tokenizers or words, with its file. Received: {str(fields)[:200]}"
         )
+    if backbone:
+        try:
+            _ = preparer.tokens_of
+        except InputError as error:
+            raise InputError(f"{preset.folder}: {error}") from error
     return preparer
 
 

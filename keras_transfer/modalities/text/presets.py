@@ -33,6 +33,7 @@ WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE = (
 )
 _HANDLE = re.compile(r"[\w.-]+/[\w.-]+")
 _MOST_CONFIG = 1 << 20
+_PHONE = ("phone", "server")
 
 
 @dataclass(frozen=True)
@@ -41,27 +42,31 @@ class Encoder:
 
     Attributes:
         handle: on Hugging Face's hub.
-        license: of its weights, as its authors state it.
+        licence: of its weights, as its authors state it.
         parameters: in millions.
         words: whom it suits.
+        fit_for: where it is at home: `"phone"` or `"server"`.
     """
 
     handle: str
-    license: str
+    licence: str
     parameters: float
     words: str
+    fit_for: tuple[str, ...] = ("server",)
 
 
 ENCODERS = {
-    "minilm": Encoder("sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0", 22.7, "English, small and quick"),
+    "minilm": Encoder("sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0", 22.7, "English, small and quick", _PHONE),
     "distilbert": Encoder("distilbert/distilbert-base-uncased", "Apache-2.0", 66.4, "English"),
     "bert": Encoder("google-bert/bert-base-uncased", "Apache-2.0", 109.5, "English"),
     "roberta": Encoder("FacebookAI/roberta-base", "MIT", 124.6, "English, cased"),
-    "albert": Encoder("albert/albert-base-v2", "Apache-2.0", 11.7, "English, small file, as slow as bert"),
-    "electra_small": Encoder("google/electra-small-discriminator", "Apache-2.0", 13.5, "English, small"),
+    "albert": Encoder("albert/albert-base-v2", "Apache-2.0", 11.7, "English, small file, as slow as bert", _PHONE),
+    "electra_small": Encoder("google/electra-small-discriminator", "Apache-2.0", 13.5, "English, small", _PHONE),
     "xlm_roberta": Encoder("FacebookAI/xlm-roberta-base", "MIT", 278.0, "100 languages, large"),
 }
-"""Name -> encoder, for `--backbone`. All take 512 tokens at most."""
+"""Name -> encoder, for `--backbone`."""
+LONGEST = 512
+"""The most tokens that any of them takes."""
 
 
 @dataclass(frozen=True)
@@ -334,7 +339,10 @@ def tokenizer_settings(preset: Preset) -> dict[str, Json]:
     if preset.kind in ("bert", "distilbert", "electra") and vocabulary.is_file():
         content = _asset(vocabulary)
         lowercase, strips = about.get("do_lower_case", True), about.get("strip_accents")
-        words = WordPiece(read_vocabulary(content), bool(lowercase), None if strips is None else bool(strips))
+        try:
+            words = WordPiece(read_vocabulary(content), bool(lowercase), None if strips is None else bool(strips))
+        except InputError as error:
+            raise InputError(f"{vocabulary} is damaged: {error}") from error
         if words.padding_id != settings["padding"] or len(words.vocabulary) > encoder_shape(preset).vocabulary:
             raise InputError(f"{vocabulary} does not fit {preset.folder / CONFIG_FILE}: another padding, or too long.")
         return settings | {
