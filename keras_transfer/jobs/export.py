@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.parts import FileOptions, check_formats, export_files, load_data
+from keras_transfer.modalities import recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, moved_path, read_run
@@ -82,6 +83,11 @@ def export_run(
         if repair or calibration_items is not None or input_dtype != "uint8":
             options.pop("converted", None)
         if repair:
+            if repair is True:
+                from keras_transfer.exporters.repair import REMEDIES
+
+                unfit = recipe_modality(recipe).unfit
+                repair = [name for name, remedy in REMEDIES.items() if remedy.format not in unfit]
             options |= {"repair": repair, "validation": dataset.val.stored(model_inputs(model))}
         test, target = dataset.test.stored(model_inputs(model)), Path(out) if out is not None else run / "export"
         artifacts = export_files(model, recipe, dataset, test, target, **options)
