@@ -86,7 +86,12 @@ def _remarks(
             f"{-100 * _difference(probe)['value']:.1f} points: augmentation or fine-tuning did harm."
         )
     rival = made.get("rival")
-    if rival and _difference(rival)["low"] <= 0:
+    if rival and _difference(rival)["high"] < 0:
+        remarks.append(
+            f"{rival['name']} is better, at {_accuracy(rival):.1%}, by {-100 * _difference(rival)['value']:.1f} points: "
+            "use it instead, it is far smaller."
+        )
+    elif rival and _difference(rival)["low"] <= 0:
         gap = _difference(rival)["value"]
         chance = f"the difference of {_signed(gap)} points is within chance"
         remarks.append(
