@@ -13,6 +13,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 # What makes a cell quick, and by what; each is in some notebook.
 SMALLER = {
     r"(?<=per_class=)\d+": "16",
+    r"(?<=count=)\d+": "150",
     r"(?<=epochs=)\d+": "2",
     r"(?<=kt\.fit\(model, data)\b": ", epochs=2",
     r"\(5, 15, 40\)": "(5,)",

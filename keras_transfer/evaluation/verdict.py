@@ -88,7 +88,7 @@ def _remarks(
     rival = made.get("rival")
     if rival and _difference(rival)["high"] < 0:
         remarks.append(
-            f"{rival['name']} is better, at {_accuracy(rival):.1%}, by {-100 * _difference(rival)['value']:.1f} points: "
+            f"{rival['name']} is better by {-100 * _difference(rival)['value']:.1f} points, at {_accuracy(rival):.1%}: "
             "use it instead, it is far smaller."
         )
     elif rival and _difference(rival)["low"] <= 0:

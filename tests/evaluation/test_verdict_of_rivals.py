@@ -7,7 +7,13 @@ from keras_transfer.evaluation.verdict import verdict
 
 @pytest.mark.parametrize(
     ("gap", "said"),
-    [(0.01, "is as good"), (-0.1, "is as good"), (-0.3, "is better, at"), (0.2, "40 test items cannot show"), (0.4, None)],
+    [
+        (0.01, "is as good"),
+        (-0.1, "is as good"),
+        (-0.3, "is better by 30.0 points"),
+        (0.2, "40 test items cannot show"),
+        (0.4, None),
+    ],
 )
 def test_a_rival_far_behind_is_not_called_as_good_for_want_of_test_items(gap: float, said: str | None) -> None:
     accuracy = {"value": 0.8, "low": 0.65, "high": 0.9}
