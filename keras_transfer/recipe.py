@@ -22,6 +22,8 @@ Pixels = Literal["0..255", "0..1", "-1..1", "torch", "caffe"]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
 _Rate = Annotated[float, Field(gt=0, le=10)]
+AUTO = "auto"
+"""The backbone of a recipe that leaves the choice to an audition, see `keras_transfer.jobs.audition`."""
 
 
 def _geometry(value: object) -> object:
@@ -132,7 +134,7 @@ class ModelOptions(_Strict):
     file: str | None = None  # a `.keras` file of the user's own, in place of a backbone
     file_sha256: str | None = None
     pixels: Pixels | None = None  # what that model takes; see `keras_transfer.models.as_classifier`
-    backbone: str = "auto"  # the modality's own, see `Modality.default_backbone`
+    backbone: str | None = None  # None: the modality's `default_backbone`; AUTO: an audition chooses
     alpha: Annotated[float, Field(gt=0)] | None = None
     weights: str = "imagenet"
     image_size: Annotated[int, Field(ge=1)] | None = None
@@ -212,6 +214,13 @@ class Recipe(_Strict):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of splits, augmentation, order and dropout
     base: str | None = None  # the run directory that this run was made from
     compression: Compression | None = None
+
+    @property
+    def backbone(self) -> str:
+        """The name of the backbone, in a recipe that is settled: see `keras_transfer.modalities.settled`."""
+        if self.model.backbone is None:
+            raise ValueError("The recipe names no backbone yet: settle it first.")
+        return self.model.backbone
 
     def replace(self, **changes: object) -> "Recipe":
         """This recipe with other values, by the fields' names without their sections; they are not validated.

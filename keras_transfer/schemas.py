@@ -346,6 +346,40 @@ class NewItemsSource(TypedDict):
     layout: NotRequired[LayoutFields]
 
 
+class AuditionScore(TypedDict):
+    """How often a linear probe on frozen features, or another simple method, is right."""
+
+    name: str
+    accuracy: float  # cross-validated; with several labels per item, of single labels
+    error: float  # its standard error
+
+
+class AuditionRow(AuditionScore):
+    """One candidate of an audition."""
+
+    backbone: str
+    alpha: float | None
+    weights: str
+    parameters: int
+    multiply_adds: int
+    seconds: float
+
+
+class Audition(TypedDict):
+    """How a run came by its backbone, see `keras_transfer.audition`."""
+
+    images: int  # training and validation items that it was held on
+    folds: int
+    chosen: str  # a candidate's name
+    best: str
+    candidates: list[AuditionRow]  # the most accurate first
+    left_out: list[str]  # sentences
+    rival: AuditionScore | None  # the simple method that needs no pretrained features
+    random_split: float | None  # the chosen one's accuracy with groups on both sides, where there are groups
+    sentences: list[str]
+    seconds: float
+
+
 class Adaptation(AdaptationFigures, NewItemsSource):
     """What `adapt` did to a run."""
 
@@ -382,6 +416,7 @@ class Result(TypedDict):
     base: NotRequired[str | None]  # the run that this one was made from
     steps: NotRequired[list[Step]]
     adapted: NotRequired[Adaptation]
+    audition: NotRequired[Audition]  # where the backbone was left open
 
 
 class ClassIntervals(TypedDict):
@@ -621,6 +656,7 @@ class Report(ModelFigures):
     images: SplitSizes
     seconds: ReportSeconds
     phases: list[PhaseSummary]
+    audition: Audition | None
     steps: list[Step]
     files: Sequence[Artifact]
     recommended: str | None

@@ -116,7 +116,8 @@ Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the Mobil
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="imagenet, bundled, none, or a weights file; of texts pretrained or none.  [imagenet; pretrained]"
+        help="imagenet, bundled, none, or a weights file; of texts pretrained or none; of --backbone auto also a "
+        "folder.  [imagenet; pretrained]"
     ),
 ]
 RunData = Annotated[
@@ -164,7 +165,8 @@ class Network:
         str | None,
         typer.Option(
             help="See `keras-transfer backbones`; or a KerasHub preset: kerashub:NAME, a handle, ./FOLDER; of texts "
-            "a Hugging Face model: hf:USER/NAME, FOLDER.  [mobilenet_v2; of texts minilm]"
+            "a Hugging Face model: hf:USER/NAME, FOLDER; auto: the best on this machine.  [mobilenet_v2; of texts "
+            "minilm]"
         ),
     ] = None
     alpha: Alpha = None

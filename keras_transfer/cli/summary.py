@@ -56,6 +56,7 @@ def print_result(result: "Result", run: Path, profile: bool = False) -> None:
         print_table(("phase", "epochs", "seconds", accuracy), rows, title=title)
     else:  # a model that came trained
         print(title)
+    print_audition(result)
     print_steps(result)
     print_artifacts(result)
     if profile:
@@ -130,6 +131,24 @@ def _share(value: float | None) -> str | None:
 def _file_name(path: str) -> str:
     """A file's name, with the target's folder where it is made for one."""
     return "/".join(Path(path).parts[1:]) or path
+
+
+def print_audition(result: "Result") -> None:
+    """Prints among which backbones the run chose, and why; nothing where it did not."""
+    audition = result.get("audition")
+    if audition is None:
+        return
+    rows = [
+        (row["name"], f"{row['accuracy']:.1%} \N{PLUS-MINUS SIGN} {100 * row['error']:.1f}",
+         f"{row['parameters'] / 1e6:.2f} M", f"{row['multiply_adds'] / 1e6:.0f} M",
+         "chosen" if row["name"] == audition["chosen"] else None)
+        for row in audition["candidates"]
+    ]  # fmt: skip
+    items = _kind(result).items
+    title = f"Audition: probes on frozen features, cross-validated on {audition['images']} {items}"
+    print_table(("backbone", "accuracy", "parameters", "multiply-adds", ""), rows, title=title)
+    for sentence in (*audition["left_out"], *audition["sentences"]):
+        print(sentence)
 
 
 def print_steps(result: "Result") -> None:

@@ -74,5 +74,5 @@ def command(
     wanted = settled(follow_recipe(recipe, **values))
     if out is None:
         name = Path(wanted.data.source).stem.replace(":", "-") or "data"
-        out = Path("runs") / f"{name}-{Path(wanted.model.backbone).name.replace(':', '-')}"
+        out = Path("runs") / f"{name}-{Path(wanted.backbone).name.replace(':', '-')}"
     train_and_print(wanted, out, json, profile)

@@ -111,7 +111,7 @@ def adopt(
 def _run_folder(recipe: Recipe) -> Path:
     """Where the run of a model of the user's own goes: `runs/DATA-MODEL-HASH`."""
     source = Path(recipe.data.source).stem.replace(":", "-") or "data"
-    return Path("runs") / f"{source}-{recipe.model.backbone}-{(recipe.model.file_sha256 or '')[:6]}"
+    return Path("runs") / f"{source}-{recipe.backbone}-{(recipe.model.file_sha256 or '')[:6]}"
 
 
 def _fitted_note(model: Path) -> str:

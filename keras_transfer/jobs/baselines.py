@@ -66,7 +66,7 @@ def make_baselines(
     transfers = recipe.model.pretrained
     if recipe.training.phases == ():  # the model came trained, as the rival does: there is nothing that others share
         return [_timed(*each) for each in wanted]
-    built_here = not recipe.model.backbone.startswith("hub:") and not recipe.model.weights.startswith("hub:")
+    built_here = not recipe.backbone.startswith("hub:") and not recipe.model.weights.startswith("hub:")
     modality = open_modality(data.train.preparer.modality)
     if recipe.report.baselines != "none" and modality.rival_name:
         wanted.append((modality.rival_name, "rival", partial(modality.rival, data, test, recipe.seed)))
@@ -122,9 +122,9 @@ def probe(recipe: Recipe, data: "Dataset") -> tuple[str, NDArray[np.float32]]:
     )
     part = f"fitted on {len(train)} of {len(data.train)} training items" if train is not data.train else ""
     width = f" {recipe.model.alpha:g}" if recipe.model.alpha not in (None, 1.0) else ""
-    features = f"{rows[0].shape[1]} frozen {recipe.model.backbone}{width} features"
+    features = f"{rows[0].shape[1]} frozen {recipe.backbone}{width} features"
     if not recipe.model.pretrained:
-        features = f"{rows[0].shape[1]} features of all stages of {recipe.model.backbone}{width} with random weights"
+        features = f"{rows[0].shape[1]} features of all stages of {recipe.backbone}{width} with random weights"
     return ", ".join(filter(None, (features, part))), answers
 
 

@@ -105,7 +105,7 @@ class _Done(NamedTuple):
 
 def _distilled(recipe: Recipe, _: Compression) -> str:
     alpha = recipe.model.alpha
-    return f"distilled into {recipe.model.backbone}" + (f" x {alpha:g}" if alpha else "")
+    return f"distilled into {recipe.backbone}" + (f" x {alpha:g}" if alpha else "")
 
 
 def _distill(work: Work) -> Made:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
+from keras_transfer.jobs.audition import choose_backbone, prepared_for
 from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of
 from keras_transfer.jobs.retrain import VALIDATION, retrained, training_data
 from keras_transfer.jobs.train import complete
@@ -59,6 +60,8 @@ def cross_validate(
     recipes = tuple(settled(recipe) for recipe in recipes)
     first = recipes[0]
     data = load_data(first)
+    recipes = tuple(choose_backbone(recipe, data)[0] for recipe in recipes)
+    data = prepared_for(recipes[0], data)
     whole = joined([data.train, data.val, data.test] if use_test else [data.train, data.val])
     groups = item_groups(data, whole)
     cuts = [
@@ -110,7 +113,7 @@ def _measure(
     row: CrossValidatedRecipe = {
         "name": name,
         "strategy": planned.training.strategy,
-        "backbone": planned.model.backbone,
+        "backbone": planned.backbone,
         "accuracy": _fold_mean([score["accuracy"] for score in scores], *sizes),
         "macro_f1": _fold_mean([score["macro_f1"] or 0.0 for score in scores], *sizes),
         "by_fold": [score["accuracy"] for score in scores],

@@ -21,7 +21,7 @@ from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import command_line, read_result, read_run
-from keras_transfer.schemas import N_ITEMS, Adaptation, HistoryRow, Metrics, PhaseSummary, Result, Step
+from keras_transfer.schemas import N_ITEMS, Adaptation, Audition, HistoryRow, Metrics, PhaseSummary, Result, Step
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +42,7 @@ class RunFacts(TypedDict):
     preparation: NotRequired[Mapping[str, Json]]  # as it was chosen, see `Modality.choose_preparation`
     base: NotRequired[str | None]
     adapted: NotRequired[Adaptation]
+    audition: NotRequired[Audition]
 
 
 class ScoredSteps(NamedTuple):
@@ -213,7 +214,7 @@ def result_of(
     described = open_modality(inputs.modality).describe(data.test.preparer, inputs)
     known = {key: value for key, value in facts.items() if key != "preparation"}
     result = {
-        "backbone": recipe.model.backbone,
+        "backbone": recipe.backbone,
         "alpha": recipe.model.alpha,
         "weights": recipe.model.weights,
         "inputs": inputs.to_dict(),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.files import write_json, write_text
+from keras_transfer.jobs.audition import choose_backbone
 from keras_transfer.jobs.parts import build_classifier_of, frozen_features
 from keras_transfer.modalities import open_modality, recipe_modality, settled
 from keras_transfer.progress import say
@@ -59,6 +60,7 @@ def inspect_data(recipe: Recipe, out: str | Path) -> Inspection:
 
     out, recipe = Path(out), settled(recipe)
     data = recipe_modality(recipe).load(recipe.replace(val=0, test=0, allow_bad=True))
+    recipe, data, _ = choose_backbone(recipe, data)
     splits = [split for split in (data.train, data.val, data.test) if len(split)]
     where = {record.path: i for i, record in enumerate(data.records) if record.split}
     order = [where[path] for split in splits for path in split.paths]
@@ -91,7 +93,7 @@ def _inspection(recipe: Recipe, data: "Dataset", judged: _Judged, stages: Sequen
     inspection: Inspection = {
         "format": 1,
         "data": Path(recipe.data.source).name or recipe.data.source,
-        "backbone": recipe.model.backbone,
+        "backbone": recipe.backbone,
         "weights": recipe.model.weights,
         "multi_label": data.multi_label,
         "classes": _counts(data),
@@ -123,7 +125,7 @@ def _features(recipe: Recipe, data: "Dataset", splits: "Sequence[Split]") -> tup
         if offline is None:
             raise
         data.warnings.append(
-            f"The pretrained weights of {recipe.model.backbone} cannot be downloaded ({error.reason}): labels and "
+            f"The pretrained weights of {recipe.backbone} cannot be downloaded ({error.reason}): labels and "
             "outliers are judged by the small backbone bundled with this package, which knows less."
         )
     say(f"Note: {data.warnings[-1]}")

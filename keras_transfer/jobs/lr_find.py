@@ -21,6 +21,7 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[RateSweep]:
     Raises:
         InputError: the input is wrong, or no rate makes the loss fall.
     """
+    from keras_transfer.jobs.audition import choose_backbone
     from keras_transfer.jobs.parts import load_data
     from keras_transfer.jobs.train import build_model
     from keras_transfer.modalities import open_modality, settled
@@ -28,13 +29,13 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[RateSweep]:
 
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
         recipe = settled(recipe)
-        data = load_data(recipe, Path(folder))
+        recipe, data, _ = choose_backbone(recipe, load_data(recipe, Path(folder)))
         model, recipe, _ = build_model(recipe, data)
         modality = open_modality(data.train.preparer.modality)
         recipe, data = modality.prepared(recipe, data, modality.choose_preparation(recipe, data, model, None))
         training = recipe.training
         if not training.phases:
-            raise InputError(f"{recipe.model.backbone!r} is not trained by gradient steps: it has no learning rate.")
+            raise InputError(f"{recipe.backbone!r} is not trained by gradient steps: it has no learning rate.")
         sweeps = sweep_phases(
             model,
             data,

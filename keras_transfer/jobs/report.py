@@ -212,6 +212,7 @@ def _fields(run: Path, recipe: Recipe, data: "Dataset", figures: Figures, result
         N_ITEMS: result[N_ITEMS],
         "seconds": {"run": result["seconds"], "report": 0.0},
         "phases": result["phases"],
+        "audition": result.get("audition"),
         "steps": result.get("steps", []),
         "files": result["artifacts"],
         "recommended": result.get("recommended"),

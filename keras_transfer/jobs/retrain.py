@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer import cache
+from keras_transfer.inputs import Labels
 from keras_transfer.jobs.parts import build_classifier_of, fit_recipe, plan_of
 from keras_transfer.modalities import open_modality
 from keras_transfer.recipe import Recipe
@@ -23,6 +24,29 @@ VALIDATION = 7
 """One in so many of a training's items validates it, to stop early."""
 # What changes nothing about a training on known splits.
 _ELSEWHERE = {"data", "export", "report", "base", "compression"}
+
+
+def training_rows(
+    labels: Labels, rows: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Some items of a whole to train on, and one in `VALIDATION` of them to validate.
+
+    Args:
+        labels: of the whole.
+        rows: which of its items may be used, int `[n]`.
+        groups: which items of the whole stay together, int, from `keras_transfer.data.folds.item_groups`.
+        seed: of the choice.
+
+    Raises:
+        InputError: there are too few items.
+    """
+    from keras_transfer.data.folds import stratified_folds
+    from keras_transfer.data.labels import class_indices
+
+    strata = class_indices(labels[rows])
+    folds = min(VALIDATION, len(np.unique(groups[rows])), int(np.bincount(strata).max()))
+    train, val = stratified_folds(labels[rows], groups[rows], folds, seed)[0]
+    return rows[np.sort(train)], rows[np.sort(val)]
 
 
 def training_data(
@@ -43,14 +67,8 @@ def training_data(
     Raises:
         InputError: there are too few items.
     """
-    from keras_transfer.data.folds import stratified_folds
-    from keras_transfer.data.labels import class_indices
-
-    labels = whole.labels[rows]
-    strata = class_indices(labels)
-    folds = min(VALIDATION, len(np.unique(groups[rows])), int(np.bincount(strata).max()))
-    train, val = stratified_folds(labels, groups[rows], folds, seed)[0]
-    return replace(data, train=whole.part(rows[np.sort(train)]), val=whole.part(rows[np.sort(val)]))
+    train, val = training_rows(whole.labels, rows, groups, seed)
+    return replace(data, train=whole.part(train), val=whole.part(val))
 
 
 def retrained(recipe: Recipe, data: "Dataset", test: "Split") -> tuple[NDArray[np.float32], int]:

@@ -104,7 +104,7 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> Sight:
     sight: Sight = {
         "format": 1,
         "run": str(folder),
-        "backbone": run.recipe.model.backbone,
+        "backbone": run.recipe.backbone,
         N_ITEMS: len(test),
         "followed": list(titles.values()),
         "cka": changed_stages(run.recipe, run.result["kept"], run.model, run.data),

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_transfer.jobs.audition import choose_backbone, prepared_for, with_choice, with_network
 from keras_transfer.jobs.finish import Clock, RunFacts, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import (
     build_classifier_of,
@@ -49,7 +50,7 @@ def train(recipe: Recipe, folder: str | Path) -> Result | None:
         GateError: all is written, but a file fell below its tolerance; `result.json` has the details.
         WorkerError: another worker has stopped.
     """
-    recipe, strategy = settled(recipe), None
+    recipe, strategy = with_choice(settled(recipe), Path(folder)), None
     if os.environ.get("TF_CONFIG"):  # TensorFlow is not imported before it is needed
         from keras_transfer.training.workers import join_workers, send, watch_workers, worker_index
 
@@ -77,6 +78,8 @@ def _help(recipe: Recipe, strategy: "tf.distribute.Strategy") -> None:
         return
     with tempfile.TemporaryDirectory(prefix="keras-transfer-") as folder:
         data = load_data(recipe, Path(folder))
+        recipe = with_network(recipe, json.loads(send(strategy, b"")))
+        data = prepared_for(recipe, data)
         model, recipe, plan = build_model(recipe, data, strategy)
         chosen = json.loads(send(strategy, b""))
         recipe, data = open_modality(data.train.preparer.modality).prepared(recipe, data, chosen)
@@ -92,6 +95,12 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
     warm_up()  # the converter's process starts while the data are read
     with clock.part("data"):
         data = load_data(recipe, run)
+    with clock.part("audition"):
+        recipe, data, audition = choose_backbone(recipe, data, run)
+        if strategy is not None:
+            from keras_transfer.training.workers import send
+
+            send(strategy, recipe.model.model_dump_json().encode())
     with clock.part("model"):
         from keras_transfer.evaluation import load_keras
         from keras_transfer.models import bundled
@@ -102,14 +111,12 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
         chosen = modality.choose_preparation(recipe, data, model, run)
         recipe, data = modality.prepared(recipe, data, chosen)
         if strategy is not None:
-            from keras_transfer.training.workers import send
-
             send(strategy, json.dumps(chosen).encode())
     with clock.part("model"):
         notes = [bundled.ADVICE] if recipe.model.weights == "bundled" else []
         for note in notes:
             say(f"Note: {note}")
-        begin(run, recipe, weights=_weights_origin(recipe.model.backbone, recipe.model.weights))
+        begin(run, recipe, weights=_weights_origin(recipe.backbone, recipe.model.weights))
     with clock.part("training"):
         history = _fit(model, data, recipe, plan, run)
     with clock.part("model"):
@@ -123,6 +130,8 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
         "views": history.views,
         "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
     }
+    if audition is not None:
+        facts["audition"] = audition
     return finish(run, recipe, data, model, clock, facts, notes=[*notes, *history.remarks])
 
 

@@ -80,14 +80,14 @@ def recipe_modality(recipe: Recipe) -> Modality:
 
 
 def settled(recipe: Recipe) -> Recipe:
-    """The recipe with its modality's own choices where it says auto; see `Modality.settled`.
+    """The recipe with its modality's own choices where it names none; see `Modality.settled`.
 
     >>> from keras_transfer.recipe import make_recipe
     >>> settled(make_recipe(data="photos/")).model.backbone
     'mobilenet_v2'
     """
     modality, name = recipe_modality(recipe), recipe.model.backbone
-    if not _has_backbone(modality, name) and not Path(name).is_dir():
+    if name is not None and not _has_backbone(modality, name) and not Path(name).is_dir():
         for other in map(open_modality, MODALITIES):
             if _has_backbone(other, name):
                 raise InputError(

@@ -117,7 +117,7 @@ class Modality(ABC):
         corruptions: ways to make items worse, for the robustness table; empty where there are none.
         kits: target -> the module whose `write(kit, folder)` fills that target's folder for models of this modality
             (see `keras_transfer.exporters.targets.Kit`); empty where the `.tflite` files are all.
-        default_backbone: of a recipe that names none.
+        default_backbone: of a recipe that names none; `recipe.AUTO` for the best of `candidates`.
         many: see `keras_transfer.inputs.ModalityInputs`.
         rival_name: what its simple rival of every network is called; empty where there is none.
         formats: of the files of a recipe that names none; empty for those of `keras_transfer.export`.
@@ -127,7 +127,7 @@ class Modality(ABC):
     kind: ClassVar[Kind]
     corruptions: ClassVar[Mapping[str, Corruption]] = {}
     kits: ClassVar[Mapping[str, str]] = {}
-    default_backbone: ClassVar[str] = "auto"
+    default_backbone: ClassVar[str] = "own"
     many: ClassVar[int] = 500
     rival_name: ClassVar[str] = ""
     formats: ClassVar[tuple[Format, ...]] = ()
@@ -311,10 +311,25 @@ class Modality(ABC):
 
     def settled(self, recipe: Recipe) -> Recipe:
         """The recipe with the modality's own choice where it leaves the network or the files to it."""
-        backbone = self.default_backbone if recipe.model.backbone == "auto" else recipe.model.backbone
+        backbone = recipe.model.backbone or self.default_backbone
         return recipe.replace(
             modality=self.name, backbone=backbone, formats=recipe.export.formats or self.formats or None
         )
+
+    def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
+        """The networks among which an audition chooses: those whose pretrained weights are on this machine.
+
+        Args:
+            recipe: whose backbone is `recipe.AUTO`; the weights that it names are one candidate's, and nothing else of
+                it says which network is meant.
+
+        Returns:
+            The recipe with each network in turn, not settled; by default none.
+
+        Raises:
+            InputError: the recipe asks for what no choice can have.
+        """
+        return ()
 
     def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
         """Fields of the phase that trains a backbone, where they are not those of other modalities.
@@ -338,7 +353,7 @@ class Modality(ABC):
     def network_options(self, recipe: Recipe) -> list[object]:
         """Options of `keras-transfer train` for the recipe's network."""
         alpha = recipe.model.alpha
-        return ["--backbone", recipe.model.backbone, *(["--alpha", alpha] if alpha is not None else [])]
+        return ["--backbone", recipe.backbone, *(["--alpha", alpha] if alpha is not None else [])]
 
     def offline(self, recipe: Recipe) -> Recipe | None:
         """The recipe with a pretrained network that lies in this package, for where none can be downloaded, if any."""

@@ -102,11 +102,15 @@ def _download(row: Backbone, alpha: float | None, side: int, include_top: bool) 
     except DownloadError as error:
         raise WeightsUnreachable(row.name, error) from error
     except Exception as error:
-        folder = Path(os.environ.get("KERAS_HOME", Path("~", ".keras"))) / "models"
         raise InputError(
             f"The ImageNet weights of {row.name} cannot be loaded ({in_one_line(error)}): delete their file in "
-            f"{folder} and try again, or give the path of another as `weights`."
+            f"{keras_folder()} and try again, or give the path of another as `weights`."
         ) from error
+
+
+def keras_folder() -> Path:
+    """Where Keras keeps the weights that it has downloaded."""
+    return Path(os.environ.get("KERAS_HOME", Path("~", ".keras"))).expanduser() / "models"
 
 
 class WeightsUnreachable(InputError):

@@ -28,7 +28,7 @@ from keras_transfer.modalities.image.sources import KIND, list_source
 from keras_transfer.modalities.image.thumbnails import SIDE, heat_thumbnail, sheet, thumbnail
 from keras_transfer.modalities.modality import head_options
 from keras_transfer.progress import say, track
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import AUTO, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -181,7 +181,12 @@ class ImageModality(Modality):
 
         own, head = recipe.model, head_options(recipe, dataset)
         return build_classifier(
-            own.backbone, dataset.class_names, image_size=own.image_size, weights=own.weights, alpha=own.alpha, **head
+            recipe.backbone,
+            dataset.class_names,
+            image_size=own.image_size,
+            weights=own.weights,
+            alpha=own.alpha,
+            **head,
         )
 
     def network_options(self, recipe: Recipe) -> list[object]:
@@ -196,6 +201,34 @@ class ImageModality(Modality):
         size = recipe.model.image_size
         size = max(size, bundled.MIN_SIZE) if size is not None else None
         return recipe.replace(backbone=bundled.BACKBONE, alpha=bundled.ALPHA, weights="bundled", image_size=size)
+
+    def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
+        """The bundled backbone, those in Keras's own folder of weights, and those whose files the recipe names.
+
+        Raises:
+            InputError: the recipe says what belongs to one backbone.
+        """
+        from keras_transfer.models.at_hand import downloaded, weights_in
+        from keras_transfer.models.weights import NAMES
+
+        own = recipe.model
+        if own.alpha is not None:
+            raise InputError(f"`alpha` goes with a named backbone, not with {AUTO!r}. Received: {own.alpha}.")
+        if not own.pretrained:
+            raise InputError(
+                f"{AUTO!r} chooses among pretrained weights: name a backbone, or leave weights='none' out."
+            )
+        rows = [] if own.weights in NAMES else weights_in(Path(own.weights))
+        rows += downloaded() if own.weights != "bundled" else []
+        return [
+            self.offline(recipe),
+            *(
+                recipe.replace(
+                    backbone=row.backbone, alpha=row.alpha, weights=row.weights, image_size=own.image_size or row.side
+                )
+                for row in rows
+            ),
+        ]
 
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
         """The recipe with the model's picture size and pooling."""

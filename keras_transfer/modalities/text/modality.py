@@ -23,11 +23,11 @@ from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
 from keras_transfer.modalities.text.pieces import marks
 from keras_transfer.modalities.text.preparer import IDS, TextPreparer, check_length, open_preparer, with_segments
-from keras_transfer.modalities.text.presets import ENCODERS, LONGEST, find_preset
+from keras_transfer.modalities.text.presets import ENCODERS, LONGEST, encoders_in, find_preset, presets_at_hand
 from keras_transfer.modalities.text.reader import TextReader, summarize
 from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
 from keras_transfer.progress import say, track
-from keras_transfer.recipe import Format, ModelOptions, Recipe
+from keras_transfer.recipe import AUTO, Format, ModelOptions, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class TextModality(Modality):
         Raises:
             InputError: the recipe asks for what only pictures have, or of TF-IDF for a training by steps.
         """
-        if recipe.model.backbone == "auto":
+        if recipe.model.backbone is None:
             try:
                 find_preset(self.default_backbone)
             except InputError as error:
@@ -123,7 +123,9 @@ class TextModality(Modality):
                 recipe = recipe.replace(backbone=BACKBONE)
         recipe = super().settled(recipe)
         _check_options(recipe)
-        if recipe.model.backbone == BACKBONE:
+        if recipe.backbone == AUTO:
+            return recipe
+        if recipe.backbone == BACKBONE:
             return recipe.replace(weights="none", phases=())
         weights = "pretrained" if recipe.model.weights == ModelOptions().weights else recipe.model.weights
         return recipe.replace(weights=weights)
@@ -141,10 +143,10 @@ class TextModality(Modality):
 
     def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
         """The tokenizer of the recipe's encoder, and the length that it asks for."""
-        if recipe.model.backbone == BACKBONE:
+        if recipe.model.backbone in (BACKBONE, AUTO):
             return {}
         length = recipe.data.sequence_length
-        return {"backbone": recipe.model.backbone, **({"length": length} if length is not None else {})}
+        return {"backbone": recipe.backbone, **({"length": length} if length is not None else {})}
 
     def choose_preparation(
         self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
@@ -193,6 +195,17 @@ class TextModality(Modality):
         """Token ids, segment ids and a mask; see `preparer.with_segments`."""
         return with_segments(inputs)
 
+    def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
+        """The encoders on this machine, those in the folder that the recipe names as weights, and TF-IDF.
+
+        Raises:
+            InputError: that folder holds no encoder.
+        """
+        place = recipe.model.weights
+        own = encoders_in(Path(place)) if place != ModelOptions().weights else []
+        names = [*map(str, own), *presets_at_hand(), BACKBONE]
+        return [recipe.replace(backbone=name, weights=ModelOptions().weights) for name in names]
+
     def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
         """Few epochs at a low rate, of the upper half of the blocks; see docs/text.md."""
         own: dict[str, Json] = {"epochs": 3, "optimizer": "adamw", "weight_decay": 0.01, "beta_2": 0.999, "patience": 3}
@@ -209,12 +222,12 @@ class TextModality(Modality):
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
         """The classifier of a recipe; see `build_text_classifier`. TF-IDF comes trained."""
-        if recipe.model.backbone == BACKBONE:
+        if recipe.backbone == BACKBONE:
             return build_bag(dataset, recipe.seed)
         from keras_transfer.modalities.text.builder import build_text_classifier
 
         return build_text_classifier(
-            recipe.model.backbone,
+            recipe.backbone,
             dataset.class_names,
             weights=recipe.model.weights,
             **head_options(recipe, dataset),
@@ -309,12 +322,12 @@ def _check_options(recipe: Recipe) -> None:
         if fields[name] is not None:
             raise InputError(f"`{name}` is for pictures, and these are texts: leave it out.")
     weights = recipe.model.weights
-    if weights not in (ModelOptions().weights, "pretrained", "none"):
+    if weights not in (ModelOptions().weights, "pretrained", "none") and recipe.backbone != AUTO:
         raise InputError(
             f"The weights of an encoder of texts lie in its folder (--backbone FOLDER): `weights` may only be none. "
             f"Received: {weights!r}."
         )
-    for name in _OF_STEPS if recipe.model.backbone == BACKBONE else ():
+    for name in _OF_STEPS if recipe.backbone == BACKBONE else ():
         if fields[name] != own[name] and (name, fields[name]) not in (("augmentation", "none"), ("views", 1)):
             raise InputError(
                 f"{BACKBONE!r} is fitted whole, without steps or phases, and takes no `{name}`: leave it out, or "

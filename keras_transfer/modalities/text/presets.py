@@ -182,6 +182,32 @@ def find_preset(backbone: str) -> Preset:
     )
 
 
+def presets_at_hand() -> list[str]:
+    """The names of `ENCODERS` whose weights were downloaded to this machine; nothing is downloaded."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:  # it is of the extra `text`
+        return []
+    handles = {name: encoder.handle for name, encoder in ENCODERS.items()}
+    return [name for name, handle in handles.items() if isinstance(try_to_load_from_cache(handle, WEIGHTS_FILE), str)]
+
+
+def encoders_in(place: Path) -> list[Path]:
+    """The encoders' folders at a place: it, or those in it.
+
+    Raises:
+        InputError: there are none.
+    """
+    folders = [place, *(sorted(place.iterdir()) if place.is_dir() else ())]
+    encoders = [folder for folder in folders if (folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()]
+    if not encoders:
+        raise InputError(
+            f"{place} holds no text encoder: give the folder of a Hugging Face model, with {CONFIG_FILE} and "
+            f"{WEIGHTS_FILE}, or a folder of such folders."
+        )
+    return encoders
+
+
 @lru_cache
 def _download(handle: str) -> Path:
     require("huggingface_hub", "text", f"Downloading {handle}")

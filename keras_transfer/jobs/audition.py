@@ -1,0 +1,250 @@
+"""The audition: which pretrained backbone a run takes, by linear probes on frozen features, before anything trains."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_json
+from keras_transfer.inputs import Labels
+from keras_transfer.jobs.parts import build_classifier_of, load_data, read_json
+from keras_transfer.jobs.retrain import training_rows
+from keras_transfer.modalities import open_modality, settled
+from keras_transfer.progress import say
+from keras_transfer.recipe import AUTO, ModelOptions, Recipe
+from keras_transfer.schemas import N_ITEMS, Audition, AuditionRow
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
+
+ITEMS = 1000
+"""An audition is held on so many items at most, or five of each class: a stratified part of more."""
+FOLDS = 5
+_BUDGET = 1e13  # multiply-adds of a candidate on all items: some minutes on two cores
+_FILE = Path("checkpoints", "audition.json")
+
+_Indices = NDArray[np.int64]
+_Answers = NDArray[np.float32]
+
+
+class _Fold(NamedTuple):
+    """Places of items: a probe is fitted on some, its penalty is chosen on others, and it answers a part."""
+
+    train: _Indices
+    val: _Indices
+    part: _Indices
+
+
+class _Kept(TypedDict):
+    """What `_FILE` holds: the sections `model` of recipes, as they were asked for and chosen."""
+
+    asked: dict[str, object]
+    chosen: dict[str, object]
+    audition: Audition
+
+
+def audition(recipe: Recipe) -> Audition:
+    """Finds the pretrained backbone on this machine that suits the data best, without training any.
+
+    Each candidate's frozen, pooled features of training and validation items are cross-validated with a linear probe
+    (logistic regression on standardized features; the penalty is chosen inside each fold). Near-duplicates, and what
+    `group_by` keeps together, stand in one fold. The smallest backbone within one standard error of the best is
+    chosen. Test items are not touched. Features and probes are in the cache.
+
+    Args:
+        recipe: from `make_recipe`; its backbone does not matter. `weights` may be a file, or a folder of files, of
+            pretrained weights; the candidates they belong to join those that are on this machine already.
+
+    Returns:
+        The candidates with their figures and the choice, ready for JSON.
+
+    Raises:
+        InputError: the data cannot be read, there are too few items, or no candidate can be built.
+    """
+    recipe = settled(recipe.replace(backbone=AUTO))
+    return _hold(recipe, load_data(recipe))[1]
+
+
+def with_choice(recipe: Recipe, run: Path) -> Recipe:
+    """The recipe with the backbone that a run chose for it before it was stopped, if it did."""
+    kept = cast(_Kept | None, read_json(run / _FILE)) if (run / "environment.json").is_file() else None
+    if recipe.model.backbone != AUTO or kept is None or kept["asked"] != recipe.model.model_dump(mode="json"):
+        return recipe
+    return with_network(recipe, kept["chosen"])
+
+
+def with_network(recipe: Recipe, model: Mapping[str, object]) -> Recipe:
+    """The recipe with another section `model`, settled."""
+    return settled(recipe.model_copy(update={"model": ModelOptions.model_validate(model)}))
+
+
+def choose_backbone(
+    recipe: Recipe, data: "Dataset", run: Path | None = None
+) -> "tuple[Recipe, Dataset, Audition | None]":
+    """The recipe with its backbone chosen by an audition, the items prepared for it, and the audition.
+
+    Args:
+        recipe: settled. One whose backbone is not `AUTO` is returned as it is.
+        data: its items.
+        run: the run directory, where the choice is kept.
+
+    Raises:
+        InputError: see `audition`.
+    """
+    if recipe.backbone != AUTO:
+        kept = cast(_Kept | None, read_json(run / _FILE)) if run is not None else None
+        return recipe, data, kept["audition"] if kept is not None else None
+    chosen, found = _hold(recipe, data)
+    if run is not None:
+        sections = [each.model.model_dump(mode="json") for each in (recipe, chosen)]
+        write_json(run / _FILE, {"asked": sections[0], "chosen": sections[1], "audition": found})
+    return chosen, prepared_for(chosen, data), found
+
+
+def prepared_for(recipe: Recipe, data: "Dataset") -> "Dataset":
+    """Items that were loaded for another backbone, prepared for that of a recipe."""
+    modality = open_modality(data.train.preparer.modality)
+    return modality.fitted(recipe, data.prepared_by(modality.preparer(modality.recipe_preparation(recipe))))
+
+
+def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
+    from keras_transfer.data.folds import item_groups, joined
+    from keras_transfer.evaluation.audition import audition_sentences, choose, cross_validated
+
+    started, modality = time.perf_counter(), open_modality(data.train.preparer.modality)
+    candidates = modality.candidates(recipe)
+    whole = joined([data.train, data.val])
+    whole = whole.stratified(max(ITEMS, 5 * len(data.class_names)), recipe.seed)
+    labels, groups = whole.labels, item_groups(data, whole)
+    folds = _folds(labels, groups, recipe.seed)
+    rows: list[AuditionRow] = []
+    recipes: dict[str, Recipe] = {}
+    left_out: list[str] = []
+    for each in candidates:
+        try:
+            candidate, row, answers = _heard(settled(each), data, whole, folds)
+        except InputError as error:
+            left_out.append(f"{_title(each)} is left out: {error}")
+            say(f"Audition: {left_out[-1]}")
+            continue
+        row |= cast(AuditionRow, cross_validated(row["name"], labels, answers, groups))
+        say(f"Audition: {row['name']}, accuracy {row['accuracy']:.3f} ({row['seconds']:.0f} s)")
+        recipes[row["name"]] = candidate
+        rows.append(row)
+    if not rows:
+        why = " ".join(left_out) or f"No pretrained networks for {modality.kind.items} are on this machine."
+        raise InputError(f"There is no backbone to choose: name one with --backbone. {why}")
+    chosen, best = choose(rows)
+    rival = None
+    if modality.rival_name and all(each.training.phases != () for each in recipes.values()):
+        rival = cross_validated(modality.rival_name, labels, _rival_answers(data, whole, folds, recipe.seed), groups)
+    random_split = None
+    if any(record.group for record in data.records):
+        torn = _folds(labels, np.arange(len(whole)), recipe.seed)
+        _, _, answers = _heard(recipes[chosen["name"]], data, whole, torn)
+        random_split = cross_validated("", labels, answers, np.arange(len(whole)))["accuracy"]
+    sentences = audition_sentences(chosen, best, rival, random_split)
+    for sentence in sentences:
+        say(f"Audition: {sentence}")
+    return recipes[chosen["name"]], {
+        N_ITEMS: len(whole),
+        "folds": len(folds),
+        "chosen": chosen["name"],
+        "best": best["name"],
+        "candidates": sorted(rows, key=lambda row: -row["accuracy"]),
+        "left_out": left_out,
+        "rival": rival,
+        "random_split": random_split,
+        "sentences": sentences,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def _folds(labels: Labels, groups: _Indices, seed: int) -> list[_Fold]:
+    from keras_transfer.data.folds import stratified_folds
+    from keras_transfer.data.labels import class_indices
+
+    strata = class_indices(labels)
+    count = min(FOLDS, len(np.unique(groups)), int(np.bincount(strata).max(initial=0)))
+    try:
+        folds = []
+        for rest, part in stratified_folds(labels, groups, count, seed):
+            own = groups if len(np.unique(groups[rest])) > 1 else np.arange(len(groups))
+            folds.append(_Fold(*training_rows(labels, rest, own, seed), part))
+    except InputError as error:
+        raise InputError(
+            f"There are too few items to choose a backbone by: name one with --backbone. {error}"
+        ) from None
+    if any(len(np.unique(strata[fold.train])) < 2 for fold in folds):
+        raise InputError("Some groups hold all items of a class: name a backbone with --backbone, or group otherwise.")
+    return folds
+
+
+def _heard(
+    candidate: Recipe, data: "Dataset", whole: "Split", folds: Sequence[_Fold]
+) -> tuple[Recipe, AuditionRow, _Answers]:
+    """A candidate, settled, with what it is and what probes on its features say of each item of `whole`."""
+    from keras_transfer.models import model_inputs, multiply_adds
+    from keras_transfer.models.replay import at_size
+
+    started, modality = time.perf_counter(), open_modality(whole.preparer.modality)
+    trained = candidate.training.phases == ()  # it comes trained, and is fitted whole in each fold
+    own = prepared_for(candidate, _data_of(data, whole, folds[0]) if trained else data)
+    model = build_classifier_of(candidate.replace(hidden=()), own)
+    cost = multiply_adds(at_size(model, own.train.spec(model_inputs(model)).tensors))
+    if cost * len(whole) > _BUDGET:
+        raise InputError(f"it would take minutes ({cost / 1e9:.1f} billion multiply-adds per item).")
+    if trained:
+        answers = _rival_answers(data, whole, folds, candidate.seed)
+    else:
+        answers = _probe_answers(model, whole.prepared_by(own.train.preparer), folds, candidate.seed)
+    return candidate, {
+        "name": _title(modality.complete(candidate, model)),
+        "accuracy": 0.0,
+        "error": 0.0,
+        "backbone": candidate.backbone,
+        "alpha": candidate.model.alpha,
+        "weights": candidate.model.weights,
+        "parameters": model.count_params(),
+        "multiply_adds": cost,
+        "seconds": round(time.perf_counter() - started, 1),
+    }, answers  # fmt: skip
+
+
+def _data_of(data: "Dataset", whole: "Split", fold: _Fold) -> "Dataset":
+    return replace(data, train=whole.take(fold.train), val=whole.take(fold.val))
+
+
+def _rival_answers(data: "Dataset", whole: "Split", folds: Sequence[_Fold], seed: int) -> _Answers:
+    modality = open_modality(whole.preparer.modality)
+    answers = np.zeros((len(whole), len(whole.class_names)), np.float32)
+    for fold in folds:
+        answers[fold.part] = modality.rival(_data_of(data, whole, fold), whole.take(fold.part), seed)[1]
+    return answers
+
+
+def _probe_answers(model: "keras.Model", whole: "Split", folds: Sequence[_Fold], seed: int) -> _Answers:
+    from keras_transfer.training.probe import linear_probe, pooled_features
+
+    (rows,) = pooled_features(model, [whole])
+    labels, classes = whole.labels, len(whole.class_names)
+    answers = np.zeros((len(whole), classes), np.float32)
+    for train, val, part in folds:
+        fitted, tuned = (rows[train], labels[train]), (rows[val], labels[val])
+        answers[part] = linear_probe(fitted, tuned, rows[part], classes, seed)
+    return answers
+
+
+def _title(recipe: Recipe) -> str:
+    """What a candidate is called."""
+    alpha, side = recipe.model.alpha, recipe.model.image_size
+    width = f" {alpha:g}" if alpha not in (None, 1.0) else ""
+    return f"{Path(recipe.backbone).name}{width}" + (f" at {side}" if side else "")
