@@ -3,7 +3,7 @@
 import hashlib
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
@@ -19,8 +19,8 @@ from keras_transfer.exporters.targets.microcontroller import MicrocontrollerVerd
 from keras_transfer.exporters.targets.microcontroller.boards import CODE_BYTES, KIB, MARGIN_BYTES
 from keras_transfer.exporters.targets.microcontroller.operators import methods
 from keras_transfer.files import write_bytes, write_json, write_text
-from keras_transfer.inputs import InputSpec, only
-from keras_transfer.litert import FileInfo, TensorInfo, read_flatbuffer
+from keras_transfer.inputs import Array, Inputs, only
+from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.labels import LABELS_FILE, labels_text
 from keras_transfer.litert.runtime import input_values
 from keras_transfer.litert.tflm import ALIGNMENT, run_tflm
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _VECTORS = 50  # test items that TFLM and the reference kernels answer
-_IN_FLASH = 4  # of them, those that stand in golden.cc
+IN_FLASH = 4  # of them, those that stand in golden.cc
 _BATCH = 64
 _SOURCES = ("model.h", "model.cc", "classifier.h", "classifier.cc", "golden.h", "golden.cc")
+_SKETCH = "classifier.ino"
+_PROGRAMS = ("main.cc", "golden_test.cc", "README.txt")  # what is not in the sketch
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,21 @@ class InputWords:
     preparation: str
 
 
-def write(kit: Kit, folder: Path, words: InputWords) -> list[Path]:
+def write(
+    kit: Kit,
+    folder: Path,
+    words: InputWords,
+    own: Mapping[str, str] | None = None,
+    inputs: NDArray[np.int8] | None = None,
+) -> list[Path]:
     """Writes the sources, the vectors, the examples and `tflm.json`.
 
     Args:
         kit: of an int8 file that the target takes; its proof holds the arena.
         folder: the place.
         words: how the sources speak of the input.
+        own: further sources of the modality by name, or others in place of those here; templates, too.
+        inputs: test items as the model takes them; by default `test_items`.
 
     Returns:
         The files.
@@ -69,21 +79,26 @@ def write(kit: Kit, folder: Path, words: InputWords) -> list[Path]:
             than `rounding_steps`.
     """
     info = read_flatbuffer(kit.content)
-    inputs = _test_inputs(kit.split, kit.inputs, info.tensors[info.inputs[0]])
+    if inputs is None:
+        inputs = input_values(test_items(kit.split, kit.inputs.tensors), info.tensors[info.inputs[0]])
     expected = _reference(kit.content, inputs)
     judged = cast(MicrocontrollerVerdict, kit.proof["targets"]["microcontroller"])
     arena = judged["arena_bytes"]
     answers = run_tflm(kit.content, inputs, arena) if arena is not None else None
     outputs = expected if answers is None else answers
     measured = _comparison(expected, answers, arena, rounding_steps(info))
-    values = _values(kit, info, inputs[:_IN_FLASH], outputs[:_IN_FLASH], measured) | asdict(words)
+    values = _values(kit, info, inputs[:IN_FLASH], outputs[:IN_FLASH], measured) | asdict(words)
 
-    def fill(name: str) -> str:
-        return Template((_TEMPLATES / name).read_text("utf-8")).substitute(values)
-
-    files = [write_text(folder / name, fill(name)) for name in (*_SOURCES, "main.cc", "golden_test.cc", "README.txt")]
+    names = (*_SOURCES, *_PROGRAMS, _SKETCH)
+    templates = {name: (_TEMPLATES / name).read_text("utf-8") for name in names} | dict(own or {})
+    texts = {name: Template(template).substitute(values) for name, template in templates.items()}
+    files = [write_text(folder / name, text) for name, text in texts.items() if name != _SKETCH]
     sketch = folder / "arduino" / "classifier"  # Arduino wants all in one folder, .cpp, and the folder's name
-    files += [write_text(sketch / name.replace(".cc", ".cpp"), fill(name)) for name in (*_SOURCES, "classifier.ino")]
+    files += [
+        write_text(sketch / name.replace(".cc", ".cpp"), text)
+        for name, text in texts.items()
+        if name not in _PROGRAMS and not name.endswith("_test.cc")
+    ]
     files.append(write_text(folder / LABELS_FILE, labels_text(kit.class_names)))
     for name, array in (("golden_inputs.npy", inputs), ("golden_outputs.npy", outputs)):
         content = io.BytesIO()
@@ -112,16 +127,21 @@ def rounding_steps(info: FileInfo) -> int:
     return math.ceil(info.tensors[last.inputs[0]].scale[0] / 4 / info.tensors[last.outputs[0]].scale[0]) + 1
 
 
-def _test_inputs(split: "Split", inputs: InputSpec, tensor: TensorInfo) -> NDArray[np.int8]:
-    """Items from all over the split as the model takes them, `int8 [n, ...]`."""
+def test_items(split: "Split", inputs: Inputs) -> Array:
+    """Some items from all over the split, `[n, ...]`, as a model of one input takes them.
+
+    Args:
+        split: of any length.
+        inputs: see `Split.batches`.
+    """
     chosen = np.linspace(0, len(split) - 1, min(_VECTORS, len(split))).round().astype(int)
     parts, start = [], 0
-    for arrays, _ in split.batches(inputs.tensors, _BATCH):
+    for arrays, _ in split.batches(inputs, _BATCH):
         values = only(arrays)
         inside = chosen[(chosen >= start) & (chosen < start + len(values))]
         parts.append(values[inside - start])
         start += len(values)
-    return input_values(np.concatenate(parts), tensor)
+    return np.concatenate(parts)
 
 
 def _reference(content: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
