@@ -21,6 +21,7 @@ Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx"]
 Pixels = Literal["0..255", "0..1", "-1..1", "torch", "caffe"]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
+_Seconds = Annotated[float, Field(gt=0, le=60)]
 _Rate = Annotated[float, Field(gt=0, le=10)]
 AUTO = "auto"
 """The backbone of a recipe that leaves the choice to an audition, see `keras_transfer.jobs.audition`."""
@@ -94,6 +95,9 @@ class LayoutOptions(TypedDict):
     label_column: str | None
     classes_at_depth: int | None
     text_column: str | None
+    window: float | None
+    hop: float | None
+    background: str | None
 
 
 class DataOptions(_Strict):
@@ -101,12 +105,15 @@ class DataOptions(_Strict):
 
     source: str
     modality: str | None = None  # a name of `inputs.MODALITIES`
-    group_by: str | None = None  # these, down to `text_column`: see `data.listing.Layout`
+    group_by: str | None = None  # these, down to `background`: see `data.listing.Layout`
     root: str | None = None
     path_column: str | None = None
     label_column: str | None = None
     classes_at_depth: _Count | None = None
     text_column: str | None = None
+    window: _Seconds | None = None
+    hop: _Seconds | None = None
+    background: str | None = None
     val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     allow_bad: bool = False
@@ -125,6 +132,9 @@ class DataOptions(_Strict):
             "label_column": self.label_column,
             "classes_at_depth": self.classes_at_depth,
             "text_column": self.text_column,
+            "window": self.window,
+            "hop": self.hop,
+            "background": self.background,
         }
 
 
@@ -351,6 +361,7 @@ def make_recipe(base: str | Path | None = None, /, **values: object) -> Recipe:
 _PATHS = {
     "data": r"(tfds:)?(.+)",
     "root": r"()(.+)",
+    "background": r"()(.+)",
     "backbone": r"(hub:|(?:kerashub:)?(?=.*[/\\]))(?!\w+://)(.+)",  # a path has a slash
     "weights": r"(hub:)?(?!(?:imagenet|bundled|none)$)(.+)",
     "compare_backbones": r"(.*?=(?:hub:)?)(?!(?:imagenet|bundled)$)(.+)",

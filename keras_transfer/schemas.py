@@ -328,6 +328,9 @@ class LayoutFields(TypedDict, total=False):
     label_column: str
     classes_at_depth: int
     text_column: str
+    window: float
+    hop: float
+    background: str
 
 
 class AdaptationFigures(TypedDict, total=False):

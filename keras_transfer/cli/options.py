@@ -24,7 +24,7 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     >>> import inspect
     >>> def command(data: Data, layout: Layout): ...
     >>> list(inspect.signature(with_groups(command)).parameters)
-    ['data', 'root', 'path_column', 'label_column', 'text_column', 'classes_at_depth']
+    ['data', 'root', 'path_column', 'label_column', 'text_column', 'classes_at_depth', 'window', 'hop']
     """
     signature = inspect.signature(command, eval_str=True)
     groups: dict[str, tuple[Callable[..., object], list[str]]] = {}  # parameter -> its type, and its options' names
@@ -194,6 +194,13 @@ class Layout:
         int | None,
         typer.Option(min=1, help="Levels from DATA, or its train/ val/ test/, down to the class folders.  [1]"),
     ] = None
+    window: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=60, help="Seconds of the windows that recordings are cut into.  [from the data]"),
+    ] = None
+    hop: Annotated[
+        float | None, typer.Option(min=0.01, help="Seconds from the start of a window to the next.  [the window]")
+    ] = None
 
     def source(self) -> "SourceLayout":
         """The same, as those who list a source take it."""
@@ -208,6 +215,9 @@ class SplitLayout(Layout):
 
     group_by: Annotated[
         str | None, typer.Option(help="Keep together in one split: a CSV column, 'folder', or a regular expression.")
+    ] = None
+    background: Annotated[
+        str | None, typer.Option(help="A folder of recordings that become one more class, 'background'.")
     ] = None
 
 

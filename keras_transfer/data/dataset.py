@@ -43,7 +43,7 @@ class Record:
     problem: str = ""
     group: str = ""
     columns: Mapping[str, str] = field(default_factory=lambda: NO_COLUMNS, hash=False)
-    facts: tuple[str | int, ...] = ()
+    facts: tuple[str | float, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -68,7 +68,7 @@ class Examined(NamedTuple):
 
     sha256: str = ""
     problem: str = ""
-    facts: tuple[str | int, ...] = ()
+    facts: tuple[str | float, ...] = ()
     note: str = ""
 
 

@@ -1,11 +1,12 @@
 """What a source holds: files with their class names, before any is examined."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+from keras_transfer.errors import InputError
 from keras_transfer.schemas import LayoutFields
 
 SPLIT_NAMES = {
@@ -30,6 +31,21 @@ def natural(name: str) -> list[tuple[int, int, str, str]]:
         digits = part.lstrip("0")  # not `int`: it refuses thousands of digits
         key.append((0, len(digits), digits, part) if part[0] in "0123456789" else (1, 0, part, ""))
     return key
+
+
+def group_of(place: str, group_by: str) -> str:
+    """The part of a file's place that a regular expression finds: its first group, or all of it; `""` for none.
+
+    >>> group_of("zero/0_george_7.wav", r"_([a-z]+)_")
+    'george'
+    """
+    try:
+        match = re.search(group_by, place)
+    except re.error as error:
+        raise InputError(f"`group_by` is no regular expression ({error}). Received: group_by={group_by!r}") from error
+    if match is None:
+        return ""
+    return (match.group(1) or "") if match.re.groups else match.group(0)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,9 @@ class Layout:
         label_column: the table's column of labels, in place of one of the names in `tables.LABELS`.
         classes_at_depth: how many levels below the folder, or below its train/ val/ test/, the class folders are.
         text_column: the table's column whose cells are the texts, in place of one of the names in `Kind.cells`.
+        window: seconds of the windows that long files are cut into.
+        hop: seconds from the beginning of one window to that of the next.
+        background: a folder of files that become the class `background`.
     """
 
     group_by: str | None = None
@@ -83,6 +102,21 @@ class Layout:
     label_column: str | None = None
     classes_at_depth: int | None = None
     text_column: str | None = None
+    window: float | None = None
+    hop: float | None = None
+    background: str | None = None
+
+    def refuse(self, names: Iterable[str], needs: str) -> None:
+        """Raises `InputError` where one of these fields is said, which needs another source.
+
+        >>> Layout(hop=0.5).refuse(["hop"], "recordings")
+        Traceback (most recent call last):
+        ...
+        keras_transfer.errors.InputError: `hop` (--hop) needs recordings. Received: hop=0.5
+        """
+        for name in names:
+            if (value := getattr(self, name)) is not None:
+                raise InputError(f"`{name}` (--{name.replace('_', '-')}) needs {needs}. Received: {name}={value!r}")
 
     def said(self) -> LayoutFields:
         """What is said, by name.

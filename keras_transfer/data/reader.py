@@ -41,7 +41,7 @@ class FileReader:
 
     kind: Kind
     prepares: Preparer
-    measure: Callable[[bytes], tuple[str | int, ...]]
+    measure: Callable[[bytes], tuple[str | float, ...]]
     notes: Mapping[str, str] = field(default_factory=lambda: NO_NOTES)
 
     def examine(self, paths: Sequence[Path]) -> Examination:

@@ -1,20 +1,20 @@
 """Files and their labels, in folders or tables."""
 
 import os
-import re
 from collections.abc import Collection
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from keras_transfer.data.folders import list_folder
-from keras_transfer.data.listing import Kind, Layout, Listing
+from keras_transfer.data.listing import Kind, Layout, Listing, group_of
 from keras_transfer.data.table_files import TABLES
 from keras_transfer.data.tables import list_table
 from keras_transfer.errors import InputError
 
 _FILES, _BYTES = 1000, 1 << 16  # of a source, by which its modality is recognised
 _FOLDER_ONLY, _TABLE_ONLY = ("classes_at_depth",), ("root", "path_column", "label_column", "text_column")
+_STRETCHES_ONLY = ("window", "hop", "background")
 
 
 def list_path(path: Path, layout: Layout, kind: Kind) -> Listing:
@@ -31,6 +31,8 @@ def list_path(path: Path, layout: Layout, kind: Kind) -> Listing:
     Raises:
         InputError: there is no such path, it is of no known kind, or `layout` does not fit it.
     """
+    if not kind.stretches:
+        layout.refuse(_STRETCHES_ONLY, f"recordings, not {kind.items}")
     if not path.exists():
         raise InputError(f"{path} does not exist. Give a folder with a folder for each class, a .csv or a .parquet.")
     if not path.is_dir():
@@ -38,9 +40,9 @@ def list_path(path: Path, layout: Layout, kind: Kind) -> Listing:
             raise InputError(f"{path} is a spreadsheet. Save it as CSV ('CSV UTF-8' in Excel).")
         if path.suffix.lower() not in TABLES:
             raise InputError(f"{path} is no folder, .csv or .parquet. Give one of these.")
-        refuse(layout, _FOLDER_ONLY, "a folder")
+        layout.refuse(_FOLDER_ONLY, "a folder")
         return list_table(path, layout, kind)
-    refuse(layout, _TABLE_ONLY, "a table, .csv or .parquet")
+    layout.refuse(_TABLE_ONLY, "a table, .csv or .parquet")
     if layout.classes_at_depth is not None and layout.classes_at_depth < 1:
         raise InputError(f"`classes_at_depth` must be 1 or more. Received: {layout.classes_at_depth}")
     listing = list_folder(path, layout.classes_at_depth, kind)
@@ -84,24 +86,9 @@ def refuse_layout(layout: Layout) -> None:
     """Raises `InputError` where a layout is said of what is neither a folder nor a table."""
     if layout.group_by is not None:
         raise InputError("`group_by` needs files: a folder, a .csv or a .parquet.")
-    refuse(layout, (*_FOLDER_ONLY, *_TABLE_ONLY), "a folder or a table")
-
-
-def refuse(layout: Layout, names: tuple[str, ...], needs: str) -> None:
-    """Raises `InputError` where one of the layout's fields is said, which needs another source."""
-    for name in names:
-        if (value := getattr(layout, name)) is not None:
-            raise InputError(f"`{name}` (--{name.replace('_', '-')}) needs {needs}. Received: {name}={value!r}")
+    layout.refuse((*_FOLDER_ONLY, *_TABLE_ONLY, *_STRETCHES_ONLY), "a folder or a table")
 
 
 def _group(file: Path, root: Path, group_by: str) -> str:
     relative = file.relative_to(root)
-    if group_by == "folder":
-        return relative.parent.as_posix()
-    try:
-        match = re.search(group_by, relative.as_posix())
-    except re.error as error:
-        raise InputError(f"`group_by` is no regular expression ({error}). Received: group_by={group_by!r}") from error
-    if match is None:
-        return ""
-    return (match.group(1) or "") if match.re.groups else match.group(0)
+    return relative.parent.as_posix() if group_by == "folder" else group_of(relative.as_posix(), group_by)

@@ -8,13 +8,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Kind, Layout, Listing
+from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Kind, Layout, Listing, group_of
+from keras_transfer.data.stretches import parse_stretch, stretch_name, whole_file
 from keras_transfer.data.table_files import TABLES, Row, Table, key, open_table, sample_table
 from keras_transfer.errors import InputError
 
 PATHS = ("path", "file", "filename", "filepath")
 LABELS = ("label", "class", "category", "target", "labels", "classname")
 """Names of columns, whatever their case, without spaces, `_` and `-`. `labels` holds any number of labels."""
+
+STARTS = ("start", "starttime", "startseconds", "onset", "begin", "begintime")
+ENDS = ("end", "endtime", "endseconds", "offset", "stop", "stoptime")
+FOLD = "fold"
 
 _LIKELY = (*LABELS, "sentiment", "emotion", "intent", "polarity", "topic", "rating", "stars")
 """Parts of the names of columns that are likelier to hold labels than others of few values."""
@@ -35,6 +40,8 @@ class _Roles(NamedTuple):
         item: paths, or the items themselves.
         column: the name of a column of items that has no usual name, and of one that the user named.
         cells: whether the column's cells are the items.
+        stretch: of start and end in seconds, where items are stretches of files.
+        group_by: a regular expression that finds the group in a path, where no column holds it.
     """
 
     item: int
@@ -45,6 +52,8 @@ class _Roles(NamedTuple):
     multi_label: bool
     column: str = ""
     cells: bool = False
+    stretch: tuple[int, int] | None = None
+    group_by: str = ""
 
 
 def list_table(path: Path, layout: Layout, kind: Kind) -> Listing:
@@ -137,7 +146,11 @@ def _roles(path: Path, table: Table, layout: Layout, kind: Kind, warnings: list[
     label = _column(path, columns, layout.label_column or (columns[1] if ours else None), LABELS, "--label-column")
     split = _column(path, columns, "split" if "split" in columns else None, ("split",), "")
     group_by = layout.group_by or ("group" if ours else None)
-    group = _column(path, columns, group_by, (), "--group-by")
+    pattern = group_by if group_by and "(" in group_by and group_by not in columns else ""
+    if group_by is None and kind.stretches and split is None and FOLD in map(key, columns):
+        group_by = columns[list(map(key, columns)).index(FOLD)]
+        warnings.append(f"`{group_by}` of {path.name} keeps items together; --group-by names another column.")
+    group = _column(path, columns, None if pattern else group_by, (), "--group-by")
     if kind.cells and (item is None or label is None):
         guessed = item is None
         item, label = _guessed(path, (item, label), (split, group), layout, kind)
@@ -154,13 +167,25 @@ def _roles(path: Path, table: Table, layout: Layout, kind: Kind, warnings: list[
         raise InputError(
             f"{path}: the column `{name}` cannot be the {kind.item} and its label as well: name both columns."
         )
-    used = {item, label, split, *(columns.index(name) for name in kind.columns if ours)}
+    stretch = _stretch_columns(path, columns) if kind.stretches and not ours else None
+    used = {item, label, split, *(stretch or ()), *(columns.index(name) for name in kind.columns if ours)}
     others = {name: i for i, name in enumerate(columns) if name and i not in used}
     if cells and others:
         seen = sample_table(path, wanted_columns(layout, kind), whole=False)[1]
         others = {name: i for name, i in others.items() if not is_prose(seen[i])}
     multi_label = key(columns[label]) == "labels" or columns[label] in table.lists
-    return _Roles(item, label, split, group, others, multi_label, column, cells)
+    return _Roles(item, label, split, group, others, multi_label, column, cells, stretch, pattern)
+
+
+def _stretch_columns(path: Path, columns: Sequence[str]) -> tuple[int, int] | None:
+    """The columns of start and end, None where there is neither; one alone is refused."""
+    start, end = (_column(path, columns, None, names, "") for names in (STARTS, ENDS))
+    if start is not None and end is not None:
+        return start, end
+    if start is None and end is None:
+        return None
+    there = columns[start if start is not None else end or 0]
+    raise InputError(f"{path} has a column `{there}` alone: stretches need a start and an end, both in seconds.")
 
 
 def cell_column(path: Path, columns: Sequence[str], name: str | None, kind: Kind) -> int | None:
@@ -308,17 +333,33 @@ def _entry(path: Path, row: Row, roles: _Roles, root: str, seen: _Seen) -> Entry
     if row.problem:
         raise InputError(f"{path}, line {row.line}: {row.problem}.")
     file, label = row.cells[roles.item].strip(), row.cells[roles.label].strip()
-    if not _is_new(seen, file, label, row.cells[roles.split].strip() if roles.split is not None else ""):
-        return None
     if not file:
         raise InputError(f"{path}, line {row.line}: there is no path.")
+    file, problem = _stretch(file, row, roles)
+    if not _is_new(seen, file, label, row.cells[roles.split].strip() if roles.split is not None else ""):
+        return None
     if len(label) > MAX_LABEL:
         raise InputError(f"{path}, line {row.line}: a label of over {MAX_LABEL} characters ({label[:40]}...).")
-    split, group = _split(path, row, roles), _group(row, roles)
+    split = _split(path, row, roles)
+    group = group_of(whole_file(file), roles.group_by) if roles.group_by else _group(row, roles)
     columns = {name: row.cells[i].strip() for name, i in roles.others.items()} if roles.others else NO_COLUMNS
     labels = _labels(label, roles.multi_label)
-    problem = "" if labels or roles.multi_label else _UNLABELLED
+    problem = problem or ("" if labels or roles.multi_label else _UNLABELLED)
     return Entry(_place(root, file), labels, split, group, columns, problem)
+
+
+def _stretch(file: str, row: Row, roles: _Roles) -> tuple[str, str]:
+    """The name of the stretch that a row names, if any, and what is wrong with it."""
+    if roles.stretch is None:
+        return file, ""
+    start, end = (row.cells[i].strip() for i in roles.stretch)
+    if not start and not end:
+        return file, ""
+    try:
+        name = stretch_name(file, float(start or 0), float(end))
+    except ValueError:
+        return file, f"no stretch of time: {start[:20]!r} to {end[:20]!r}"
+    return (name, "") if parse_stretch(name) else (file, f"no stretch of time: {start[:20]!r} to {end[:20]!r}")
 
 
 def _cell_entry(path: Path, row: Row, roles: _Roles) -> Entry:

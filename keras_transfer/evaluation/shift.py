@@ -1,7 +1,7 @@
 """How far items lie from those a model was trained on: in what the network sees, and in plain words."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from keras_transfer.schemas import (
 )
 
 Floats = NDArray[np.float64]
+Item = TypeVar("Item")
 Rows = NDArray[np.floating]
 LEVEL = 0.05
 """Differences count below this probability of chance, shared out over all that are asked for (Bonferroni)."""
@@ -236,3 +237,48 @@ def judge(
             f"estimate), {against}."
         )
     return {"outcome": outcome, "title": _TITLES[outcome], "sentences": sentences}
+
+
+class Property(NamedTuple, Generic[Item]):
+    """A row of a table: how an item is measured, the title, and the words for lower and higher values."""
+
+    measure: Callable[[Item], float]
+    title: str
+    lower: str
+    higher: str
+
+
+def differences(
+    properties: Mapping[str, Property[Item]], ours: Iterable[Item], theirs: Iterable[Item]
+) -> list[PropertyDifference]:
+    """In which properties two sets of items differ, the largest difference first.
+
+    Args:
+        properties: the table, by name.
+        ours: the items of a run.
+        theirs: the new ones.
+
+    >>> table = {"words": Property(lambda text: len(text.split()), "Words", "shorter", "longer")}
+    >>> row = differences(table, ["so good"] * 20, ["it is as good as ever"] * 20)[0]
+    >>> row["property"], row["words"]
+    ('words', 'much longer')
+    """
+    sides = [[[row.measure(item) for row in properties.values()] for item in items] for items in (ours, theirs)]
+    rows: list[PropertyDifference] = []
+    for column, (name, kind) in enumerate(properties.items()):
+        first, second = (np.array([figures[column] for figures in side], np.float64) for side in sides)
+        size, p_value = property_gap(first, second)
+        strength = how_much(size) if p_value < LEVEL / len(properties) else ""
+        rows.append(
+            {
+                "property": name,
+                "title": kind.title,
+                "ours": float(np.median(first)),
+                "theirs": float(np.median(second)),
+                "size": float(np.clip(size, -99, 99)),
+                "p_value": p_value,
+                "words": strength and f"{strength} {kind.lower if size < 0 else kind.higher}",
+                "augmentation": {},
+            }
+        )
+    return sorted(rows, key=lambda row: (row["words"] == "", -abs(row["size"])))

@@ -113,6 +113,9 @@ def load(
     label_column: str | None = None,
     text_column: str | None = None,
     classes_at_depth: int | None = None,
+    window: float | None = None,
+    hop: float | None = None,
+    background: str | Path | None = None,
     **options: Unpack[LoadOptions],
 ) -> Dataset:
     """Finds, checks and splits labelled items of any modality.
@@ -128,6 +131,9 @@ def load(
         label_column: the table's column of labels.
         text_column: the table's column of texts.
         classes_at_depth: how many levels down the class folders are.
+        window: seconds of the windows that long recordings are cut into.
+        hop: seconds from one window to the next.
+        background: a folder of recordings that become the class `background`.
         **options: `val`, `test`, `seed` and others; see `keras_transfer.data.loading.load_listing`.
 
     Returns:
@@ -149,6 +155,9 @@ def load(
         label_column,
         classes_at_depth,
         text_column,
+        window,
+        hop,
+        os.fspath(background) if background is not None else None,
     )
     own = open_modality(modality) if modality is not None else modality_of(source)
     return own.load_items(source, labels=labels, layout=layout, preparation=preparation, **options)
@@ -161,6 +170,7 @@ def held_out(
     modality: str | None = None,
     allow_bad: bool = False,
     layout: Layout | None = None,
+    preparation: Mapping[str, Json] | None = None,
 ) -> Split:
     """The part of a data set to evaluate on; see `keras_transfer.data.held_out`.
 
@@ -170,9 +180,11 @@ def held_out(
         modality: see `load`.
         allow_bad: go on though more than 5% of the items cannot be used.
         layout: how a folder or a table is arranged.
+        preparation: of the model that is evaluated, by which long items are cut into shorter ones.
 
     Raises:
         InputError: `split` is none of these, the source has no such split, or it cannot be read.
     """
     own = open_modality(modality) if modality is not None else modality_of(source)
+    layout = own.layout_for(layout or Layout(), preparation or {})
     return parts.held_out(own.list_source(source, layout=layout), own.reader({}), split, allow_bad=allow_bad)

@@ -155,6 +155,15 @@ class Modality(ABC):
             raise InputError(f"Give a folder or a table of {self.kind.items}. Received: a source of type {kind}.")
         return list_path(Path(source).expanduser(), layout or Layout(), self.kind)
 
+    def layout_for(self, layout: Layout, preparation: Mapping[str, Json]) -> Layout:
+        """A layout with what items must be like for a model's inputs, where that is not said.
+
+        Args:
+            layout: how a source is arranged.
+            preparation: of the model, see `preparer`.
+        """
+        return layout
+
     @abstractmethod
     def reader(self, preparation: Mapping[str, Json]) -> Reader:
         """Reads items and makes splits of them; see `keras_transfer.data.reader.FileReader`.

@@ -26,6 +26,14 @@ def noise(seconds=1.0, rate=16000, seed=0, peak=0.3):
     return np.random.default_rng(seed).uniform(-peak, peak, round(seconds * rate)).astype(np.float32)
 
 
+def melody(seconds=1.0, rate=16000, seed=0, peak=0.5):
+    """A tenth of a second of one tone after the other, fading, `float32 [n]`."""
+    random, step = np.random.default_rng(seed), rate // 10
+    tones = random.uniform(200, 3500, (round(10 * seconds), 1))
+    time = np.arange(step) / rate
+    return (peak * np.exp(-20 * time) * np.sin(2 * np.pi * tones * time)).astype(np.float32).ravel()
+
+
 def encoded(samples, rate=16000, suffix=".wav", subtype=""):
     """The bytes of a file."""
     content = io.BytesIO()

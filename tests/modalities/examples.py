@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from encoders import write_encoder
 from PIL import Image
 
@@ -40,6 +41,15 @@ def _sentence(label: int, random: np.random.Generator) -> bytes:
     others = random.choice(["the", "a", "soup", "tea", "was", "is", "very"], 6)
     opinion = random.choice([("bad", "poor"), ("good", "fine")][label])
     return " ".join([opinion, *others]).encode()
+
+
+def _sound(label: int, random: np.random.Generator) -> bytes:
+    """Half a second of noise, low or high."""
+    noise = random.normal(0, 0.2, 8000)
+    smooth = np.convolve(noise, np.full(9, 1 / 9), "same")
+    content = io.BytesIO()
+    soundfile.write(content, (smooth, noise - smooth)[label], 16000, format="WAV", subtype="PCM_16")
+    return content.getvalue()
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,14 @@ EXAMPLES = {
         b"a\0b",
         backbone=str(ENCODER),
         unchanged=("capitals",),
+    ),
+    "audio": Example(
+        _sound,
+        ".wav",
+        (TensorSpec("waveform", (16000,)),),
+        {"window": 1},
+        {"window": 1, "sample_rate": 8000},
+        backbone="yamnet",
     ),
     "bumps": Example(_bump, ".bump", (TensorSpec("signal", (64, 1)),), {"gain": 0.5}, module="bumps"),
     "words": Example(

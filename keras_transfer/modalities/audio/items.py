@@ -134,21 +134,24 @@ def decode(content: bytes, seconds: float = LONGEST) -> tuple[Samples, int]:
         return checked(_read(sound, math.ceil(seconds * sound.samplerate))), sound.samplerate
 
 
-def check_whole(content: bytes, found: int) -> None:
-    """Raises `InputError` where a recording holds fewer frames than it says, as one that was cut off does.
+def examine_sound(content: bytes) -> tuple[Samples, SoundFacts]:
+    """The samples of all of a recording, and what they are.
 
-    Args:
-        content: its bytes.
-        found: the frames that `decode` gave of all of it.
+    Raises:
+        InputError: see `decode`; or it holds less than it says, as a file does that was cut off.
     """
+    check_format(content)
     with _open(BytesIO(content)) as sound, _as_damage():
-        said, rate = sound.frames, sound.samplerate
-    if sniff(content) == "WAV" and content[:4] == b"RIFF":  # libsndfile mends the length that the header claims
+        said, rate, channels = sound.frames, sound.samplerate, sound.channels
+        samples = checked(_read(sound, math.ceil(LONGEST * rate)))
+    if content[:4] == b"RIFF":  # libsndfile mends the length that the header claims
         claimed = int.from_bytes(content[4:8], "little") + 8
         if claimed < 0xFFFF_0000 and claimed - len(content) > 64:  # writers to a pipe leave it at the most
             raise InputError(f"it is cut off: {len(content):,} of {claimed:,} bytes")
-    if sniff(content) != "MP3" and said - found > 0.05 * rate:
-        raise InputError(f"it is cut off after {found / rate:.2f} s of {said / rate:.2f} s")
+    whole = min(said, math.ceil(LONGEST * rate))
+    if sniff(content) != "MP3" and whole - len(samples) > 0.05 * rate:
+        raise InputError(f"it is cut off after {len(samples) / rate:.2f} s of {said / rate:.2f} s")
+    return samples, SoundFacts(len(samples) / rate, rate, channels)
 
 
 def measure_sound(file: str) -> SoundFacts:

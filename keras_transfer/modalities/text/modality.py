@@ -14,10 +14,11 @@ from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.split import Split
 from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
+from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.modality import head_options
-from keras_transfer.modalities.text.appearance import appearance, differences
+from keras_transfer.modalities.text.appearance import PROPERTIES
 from keras_transfer.modalities.text.bag_of_words import BACKBONE, answers, build_bag, texts, words_preparer
 from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
@@ -254,7 +255,7 @@ class TextModality(Modality):
 
     def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
         """Length, capitals, marks, digits and letters of the texts."""
-        return differences(*([appearance(text) for text in texts(side)] for side in (own, new)))
+        return differences(PROPERTIES, *(texts(side) for side in (own, new)))
 
     def previews(self, items: Split, indices: Sequence[int]) -> dict[int, ItemView]:
         """The beginnings of texts."""

@@ -1,0 +1,122 @@
+"""Recordings made worse, as microphones, rooms and telephones do it."""
+
+import io
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array
+from keras_transfer.modalities.audio.augmentation import loudness
+from keras_transfer.modalities.audio.items import Samples, decode, resample
+
+_TELEPHONE = (300.0, 3400.0)  # Hz that a telephone lets through
+_MU = 255.0  # of G.711's companding
+_BITRATES = {32_000: (32, 320), 16_000: (8, 160), 0: (8, 64)}  # kbit/s of MP3, by the least sample rate
+_MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
+class Corruption(NamedTuple):
+    """A row of the table: what a reader calls it, its strengths, and how a clip of a sample rate takes it."""
+
+    words: str
+    strengths: tuple[float, ...]
+    apply: Callable[[Samples, int, float, np.random.Generator], Array]
+
+
+def _noise(clip: Samples, rate: int, decibels: float, random: np.random.Generator) -> Array:
+    level = float(loudness(clip)[0]) * 10 ** (-decibels / 20)
+    return clip + level * random.standard_normal(len(clip), np.float32)
+
+
+def _reverberation(clip: Samples, rate: int, seconds: float, random: np.random.Generator) -> Array:
+    """An echo behind the sound, decaying noise that is 60 dB softer after so many seconds."""
+    from scipy.signal import fftconvolve
+
+    time = np.arange(int(seconds * rate)) / rate
+    tail = random.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
+    tail *= 1 / np.linalg.norm(tail)
+    tail[0] += 1
+    heard = fftconvolve(clip, tail)[: len(clip)]
+    return np.asarray(heard * (float(loudness(clip)[0]) / max(float(loudness(heard)[0]), 1e-9)))
+
+
+def _gain(clip: Samples, rate: int, decibels: float, random: np.random.Generator) -> Array:
+    return clip * np.float32(10 ** (decibels / 20))
+
+
+def _telephone(clip: Samples, rate: int, kilohertz: float, random: np.random.Generator) -> Array:
+    """8,000 samples a second, 300 to 3,400 Hz, eight bits by the mu law (ITU-T G.711)."""
+    low = resample(clip, rate, round(1000 * kilohertz))
+    spectrum = np.fft.rfft(low)
+    hertz = np.fft.rfftfreq(len(low), 1 / (1000 * kilohertz))
+    spectrum[(hertz < _TELEPHONE[0]) | (hertz > _TELEPHONE[1])] = 0
+    narrow = np.clip(np.fft.irfft(spectrum, len(low)), -1, 1)
+    steps = np.rint(np.sign(narrow) * np.log1p(_MU * np.abs(narrow)) / np.log1p(_MU) * 127) / 127
+    coded = np.sign(steps) * np.expm1(np.abs(steps) * np.log1p(_MU)) / _MU
+    return _of_length(resample(coded.astype(np.float32), round(1000 * kilohertz), rate), len(clip))
+
+
+def _mp3(clip: Samples, rate: int, kilobits: float, random: np.random.Generator) -> Array:
+    import soundfile
+
+    wanted = next((each for each in _MP3_RATES if each >= rate), _MP3_RATES[-1])
+    low, high = next(bounds for least, bounds in _BITRATES.items() if wanted >= least)
+    level = float(np.clip((high - kilobits) / (high - low), 0, 0.99))
+    content, clip_at = io.BytesIO(), np.clip(resample(clip, rate, wanted), -1, 1)
+    soundfile.write(
+        content,
+        clip_at,
+        wanted,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        bitrate_mode="CONSTANT",
+        compression_level=level,
+    )
+    return _of_length(resample(decode(content.getvalue())[0], wanted, rate), len(clip))
+
+
+CORRUPTIONS: dict[str, Corruption] = {
+    "noise": Corruption("white noise, 20, 10 and 0 dB softer than the sound", (20, 10, 0), _noise),
+    "reverberation": Corruption("the echo of a room", (0.3, 0.7, 1.5), _reverberation),
+    "gain": Corruption("a softer recording", (-10, -20, -30), _gain),
+    "telephone": Corruption("a telephone", (8,), _telephone),
+    "mp3": Corruption("MP3 at 64 kbit/s", (64,), _mp3),
+}
+"""Strengths are the ratio of sound to noise in dB, seconds until an echo is 60 dB softer, dB, kHz and kbit/s."""
+
+
+def corrupt(clips: Array, sample_rate: int, name: str, strength: int, seed: int = 0) -> Array:
+    """Makes recordings worse.
+
+    Args:
+        clips: `float32 [n, samples]` in -1..1.
+        sample_rate: of the clips.
+        name: one of `CORRUPTIONS`.
+        strength: from 1 up to the number of its strengths.
+        seed: of noise and echo; a clip's depends on its place among `clips` too.
+
+    Returns:
+        The same, worse.
+
+    Raises:
+        InputError: there is no such corruption or strength.
+
+    >>> float(corrupt(np.full((1, 800), 0.5, np.float32), 16000, "gain", 2)[0, 0]) < 0.051
+    True
+    """
+    if name not in CORRUPTIONS:
+        raise InputError(f"There is no corruption {name!r} of recordings. Take one of {', '.join(CORRUPTIONS)}.")
+    row = CORRUPTIONS[name]
+    if strength not in range(1, len(row.strengths) + 1):
+        raise InputError(f"`strength` must be 1 to {len(row.strengths)}. Received: strength={strength}.")
+    worse = [
+        row.apply(clip, sample_rate, row.strengths[strength - 1], np.random.default_rng([seed, place]))
+        for place, clip in enumerate(clips)
+    ]
+    return np.asarray(np.clip(np.stack(worse), -1, 1), np.float32)
+
+
+def _of_length(samples: Samples, length: int) -> Samples:
+    return np.pad(samples[:length], (0, max(0, length - len(samples))))

@@ -1,0 +1,226 @@
+"""Recordings as a modality: what jobs ask of it, see `keras_transfer.modalities.Modality`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_transfer.data.dataset import Dataset, Record
+from keras_transfer.data.listing import Kind, Layout, Listing
+from keras_transfer.data.loading import LoadOptions, load_listing
+from keras_transfer.data.split import Split
+from keras_transfer.data.stretches import parse_stretch
+from keras_transfer.errors import InputError
+from keras_transfer.evaluation.shift import differences
+from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, only
+from keras_transfer.modalities import Corruption, InputWords, Modality
+from keras_transfer.modalities.audio.appearance import PROPERTIES, picture, sounds, statistics
+from keras_transfer.modalities.audio.corruptions import CORRUPTIONS, corrupt
+from keras_transfer.modalities.audio.items import KIND, sniff
+from keras_transfer.modalities.audio.preparer import AudioPreparer, open_preparer
+from keras_transfer.modalities.audio.reader import AudioReader, summarize
+from keras_transfer.modalities.audio.sources import list_source
+from keras_transfer.modalities.modality import head_options
+from keras_transfer.progress import say
+from keras_transfer.recipe import ModelOptions, Recipe
+from keras_transfer.schemas import PropertyDifference
+
+if TYPE_CHECKING:
+    import keras
+
+_OF_OTHERS = {"geometry": "pictures", "image_size": "pictures", "sequence_length": "texts"}
+_THUMBNAIL = 144
+
+
+class AudioModality(Modality):
+    """Recordings of machines, birds, voices, words."""
+
+    name: ClassVar[str] = "audio"
+    kind: ClassVar[Kind] = KIND
+    default_backbone: ClassVar[str] = "yamnet"
+    rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
+    unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
+    corruptions: ClassVar[Mapping[str, Corruption]] = {
+        name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
+    }
+
+    # Items
+
+    def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
+        """Lists the recordings of a source, long ones as windows; see `sources.list_source`."""
+        return list_source(source, labels, layout).listing
+
+    def layout_for(self, layout: Layout, preparation: Mapping[str, Json]) -> Layout:
+        """With the windows of a model's clips, where no others are asked for."""
+        if layout.window is not None or not {"samples", "window"} & set(preparation):
+            return layout
+        return replace(layout, window=open_preparer(preparation).seconds)
+
+    def load_items(
+        self,
+        source: object,
+        *,
+        labels: object = None,
+        layout: Layout | None = None,
+        preparation: Mapping[str, Json] | None = None,
+        **options: Unpack[LoadOptions],
+    ) -> Dataset:
+        """The recordings of a source, as clips of the window that is asked for, or else suits them."""
+        layout = self.layout_for(layout or Layout(), preparation or {})
+        windows = list_source(source, labels, layout)
+        count = sum(parse_stretch(entry.file) is not None for entry in windows.listing.entries)
+        if count and layout.window is None:
+            say(f"Recordings are listed as {count} windows of {windows.window:g} s (--window sets another length).")
+        reader = self.reader({"window": windows.window, **(preparation or {})})
+        return load_listing(windows.listing, reader, **options)
+
+    def reader(self, preparation: Mapping[str, Json]) -> AudioReader:
+        """Decodes, measures and compares recordings."""
+        return AudioReader(self.preparer(preparation))
+
+    def is_item(self, content: bytes) -> bool:
+        """Whether bytes begin as a recording does."""
+        return bool(sniff(content))
+
+    def items_in(self, path: Path) -> list[str] | None:
+        """The windows of a recording that is longer than a minute."""
+        return None
+
+    def summarize(self, records: Sequence[Record]) -> dict[str, Json]:
+        """Lengths, sample rates and channels."""
+        return summarize(records)
+
+    # Inputs
+
+    def preparer(self, preparation: Mapping[str, Json]) -> AudioPreparer:
+        """Decodes, mixes down, resamples, cuts and fills up recordings."""
+        return open_preparer(preparation)
+
+    def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
+        """The window that a recipe asks for, as far as it does."""
+        return {"window": recipe.data.window} if recipe.data.window is not None else {}
+
+    def choose_preparation(
+        self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
+    ) -> dict[str, Json]:
+        """The clips that the recordings were listed as."""
+        preparer = _own(dataset.train.preparer)
+        if recipe.data.window is None:
+            say(f"Clips are of {preparer.seconds:g} s; shorter ones are filled up (--window sets another length).")
+        return {"preparation": dict(preparer.settings)}
+
+    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
+        """The recipe with the window."""
+        settings = chosen["preparation"]
+        assert isinstance(settings, Mapping)
+        preparer = open_preparer(settings)
+        return recipe.replace(window=preparer.seconds), dataset.prepared_by(preparer)
+
+    def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
+        """`sample_rate` in Hz, and `seconds` of a clip."""
+        own = _own(preparer)
+        samples = own.samples if len(spec.tensor.shape) == 2 else spec.tensor.shape[0] or own.samples
+        return {"sample_rate": own.sample_rate, "seconds": samples / own.sample_rate}
+
+    def input_words(self, described: Mapping[str, Json]) -> InputWords:
+        """How long clips are, and their sample rate."""
+        seconds, rate = described["seconds"], described["sample_rate"]
+        return {
+            "task": "audio-classification",
+            "words": f"clips of {seconds:g} s of mono sound at {rate} Hz, as floats in -1..1",
+            "sentence": f"Of each recording {seconds:g} s are heard, mixed down to one channel at {rate} Hz; what is "
+            "shorter is filled up with silence, what is longer is cut into windows.",
+        }
+
+    # Networks
+
+    def settled(self, recipe: Recipe) -> Recipe:
+        """Refuses what has no effect on sounds; a backbone's weights are its own unless others are named."""
+        fields = recipe.fields()
+        for name, others in _OF_OTHERS.items():
+            if fields[name] is not None:
+                raise InputError(f"`{name}` is for {others}, and these are recordings: leave it out.")
+        recipe = super().settled(recipe)
+        own = recipe.model.weights == ModelOptions().weights and _is_of_sounds(recipe.model.backbone)
+        return recipe.replace(weights="pretrained") if own else recipe
+
+    def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
+        """The classifier of a recipe; see `build_audio_classifier`."""
+        from keras_transfer.modalities.audio.builder import build_audio_classifier
+
+        return build_audio_classifier(
+            recipe.model.backbone,
+            dataset.class_names,
+            samples=_own(dataset.train.preparer).samples,
+            weights=recipe.model.weights,
+            **head_options(recipe, dataset),
+        )
+
+    def rival(self, data: Dataset, test: Split, seed: int) -> tuple[str, NDArray[np.float32]]:
+        """Logistic regression on mean and deviation of the log-mel spectrogram over time."""
+        from keras_transfer.training.probe import linear_probe
+
+        samples = _own(data.train.preparer).samples
+        rows = [statistics(split, samples) for split in (data.train, data.val, test)]
+        answers = linear_probe(
+            (rows[0], data.train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names), seed
+        )
+        return f"mean and deviation over time of {rows[0].shape[1] // 2} log-mel bands", answers
+
+    # Reports
+
+    def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
+        """Length, sample rate and channels, where they differ, and how loud and how bright each clip is."""
+        found = super().properties(dataset, test)
+        columns = {name.replace("_", " "): values for name, values in found.items() if len(set(values)) > 1}
+        clips = [only(test.rows([i]))[0] for i in range(len(test))]
+        if clips and clips[0].ndim == 1:
+            for name in ("level", "floor", "brightness"):
+                columns[name] = [PROPERTIES[name].measure(clip) for clip in clips]
+        return columns
+
+    def corrupt(self, items: Split, indices: Indices, name: str, strength: int, seed: int) -> Array:
+        """Clips made worse; see `corruptions.CORRUPTIONS`."""
+        clips = only(items.rows(indices))
+        if clips.ndim != 2:
+            raise InputError("Spectrograms cannot be made worse; the model that takes samples can be tried so.")
+        return corrupt(clips, _own(items.preparer).sample_rate, name, strength, seed)
+
+    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
+        """Length, loudness, background and spectrum."""
+        return differences(PROPERTIES, sounds(own), sounds(new))
+
+    def thumbnails(self, items: Split, indices: Sequence[int], side: int = _THUMBNAIL) -> dict[int, str]:
+        """Log-mel spectrograms."""
+        preparer, pictures = _own(items.preparer), {}
+        for index in indices:
+            try:
+                content = preparer.load(str(items.paths[index]))
+                pictures[index] = picture(preparer.waveform(content, preparer.samples), side)
+            except InputError:  # it is damaged, or has vanished
+                continue
+        return pictures
+
+    def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
+        """The recipe with the pooling."""
+        from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
+
+        row = AUDIO_BACKBONES.get(recipe.model.backbone)
+        return recipe.replace(pooling=recipe.model.pooling or (row.pooling if row is not None else "avg"))
+
+
+MODALITY = AudioModality()
+
+
+def _own(preparer: Preparer) -> AudioPreparer:
+    assert isinstance(preparer, AudioPreparer)
+    return preparer
+
+
+def _is_of_sounds(backbone: str) -> bool:
+    from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
+
+    return backbone in AUDIO_BACKBONES

@@ -1,0 +1,272 @@
+"""Sources of labelled recordings: class folders, tables, and long recordings beside Audacity's label tracks."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_transfer.data.encodings import detect_encoding
+from keras_transfer.data.folders import files_below
+from keras_transfer.data.listing import Entry, Layout, Listing
+from keras_transfer.data.parallel import ordered
+from keras_transfer.data.sources import list_files
+from keras_transfer.data.stretches import cut_windows, parse_stretch, stretch_name, whole_file
+from keras_transfer.data.tables import MAX_LABEL
+from keras_transfer.errors import InputError
+from keras_transfer.files import read_file
+from keras_transfer.modalities.audio.grouping import group_warning
+from keras_transfer.modalities.audio.items import KIND, LONGEST, measure_sound
+from keras_transfer.progress import track
+
+BACKGROUND = "background"
+SHORTEST, USUAL = 1.0, 10.0
+"""Seconds of a window that nobody asked for: networks of sounds want about one at the least."""
+_COVERED = 99  # percent of the recordings that a window holds whole, where they are not long
+_FEWEST, _PARTS = 3, 10  # recordings of a class under which each is split into so many parts
+_TRACK_BYTES = 4 << 20
+_OVERLAP = 0.05  # seconds by which labels that people draw one behind the other may overlap
+
+
+class Windows(NamedTuple):
+    """A listing whose long recordings are cut into windows, and how long these are, in seconds."""
+
+    listing: Listing
+    window: float
+
+
+def list_source(source: object, labels: object = None, layout: Layout | None = None) -> Windows:
+    """Lists the recordings of a source, long ones as windows.
+
+    Args:
+        source: a folder of class folders; a table with a column of paths, and maybe `start` and `end` in seconds,
+            `split`, `fold`; or a folder of recordings beside Audacity's label tracks (`NAME.wav` and `NAME.txt`).
+        labels: never, a source has its own.
+        layout: how the source is arranged, where the user says so; `window` and `hop` in seconds.
+
+    Returns:
+        The listing; an entry that is a window is called `FILE#t=START,END`, and the windows of a file are a group.
+
+    Raises:
+        InputError: the source is missing or of no known kind, or `layout` does not fit it.
+    """
+    layout = layout or Layout()
+    folder = Path(source).expanduser() if isinstance(source, str | os.PathLike) else None
+    if folder is not None and folder.is_dir() and (tracks := list(_tracks(folder))):
+        layout.refuse(("classes_at_depth", "root", "path_column", "label_column", "text_column"), "class folders")
+        listing = _of_tracks(folder, tracks)
+    else:
+        found = list_files(source, labels, layout, KIND)
+        if found is None:
+            raise InputError(f"Give a folder or a table of recordings. Received: a {type(source).__name__}.")
+        listing = found
+    if layout.group_by is None and folder is not None and (warning := group_warning(listing, folder)):
+        listing.warnings.append(warning)
+    own = _spans(listing.entries, "Measuring recordings")
+    window = layout.window or choose_window([end - start for start, end in filter(None, own)])
+    pairs = zip(listing.entries, own, strict=True)
+    listing.entries = [each for entry, span in pairs for each in _cut(entry, span, window, layout.hop)]
+    if layout.background is not None:
+        _add_background(listing, Path(layout.background).expanduser(), window)
+    _split_in_time(listing)
+    return Windows(listing, window)
+
+
+def choose_window(seconds: Sequence[float]) -> float:
+    """The window that suits recordings of these lengths, in seconds: the 99th percentile, from 1 to 10.
+
+    >>> choose_window([5.0009] * 20), choose_window([0.3, 0.5]), choose_window([3600]), choose_window([])
+    (5.0, 1.0, 10.0, 1.0)
+    """
+    longest = float(np.percentile(seconds, _COVERED)) if len(seconds) else SHORTEST
+    return round(min(max(longest, SHORTEST), USUAL), 1)
+
+
+def windows_of(name: str, window: float, hop: float | None = None) -> list[str]:
+    """The names of the windows of a recording or of a stretch of one; itself alone where it is no longer than one.
+
+    Raises:
+        InputError: it is no recording.
+    """
+    entry = Entry(name, ())
+    return [cut.file for cut in _cut(entry, _span(name), window, hop)]
+
+
+def _spans(entries: Sequence[Entry], words: str) -> list[tuple[float, float] | None]:
+    """Where each entry begins and ends in its file, in seconds; None of one that is no recording."""
+    files = dict.fromkeys(whole_file(entry.file) for entry in entries)
+    measured = ordered(_length, files)
+    lengths = dict(zip(files, track(measured, words, total=len(files)), strict=True))
+    return [_part(entry.file, lengths[whole_file(entry.file)]) for entry in entries]
+
+
+def _span(name: str) -> tuple[float, float] | None:
+    return _part(name, measure_sound(whole_file(name)).seconds)
+
+
+def _length(file: str) -> float | None:
+    try:
+        return measure_sound(file).seconds
+    except InputError:  # its examination says why
+        return None
+
+
+def _part(name: str, seconds: float | None) -> tuple[float, float] | None:
+    if seconds is None:
+        return None
+    _, start, end = parse_stretch(name) or (name, 0.0, seconds)
+    return (start, min(end, seconds)) if start < seconds else None
+
+
+def _cut(entry: Entry, span: tuple[float, float] | None, window: float, hop: float | None) -> list[Entry]:
+    """The windows of an entry; itself where it is no longer than one, or no recording."""
+    if span is None:
+        return [entry]
+    file, group = whole_file(entry.file), entry.group
+    try:
+        windows = cut_windows(*span, window, hop)
+    except InputError as error:
+        return [replace(entry, problem=str(error))]
+    if len(windows) > 1:
+        return [replace(entry, file=stretch_name(file, *each), group=group or file) for each in windows]
+    if file != entry.file:
+        return [replace(entry, group=group or file)]
+    return [entry if span[1] <= LONGEST else replace(entry, file=stretch_name(file, *windows[0]))]
+
+
+def _split_in_time(listing: Listing) -> None:
+    """Groups of a class that comes from one or two recordings: stretches of these, else no split could be made."""
+    groups: dict[tuple[str, ...], dict[str, list[int]]] = {}
+    for i, entry in enumerate(listing.entries):
+        groups.setdefault(entry.labels, {}).setdefault(entry.group or entry.file, []).append(i)
+    for labels, own in groups.items():
+        cut = {group: places for group, places in own.items() if group == whole_file(listing.entries[places[0]].file)}
+        if len(own) >= _FEWEST or not any(len(places) > 1 for places in cut.values()) or listing.splits - {""}:
+            continue
+        for group, places in cut.items():
+            for number, i in enumerate(places):
+                part = number * _PARTS // len(places)
+                listing.entries[i] = replace(listing.entries[i], group=f"{group}, part {part + 1}")
+        listing.warnings.append(
+            f"'{' '.join(labels)[:40]}' comes from {len(own)} recordings alone: the splits hold other stretches of the "
+            "same recordings, which flatters the score. Record it again on another day."
+        )
+
+
+# A class of whatever else is heard
+
+
+def _add_background(listing: Listing, folder: Path, window: float) -> None:
+    """The recordings below a folder as one more class, of no more windows than the largest other class has."""
+    if not folder.is_dir():
+        raise InputError(f"`background` must be a folder of recordings. Received: {folder}")
+    files = [path for path in files_below(folder) if path.suffix.lower() in KIND.extensions]
+    if not files:
+        raise InputError(f"{folder} holds no recordings ({', '.join(sorted(KIND.extensions))}). Give another folder.")
+    labels = () if listing.multi_label else (BACKGROUND,)
+    entries = [Entry(str(path), labels) for path in files]
+    spans = _spans(entries, "Measuring the background")
+    cut = [w for entry, span in zip(entries, spans, strict=True) for w in _cut(entry, span, window, None)]
+    most = max(Counter(entry.labels for entry in listing.entries).values())
+    places = np.unique(np.linspace(0, len(cut) - 1, min(len(cut), most)).astype(int))
+    listing.entries += [cut[i] for i in places]
+    if listing.class_names is not None and labels and BACKGROUND not in listing.class_names:
+        listing.class_names.append(BACKGROUND)
+
+
+# Label tracks, as Audacity exports them: start, end and label of a line, with tabs between
+
+
+class Mark(NamedTuple):
+    """A line of a label track."""
+
+    start: float
+    end: float
+    label: str
+
+
+def read_label_track(content: bytes) -> list[Mark]:
+    """The marks of one of Audacity's label tracks.
+
+    Lines that begin with a backslash, which hold frequencies, are left out, and so are marks without a label.
+
+    Raises:
+        InputError: it is something else.
+
+    >>> read_label_track(b"0.5\\t2\\tdog\\n\\\\\\t100\\t900\\n3,25\\t4\\tcat\\n")
+    [Mark(start=0.5, end=2.0, label='dog'), Mark(start=3.25, end=4.0, label='cat')]
+    """
+    encoding, _ = detect_encoding([content])
+    marks = []
+    for number, line in enumerate(content.decode(encoding, "replace").splitlines(), start=1):
+        if not line.strip() or line.startswith("\\"):
+            continue
+        start, end, label = (*(part.strip() for part in line.split("\t", 2)), "", "")[:3]
+        try:
+            mark = Mark(float(start.replace(",", ".")), float(end.replace(",", ".")), label)
+        except ValueError as error:
+            raise InputError(f"line {number} is no 'start, end, label' with tabs between: {line[:40]!r}") from error
+        if not 0 <= mark.start <= mark.end < 1e9 or len(label) > MAX_LABEL:
+            raise InputError(f"line {number} is no stretch of time with a label: {line[:40]!r}")
+        if label:
+            marks.append(mark)
+    return sorted(marks)
+
+
+def _tracks(folder: Path) -> Iterator[tuple[Path, list[Mark]]]:
+    """The recordings directly in a folder that have a label track beside them; none of a folder without recordings."""
+    try:
+        names = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+    except OSError:  # which whoever lists the folder says
+        return
+    for path in names.values():
+        beside = names.get(f"{path.stem}.txt")
+        if path.suffix.lower() not in KIND.extensions or beside is None or beside.stat().st_size > _TRACK_BYTES:
+            continue
+        try:
+            yield path, read_label_track(read_file(beside))
+        except InputError as error:
+            raise InputError(f"{beside}: {error}. Export it from Audacity again, or remove it.") from error
+
+
+def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]]) -> Listing:
+    """Each mark as a stretch; where marks overlap, the pieces between their ends, each with its labels."""
+    several = any(_overlap(marks) for _, marks in tracks)
+    entries = [
+        Entry(stretch_name(str(path), start, end), labels, group=str(path))
+        for path, marks in tracks
+        for start, end, labels in (_pieces(marks) if several else ((m.start, m.end, (m.label,)) for m in _long(marks)))
+    ]
+    if not entries:
+        raise InputError(f"The label tracks of {folder} hold no labels. Draw some in Audacity, and export them.")
+    return Listing(str(folder), entries, KIND, multi_label=several)
+
+
+def _long(marks: Iterable[Mark]) -> Iterator[Mark]:
+    """The marks; those of a moment as a second around it."""
+    for mark in marks:
+        moment = mark.end - mark.start < 0.01
+        yield Mark(max(0.0, mark.start - 0.5), mark.end + 0.5, mark.label) if moment else mark
+
+
+def _overlap(marks: Sequence[Mark]) -> bool:
+    end = 0.0
+    for mark in marks:
+        if mark.start < end - _OVERLAP:
+            return True
+        end = max(end, mark.end)
+    return False
+
+
+def _pieces(marks: Sequence[Mark]) -> Iterator[tuple[float, float, tuple[str, ...]]]:
+    """What lies between the ends of marks, with all labels that hold there."""
+    long = list(_long(marks))
+    ends = sorted({point for mark in long for point in (mark.start, mark.end)})
+    for start, end in pairwise(ends):
+        labels = tuple(dict.fromkeys(m.label for m in long if m.start < end and m.end > start))
+        if labels and end - start > _OVERLAP:
+            yield start, end, labels
