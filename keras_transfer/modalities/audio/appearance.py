@@ -79,7 +79,7 @@ def picture(clip: Samples, side: int) -> str:
 
     Args:
         clip: `float32 [n]` at 16,000 Hz.
-        side: the longest side, in pixels.
+        side: in pixels.
 
     >>> picture(np.zeros(16000, np.float32), 96)[:22]
     'data:image/png;base64,'
@@ -92,9 +92,7 @@ def picture(clip: Samples, side: int) -> str:
     stops = np.array([[13, 8, 35], [66, 20, 110], [159, 42, 99], [229, 92, 48], [251, 180, 26], [252, 255, 164]])
     places = np.linspace(0, 1, len(stops))
     pixels = np.stack([np.interp(shades, places, stops[:, channel]) for channel in range(3)], axis=-1)
-    drawn = Image.fromarray(np.rint(pixels).astype(np.uint8)).resize(
-        (side, max(1, side * 2 // 3)), Image.Resampling.BOX
-    )
+    drawn = Image.fromarray(np.rint(pixels).astype(np.uint8)).resize((side, side), Image.Resampling.BOX)
     content = io.BytesIO()
     drawn.quantize(64).save(content, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -120,14 +120,14 @@ class AudioModality(Modality):
         return recipe.replace(window=preparer.seconds), dataset.prepared_by(preparer)
 
     def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
-        """`sample_rate` in Hz, and `seconds` of a clip."""
+        """`sample_rate` in Hz, and `clip_seconds`."""
         own = _own(preparer)
         samples = own.samples if len(spec.tensor.shape) == 2 else spec.tensor.shape[0] or own.samples
-        return {"sample_rate": own.sample_rate, "seconds": samples / own.sample_rate}
+        return {"sample_rate": own.sample_rate, "clip_seconds": samples / own.sample_rate}
 
     def input_words(self, described: Mapping[str, Json]) -> InputWords:
         """How long clips are, and their sample rate."""
-        seconds, rate = described["seconds"], described["sample_rate"]
+        seconds, rate = described["clip_seconds"], described["sample_rate"]
         return {
             "task": "audio-classification",
             "words": f"clips of {seconds:g} s of mono sound at {rate} Hz, as floats in -1..1",
@@ -144,7 +144,7 @@ class AudioModality(Modality):
             if fields[name] is not None:
                 raise InputError(f"`{name}` is for {others}, and these are recordings: leave it out.")
         recipe = super().settled(recipe)
-        own = recipe.model.weights == ModelOptions().weights and _is_of_sounds(recipe.model.backbone)
+        own = recipe.model.weights == ModelOptions().weights and _is_of_sounds(recipe.backbone)
         return recipe.replace(weights="pretrained") if own else recipe
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
@@ -152,7 +152,7 @@ class AudioModality(Modality):
         from keras_transfer.modalities.audio.builder import build_audio_classifier
 
         return build_audio_classifier(
-            recipe.model.backbone,
+            recipe.backbone,
             dataset.class_names,
             samples=_own(dataset.train.preparer).samples,
             weights=recipe.model.weights,
@@ -208,7 +208,7 @@ class AudioModality(Modality):
         """The recipe with the pooling."""
         from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
 
-        row = AUDIO_BACKBONES.get(recipe.model.backbone)
+        row = AUDIO_BACKBONES.get(recipe.backbone)
         return recipe.replace(pooling=recipe.model.pooling or (row.pooling if row is not None else "avg"))
 
 

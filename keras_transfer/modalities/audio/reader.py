@@ -131,7 +131,7 @@ def summarize(records: Sequence[Record]) -> dict[str, Json]:
     """Entries of `inspection.json` on the recordings in use.
 
     Returns:
-        `seconds`: the smallest, the median, the largest and the sum, None without recordings; `sample_rates` and
+        `lengths` in seconds: the smallest, the median, the largest and the sum, None without recordings; `sample_rates` and
         `channels`: how many have which.
     """
     measured = [record.facts for record in records if record.facts]
@@ -139,7 +139,7 @@ def summarize(records: Sequence[Record]) -> dict[str, Json]:
     figures = (seconds.min(), np.median(seconds), seconds.max(), seconds.sum()) if len(seconds) else (None,) * 4
     names = ("smallest", "median", "largest", "sum")
     return {
-        "seconds": {name: None if v is None else float(v) for name, v in zip(names, figures, strict=True)},
+        "lengths": {name: None if v is None else float(v) for name, v in zip(names, figures, strict=True)},
         "sample_rates": dict(Counter(str(facts[1]) for facts in measured)),
         "channels": dict(Counter(str(facts[2]) for facts in measured)),
     }
