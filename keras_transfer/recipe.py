@@ -148,7 +148,7 @@ class ModelOptions(_Strict):
     alpha: Annotated[float, Field(gt=0)] | None = None
     weights: str = "imagenet"
     image_size: Annotated[int, Field(ge=1)] | None = None
-    pooling: Literal["avg", "max", "avg_max", "token"] | None = None  # None: the backbone's own
+    pooling: Literal["avg", "max", "token"] | None = None  # None: "token" where there is one, else "avg"
     hidden: tuple[_Count, ...] = ()
     dropout: _Fraction = 0.2
 

@@ -6,6 +6,7 @@ follows from the inputs without weights (a padding mask, positions) and is compu
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import keras
@@ -130,7 +131,8 @@ def cuts(model: keras.Model) -> list[Cut]:
 
     After a cut nothing with weights reads the inputs alone, and the inputs that are read again (`Cut.sides`) are
     together smaller than the cut tensor: they say where to look, and are not the signal. A tensor with an implicit
-    Keras mask (`Embedding(mask_zero=True)`) is no cut, because the mask would be lost.
+    Keras mask (`Embedding(mask_zero=True)`) is no cut, because the mask would be lost, nor is one whose batch holds
+    parts of items (`keras.ops.reshape(x, (-1, ...))`).
 
     Args:
         model: a functional or Sequential model.
@@ -158,13 +160,14 @@ def cuts(model: keras.Model) -> list[Cut]:
             else:
                 last_start = position
     places: list[Cut] = []
+    folds = _folds(order)
     live = {id(tensor): last_use.get(id(tensor), -1) for tensor in inputs}
     for position, node in enumerate(order):
         live |= {id(tensor): last_use.get(id(tensor), -1) for tensor in node.outputs}
         live = {key: end for key, end in live.items() if end > position}
         beside = live.keys() - {id(node.output)}
         masked = position < len(order) - 1 and getattr(node.output, "_keras_mask", None) is not None
-        if len(beside) == len(live) or masked:
+        if len(beside) == len(live) or masked or folds[id(node.output)] != 1:
             continue
         if not beside:
             places.append(Cut(node))
@@ -228,6 +231,20 @@ def size(tensor: keras.KerasTensor) -> int:
 def is_random(layer: keras.layers.Layer) -> bool:
     """Whether a layer, or one inside of it, draws random numbers in training."""
     return any(getattr(inner, "seed_generator", None) is not None for inner in layer._flatten_layers())
+
+
+def _folds(order: list[Node]) -> dict[int, Fraction]:
+    """For each tensor how many items of its batch are made of one item of the model's."""
+    folds: dict[int, Fraction] = {}
+    for node in order:
+        fold = next((folds[id(tensor)] for tensor in node.inputs if id(tensor) in folds), Fraction(1))
+        if type(node.operation).__name__ == "Reshape" and None not in (
+            *node.inputs[0].shape[1:],
+            *node.output.shape[1:],
+        ):
+            fold *= Fraction(size(node.inputs[0]), size(node.output))
+        folds |= {id(tensor): fold for tensor in node.outputs}
+    return folds
 
 
 def _is_fixed(node: Node) -> bool:

@@ -183,17 +183,12 @@ def _split(model: keras.Model) -> tuple[list[Node], list[Node]]:
     branch pools too, but is no cut. Where nothing ever had positions it starts after the last kernel but one.
     """
     order = nodes(model)
-    places = {id(node.output): position for position, node in enumerate(order)}
     has_positions = any(len(tensor.shape) > 2 for tensor in model.inputs)
-    before = 0  # the place after the last cut
     for node in cut_nodes(model):
-        start = places[id(node.output)]
         flat = len(node.output.shape) <= 2
         if isinstance(node.operation, _POOLING) or (flat and has_positions):
-            if not _weighted(order[before:start]):  # several poolings side by side
-                start = before
+            start = next(position for position, other in enumerate(order) if other.output is node.output)
             return order[:start], order[start:]
-        before = start + 1
         has_positions = has_positions or not flat
     if any(len(node.output.shape) > 2 for node in order):
         return order, []

@@ -82,7 +82,7 @@ def test_clips_of_any_length(name: str) -> None:
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_poolings(pooling: str) -> None:
     model = kt.build_audio_classifier("yamnet", NAMES, weights="none", pooling=pooling, hidden=[8], multi_label=True)
-    assert model.get_layer("hidden_0").input.shape[1] == (2048 if pooling == "avg_max" else 1024)
+    assert model.get_layer("hidden_0").input.shape[1] == 1024
     assert model.layers[-1].activation.__name__ == "sigmoid" and kt.stages(model)[-1].layers[-1].name == "layer14_relu"
 
 
@@ -98,6 +98,17 @@ def test_poolings(pooling: str) -> None:
 def test_wrong_arguments_are_named(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         kt.build_audio_classifier(**{"backbone": "yamnet", "classes": 2, "weights": "none", **arguments})
+
+
+def test_yamnet_sees_each_window_by_itself() -> None:
+    longer = kt.build_audio_classifier("yamnet", NAMES, samples=3 * 15360 + 240)
+    single = kt.build_audio_classifier("yamnet", NAMES)
+    items = waveforms(longer)
+    maps = keras.Model(longer.input, longer.get_layer("pool").input).predict(items, verbose=0)
+    assert maps.shape == (3, 3 * 3, 2, 1024)
+    alone = keras.Model(single.input, single.get_layer("pool").input)
+    windows = [alone.predict(items[:, start : start + 15600], verbose=0) for start in (0, 15360, 2 * 15360)]
+    assert np.allclose(maps, np.concatenate(windows, axis=1), atol=1e-4) and maps.std() > 0.01
 
 
 def test_yamnet_needs_no_network() -> None:

@@ -140,3 +140,12 @@ def test_places_that_are_no_cut_are_refused():
         suffix(model, model.get_layer("token_embedding").output)
     with pytest.raises(InputError, match="is no cut point"):
         side_inputs(model, model.get_layer("block1_norm1").output)
+
+
+def test_where_a_batch_holds_parts_of_items_is_no_cut():
+    inputs = keras.Input((4, 6))
+    x = keras.layers.Dense(6, name="before")(inputs)
+    x = keras.layers.Dense(3, name="parts")(keras.ops.reshape(x, (-1, 6)))
+    x = keras.layers.Dense(2, name="after")(keras.ops.reshape(x, (-1, 12)))
+    model = keras.Model(inputs, x)
+    assert [tensor.shape[1:] for tensor in cut_points(model)[1:]] == [(4, 6), (12,), (2,)]

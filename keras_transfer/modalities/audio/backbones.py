@@ -20,7 +20,6 @@ class AudioBackbone:
         parameters: millions of parameters without the classifier.
         licence: SPDX identifier of the pretrained weights' licence; empty where there are none.
         source: who released those weights.
-        pooling: over its last map, where none is asked for.
         fit_for: where it is at home: `"phone"`, `"microcontroller"`, `"edgetpu"`, `"server"`.
     """
 
@@ -30,7 +29,6 @@ class AudioBackbone:
     parameters: float
     licence: str
     source: str
-    pooling: str
     fit_for: tuple[str, ...]
 
     @property
@@ -48,9 +46,9 @@ _SPEECH = FrontEnd(
 
 # fmt: off
 _ROWS = [
-    AudioBackbone("yamnet", _YAMNET, 96, 3.195, "Apache-2.0", "tensorflow/models (AudioSet)", "avg_max", ("phone",)),
+    AudioBackbone("yamnet", _YAMNET, 96, 3.195, "Apache-2.0", "tensorflow/models (AudioSet)", ("phone",)),
     AudioBackbone("speech_embedding", _SPEECH, 76, 0.328, "Apache-2.0", "TensorFlow Hub google/speech_embedding/1",
-                  "avg_max", ("phone", "microcontroller")),
+                  ("phone", "microcontroller")),
 ]
 # fmt: on
 

@@ -13,7 +13,7 @@ from keras_transfer.modalities.audio.yamnet import yamnet_layers, yamnet_weights
 from keras_transfer.models import add_head, compile_classifier
 from keras_transfer.models.stage import can_train
 
-POOLINGS = ("avg", "max", "avg_max")
+POOLINGS = ("avg", "max")
 # Name of a backbone -> its layers, and its weights in their order.
 _NETWORKS: dict[str, tuple[Callable[[keras.KerasTensor], keras.KerasTensor], Callable[[str], Sequence[Array]]]] = {
     "yamnet": (yamnet_layers, yamnet_weights),
@@ -34,7 +34,7 @@ def build_audio_classifier(
 ) -> keras.Model:
     """Builds a classifier on a pretrained network of sounds: a plain `keras.Model`, compiled, that takes waveforms.
 
-    The log-mel front end, the backbone (which runs over clips of any length), pooling, hidden layers, dropout,
+    The log-mel front end, the backbone (on clips of any length), pooling, hidden layers, dropout,
     `logits` and `predictions` are layers of one flat graph. Keras alone loads it.
 
     Args:
@@ -43,7 +43,7 @@ def build_audio_classifier(
         samples: length of the clips; by default the shortest that the backbone takes.
         weights: `"pretrained"` (the backbone's own), `"none"` for random ones, or for
             speech_embedding the path of `embedding_model.onnx` or its folder.
-        pooling: `"avg"` or `"max"` over the last map, or `"avg_max"`, both side by side; the backbone's own by default.
+        pooling: `"avg"` (the default) or `"max"` over the last map.
         hidden: units of Dense layers (ReLU) between pooling and dropout.
         dropout: rate of the dropout before the logits, at least 0 and below 1.
         multi_label: one sigmoid per class; labels are multi-hot `[n, classes]`.
@@ -73,21 +73,11 @@ def build_audio_classifier(
     x = network(log_mel_layers(waveform, row.front_end))
     if weights != "none":
         _assign(keras.Model(waveform, x), pretrained(weights))
-    outputs = add_head(
-        _pooled(x, pooling or row.pooling), count, hidden=hidden, dropout=dropout, multi_label=multi_label
-    )
+    pool = keras.layers.GlobalMaxPooling2D if pooling == "max" else keras.layers.GlobalAveragePooling2D
+    outputs = add_head(pool(name="pool")(x), count, hidden=hidden, dropout=dropout, multi_label=multi_label)
     model = keras.Model(waveform, outputs, name=row.name)
     compile_classifier(model, multi_label=multi_label)
     return model
-
-
-def _pooled(x: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
-    """The features `[n, features]` of a map."""
-    average = keras.layers.GlobalAveragePooling2D(name="avg_pool")
-    largest = keras.layers.GlobalMaxPooling2D(name="max_pool")
-    if pooling == "avg_max":
-        return keras.layers.Concatenate(name="pool")([average(x), largest(x)])
-    return average(x) if pooling == "avg" else largest(x)
 
 
 def _assign(body: keras.Model, arrays: Sequence[Array]) -> None:

@@ -206,10 +206,7 @@ class AudioModality(Modality):
 
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
         """The recipe with the pooling."""
-        from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
-
-        row = AUDIO_BACKBONES.get(recipe.backbone)
-        return recipe.replace(pooling=recipe.model.pooling or (row.pooling if row is not None else "avg"))
+        return recipe.replace(pooling=recipe.model.pooling or "avg")
 
 
 MODALITY = AudioModality()
