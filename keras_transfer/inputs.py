@@ -442,6 +442,10 @@ class ModalityInputs(Protocol):
         """The part of a model that files in whole numbers hold."""
         ...
 
+    def parts(self, source: str, inputs: InputSpec, hop: float | None = None) -> Sequence[str]:
+        """The names of the items that a file is for a model: itself, or windows of a long recording."""
+        ...
+
     @property
     def many(self) -> int:
         """Items of each class from which on all of a pretrained network trains."""

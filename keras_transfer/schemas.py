@@ -99,8 +99,18 @@ class Metrics(TypedDict):
     macro_recall: NotRequired[float | None]
     micro_f1: NotRequired[float | None]
     mean_average_precision: NotRequired[float | None]
+    # Where items are windows of longer files:
+    files: NotRequired["FileScores"]
     # Of `evaluate` on items that the model was trained on:
     seen: NotRequired["Seen"]
+
+
+class FileScores(TypedDict):
+    """Figures by file: the probabilities of its windows averaged."""
+
+    count: int
+    accuracy: float
+    macro_f1: float | None
 
 
 class Seen(TypedDict):

@@ -52,6 +52,7 @@ def registered() -> Iterator[None]:
     """The modality `pair` is known to the package meanwhile."""
     module = ModuleType("pair_modality")
     module.MODALITY = SimpleNamespace(
+        parts=lambda source, inputs: [source],
         preparer=lambda preparation: PairPreparer(),
         kits={},
         input_contract=plain_contract,

@@ -1,4 +1,4 @@
-"""`keras-transfer evaluate`: how good a model is on photographs it has not seen."""
+"""`keras-transfer evaluate`: how good a model is on items it has not seen."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -29,15 +29,19 @@ def command(
     layout: options.Layout = options.Layout(),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Score a model on labelled photographs or texts."""
+    """Score a model on labelled photographs, texts or recordings."""
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, in_text_order, require_model
+    from keras_transfer.evaluation.opening import known_inputs
     from keras_transfer.modalities import held_out
     from keras_transfer.progress import say, set_quiet
 
     set_quiet(json)
     require_model(model)
-    part = held_out(data, split, allow_bad=allow_bad, layout=layout.source())
+    inputs = known_inputs(model)
+    part = held_out(
+        data, split, allow_bad=allow_bad, layout=layout.source(), preparation=inputs.preparation if inputs else None
+    )
     classifier = classifier_of(model, part, **own.options())
     if not classifier.named and not data.startswith("tfds:"):  # whose classes have an order of their own
         part = in_text_order(part)
@@ -58,6 +62,8 @@ def command(
         others: Mapping[str, object] = without
         rows = [(name, value, others[name]) for name, value in single]
         print_table(("metric", "value", "without those seen in training"), rows, title)
+    if (files := scores.get("files")) is not None:
+        print_table(("of whole files", "value"), list(files.items()), "Probabilities of a file's windows averaged")
     per_class = scores["per_class"]
     columns = list(next(iter(per_class.values())))
     print_table(("class", *columns), [(name, *row.values()) for name, row in per_class.items()])

@@ -1,15 +1,17 @@
-"""`keras-transfer predict`: what a model says of photographs or texts."""
+"""`keras-transfer predict`: what a model says of photographs, texts or recordings."""
 
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from keras_transfer.cli import options
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from keras_transfer.evaluation import Prediction
     from keras_transfer.modalities import Modality
 
@@ -18,12 +20,16 @@ _Files = Annotated[
     list[str] | None,
     typer.Argument(
         help="Files, folders of them, patterns such as 'a/*.jpg', tables of texts, a text in quotes, or - for "
-        "standard input: one item, or a list of paths, one per line."
+        "standard input: one item, a list of paths, one per line, or raw sound (16-bit, mono, 16,000 Hz)."
     ),
 ]
 _Camera = Annotated[int | None, typer.Option(min=0, help="Take a photograph with this camera; 0 is the first.")]
 _Calibrated = Annotated[
     bool, typer.Option("--calibrated", help="Scale the probabilities by the temperature that the run's report fitted.")
+]
+_Hop = Annotated[
+    float | None,
+    typer.Option(min=0.01, help="Say what is heard from when to when, by windows that begin so many seconds apart."),
 ]
 _Delegate = Annotated[
     str, typer.Option(help="For a .tflite on a device of its own: its library, such as libedgetpu.so.1.")
@@ -37,17 +43,22 @@ def command(
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to show for each item.")] = 3,
     calibrated: _Calibrated = False,
     delegate: _Delegate = "",
+    hop: _Hop = None,
     own: options.OwnFile = options.OwnFile(),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line, as they come.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
 ) -> None:
-    """Say what a model sees in photographs, or what it makes of texts.
+    """Say what a model sees in photographs, hears in recordings, or makes of texts.
 
     One that cannot be read is reported in its place.
     """
+    import sys
+
+    from keras_transfer.cli.heard import print_live, print_timeline
     from keras_transfer.errors import InputError
     from keras_transfer.evaluation import open_classifier, predict_files
+    from keras_transfer.evaluation.timeline import live, timeline
     from keras_transfer.modalities import open_modality
     from keras_transfer.progress import set_quiet, track
 
@@ -59,13 +70,21 @@ def command(
         raise InputError("There is nothing to predict. Give files, folders, patterns, a text in quotes, - or --camera.")
     classifier = open_classifier(model, delegate=delegate, **own.options())
     modality = open_modality(classifier.inputs.modality)
-    sources = list(_expand(files or (), modality))
-    if camera is not None:
-        sources.append((f"camera {camera}", modality.capture(camera)))
     if calibrated:
         from keras_transfer.evaluation.calibration import calibrated as scaled
 
         classifier = scaled(classifier)
+    standard_input = cast("BufferedReader", sys.stdin.buffer)
+    if files == ["-"] and (windows := modality.stream(standard_input, classifier.inputs, hop)) is not None:
+        print_live(live(classifier, windows), wanted[0] if wanted else "table")
+        return
+    sources = list(_expand(files or (), modality))
+    if camera is not None:
+        sources.append((f"camera {camera}", modality.capture(camera)))
+    if hop is not None:
+        heard = (segment for path in sources for segment in timeline(classifier, _path(path), hop))
+        print_timeline(heard, wanted[0] if wanted else "table")
+        return
     found = track(predict_files(classifier, sources, top_k), "Predicting", total=len(sources))
     readable, first = 0, None
     for prediction in _PRINT[wanted[0] if wanted else "table"](found, min(top_k, len(classifier.class_names))):
@@ -121,6 +140,14 @@ def _print_csv(found: Iterable["Prediction"], top_k: int) -> Iterator["Predictio
 
 
 _PRINT = {"table": _print_table, "json": _print_json, "jsonl": _print_json_lines, "csv": _print_csv}
+
+
+def _path(source: Path | tuple[str, bytes]) -> str:
+    from keras_transfer.errors import InputError
+
+    if isinstance(source, tuple):
+        raise InputError(f"`hop` (--hop) needs files, or raw sound on standard input. Received: {source[0]}.")
+    return str(source)
 
 
 def _found(prediction: "Prediction") -> str:

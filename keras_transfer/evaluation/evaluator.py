@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError, check_options
+from keras_transfer.evaluation.by_file import file_scores
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.opening import keras_classifier, open_classifier
 from keras_transfer.evaluation.scores import metrics
@@ -59,6 +60,9 @@ def evaluate(
     truth = _in_columns(split, columns, len(names))
     probabilities = predict_split(classifier, split, batch_size=batch_size)
     scores = metrics(truth, probabilities, names)
+    paths = getattr(split, "paths", None)  # arrays in memory have none
+    if paths is not None and (whole := file_scores(paths, truth, probabilities, names)) is not None:
+        scores["files"] = whole
     uses = seen_in_training(classifier.path, getattr(split, "hashes", ())) if classifier.path is not None else []
     if any(uses):
         new = np.array([not use for use in uses])

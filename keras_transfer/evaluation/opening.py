@@ -79,6 +79,18 @@ def open_classifier(
     return _litert_classifier(path, delegate, with_geometry(path, read_litert_inputs(path.read_bytes()), geometry))
 
 
+def known_inputs(path: str | Path) -> InputSpec | None:
+    """What a model's file says that it takes, read without opening the model; None where it says nothing."""
+    path = _file_of(Path(path))
+    if starts_with(path, 4) != b"TFL3":
+        from keras_transfer.models import read_inputs
+
+        return read_inputs(path)
+    from keras_transfer.litert import read_inputs as read_litert_inputs
+
+    return read_litert_inputs(path.read_bytes())
+
+
 def require_model(path: str | Path) -> None:
     """Raises `InputError` for what `open_classifier` refuses at first sight, before others spend time on items."""
     path = _file_of(Path(path))

@@ -1,9 +1,11 @@
 """What a classifier sees in files from anywhere."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,10 @@ from keras_transfer.data.parallel import ordered
 from keras_transfer.decisions import THRESHOLD
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
-from keras_transfer.inputs import Arrays, open_preparer, stacked
+from keras_transfer.inputs import Arrays, open_modality, open_preparer, stacked
 
 _BATCH = 32
+Source: TypeAlias = str | Path | tuple[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,11 @@ class Prediction:
     problem: str = ""
 
 
-def predict_files(
-    classifier: Classifier, paths: Iterable[str | Path | tuple[str, bytes]], top_k: int = 3
-) -> Iterator[Prediction]:
+def predict_files(classifier: Classifier, paths: Iterable[Source], top_k: int = 3) -> Iterator[Prediction]:
     """Predicts files in order; threads prepare the next ones meanwhile.
+
+    Of a file longer than an item of the classifier, such as a recording, the probabilities of all its parts are
+    averaged.
 
     Args:
         classifier: from `open_classifier`.
@@ -58,25 +62,59 @@ def predict_files(
     if top_k < 1:
         raise InputError(f"`top_k` must be 1 or more. Received: top_k={top_k}.")
 
+    modality, counts = open_modality(classifier.inputs.modality), deque[tuple[str, int]]()
+
+    def parts() -> Iterator[Source]:
+        for source in paths:
+            own = [source] if isinstance(source, tuple) else modality.parts(str(source), classifier.inputs)
+            counts.append((str(source[0] if isinstance(source, tuple) else source), len(own)))
+            yield from own
+
+    total: NDArray[np.float32] | None = None
+    problem, done = "", 0
+    for _, answer in answers(classifier, parts()):
+        if isinstance(answer, str):
+            problem = problem or answer
+        else:
+            total = answer if total is None else total + answer
+        done += 1
+        path, count = counts[0]
+        if done < count:
+            continue
+        if problem or total is None:
+            yield Prediction(path, problem=problem)
+        else:
+            yield _prediction(path, total / np.float32(count), classifier, top_k)
+        counts.popleft()
+        total, problem, done = None, "", 0
+
+
+def answers(classifier: Classifier, sources: Iterable[Source]) -> Iterator[tuple[str, NDArray[np.float32] | str]]:
+    """What a classifier says of items, one by one and in order; threads prepare the next ones meanwhile.
+
+    Args:
+        classifier: from `open_classifier`.
+        sources: files, or a name with the content of a file.
+
+    Yields:
+        The name, and probabilities `float32 [classes]`, or why the item cannot be read.
+    """
     preparer = classifier.preparer or open_preparer(classifier.inputs.modality, {})
     spec = preparer.spec(classifier.inputs.tensors)
 
-    def prepare(source: str | Path | tuple[str, bytes]) -> tuple[str, Arrays | str]:
+    def prepare(source: Source) -> tuple[str, Arrays | str]:
         path = str(source[0] if isinstance(source, tuple) else source)
         try:
             return path, preparer.prepare(source[1] if isinstance(source, tuple) else preparer.load(path), spec)
         except InputError as error:
             return path, str(error)
 
-    prepared = ordered(prepare, paths, ahead=2 * _BATCH)
+    prepared = ordered(prepare, sources, ahead=2 * _BATCH)
     while batch := list(islice(prepared, _BATCH)):
         items = [arrays for _, arrays in batch if not isinstance(arrays, str)]
         rows = iter(classifier.predict(stacked(items)) if items else ())
         for path, arrays in batch:
-            if isinstance(arrays, str):
-                yield Prediction(path, problem=arrays)
-            else:
-                yield _prediction(path, next(rows), classifier, top_k)
+            yield path, arrays if isinstance(arrays, str) else next(rows)
 
 
 def _prediction(path: str, row: NDArray[np.float32], classifier: Classifier, top_k: int) -> Prediction:

@@ -146,6 +146,7 @@ def finish(
         )
 
     from keras_transfer.evaluation import metrics
+    from keras_transfer.evaluation.by_file import file_scores
     from keras_transfer.jobs.report import write_report
     from keras_transfer.models.graph import model_inputs
 
@@ -162,6 +163,8 @@ def finish(
         with clock.part("evaluation"):
             probabilities = answers.result()
             scores = metrics(test.labels, probabilities, data.class_names)
+            if (whole := file_scores(test.paths, test.labels, probabilities, data.class_names)) is not None:
+                scores["files"] = whole
             scored = steps(test, probabilities) if steps is not None else None
             wait([figures])
     result = result_of(recipe, data, inputs, clock, facts, scores, notes)

@@ -87,7 +87,9 @@ def open_new_items(source: str | Path, own: "Dataset", layout: Layout | None = N
     if not labelled:
         split, problems = list_unlabelled(folder, open_modality(preparer.modality).reader(preparer.settings))
         return NewItems(split, False, problems)
-    items = held_out(str(source), modality=preparer.modality, allow_bad=True, layout=layout).prepared_by(preparer)
+    items = held_out(
+        str(source), modality=preparer.modality, allow_bad=True, layout=layout, preparation=preparer.settings
+    ).prepared_by(preparer)
     if not items.multi_label and set(items.class_names) <= set(class_names):
         columns = np.array([list(class_names).index(name) for name in items.class_names], np.int32)
         relabelled = replace(items, labels=columns[items.labels], class_names=list(class_names))

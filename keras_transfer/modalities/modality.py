@@ -1,7 +1,7 @@
 """What jobs and commands ask of a modality."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
@@ -21,6 +21,8 @@ from keras_transfer.recipe import Format, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     import keras
 
 _THUMBNAIL = 144  # the longest side: sharp on a phone at the 96 it is shown at
@@ -228,6 +230,33 @@ class Modality(ABC):
 
     def items_in(self, path: Path) -> list[str] | None:
         """The names of the items in a file that holds several, such as a table; None where a file is one item."""
+        return None
+
+    def parts(self, source: str, inputs: InputSpec, hop: float | None = None) -> Sequence[str]:
+        """The names of the items that a file is for a model: by default it is one item.
+
+        Args:
+            source: the file.
+            inputs: of the model.
+            hop: seconds from the beginning of an item to that of the next; None leaves it to the modality.
+
+        Raises:
+            InputError: `hop` is given, and items have no length in time (the default).
+        """
+        if hop is not None:
+            raise InputError(f"`hop` (--hop) needs recordings, not {self.kind.items}. Received: hop={hop}.")
+        return [source]
+
+    def stream(
+        self, source: "BufferedReader", inputs: InputSpec, hop: float | None
+    ) -> Iterator[tuple[float, float, bytes]] | None:
+        """Items of what comes as it is recorded: start and end in seconds, and the bytes; None where it is no stream.
+
+        Args:
+            source: standard input; nothing is taken from it where the answer is None.
+            inputs: of the model.
+            hop: seconds from the beginning of an item to that of the next; None leaves it to the modality.
+        """
         return None
 
     def is_item(self, content: bytes) -> bool:

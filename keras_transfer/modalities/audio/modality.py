@@ -1,6 +1,6 @@
 """Recordings as a modality: what jobs ask of it, see `keras_transfer.modalities.Modality`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Unpack
@@ -20,15 +20,18 @@ from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.audio.appearance import PROPERTIES, picture, sounds, statistics
 from keras_transfer.modalities.audio.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.audio.items import KIND, sniff
+from keras_transfer.modalities.audio.live import raw_windows
 from keras_transfer.modalities.audio.preparer import AudioPreparer, open_preparer
 from keras_transfer.modalities.audio.reader import AudioReader, summarize
-from keras_transfer.modalities.audio.sources import list_source
+from keras_transfer.modalities.audio.sources import list_source, windows_of
 from keras_transfer.modalities.modality import head_options
 from keras_transfer.progress import say
 from keras_transfer.recipe import ModelOptions, Recipe
 from keras_transfer.schemas import PropertyDifference
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     import keras
 
 _OF_OTHERS = {"geometry": "pictures", "image_size": "pictures", "sequence_length": "texts"}
@@ -85,9 +88,15 @@ class AudioModality(Modality):
         """Whether bytes begin as a recording does."""
         return bool(sniff(content))
 
-    def items_in(self, path: Path) -> list[str] | None:
-        """The windows of a recording that is longer than a minute."""
-        return None
+    def parts(self, source: str, inputs: InputSpec, hop: float | None = None) -> Sequence[str]:
+        """The windows of a recording, as long as a model's clips."""
+        return windows_of(source, open_preparer(inputs.preparation).seconds, hop)
+
+    def stream(
+        self, source: "BufferedReader", inputs: InputSpec, hop: float | None
+    ) -> Iterator[tuple[float, float, bytes]] | None:
+        """Windows of raw sound: 16-bit samples, little end first, mono, at the model's rate."""
+        return raw_windows(source, open_preparer(inputs.preparation), hop)
 
     def summarize(self, records: Sequence[Record]) -> dict[str, Json]:
         """Lengths, sample rates and channels."""

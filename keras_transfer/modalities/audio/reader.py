@@ -131,8 +131,8 @@ def summarize(records: Sequence[Record]) -> dict[str, Json]:
     """Entries of `inspection.json` on the recordings in use.
 
     Returns:
-        `lengths` in seconds: the smallest, the median, the largest and the sum, None without recordings; `sample_rates` and
-        `channels`: how many have which.
+        `lengths` in seconds: the smallest, the median, the largest and the sum, None without recordings;
+        `sample_rates` and `channels`: how many have which.
     """
     measured = [record.facts for record in records if record.facts]
     seconds = np.array([float(facts[0]) for facts in measured])

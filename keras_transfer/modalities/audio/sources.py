@@ -87,13 +87,14 @@ def choose_window(seconds: Sequence[float]) -> float:
 
 
 def windows_of(name: str, window: float, hop: float | None = None) -> list[str]:
-    """The names of the windows of a recording or of a stretch of one; itself alone where it is no longer than one.
+    """The names of the windows of a recording or of a stretch of one.
 
-    Raises:
-        InputError: it is no recording.
+    Itself alone where it cannot be read or, without a `hop`, where it is no longer than one.
     """
-    entry = Entry(name, ())
-    return [cut.file for cut in _cut(entry, _span(name), window, hop)]
+    span = _part(name, _length(whole_file(name)))
+    if span is None or hop is None:
+        return [cut.file for cut in _cut(Entry(name, ()), span, window, hop)]
+    return [stretch_name(whole_file(name), *each) for each in cut_windows(*span, window, hop)]
 
 
 def _spans(entries: Sequence[Entry], words: str) -> list[tuple[float, float] | None]:
@@ -102,10 +103,6 @@ def _spans(entries: Sequence[Entry], words: str) -> list[tuple[float, float] | N
     measured = ordered(_length, files)
     lengths = dict(zip(files, track(measured, words, total=len(files)), strict=True))
     return [_part(entry.file, lengths[whole_file(entry.file)]) for entry in entries]
-
-
-def _span(name: str) -> tuple[float, float] | None:
-    return _part(name, measure_sound(whole_file(name)).seconds)
 
 
 def _length(file: str) -> float | None:
