@@ -112,7 +112,7 @@ def choose_backbone(
 def prepared_for(recipe: Recipe, data: "Dataset") -> "Dataset":
     """Items that were loaded for another backbone, prepared for that of a recipe."""
     modality = open_modality(data.train.preparer.modality)
-    return modality.fitted(recipe, data.prepared_by(modality.preparer(modality.recipe_preparation(recipe))))
+    return modality.fitted(recipe, data.prepared_by(modality.preparer_for(recipe, data.train.preparer)))
 
 
 def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
@@ -220,14 +220,14 @@ def _heard(
 
 
 def _data_of(data: "Dataset", whole: "Split", fold: _Fold) -> "Dataset":
-    return replace(data, train=whole.take(fold.train), val=whole.take(fold.val))
+    return replace(data, train=whole.part(fold.train), val=whole.part(fold.val))
 
 
 def _rival_answers(data: "Dataset", whole: "Split", folds: Sequence[_Fold], seed: int) -> _Answers:
     modality = open_modality(whole.preparer.modality)
     answers = np.zeros((len(whole), len(whole.class_names)), np.float32)
     for fold in folds:
-        answers[fold.part] = modality.rival(_data_of(data, whole, fold), whole.take(fold.part), seed)[1]
+        answers[fold.part] = modality.rival(_data_of(data, whole, fold), whole.part(fold.part), seed)[1]
     return answers
 
 

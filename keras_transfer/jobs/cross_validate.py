@@ -104,7 +104,7 @@ def _measure(
     size = len(cuts[0][1])
     planned, started, scores = prepared(recipe, data, len(whole) - size), time.perf_counter(), []
     modality = open_modality(whole.preparer.modality)
-    seen = whole.prepared_by(modality.preparer(modality.recipe_preparation(recipe)))  # choosing would leak labels
+    seen = whole.prepared_by(modality.preparer_for(recipe, whole.preparer))  # choosing would leak labels
     for fold, (rest, part) in enumerate(cuts):
         answers, _ = retrained(planned, training_data(data, seen, rest, groups, recipe.seed), seen.part(part))
         scores.append(metrics(whole.labels[part], answers, data.class_names))

@@ -292,6 +292,15 @@ class Modality(ABC):
         """The preparation that a recipe asks for, as far as it does."""
         return {}
 
+    def preparer_for(self, recipe: Recipe, preparer: Preparer) -> Preparer:
+        """What prepares items for the network of a recipe that were loaded for another one.
+
+        Args:
+            recipe: names the network.
+            preparer: of the items as they were loaded.
+        """
+        return self.preparer(self.recipe_preparation(recipe))
+
     def choose_preparation(
         self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
     ) -> dict[str, Json]:

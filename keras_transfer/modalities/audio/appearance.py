@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_transfer import cache
 from keras_transfer.data.split import Split
 from keras_transfer.evaluation.shift import Property
 from keras_transfer.inputs import only
@@ -65,13 +66,28 @@ def sounds(split: Split) -> Iterator[Samples]:
 
 
 def statistics(split: Split, samples: int) -> NDArray[np.float32]:
-    """Mean and deviation of each band of the log-mel spectrogram over time, `float32 [n, 2 bands]`."""
-    rows = [
-        np.concatenate([bands.mean(axis=0), bands.std(axis=0)])
-        for clips, _ in split.batches(split.preparer.spec(samples), _BATCH)
-        for bands in (log_mel(_long_enough(clip), SHOWN) for clip in only(clips))
-    ]
-    return np.array(rows, np.float32).reshape(len(split), 2 * SHOWN.mels)
+    """Mean and deviation of each band of the log-mel spectrogram over time, `float32 [n, 2 bands]`; kept in the cache.
+
+    Of a part of a whole they are those of the whole.
+    """
+    if split.whole is not None:
+        whole, places = split.whole
+        return statistics(whole, samples)[places]
+    items, settings = cache.digest(split.hashes), dict(split.preparer.settings)
+    key = cache.cache_key(statistics=SHOWN.to_dict(), samples=samples, preparation=settings, items=items)
+    entry = cache.open_entry(key)
+    if entry is None:
+        with cache.new_entry(key, {"kind": "statistics", "items": len(split)}) as writer:
+            writer.append("values", np.zeros((0, 2 * SHOWN.mels), np.float32))
+            for clips, _ in split.batches(split.preparer.spec(samples), _BATCH):
+                bands = [log_mel(_long_enough(clip), SHOWN) for clip in only(clips)]
+                rows = [np.concatenate([each.mean(axis=0), each.std(axis=0)]) for each in bands]
+                writer.append("values", np.array(rows, np.float32))
+        entry = cache.open_new(key)
+    try:
+        return np.array(entry["values"])
+    finally:
+        entry.close()
 
 
 def picture(clip: Samples, side: int) -> str:

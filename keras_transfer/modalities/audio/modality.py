@@ -112,6 +112,10 @@ class AudioModality(Modality):
         """The window that a recipe asks for, as far as it does."""
         return {"window": recipe.data.window} if recipe.data.window is not None else {}
 
+    def preparer_for(self, recipe: Recipe, preparer: Preparer) -> Preparer:
+        """That of the items: clips have the length as which they were listed, for every network."""
+        return preparer
+
     def choose_preparation(
         self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
     ) -> dict[str, Json]:

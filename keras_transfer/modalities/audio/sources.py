@@ -24,8 +24,8 @@ from keras_transfer.modalities.audio.items import KIND, LONGEST, measure_sound
 from keras_transfer.progress import track
 
 BACKGROUND = "background"
-SHORTEST, USUAL = 1.0, 10.0
-"""Seconds of a window that nobody asked for: networks of sounds want about one at the least."""
+SHORTEST, USUAL = 1.3, 10.0
+"""Seconds of a window that nobody asked for: networks of sounds want about one at the least, and some room in it."""
 _COVERED = 99  # percent of the recordings that a window holds whole, where they are not long
 _FEWEST, _PARTS = 3, 10  # recordings of a class under which each is split into so many parts
 _TRACK_BYTES = 4 << 20
@@ -77,10 +77,10 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
 
 
 def choose_window(seconds: Sequence[float]) -> float:
-    """The window that suits recordings of these lengths, in seconds: the 99th percentile, from 1 to 10.
+    """The window that suits recordings of these lengths, in seconds: the 99th percentile, from 1.3 to 10.
 
     >>> choose_window([5.0009] * 20), choose_window([0.3, 0.5]), choose_window([3600]), choose_window([])
-    (5.0, 1.0, 10.0, 1.0)
+    (5.0, 1.3, 10.0, 1.3)
     """
     longest = float(np.percentile(seconds, _COVERED)) if len(seconds) else SHORTEST
     return round(min(max(longest, SHORTEST), USUAL), 1)
