@@ -22,7 +22,7 @@ def clips(samples: int) -> np.ndarray:
     click[samples // 2] = 1
     return np.stack(
         [
-            0.05 * np.sin(2 * np.pi * (100 + 2000 * time) * time),
+            0.02 * np.sin(2 * np.pi * (100 + 2000 * time) * time),
             random.uniform(-1, 1, samples),
             1e-3 * np.sin(2 * np.pi * 440 * time),
             click,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.audio.front_end import FrontEnd
+from keras_transfer.models.backbones import BACKBONES, find_backbone
+from keras_transfer.models.bundled import MIN_SIZE
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class AudioBackbone:
         return self.front_end.samples(self.frames)
 
 
+SPEECH_FILE = "embedding_model.onnx"
+"""What the weights of speech_embedding lie in."""
+
 _YAMNET = FrontEnd(window=400, hop=160, fft=512, mels=64, low=125.0, high=7500.0, offset=1e-3)
 # Decibels of the squares of samples in 16 bits, at most 80 under the loudest, over 10, plus 2.
 _SPEECH = FrontEnd(
@@ -44,11 +49,18 @@ _SPEECH = FrontEnd(
     span=8 * math.log(10), gain=32768.0, margin=56, scale=1 / math.log(10), shift=2.0,
 )  # fmt: skip
 
+_KEYWORDS = FrontEnd(window=640, hop=320, fft=1024, mels=40, low=20.0, high=7600.0, offset=1e-3)
+# From silence to the loudest sound as pixels in 0..255; bands and hop by ESC-10's training folds (docs/audio.md).
+_PICTURE = FrontEnd(
+    window=640, hop=160, fft=1024, mels=128, low=50.0, high=7800.0, offset=1e-3, scale=255 / 11, shift=6.9 * 255 / 11
+)
+
 # fmt: off
 _ROWS = [
     AudioBackbone("yamnet", _YAMNET, 96, 3.195, "Apache-2.0", "tensorflow/models (AudioSet)", ("phone",)),
     AudioBackbone("speech_embedding", _SPEECH, 76, 0.328, "Apache-2.0", "TensorFlow Hub google/speech_embedding/1",
                   ("phone", "microcontroller")),
+    AudioBackbone("ds_cnn", _KEYWORDS, 49, 0.022, "", "", ("phone", "microcontroller", "edgetpu")),
 ]
 # fmt: on
 
@@ -65,15 +77,20 @@ def find_audio_backbone(name: str) -> AudioBackbone:
     Raises:
         InputError: there is none of that name; the message gives the nearest ones.
 
-    >>> find_audio_backbone("yamnet").samples
-    15600
+    >>> find_audio_backbone("yamnet").samples, find_audio_backbone("mobilenet_v2").front_end.mels
+    (15600, 128)
     """
     plain = str(name).lower().replace("-", "_")
     if plain in AUDIO_BACKBONES:
         return AUDIO_BACKBONES[plain]
-    near = get_close_matches(plain, AUDIO_BACKBONES, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Choose from: {', '.join(AUDIO_BACKBONES)}."
-    raise InputError(f"There is no backbone of sounds {name!r}. {hint}")
+    try:
+        own = find_backbone(name)
+    except InputError as error:
+        near = get_close_matches(plain, [*AUDIO_BACKBONES, *BACKBONES], n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Choose from: {', '.join(AUDIO_BACKBONES)}."
+        raise InputError(f"There is no backbone of sounds {name!r}. {hint}") from error
+    frames = max(own.min_size, MIN_SIZE)
+    return AudioBackbone(own.name, _PICTURE, frames, own.parameters, own.licence, own.source, own.fit_for)
 
 
 def at_hand(name: str, weights: str = "pretrained") -> bool:
@@ -83,9 +100,11 @@ def at_hand(name: str, weights: str = "pretrained") -> bool:
         name: see `find_audio_backbone`.
         weights: see `keras_transfer.modalities.audio.builder.build_audio_classifier`.
 
-    >>> at_hand("yamnet"), at_hand("speech_embedding")
-    (True, False)
+    >>> at_hand("yamnet"), at_hand("speech_embedding"), at_hand("mobilenet_v2", "bundled")
+    (True, False, True)
     """
-    if weights == "pretrained":
-        return name == "yamnet"
-    return weights == "none" or (name == "speech_embedding" and Path(weights).expanduser().exists())
+    from keras_transfer.models.at_hand import downloaded
+
+    if weights in ("pretrained", "imagenet"):
+        return name == "yamnet" or name in (file.backbone for file in downloaded())
+    return weights in ("none", "bundled") or Path(weights).expanduser().exists()

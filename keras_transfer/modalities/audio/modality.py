@@ -18,6 +18,7 @@ from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.audio.appearance import PROPERTIES, picture, sounds, statistics
+from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES, SPEECH_FILE
 from keras_transfer.modalities.audio.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.audio.items import KIND, sniff
 from keras_transfer.modalities.audio.live import raw_windows
@@ -26,7 +27,7 @@ from keras_transfer.modalities.audio.reader import AudioReader, summarize
 from keras_transfer.modalities.audio.sources import list_source, windows_of
 from keras_transfer.modalities.modality import head_options
 from keras_transfer.progress import say
-from keras_transfer.recipe import ModelOptions, Recipe
+from keras_transfer.recipe import AUTO, ModelOptions, Recipe
 from keras_transfer.schemas import PropertyDifference
 
 if TYPE_CHECKING:
@@ -157,8 +158,37 @@ class AudioModality(Modality):
             if fields[name] is not None:
                 raise InputError(f"`{name}` is for {others}, and these are recordings: leave it out.")
         recipe = super().settled(recipe)
-        own = recipe.model.weights == ModelOptions().weights and _is_of_sounds(recipe.backbone)
-        return recipe.replace(weights="pretrained") if own else recipe
+        row = AUDIO_BACKBONES.get(recipe.backbone)
+        if row is None or recipe.model.weights != ModelOptions().weights:
+            return recipe
+        return recipe.replace(weights="pretrained" if row.licence else "none")
+
+    def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
+        """YAMNet, what the recipe's weights are of, and networks of pictures on this machine.
+
+        Raises:
+            InputError: the recipe says what belongs to one backbone.
+        """
+        from keras_transfer.models import bundled
+        from keras_transfer.models.at_hand import downloaded, weights_in
+        from keras_transfer.models.weights import NAMES
+
+        own = recipe.model
+        if own.alpha is not None:
+            raise InputError(f"`alpha` goes with a named backbone, not with {AUTO!r}. Received: {own.alpha}.")
+        if not own.pretrained:
+            raise InputError(
+                f"{AUTO!r} chooses among pretrained weights: name a backbone, or leave weights='none' out."
+            )
+        rows = [recipe.replace(backbone="yamnet", weights="pretrained")]
+        place = None if own.weights in NAMES else Path(own.weights).expanduser()
+        speech = place is not None and (place.suffix == ".onnx" or (place / SPEECH_FILE).is_file())
+        if speech:
+            rows.append(recipe.replace(backbone="speech_embedding"))
+        files = weights_in(place) if place is not None and (not speech or any(place.glob("*.h5"))) else []
+        rows.append(recipe.replace(backbone=bundled.BACKBONE, alpha=bundled.ALPHA, weights="bundled"))
+        files += downloaded() if own.weights != "bundled" else []
+        return [*rows, *(recipe.replace(backbone=f.backbone, alpha=f.alpha, weights=f.weights) for f in files)]
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
         """The classifier of a recipe; see `build_audio_classifier`."""
@@ -169,6 +199,7 @@ class AudioModality(Modality):
             dataset.class_names,
             samples=_own(dataset.train.preparer).samples,
             weights=recipe.model.weights,
+            alpha=recipe.model.alpha,
             **head_options(recipe, dataset),
         )
 
@@ -228,9 +259,3 @@ MODALITY = AudioModality()
 def _own(preparer: Preparer) -> AudioPreparer:
     assert isinstance(preparer, AudioPreparer)
     return preparer
-
-
-def _is_of_sounds(backbone: str) -> bool:
-    from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
-
-    return backbone in AUDIO_BACKBONES

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
+from keras_transfer.modalities.audio.backbones import SPEECH_FILE
 from keras_transfer.modalities.audio.onnx_weights import read_initializers
 
-FILE = "embedding_model.onnx"
 # Channels of the pairs of a convolution over bands and one over time, and the pooling after them.
 _GROUPS = ((24, 1, (2, 2)), (48, 2, (1, 2)), (72, 2, (2, 2)), (96, 2, (1, 2)), (96, 2, (2, 2)))
 
@@ -68,11 +68,11 @@ def speech_embedding_weights(weights: str) -> list[NDArray[np.float32]]:
         InputError: there is no such file, or it holds something else.
     """
     place = Path(weights).expanduser()
-    place = place / FILE if place.is_dir() else place
+    place = place / SPEECH_FILE if place.is_dir() else place
     if not place.is_file():
         raise InputError(
-            f"speech_embedding needs a file of weights, and there is none at {place}: give the path of {FILE} as "
-            "`weights` (--weights), which lies in the Python package openwakeword 0.4.0 under resources/models."
+            f"speech_embedding needs a file of weights, and there is none at {place}: give the path of {SPEECH_FILE} "
+            "as `weights` (--weights); it lies in the Python package openwakeword 0.4.0 under resources/models."
         )
     found = read_initializers(read_file(place), str(place))
     try:
