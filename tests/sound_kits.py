@@ -17,7 +17,7 @@ FRONT_END = FrontEnd(400, 160, 512, 32, 60.0, 7500.0, power=2, floor=1e-10, span
 SAMPLES = FRONT_END.samples(48)
 WAVEFORM = TensorSpec("waveform", (SAMPLES,), "float32", -1, 1, "a waveform")
 FEATURES = TensorSpec(LOG_MEL, (48, 32), "float32", meaning="a log-mel spectrogram")
-PREPARATION = {"sample_rate": RATE, "front_end": FRONT_END.to_dict()}
+PREPARATION = {"sample_rate": RATE, "samples": SAMPLES, "front_end": FRONT_END.to_dict()}
 
 
 def make_clips(count: int, seed: int = 0, samples: int = SAMPLES) -> tuple[Array, Array]:

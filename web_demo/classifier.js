@@ -1,7 +1,8 @@
-// The model in the browser: LiteRT.js on pixels that preprocess.js made, or token ids of wordpiece.js.
+// The model in the browser: LiteRT.js on pixels of preprocess.js, token ids of wordpiece.js, or sound.
 
 /**
- * Loads the model that model.json describes. `predict` takes pixels as a Uint8Array, or token ids as an Int32Array.
+ * Loads the model that model.json describes. `predict` takes pixels as a Uint8Array, token ids as an Int32Array, or
+ * sound as a Float32Array: samples, or spectrograms of log_mel.js.
  *
  * @returns {Promise<{about: object, predict: (item: TypedArray) => Promise<{scores: Float32Array, milliseconds: number}>}>}
  */
@@ -13,7 +14,7 @@ export async function openClassifier() {
 
   async function predict(item) {
     const started = performance.now();
-    const input = new runtime.Tensor(dtype === "int32" ? item : prepared(item, about.input), shape);
+    const input = new runtime.Tensor(prepared(item, about.input), shape);
     const outputs = await model.run(input);
     const raw = (await outputs[0].data()).slice();
     const milliseconds = performance.now() - started;
@@ -22,12 +23,27 @@ export async function openClassifier() {
   }
 
   // The first run is slower than all others.
-  await predict(dtype === "int32" ? new Int32Array(shape[1]) : new Uint8Array(shape[1] * shape[2] * 3));
+  const values = shape.reduce((product, side) => product * side) * (about.input.channels === 1 ? 3 : 1);
+  const Values = dtype === "int32" ? Int32Array : about.image_size ? Uint8Array : Float32Array;
+  await predict(new Values(values));
   return { about, predict };
 }
 
-/** What the input tensor takes of rows of R G B: the bytes themselves, or normalized floats; or the same of their luma. */
-export function prepared(rgb, input) {
+/** What the input tensor takes: token ids and floats as they are or quantized, R G B as bytes or normalized floats, or luma. */
+export function prepared(values, input) {
+  if (values instanceof Int32Array) return values;
+  if (values instanceof Float32Array) return input.dtype === "float32" ? values : quantized(values, input);
+  return ofPixels(values, input);
+}
+
+function quantized(values, { scale, zero_point }) {
+  const step = Math.fround(scale);
+  const byte = (value) => Math.round(Math.fround(value / step)) + zero_point;
+  return Uint8Array.from(values, (value) => Math.min(255, Math.max(0, byte(value))));
+}
+
+/** The bytes of rows of R G B themselves, or normalized floats; or the same of their luma. */
+function ofPixels(rgb, input) {
   const pixels = input.channels === 1 ? luma(rgb) : rgb;
   if (input.dtype === "uint8") return pixels;
   const { mean, std } = input;

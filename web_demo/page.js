@@ -1,4 +1,4 @@
-// What the pages for pictures and for texts share: how they speak, and how they show scores.
+// What the pages for pictures, texts and sounds share: how they speak, and how they show scores.
 
 const SHOWN = 5;
 
@@ -19,12 +19,12 @@ export function known({ class_names: names }) {
   return `It knows ${some}.`;
 }
 
-/** Says what was found, and lists the classes that come next. */
-export function showClasses(about, scores) {
+/** Says what was found, and lists the classes that come next; at once, where they change often. */
+export function showClasses(about, scores, atOnce = false) {
   const order = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b);
   const found = about.multi_label ? order.filter((i) => scores[i] >= 0.5) : order.slice(0, 1);
   const shown = order.slice(0, Math.max(SHOWN, found.length));
-  find("classes").replaceChildren(...shown.map((i) => row(about.class_names[i], scores[i], found.includes(i))));
+  find("classes").replaceChildren(...shown.map((i) => row(about.class_names[i], scores[i], found.includes(i), atOnce)));
   const said = found.map((i) => `${about.class_names[i]}, ${percent.format(scores[i])}`);
   say(said.join("; ") || "None of the classes it knows.");
 }
@@ -38,11 +38,11 @@ export function showFacts(about, items, ...facts) {
   find("result").hidden = false;
 }
 
-function row(name, score, isFound) {
+function row(name, score, isFound, atOnce) {
   const item = element("li");
   item.append(element("span", name), element("span", percent.format(score)));
   item.classList.toggle("found", isFound);
-  item.style.setProperty("--share", "0");
+  item.style.setProperty("--share", atOnce ? score : "0");
   requestAnimationFrame(() => requestAnimationFrame(() => item.style.setProperty("--share", score)));
   return item;
 }

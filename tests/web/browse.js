@@ -2,6 +2,8 @@
 //
 // Each file is picked in the browser's own file chooser. A result is {file, scores, pixels (hex), said, classes, error}.
 // Each of "texts" is typed into the page for texts; its result is {text, ids, scores, milliseconds, said, classes, facts}.
+// With "microphone", a WAV file, the page for sounds listens to it for so many "seconds"; a result is one of its answers,
+// {seconds, samples, scores, smoothed, ...}; those of each of "recordings", picked as files, follow: {file, samples, ...}.
 // A shot is {path, width, height, dark}: the page as it looks after the last file.
 
 import { chromium } from "playwright-core";
@@ -9,9 +11,11 @@ import { chromium } from "playwright-core";
 const [url, executablePath] = process.argv.slice(2);
 let text = "";
 for await (const chunk of process.stdin) text += chunk;
-const { files = [], texts = [], shots = [], by = "click" } = JSON.parse(text);
+const { files = [], texts = [], shots = [], recordings = [], by = "click", microphone, seconds } = JSON.parse(text);
 
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
+const heard = microphone ? [...fake, `--use-file-for-fake-audio-capture=${microphone}`] : [];
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", ...heard] });
 try {
   const page = await browser.newPage({ viewport: { width: 900, height: 1000 } });
   const faults = [];
@@ -22,7 +26,11 @@ try {
   await page.goto(url);
   await page.waitForFunction(() => document.getElementById("status").textContent !== "Loading the model…");
   await page.evaluate(() => {
-    document.addEventListener("classified", (event) => (window.classified = event.detail));
+    window.answers = [];
+    document.addEventListener("classified", (event) => {
+      window.classified = event.detail;
+      window.answers.push(event.detail);
+    });
   });
   const status = () => page.textContent("#status");
   const results = [];
@@ -63,6 +71,28 @@ try {
         return { text, ids: [...ids], scores: [...scores], milliseconds };
       })),
     });
+  }
+  const answers = async () => {
+    const [said, facts] = [await status(), await page.innerText("#facts")];
+    const all = await page.evaluate(() =>
+      window.answers.map((answer) =>
+        Object.fromEntries(Object.entries(answer).map(([key, value]) => [key, ArrayBuffer.isView(value) ? [...value] : value])),
+      ),
+    );
+    return all.map((answer) => ({ said, facts, ...answer }));
+  };
+  if (ready === "Ready." && microphone) {
+    await page.click("#listen");
+    await page.waitForFunction((until) => window.classified?.seconds >= until || document.querySelector("#status.fault"), seconds);
+    results.push(...(await answers()));
+  }
+  for (const file of ready === "Ready." ? recordings : []) {
+    await page.evaluate(() => ([window.answers, window.classified] = [[], undefined]));
+    const choosing = page.waitForEvent("filechooser");
+    await page.click("label[for=pick]");
+    await (await choosing).setFiles(file);
+    await page.waitForFunction(() => window.classified?.windows || document.querySelector("#status.fault"));
+    results.push(...(await answers()));
   }
   for (const { path, width, height, dark } of shots) {
     await page.setViewportSize({ width, height });

@@ -16,6 +16,7 @@ from keras_transfer.exporters.demos import demo_folder
 from keras_transfer.exporters.targets import Kit
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert, open_litert
+from keras_transfer.modalities.audio.targets import web as sound_web
 from keras_transfer.modalities.image import decode_image
 from keras_transfer.modalities.image.decode import _orientation
 from keras_transfer.modalities.image.golden import golden_vectors
@@ -123,7 +124,7 @@ def test_the_wheel_carries_the_whole_page() -> None:
     root = Path(__file__).parents[2]
     forced = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     carried = {Path(name).name for name in forced["force-include"] if name.startswith("web_demo/")}
-    pages = {*web.PAGE.values(), *text_web.PAGE.values()}
+    pages = {*web.PAGE.values(), *text_web.PAGE.values(), *sound_web.PAGE.values()}
     assert carried == {*pages, *web_page.SHARED, *web_page.NPM}
     assert all((demo_folder("web_demo") / name).is_file() for name in carried)
 

@@ -13,3 +13,15 @@ def kit_front_end(inputs: InputSpec) -> FrontEnd:
     settings = inputs.preparation["front_end"]
     assert isinstance(settings, Mapping)
     return front_end_of(settings)
+
+
+def takes_spectrograms(inputs: InputSpec) -> bool:
+    """Whether the front end stands in front of the model."""
+    return len(inputs.tensor.shape) == 2
+
+
+def clip_samples(inputs: InputSpec) -> int:
+    """How many samples a clip has."""
+    samples = inputs.preparation["samples"]
+    assert isinstance(samples, int)
+    return samples
