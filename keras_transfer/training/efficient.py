@@ -105,7 +105,7 @@ def merge_lora(layer: keras.layers.Layer) -> None:
     layer._tracker.unlock()
     for name in ("lora_kernel_a", "lora_kernel_b"):
         layer._untrack_variable(getattr(layer, name))
-        delattr(layer, name)
+        super(keras.layers.Layer, layer).__delattr__(name)  # Keras's own calls the garbage collector every time
     layer._tracker.lock()
     layer.lora_rank = layer.lora_alpha = None
     layer._kernel.trainable = True
