@@ -47,6 +47,8 @@ ANDROID_RELEASES = {26: "8.0.0_r4-robolectric-r1", 35: "15-robolectric-12650502"
 JARS = ROOT / "jars.csv"
 """What is fetched from Maven Central, with its SHA-256; `{name}` stands for a version of the Gradle files."""
 PASSWORD = "throw-away"
+JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""For programs that end after seconds: they spend less on collecting garbage and on compiling themselves."""
 
 
 def main() -> int:
@@ -177,8 +179,7 @@ class Kotlin:
 
     def compile(self, source: Path, out: Path, classpath: Sequence[Path], *options: str) -> None:
         """Compiles a folder with every warning an error, and so that old dx understands it: no invokedynamic."""
-        java = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", self.classpath]
-        java.append("org.jetbrains.kotlin.cli.jvm.K2JVMCompiler")
+        java = [*JAVA, "-cp", self.classpath, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
         flags = ["-no-stdlib", "-no-reflect", "-Werror", "-jvm-target", "1.8", "-Xjdk-release=1.8"]
         flags += ["-Xlambdas=class", "-Xsam-conversions=class", "-Xstring-concat=inline"]
         call([*java, *flags, *options, "-cp", _path([*classpath, *self.library]), "-d", str(out), str(source)])
@@ -197,7 +198,7 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     sounds = sorted((made / "sounds").iterdir())
     properties = [f"-Dgolden={_path(golden)}", f"-Dalpha={made / 'alpha.bytes'}", f"-Dsentences={_path(sentences)}"]
     properties.append(f"-Dsounds={_path(sounds)}")
-    java = ["java", "-XX:+UseSerialGC", *properties, "-cp", _path([main, test, *junit, *kotlin.library])]
+    java = [*JAVA, *properties, "-cp", _path([main, test, *junit, *kotlin.library])]
     said = call([*java, "org.junit.runner.JUnitCore", *(f"kerastransfer.core.{name}" for name in classes)])
     passed = re.search(r"OK \((\d+) tests?\)", said)
     written = sum(path.read_text("utf-8").count("@Test\n") for path in (ROOT / "core/src/test/kotlin").rglob("*.kt"))
@@ -253,7 +254,7 @@ def make_dex(build: Path, jars: dict[str, Path], versions: dict[str, str]) -> Pa
     dex = build / "apk/classes.dex"
     parts = [build / "app/main", build / "app/r", build / "core/main", library]
     parts += [build / "app" / f"{name}.jar" for name in ("tensorflow-lite", "tensorflow-lite-api")]
-    dx = ["java", "-XX:+UseSerialGC", "-Xss4m", "-cp", str(jars["dalvik-dx"]), "com.android.dx.command.Main"]
+    dx = [*JAVA, "-Xss4m", "-cp", str(jars["dalvik-dx"]), "com.android.dx.command.Main"]
     call([*dx, "--dex", f"--min-sdk-version={versions['minSdk']}", f"--output={dex}", *map(str, parts)])
     return dex
 
