@@ -1,13 +1,18 @@
 """Every notebook runs from top to bottom, on embedded data and without a network.
 
-It is shown here that each cell works, not its figures: on a few pictures and in a few epochs.
+It is shown here that each cell works, not its figures: on a few pictures and in a few epochs. One kernel serves all,
+for it takes long to start; each notebook begins in it without names and in a folder of its own.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 # What makes a cell quick, and by what; each is in some notebook.
@@ -16,11 +21,23 @@ SMALLER = {
     r"(?<=count=)\d+": "150",
     r"(?<=epochs=)\d+": "2",
     r"(?<=kt\.fit\(model, data)\b": ", epochs=2",
+    r"(?<=kt\.fit\(both, data)\b": ", epochs=2",
+    r"(?<=make_recipe\(data=\"pizzas\.csv\")": ", epochs=2",
     r"\(5, 15, 40\)": "(5,)",
     r"(?<=\"draws\": )\d+": "1",
     r"(?<=folds=)\d+": "2",
     r"\(48, 64, 80, 96\)": "(48,)",
 }
+START = """
+import os
+from keras_transfer.jobs import baselines, learning_curve
+from keras_transfer.quick_start import quicken
+baselines._SCRATCH_EPOCHS = (2, 2)
+learning_curve._EPOCHS, learning_curve._MOST_SIZES = 2, 2
+os.chdir({folder!r})
+quicken()
+%reset -f
+"""
 
 
 def shortened(source: str) -> str:
@@ -36,10 +53,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def kernel(own_cache: None) -> Iterator["NotebookClient"]:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    client = nbclient.NotebookClient(nbformat.v4.new_notebook(), timeout=600)
+    with client.setup_kernel():
+        yield client
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook(path, tmp_path):
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+def test_notebook(path, kernel, tmp_path):
+    nbformat = pytest.importorskip("nbformat")
     notebook = nbformat.read(path, as_version=4)
     pictures = sum(
         "image/jpeg" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
@@ -47,7 +72,11 @@ def test_notebook(path, tmp_path):
     assert pictures >= 1  # it is read on the web as well, where nothing runs
     for cell in notebook.cells:
         cell.source = shortened(cell.source) if cell.cell_type == "code" else cell.source
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(START.format(folder=str(tmp_path))))
+    kernel.nb = notebook
+    kernel.reset_execution_trackers()
+    for index, cell in enumerate(notebook.cells):
+        kernel.execute_cell(cell, index)
 
 
 def test_there_are_notebooks():
