@@ -13,7 +13,10 @@ from keras_transfer.errors import InputError
 from keras_transfer.models import boundary, build_classifier, freeze_backbone, load_model, prefix, stages, unfreeze_top
 
 CONVERTER = """
-import sys, numpy, tensorflow
+import sys, numpy
+from keras_transfer.quick_start import quicken
+quicken()
+import tensorflow
 from keras_transfer.models import load_model
 model = load_model(sys.argv[1])
 content = tensorflow.lite.TFLiteConverter.from_keras_model(model).convert()

@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 TWO_DEVICES = """
+from keras_transfer.quick_start import quicken
+
+quicken()
 import tensorflow as tf
 
 processor = tf.config.list_physical_devices("CPU")[0]

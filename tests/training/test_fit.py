@@ -1,20 +1,21 @@
 """Training as a whole: it learns, never ends worse, resumes, and leaves alone what is frozen."""
 
+import os
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from small_task import small_classifier
+from small_task import small_classifier, textures
 
 import keras_transfer as kt
 from keras_transfer.errors import InputError
 from keras_transfer.models import multiply_adds
 from keras_transfer.recipe import Phase
+from keras_transfer.training import callbacks
 from keras_transfer.training.features import compute_features, predict_cached
 from keras_transfer.training.feed import Samples
 from keras_transfer.training.phases import phase_tensors
@@ -225,40 +226,37 @@ def test_views_cost_no_more_than_the_training_on_them(model, data):
     assert views(HEAD) == 8 and views(HEAD, TOP, augmentation="none") == 1
 
 
-PROGRAM = """
-    import os, signal, sys
-    sys.path.insert(0, {tests!r})
-    from pathlib import Path
-    import numpy as np
-    import keras_transfer as kt
-    from keras_transfer.training import callbacks
-    from small_task import small_classifier, textures
-    from test_fit import HEAD, TOP
-    callbacks.APART = 0
+def fit_in(folder, limit=0):
+    """The weights after a fit with checkpoints in a folder; its process is killed after so many epochs, if any."""
     images, labels = textures(30)
-    data = kt.load_images(images, labels=labels, val=0.2, test=0.2)
-    model, seen, limit = small_classifier(), [], int(sys.argv[2])
+    split = kt.load_images(images, labels=labels, val=0.2, test=0.2)
+    model, seen = small_classifier(), []
+
     def on_epoch(phase, row):
         seen.append(row)
         if len(seen) == limit:
             os.kill(os.getpid(), signal.SIGKILL)
-    folder = Path(sys.argv[1])
-    kt.fit(model, data, phases=[HEAD, TOP], augmentation="light", views=2, checkpoints=folder, on_epoch=on_epoch)
-    np.savez(folder / "end.npz", *model.get_weights())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks, "APART", 0)
+        kt.fit(model, split, phases=[HEAD, TOP], augmentation="light", views=2, checkpoints=folder, on_epoch=on_epoch)
+    return model.get_weights()
+
+
+PROGRAM = """
+import sys
+from keras_transfer.quick_start import quicken
+quicken()
+from pathlib import Path
+from test_fit import fit_in
+fit_in(Path(sys.argv[1]), int(sys.argv[2]))
 """
 
 
 def test_a_killed_fit_ends_as_the_undisturbed_one(tmp_path):
-    program = textwrap.dedent(PROGRAM.format(tests=str(Path(__file__).parent)))
-
-    def run(folder, limit):
-        return subprocess.run([sys.executable, "-c", program, str(folder), str(limit)], capture_output=True, text=True)
-
-    whole = run(tmp_path / "whole", 0)
-    assert whole.returncode == 0, whole.stderr[-2000:]
+    whole = fit_in(tmp_path / "whole")
     for limit in (3, 3, 2):  # in the head's phase; after its last epoch, which is done again; in fine-tuning
-        assert run(tmp_path / "cut", limit).returncode == -signal.SIGKILL
-    rest = run(tmp_path / "cut", 0)
-    assert rest.returncode == 0, rest.stderr[-2000:]
-    with np.load(tmp_path / "whole" / "end.npz") as left, np.load(tmp_path / "cut" / "end.npz") as right:
-        assert all(np.array_equal(left[name], right[name]) for name in left.files)
+        call = [sys.executable, "-c", PROGRAM, tmp_path / "cut", str(limit)]
+        done = subprocess.run(call, capture_output=True, text=True, cwd=Path(__file__).parent)
+        assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert same(whole, fit_in(tmp_path / "cut"))
