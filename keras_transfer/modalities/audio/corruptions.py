@@ -78,7 +78,7 @@ def _mp3(clip: Samples, rate: int, kilobits: float, random: np.random.Generator)
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "noise": Corruption("white noise, 20, 10 and 0 dB softer than the sound", (20, 10, 0), _noise),
+    "noise": Corruption("white noise behind the sound", (20, 10, 0), _noise),
     "reverberation": Corruption("the echo of a room", (0.3, 0.7, 1.5), _reverberation),
     "gain": Corruption("a softer recording", (-10, -20, -30), _gain),
     "telephone": Corruption("a telephone", (8,), _telephone),

@@ -311,4 +311,6 @@ def checked(samples: Samples) -> Samples:
 
 def _reason(error: Exception) -> str:
     words = in_one_line(error, 200)
+    if "does not exist" in words or "unimplemented" in words:  # what libsndfile says of a beginning that makes no sense
+        return "its beginning makes no sense"
     return words.rpartition(">: ")[2] if ">: " in words else words.rpartition(": ")[2]

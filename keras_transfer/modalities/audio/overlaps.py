@@ -139,22 +139,25 @@ def at_rate(samples: Samples, rate: int) -> Samples:
 def _candidates(marks: Sequence[Landmarks], files: Sequence[str]) -> list[tuple[int, int, int]]:
     """Pairs of sounds with enough landmarks at one distance in time: both, and that distance in frames; best first."""
     numbers = {file: number for number, file in enumerate(dict.fromkeys(files))}
-    file_of = np.array([numbers[file] for file in files], np.int64)
-    owner = np.repeat(np.arange(len(marks)), [len(each.hashes) for each in marks])
+    file_of = np.array([numbers[file] for file in files], np.int32)
+    owner = np.repeat(np.arange(len(marks), dtype=np.int32), [len(each.hashes) for each in marks])
     if not len(owner):
         return []
     hashes = np.concatenate([each.hashes for each in marks])
-    frames = np.concatenate([each.frames for each in marks]).astype(np.int64)
     order = np.argsort(hashes, kind="stable")
-    hashes, owner, frames = hashes[order], owner[order], frames[order]
+    hashes, owner = hashes[order], owner[order]
     starts = np.flatnonzero(np.r_[True, hashes[1:] != hashes[:-1]])
     size = np.diff(np.r_[starts, len(hashes)])
-    rank = np.arange(len(hashes)) - np.repeat(starts, size)
-    rare = np.repeat(size <= _COMMON, size)
+    lowest, highest = (each.reduceat(file_of[owner], starts) for each in (np.minimum, np.maximum))
+    telling = (lowest < highest) & (size <= _COMMON)  # of several files: of one long file alone there are millions
+    kept = np.repeat(telling, size)
+    frames = np.concatenate([each.frames for each in marks])[order][kept].astype(np.int64)
+    owner, size = owner[kept].astype(np.int64), size[telling]
+    rank = np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size)
     found: list[NDArray[np.int64]] = []
     waiting: list[NDArray[np.int64]] = []
     for step in range(1, min(_COMMON, int(size.max(initial=1)))):
-        later = np.flatnonzero(rare & (rank >= step))
+        later = np.flatnonzero(rank >= step)
         one, two = owner[later - step], owner[later]
         apart = file_of[one] != file_of[two]
         later, one, two = later[apart], one[apart], two[apart]
