@@ -14,7 +14,7 @@ from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.files import write_text
 from keras_transfer.geometry import Geometry
 
-Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "lora", "bitfit", "scratch"]
+Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "lora", "bitfit", "adapter", "scratch"]
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx"]
@@ -77,8 +77,8 @@ class Phase(_Strict):
     batch_size: _Count = 32
     patience: _Count = 4
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    method: Literal["lora", "bitfit"] | None = None  # trains few numbers of these layers, see `training.efficient`
-    rank: _Count = 8  # of LoRA
+    method: Literal["lora", "bitfit", "adapter"] | None = None  # trains few numbers, see `training.efficient`
+    rank: _Count = 8  # of LoRA; units of an adapter
 
     @property
     def frozen(self) -> bool:
@@ -165,7 +165,7 @@ class TrainingOptions(_Strict):
     phases: tuple[Phase, ...] | None = None
     epochs: _Count | None = None  # of each phase after the head's, in place of its own number
     gradual: bool = False
-    rank: _Count | None = None  # of LoRA
+    rank: _Count | None = None  # of LoRA; units of an adapter
     label_smoothing: _Fraction = 0.0
     class_weights: bool = True
     augmentation: str | dict[str, bool | float | str] = "auto"
@@ -174,8 +174,8 @@ class TrainingOptions(_Strict):
     @field_validator("rank")
     @classmethod
     def _of_lora(cls, rank: int | None, info: ValidationInfo) -> int | None:
-        if rank is not None and info.data.get("strategy") != "lora":
-            raise ValueError(f"it goes with the strategy lora alone. Received: {rank}")
+        if rank is not None and info.data.get("strategy") not in ("lora", "adapter"):
+            raise ValueError(f"it goes with the strategies lora and adapter alone. Received: {rank}")
         return rank
 
 

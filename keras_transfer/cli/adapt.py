@@ -10,6 +10,7 @@ from keras_transfer.cli import options
 
 
 class _Method(StrEnum):
+    pretrain = "pretrain"
     adabn = "adabn"
     coral = "coral"
     mmd = "mmd"
@@ -23,7 +24,8 @@ def command(
     method: Annotated[
         _Method,
         typer.Option(
-            help="adabn (no training), coral, mmd or dann (train the top; dann rarely helps), wise-ft (no new items)."
+            help="adabn (no training), coral, mmd or dann (train the top; dann rarely helps), wise-ft (no new items); "
+            "pretrain (texts: guess masked words of both, then train anew)."
         ),
     ] = _Method.adabn,
     data: options.MovedData = None,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # are the command's. What is heavy is imported inside `command`, so that the help and wrong calls answer at once.
 GROUPS = {
     "Start": ("demo", "inspect", "backbones"),
-    "Train": ("train", "cross_validate", "lr_find"),
+    "Train": ("train", "zero_shot", "cross_validate", "lr_find"),
     "Understand": ("report", "evaluate", "predict"),
     "Compress": ("compress", "compare", "sensitivity"),
     "Ship": ("export", "check", "benchmark"),

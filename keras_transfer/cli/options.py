@@ -68,6 +68,7 @@ class StrategyName(StrEnum):
     full = "full"
     lora = "lora"
     bitfit = "bitfit"
+    adapter = "adapter"
     scratch = "scratch"
 
 

@@ -49,7 +49,7 @@ def command(
     views: _Views = None,
     label_smoothing: Annotated[float | None, typer.Option(help="Label smoothing, 0 to 1.  [0]")] = None,
     dropout: _Dropout = None,
-    rank: Annotated[int | None, typer.Option(help="Rank of the changes of --strategy lora.  [8]")] = None,
+    rank: Annotated[int | None, typer.Option(help="With --strategy lora or adapter: rank, units.  [8]")] = None,
     sequence_length: Annotated[
         int | None, typer.Option(help="Tokens to which texts are cut.  [what holds 99 of 100 training texts]")
     ] = None,

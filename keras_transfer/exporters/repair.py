@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.split import Split
 
 _DIAGNOSED_ITEMS = 8
+_LIGHT = 0.001  # of the weights: normalizations, softmax, additions
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,12 @@ def _count(arrays: Arrays) -> int:
     return len(as_tuple(arrays)[0])
 
 
-def _float_layers(share: float) -> Callable[[Conversion], RemedyOptions]:
-    """The share of the layers that add most to the error."""
+def _float_layers(share: float, heaviest: float = 1.0) -> Callable[[Conversion], RemedyOptions]:
+    """The share of the layers that add most to the error; `heaviest` is the share of the weights that one may have."""
 
     def options(conversion: Conversion) -> RemedyOptions:
-        names = {layer.name for layer in conversion.model.layers}
+        most = heaviest * conversion.model.count_params()
+        names = {layer.name for layer in conversion.model.layers if layer.count_params() <= most}
         items = tuple(array[:_DIAGNOSED_ITEMS] for array in as_tuple(conversion.arrays))
         errors = diagnose(conversion.files["float32"], conversion.files["int8"], items, names)
         worst = sorted(errors, key=lambda layer: -layer.added)[: max(1, round(share * len(errors)))]
@@ -111,6 +113,9 @@ def _float_layers(share: float) -> Callable[[Conversion], RemedyOptions]:
 
 REMEDIES: dict[str, Remedy] = {
     "more-calibration": Remedy("nothing", "int8", _more_items),
+    "light-float-layers": Remedy(
+        "time, hardly any bytes; devices without float no longer accept it", "int8", _float_layers(0.5, _LIGHT)
+    ),
     "float-layers": Remedy(
         "some bytes and time; devices without float no longer accept it", "int8", _float_layers(0.05)
     ),

@@ -14,8 +14,9 @@ from keras_transfer.data.unlabelled import unlabelled
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.finish import Clock, RunFacts, finish, save_run_model
-from keras_transfer.jobs.parts import FileOptions, build_classifier_of, check_files, check_weights
+from keras_transfer.jobs.parts import FileOptions, build_classifier_of, check_files, check_weights, fit_recipe, plan_of
 from keras_transfer.jobs.shift import NewItems, open_new_items, open_run_model
+from keras_transfer.modalities import open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, open_run
@@ -76,7 +77,22 @@ def _wise_ft(work: Work) -> AdaptationFigures:
     return {"share": share, "tried": rows}
 
 
+def _pretrain(work: Work) -> AdaptationFigures:
+    """The run's network as it began, pretrained further on all texts, then trained as the run was."""
+    assert work.new is not None
+    check_weights(work.folder, work.recipe)
+    model = build_classifier_of(work.recipe, work.data)
+    modality = open_modality(work.data.train.preparer.modality)
+    rows = modality.pretrain(model, [work.data.train, work.new], work.recipe.seed)
+    fit_recipe(model, work.data, work.recipe, plan_of(work.recipe, model, work.data))
+    work.model.set_weights(model.get_weights())
+    return {N_ITEMS: len(work.new), "epochs": rows}
+
+
 METHODS = {
+    "pretrain": Method(
+        "its encoder guessed masked tokens of the new texts and its own, then it trained again", True, _pretrain
+    ),
     "adabn": Method("BatchNorm's statistics recomputed on the new items; nothing is trained", True, _adabn),
     "coral": Method("the top stage trained to give both kinds the same means and covariances", True, _align("coral")),
     "mmd": Method("the top stage trained to give both kinds one distribution of features", True, _align("mmd")),

@@ -144,7 +144,15 @@ def build_classifier_of(
 
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope() if strategy is not None else _devices():
-        return open_modality(data.train.preparer.modality).build(recipe, data)
+        model = open_modality(data.train.preparer.modality).build(recipe, data)
+        if recipe.training.strategy != "adapter":
+            return model
+        from keras_transfer.models import compile_classifier
+        from keras_transfer.training.efficient import RANK, add_adapters
+
+        model = add_adapters(model, recipe.training.rank or RANK)
+        compile_classifier(model, multi_label=data.multi_label)
+        return model
 
 
 def check_weights(run: Path, recipe: Recipe) -> None:

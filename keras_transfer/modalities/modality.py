@@ -397,6 +397,22 @@ class Modality(ABC):
         """
         return []
 
+    def pretrain(self, model: "keras.Model", splits: Sequence[Split], seed: int) -> Sequence[Mapping[str, object]]:
+        """Trains a classifier's backbone further on items whose labels are not looked at, in place.
+
+        Args:
+            model: as `build` gave it.
+            splits: the items.
+            seed: of what is random in it.
+
+        Returns:
+            The figures of each epoch.
+
+        Raises:
+            InputError: there is no such training of these items; by default always.
+        """
+        raise InputError(f"There is no pretraining on {self.kind.items} without labels here.")
+
     def network_options(self, recipe: Recipe) -> list[object]:
         """Options of `keras-transfer train` for the recipe's network."""
         alpha = recipe.model.alpha

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,8 @@ def preset_backbone(
             f"There is no KerasHub preset in {name}: give a folder that `backbone.save_to_preset` wrote, the name of "
             "a backbone (see `keras-transfer backbones`), or `kerashub:` and the name of a preset."
         )
-    backbone = _load(name, weights)
+    backbone = load_backbone(name, weights)
+    backbone = getattr(backbone, "vision_encoder", backbone)  # of CLIP the tower of pictures
     if len(backbone.inputs) != 1 or len(backbone.inputs[0].shape) != 4:
         inputs = ", ".join(f"{tensor.name} {list(tensor.shape[1:])}" for tensor in backbone.inputs)
         raise InputError(f"{name} is no backbone of pictures: it takes {inputs}.")
@@ -82,7 +84,7 @@ def preset_backbone(
     own = tuple(backbone.inputs[0].shape[1:3])
     height, width = image_size or (own if None not in own else getattr(converter, "image_size", None)) or (_SIDE,) * 2
     if None not in own and own != (height, width):
-        backbone = _load(name, weights, image_shape=(height, width, 3))
+        backbone = load_backbone(name, weights, image_shape=(height, width, 3))
     pixels = keras.Input((height, width, 3), name="image", dtype="float32")
     scaling = _scaling(converter, name)
     start = pixels if scaling is None else scaling(pixels)
@@ -92,7 +94,7 @@ def preset_backbone(
         raise InputError(f"{name} gives {len(outputs)} outputs: a classifier needs a backbone of one.")
     features = _pooled(outputs[0], pooling, _class_tokens(backbone, outputs[0]), name)
     model = keras.Model(pixels, features, name=re.sub(r"\W", "_", Path(name).name) or "kerashub")
-    _require_savable(model, name)
+    require_savable(model, name)
     return model
 
 
@@ -133,16 +135,21 @@ def _constructor_config(kind: type[keras.layers.Layer]) -> Callable[[keras.layer
     return get_config
 
 
-def _require_savable(model: keras.Model, preset: str) -> None:
+def require_savable(model: keras.Model, preset: str) -> None:
     """Raises where the model that would be loaded is another: better now than after training.
 
     Raises:
         InputError: a layer of KerasHub does not save all that it is made of.
     """
     repair_saving(model)
-    noise = np.random.default_rng(0).uniform(0, 255, (1, *model.input_shape[1:])).astype("float32")
+    tensor = model.inputs[0]
+    high = 255 if tensor.dtype.startswith("float") else 4  # pixels, or token ids
+    noise = np.random.default_rng(0).uniform(0, high, (1, *(side or 8 for side in tensor.shape[1:])))
+    noise = noise.astype(tensor.dtype)
     try:
-        again = keras.models.model_from_json(model.to_json())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of layers without a `build` (T5's), which are built when they are called
+            again = keras.models.model_from_json(model.to_json())
         again.set_weights(model.get_weights())
         reason = "" if np.allclose(model(noise), again(noise), atol=1e-4) else "it would compute something else"
     except Exception as error:  # whatever a constructor raises
@@ -154,7 +161,14 @@ def _require_savable(model: keras.Model, preset: str) -> None:
         )
 
 
-def _load(preset: str, weights: bool, image_shape: tuple[int, int, int] | None = None) -> "keras_hub.models.Backbone":
+def load_backbone(
+    preset: str, weights: bool, image_shape: tuple[int, int, int] | None = None
+) -> "keras_hub.models.Backbone":
+    """A backbone of KerasHub, loaded silently.
+
+    Raises:
+        InputError: it cannot be had; the message says what to do.
+    """
     import keras_hub
 
     arguments = {} if image_shape is None else {"image_shape": image_shape}

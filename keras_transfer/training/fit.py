@@ -105,8 +105,9 @@ def fit(
         model: from `build_classifier`, or any functional classifier of such items. Trained in place.
         data: from `load`.
         strategy: `"feature-extraction"` (head only), `"fine-tuning"` (head, then the top stage), `"full"` (head, then
-            everything), `"lora"` or `"bitfit"` (head, then few numbers in all layers; see `training.efficient`),
-            `"scratch"` (everything at once), or `"auto"`: one of the first three by the number of items.
+            everything), `"lora"`, `"bitfit"` or `"adapter"` (head, then few numbers in all layers; see
+            `training.efficient`), `"scratch"` (everything at once), or `"auto"`: one of the first three by the number
+            of items.
         phases: the phases themselves, instead of a strategy's.
         epochs: the most of each phase after the head's (of the head's where it is alone), in place of its own number.
         gradual: unfreeze one stage after another.

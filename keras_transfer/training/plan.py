@@ -157,7 +157,7 @@ def make_phases(
     changes: dict[str, Json] = {}
     if strategy == "full":
         changes = {"stages": "all", "layer_decay": 0.7, "epochs": 5, "beta_2": 0.999}
-    elif strategy in ("lora", "bitfit"):
+    elif strategy in ("lora", "bitfit", "adapter"):
         changes = {"name": strategy, "method": strategy, "stages": "all", "learning_rate": 1e-3, "beta_2": 0.999}
     tuning = tuning.model_copy(update=changes | dict(own or {}))
     if gradual:

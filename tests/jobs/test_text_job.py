@@ -16,6 +16,7 @@ from keras_transfer.cli.app import app
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import load_keras
 from keras_transfer.inputs import open_preparer
+from keras_transfer.jobs.adapt import adapt_run
 from keras_transfer.jobs.compress import compress
 from keras_transfer.jobs.cross_validate import cross_validate
 from keras_transfer.jobs.export import export_run
@@ -311,6 +312,33 @@ def test_a_type_of_inputs_that_token_ids_never_have_is_refused(
 def test_a_format_without_kernels_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="16x8 serves no text models"):
         export_run(run, formats=["16x8"], out=tmp_path)
+
+
+def test_a_run_is_pretrained_further_on_texts_without_labels(run: Path, tmp_path: Path) -> None:
+    with (run.parent / "reviews.csv").open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file)):
+            (tmp_path / "new").mkdir(exist_ok=True)
+            (tmp_path / "new" / f"{number}.txt").write_text(row["review"])
+    result = adapt_run(run, tmp_path / "adapted", method="pretrain", new_items=tmp_path / "new")
+    losses = [row["loss"] for row in result["adapted"]["epochs"]]
+    assert len(losses) == 3 and losses[2] < losses[0]
+    assert result["test"]["accuracy"] > 0.8 and result["adapted"]["images"] == 180
+    assert all(entry["gate"]["outcome"] != "fail" for entry in result["artifacts"])
+
+
+def test_what_guesses_no_words_is_refused(simple: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.txt").write_text("the soup was bad")
+    with pytest.raises(InputError, match="Only encoders of texts guess masked tokens"):
+        adapt_run(simple, tmp_path / "adapted", method="pretrain", new_items=tmp_path / "new")
+
+
+def test_adapters_are_trained_by_a_recipe_and_stay_in_its_files(recipe: Recipe, tmp_path: Path) -> None:
+    asked = recipe.replace(strategy="adapter", rank=4, phases=None, epochs=2, formats=("dynamic",), baselines="none")
+    result = train(asked.replace(tolerance=0.2), tmp_path / "run")
+    assert result["phases"][-1]["name"] == "adapter" and result["strategy"] == "adapter"
+    model = load_keras(tmp_path / "run" / "model.keras")
+    assert [layer.name for layer in model.layers if layer.name.startswith("adapter")][-1] == "adapter1_up"
 
 
 def test_channels_are_removed_from_the_dense_layers_of_blocks(run: Path, tmp_path: Path) -> None:

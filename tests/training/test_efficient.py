@@ -1,4 +1,4 @@
-"""LoRA and BitFit: few numbers train, and after the phase the model is as any other."""
+"""LoRA, BitFit and adapters: few numbers train, and after the phase the model is as any other."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from keras_transfer import InputError
 from keras_transfer.modalities.text.builder import build_text_classifier
 from keras_transfer.models import head_layers
 from keras_transfer.recipe import Phase
-from keras_transfer.training.efficient import METHODS, efficiently, merge_lora
+from keras_transfer.training.efficient import METHODS, add_adapters, efficiently, merge_lora
 from keras_transfer.training.phases import compile_top, phase_tensors, unfreeze_phase
 
 
@@ -37,12 +37,13 @@ def train(model: keras.Model, wanted: Phase) -> list[str]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_few_numbers_train_and_the_model_is_whole_after(model: keras.Model, method: str, tmp_path: Path) -> None:
+    model = add_adapters(model, 2) if method == "adapter" else model
     before = {weight.path: weight.numpy().copy() for weight in model.weights}
     names = train(model, phase(method))
     assert [weight.path for weight in model.weights] == list(before)  # nothing was added, nothing renamed
     changed = {weight.path for weight in model.weights if not np.array_equal(weight.numpy(), before[weight.path])}
     kinds = {path.rsplit("/", 1)[-1] for path in changed if not path.startswith("logits")}
-    assert kinds == {"lora": {"kernel"}, "bitfit": {"bias", "beta"}}[method]
+    assert kinds == {"lora": {"kernel"}, "bitfit": {"bias", "beta"}}.get(method, {"kernel", "bias", "gamma", "beta"})
     assert any(name.startswith("logits") for name in names)
     assert not any(name.startswith(("words", "places")) for name in names)
     unfreeze_phase(model, Phase(name="all", stages="all"))
@@ -63,6 +64,30 @@ def test_merged_it_answers_as_in_training(model: keras.Model) -> None:
         wanted = np.array(model(ids, training=False))
     assert len(adapted) == 2 * 6 and not any(layer.lora_enabled for layer in adapted)
     assert np.allclose(model(ids, training=False), wanted, atol=1e-5)
+
+
+def test_adapters_begin_as_nothing_and_stand_behind_each_block(model: keras.Model) -> None:
+    ids = np.arange(4, 28).reshape(2, 12).astype(np.int32)
+    adapted = add_adapters(model, 2)
+    assert np.allclose(adapted(ids), model(ids), atol=1e-6)
+    assert [layer.name for layer in adapted.layers if layer.name.startswith("adapter")] == [
+        f"adapter{block}_{part}" for block in range(2) for part in ("down", "up")
+    ]
+    assert [layer.name for layer in head_layers(adapted)] == [layer.name for layer in head_layers(model)]
+    names = train(adapted, phase("adapter"))
+    assert {name.split("/")[0] for name in names if "norm" not in name} == {
+        *(f"adapter{block}_{part}" for block in range(2) for part in ("down", "up")), "logits",
+    }  # fmt: skip
+
+
+def test_a_model_without_adapters_or_blocks_is_refused(model: keras.Model) -> None:
+    with pytest.raises(InputError, match="has no adapters to train"):
+        train(model, phase("adapter"))
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.Conv2D(4, 3, name="conv")(inputs))
+    x = keras.layers.Dense(2, activation="softmax", name="logits")(x)
+    with pytest.raises(InputError, match="this backbone has none"):
+        add_adapters(keras.Model(inputs, x))
 
 
 def test_lora_of_a_transformer_of_pictures() -> None:

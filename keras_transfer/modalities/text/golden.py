@@ -15,9 +15,8 @@ from pathlib import Path
 
 from keras_transfer.files import write_bytes, write_text
 from keras_transfer.modalities.text.characters import CHARACTERS
-from keras_transfer.modalities.text.wordpiece import FIRST, LAST, MASK, PADDING, UNKNOWN, WordPiece
+from keras_transfer.modalities.text.wordpiece import FIRST, LAST, MASK, PADDING, UNKNOWN, VOCABULARY_FILE, WordPiece
 
-VOCABULARY_FILE = "vocab.txt"
 _SCRIPTS = {
     "Latin": range(0x61, 0x7B),
     "Latin capitals": range(0x41, 0x5B),

@@ -210,7 +210,7 @@ class TextModality(Modality):
     def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
         """Few epochs at a low rate, of the upper half of the blocks; see docs/text.md."""
         own: dict[str, Json] = {"epochs": 3, "optimizer": "adamw", "weight_decay": 0.01, "beta_2": 0.999, "patience": 3}
-        if strategy in ("lora", "bitfit"):
+        if strategy in ("lora", "bitfit", "adapter"):
             return own | {"learning_rate": 1e-3}
         if strategy == "scratch":
             return own | {"epochs": 20, "learning_rate": 5e-4, "patience": 5}
@@ -233,6 +233,12 @@ class TextModality(Modality):
             weights=recipe.model.weights,
             **head_options(recipe, dataset),
         )
+
+    def pretrain(self, model: "keras.Model", splits: Sequence[Split], seed: int) -> Sequence[Mapping[str, object]]:
+        """Guessing masked tokens; see `pretrain_masked`."""
+        from keras_transfer.modalities.text.masked import pretrain_masked
+
+        return pretrain_masked(model, splits, seed=seed)
 
     def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
         """Characters, words and encoding of each text."""
@@ -288,7 +294,10 @@ class TextModality(Modality):
 
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
         """The recipe with the pooling."""
-        return recipe.replace(pooling=recipe.model.pooling or "avg")
+        from keras_transfer.modalities.text.builder import LAST
+
+        default = "token" if any(layer.name == LAST for layer in model.layers) else "avg"
+        return recipe.replace(pooling=recipe.model.pooling or default)
 
 
 MODALITY = TextModality()

@@ -25,7 +25,7 @@ from keras_transfer.inputs import (
 )
 from keras_transfer.modalities.text.augmentation import build_augmenter
 from keras_transfer.modalities.text.items import load_text
-from keras_transfer.modalities.text.wordpiece import WordPiece, read_vocabulary
+from keras_transfer.modalities.text.wordpiece import MASK, WordPiece, read_vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -50,6 +50,11 @@ class Tokenizer(Protocol):
     @property
     def replacement(self) -> int:
         """The token that stands for a word that is left out."""
+        ...
+
+    @property
+    def mask(self) -> int | None:
+        """The token that stands for a word to guess, where there is one."""
         ...
 
     def encode(self, text: str, length: int | None = None) -> list[int]:
@@ -189,6 +194,7 @@ class _WordPieceTokenizer:
         self._words = words
         self.size = len(words.vocabulary)
         self.replacement = words.unknown_id
+        self.mask = words.mask_id if MASK in words.vocabulary else None
 
     def encode(self, text: str, length: int | None = None) -> list[int]:
         ids = self._words.ids(text)
@@ -206,6 +212,8 @@ class _HuggingFace:
         self.size = int(self._tokenizer.get_vocab_size())
         unknown = (self._tokenizer.token_to_id(token) for token in ("<mask>", "[MASK]", "<unk>", "[UNK]"))
         self.replacement = next((token for token in unknown if token is not None), 0)
+        masks = (self._tokenizer.token_to_id(token) for token in ("<mask>", "[MASK]"))
+        self.mask = next((token for token in masks if token is not None), None)
 
     def encode(self, text: str, length: int | None = None) -> list[int]:
         whole: Encoding = self._tokenizer.encode(text)
@@ -223,7 +231,7 @@ class _HuggingFace:
 class _Words:
     """Whole words and pairs of them: `grams`. Those that the vocabulary lacks are left out; 0 fills up."""
 
-    replacement = 0
+    replacement, mask = 0, None
 
     def __init__(self, content: bytes) -> None:
         self._words = content.decode().splitlines()

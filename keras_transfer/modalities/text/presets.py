@@ -19,18 +19,15 @@ from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.extras import require
 from keras_transfer.files import read_file
 from keras_transfer.inputs import MAX_ASSET, Array, Json, keep_asset
+from keras_transfer.modalities.text.kerashub import HubPreset, hub_tokenizer_settings, is_hub_folder
+from keras_transfer.modalities.text.wordpiece import TOKENIZER_FILE, VOCABULARY_FILE, WordPiece, read_vocabulary
 
 if TYPE_CHECKING:
     import keras
 
     from keras_transfer.modalities.text.encoder import EncoderShape
 
-WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE = (
-    "model.safetensors",
-    "config.json",
-    "tokenizer.json",
-    "vocab.txt",
-)
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 _HANDLE = re.compile(r"[\w.-]+/[\w.-]+")
 _MOST_CONFIG = 1 << 20
 _PHONE = ("phone", "server")
@@ -41,7 +38,7 @@ class Encoder:
     """A pretrained encoder that has a name of its own.
 
     Attributes:
-        handle: on Hugging Face's hub.
+        handle: on Hugging Face's hub; or of a preset of KerasHub.
         licence: of its weights, as its authors state it.
         parameters: in millions.
         words: whom it suits.
@@ -63,6 +60,8 @@ ENCODERS = {
     "albert": Encoder("albert/albert-base-v2", "Apache-2.0", 11.7, "English, small file, as slow as bert", _PHONE),
     "electra_small": Encoder("google/electra-small-discriminator", "Apache-2.0", 13.5, "English, small", _PHONE),
     "xlm_roberta": Encoder("FacebookAI/xlm-roberta-base", "MIT", 278.0, "100 languages, large"),
+    "gpt2": Encoder("kerashub:gpt2_base_en", "MIT", 124.4, "English; a decoder by its last token: heavy"),
+    "t5_small": Encoder("kerashub:t5_small_multi", "Apache-2.0", 35.3, "English, German, French; T5's encoder: heavy"),
 }
 """Name -> encoder, for `--backbone`."""
 LONGEST = 512
@@ -154,11 +153,12 @@ class Preset:
         return config
 
 
-def find_preset(backbone: str) -> Preset:
+def find_preset(backbone: str) -> Preset | HubPreset:
     """The encoder of a name, a folder or a handle; one that is not on this machine is downloaded.
 
     Args:
-        backbone: a name of `ENCODERS`, the path of a folder, `hf:FOLDER`, or `hf:USER/NAME` on Hugging Face's hub.
+        backbone: a name of `ENCODERS`; the path of a folder, of Hugging Face or KerasHub; `hf:FOLDER`; `hf:USER/NAME`
+            on Hugging Face's hub; or a preset of KerasHub: `kerashub:NAME`, `kaggle:...`, `hf://USER/NAME`.
 
     Raises:
         InputError: there is no such encoder, or it cannot be had.
@@ -166,9 +166,17 @@ def find_preset(backbone: str) -> Preset:
     place = backbone.removeprefix("hf:")
     for folder in (place, os.path.expanduser(place)):  # noqa: PTH111  (Path raises on names that cannot be)
         if os.path.isdir(folder):  # noqa: PTH112
+            if is_hub_folder(folder):
+                return HubPreset(folder)
             return Preset(Path(folder), Path(folder).resolve().name)
+    place = ENCODERS[backbone].handle if backbone in ENCODERS else backbone
+    if place.startswith(("kerashub:", "kaggle:", "hf://")):
+        from keras_transfer.models.kerashub import preset_of
+
+        return HubPreset(str(preset_of(place)))
     if backbone in ENCODERS:
-        return Preset(_download(ENCODERS[backbone].handle), backbone)
+        return Preset(_download(place), backbone)
+    place = place.removeprefix("hf:")
     if backbone.startswith("hf:") and _HANDLE.fullmatch(place):
         return Preset(_download(place), place)
     if os.sep in place:
@@ -349,14 +357,14 @@ def _pair(read: _Weights, name: str) -> list[Array]:
     return [kernel.T if kernel.ndim == 2 else kernel, read(f"{name}.bias")]
 
 
-def tokenizer_settings(preset: Preset) -> dict[str, Json]:
+def tokenizer_settings(preset: Preset | HubPreset) -> dict[str, Json]:
     """The settings of a `TextPreparer` that tokenizes as a preset does; its vocabulary is kept as an asset.
 
     Raises:
         InputError: there is no tokenizer, or it is damaged.
     """
-    from keras_transfer.modalities.text.wordpiece import WordPiece, read_vocabulary
-
+    if isinstance(preset, HubPreset):
+        return hub_tokenizer_settings(preset)
     config = preset.config
     longest = encoder_shape(preset).longest
     settings: dict[str, Json] = {"longest": longest, "padding": _whole(config, "pad_token_id", 0)}

@@ -12,6 +12,8 @@ from functools import cached_property, lru_cache
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.text.characters import normalized
 
+VOCABULARY_FILE, TOKENIZER_FILE = "vocab.txt", "tokenizer.json"
+"""The file of its vocabulary, and that of any other tokenizer."""
 UNKNOWN, FIRST, LAST, PADDING, MASK = "[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"
 _INSIDE = "##"  # begins a piece that does not begin a word
 _LONGEST_WORD = 100  # characters; what is longer is unknown
