@@ -15,6 +15,7 @@ _HEADINGS = {
     "fit_for": "fit for",
     "words": "what",
     "handle": "downloaded from",
+    "source": "weights from",
 }  # in this order; what no row has is left out
 
 

@@ -87,7 +87,8 @@ def settled(recipe: Recipe) -> Recipe:
     'mobilenet_v2'
     """
     modality, name = recipe_modality(recipe), recipe.model.backbone
-    if name is not None and not _has_backbone(modality, name) and not Path(name).is_dir():
+    own = (modality, *map(open_modality, modality.borrowed))
+    if name is not None and not any(_has_backbone(each, name) for each in own) and not Path(name).is_dir():
         for other in map(open_modality, MODALITIES):
             if _has_backbone(other, name):
                 raise InputError(

@@ -120,6 +120,7 @@ class Modality(ABC):
         kits: target -> the module whose `write(kit, folder)` fills that target's folder for models of this modality
             (see `keras_transfer.exporters.targets.Kit`); empty where the `.tflite` files are all.
         default_backbone: of a recipe that names none; `recipe.AUTO` for the best of `candidates`.
+        borrowed: names of other modalities, whose backbones serve these items as well.
         many: see `keras_transfer.inputs.ModalityInputs`.
         rival_name: what its simple rival of every network is called; empty where there is none.
         formats: of the files of a recipe that names none; empty for those of `keras_transfer.export`.
@@ -130,6 +131,7 @@ class Modality(ABC):
     corruptions: ClassVar[Mapping[str, Corruption]] = {}
     kits: ClassVar[Mapping[str, str]] = {}
     default_backbone: ClassVar[str] = "own"
+    borrowed: ClassVar[tuple[str, ...]] = ()
     many: ClassVar[int] = 500
     rival_name: ClassVar[str] = ""
     formats: ClassVar[tuple[Format, ...]] = ()

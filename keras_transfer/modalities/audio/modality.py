@@ -45,11 +45,17 @@ class AudioModality(Modality):
     name: ClassVar[str] = "audio"
     kind: ClassVar[Kind] = KIND
     default_backbone: ClassVar[str] = "yamnet"
+    borrowed: ClassVar[tuple[str, ...]] = ("image",)
     rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
     unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
     corruptions: ClassVar[Mapping[str, Corruption]] = {
         name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
     }
+
+    def backbones(self) -> list[dict[str, Json]]:
+        """The table of networks of sounds; those of pictures serve as well."""
+        names = ("name", "parameters", "licence", "fit_for", "source")
+        return [{name: getattr(row, name) for name in names} for row in AUDIO_BACKBONES.values()]
 
     # Items
 
