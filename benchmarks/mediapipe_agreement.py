@@ -1,14 +1,15 @@
-"""Whether MediaPipe Tasks sees in photographs, and reads in texts, what `keras-transfer predict` does.
+"""Whether MediaPipe Tasks sees in photographs, reads in texts and hears in sounds what `keras-transfer predict` does.
 
     python benchmarks/mediapipe_agreement.py photos/ FILE.tflite... --csv out.csv --mediapipe ENVIRONMENT/bin/python
     python benchmarks/mediapipe_agreement.py RUN RUN/export/mediapipe/model.tflite --csv ... --mediapipe ...
+    python benchmarks/mediapipe_agreement.py RUN RUN/export/model_float32.tflite --csv ... --mediapipe ...  # sounds
 
 MediaPipe (1.2.2 was measured) wants a newer absl-py than tensorflow-model-optimization allows, so it has an
 environment of its own: `python -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install mediapipe==1.2.2`. This script starts
 itself there.
 
 Each file is opened as it is: its labels, its normalization and its geometry or vocabulary are inside. Of a run on texts
-it is given the test split (TextClassifier); else it is given (ImageClassifier), of every
+or sounds it is given the test split (TextClassifier, AudioClassifier); else it is given (ImageClassifier), of every
 photograph in a folder a class, (1) the pixels that `decode_image` makes, (2) the photograph with our window as the
 region of interest, and (3) the photograph alone, which MediaPipe squashes to the model's size. Classes are compared by
 name.
@@ -34,6 +35,22 @@ def answer_texts(task: dict[str, Any]) -> list[list[dict[str, float]]]:
     with text.TextClassifier.create_from_options(options) as classifier:
         for words in task["texts"]:
             [head] = classifier.classify(words).classifications
+            answers.append({category.category_name: category.score for category in head.categories})
+    return [answers]
+
+
+def answer_sounds(task: dict[str, Any]) -> list[list[dict[str, float]]]:
+    """In MediaPipe's environment: each clip's scores by class name."""
+    import numpy as np
+    from mediapipe.tasks.python import BaseOptions, audio
+    from mediapipe.tasks.python.components.containers import AudioData
+
+    options = audio.AudioClassifierOptions(base_options=BaseOptions(model_asset_path=task["model"]), max_results=-1)
+    answers: list[dict[str, float]] = []
+    with audio.AudioClassifier.create_from_options(options) as classifier:
+        for clip in np.load(task["clips"]):
+            [found] = classifier.classify(AudioData.create_from_array(clip, task["sample_rate"]))
+            [head] = found.classifications
             answers.append({category.category_name: category.score for category in head.categories})
     return [answers]
 
@@ -123,6 +140,22 @@ def compare_texts(model: Path, texts: list[str], truth: list[str], mediapipe: st
     return about | figures(found, ours, names, np.array(truth))
 
 
+def compare_sounds(model: Path, clips: Any, truth: list[str], mediapipe: str) -> dict[str, Any]:
+    """One row: the file in MediaPipe against the file in `predict`, on clips `float32 [n, samples]`."""
+    import numpy as np
+
+    from keras_transfer.evaluation import open_classifier
+
+    classifier = open_classifier(model)
+    with tempfile.TemporaryDirectory() as place:
+        np.save(f"{place}/clips.npy", clips)
+        rate = classifier.inputs.preparation["sample_rate"]
+        task = {"model": str(model.resolve()), "clips": f"{place}/clips.npy", "sample_rate": rate}
+        (found,) = ask(task, Path(place), mediapipe)
+    about = {"file": f"{model.parent.name}/{model.name}", "clips": len(clips)}
+    return about | figures(found, classifier.predict(clips), np.array(classifier.class_names), np.array(truth))
+
+
 def ask(task: dict[str, Any], place: Path, mediapipe: str) -> list[list[dict[str, float]]]:
     """What MediaPipe answers to a task, in its own environment; `place` is a folder for both."""
     (place / "task.json").write_text(json.dumps(task))
@@ -147,17 +180,37 @@ def figures(found: list[dict[str, float]], ours: Any, names: Any, truth: Any) ->
 
 def texts_of(run: Path) -> tuple[list[str], list[str]]:
     """The test split of a run on texts: the texts, and the class of each."""
-    from keras_transfer.jobs.parts import load_data
-    from keras_transfer.recipe import make_recipe
-
-    test = load_data(make_recipe(run / "recipe.yaml"), run).test
+    test = split_of(run)
     texts = [test.preparer.load(str(path)).decode() for path in test.paths]
     return texts, [test.class_names[label] for label in test.labels]
 
 
+def split_of(run: Path) -> Any:
+    """The test split of a run."""
+    from keras_transfer.jobs.parts import load_data
+    from keras_transfer.recipe import make_recipe
+
+    return load_data(make_recipe(run / "recipe.yaml"), run).test
+
+
+def compare_run(run: Path, models: list[Path], mediapipe: str) -> list[dict[str, Any]]:
+    """One row for each file, on the test split of a run on texts or sounds."""
+    import numpy as np
+
+    from keras_transfer.evaluation import open_classifier
+
+    test = split_of(run)
+    if test.preparer.modality != "audio":
+        texts, truth = texts_of(run)
+        return [compare_texts(model, texts, truth, mediapipe) for model in models]
+    clips = np.concatenate([part for part, _ in test.batches(open_classifier(models[0]).inputs.tensors, 64)])
+    truth = [test.class_names[label] for label in test.labels]
+    return [compare_sounds(model, clips, truth, mediapipe) for model in models]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("items", type=Path, nargs="?", help="photographs in class folders, or a run on texts")
+    parser.add_argument("items", type=Path, nargs="?", help="photographs in class folders, or a run on texts or sounds")
     parser.add_argument("models", type=Path, nargs="*")
     parser.add_argument("--mediapipe", default=sys.executable)
     parser.add_argument("--csv", type=Path)
@@ -165,12 +218,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.answer:
         task = json.loads(options.answer.read_text())
-        answers = (answer_texts if "texts" in task else answer)(task)
+        answers = (answer_texts if "texts" in task else answer_sounds if "clips" in task else answer)(task)
         (options.answer.parent / "answers.json").write_text(json.dumps(answers))
         return
     if (options.items / "recipe.yaml").is_file():
-        read = texts_of(options.items)
-        rows = [compare_texts(model, *read, options.mediapipe) for model in options.models]
+        rows = compare_run(options.items, options.models, options.mediapipe)
     else:
         photographs = sorted(
             path for path in options.items.glob("*/*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")

@@ -1,4 +1,4 @@
-"""Files open in MediaPipe Tasks' ImageClassifier and TextClassifier, with all that stands in their metadata.
+"""Files open in MediaPipe Tasks' classifiers of images, texts and sounds, with all that stands in their metadata.
 
 MediaPipe is incompatible with the `compress` extra, so it may live in an environment of its own:
 `KERAS_TRANSFER_MEDIAPIPE` names that environment's Python.
@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from encoders import VOCABULARY, write_encoder
 from PIL import Image
+from sound_kits import NAMES as HEARD
+from sound_kits import make_clips
+from sound_kits import make_kit as make_sound_kit
 
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
@@ -201,3 +204,16 @@ def test_pictures_are_taken_as_they_are(classifier, train_split) -> None:
     gray = InputSpec("image", (TensorSpec("image", (24, 24, 1), "uint8", 0, 255),), {"geometry": LEGACY.to_dict()})
     with pytest.raises(InputError, match="3 channels, the file takes 1"):
         open_modality("image").mediapipe_inputs(gray)
+
+
+def test_sounds_are_heard_alike(agreement: ModuleType, mediapipe: str, tmp_path: Path) -> None:
+    kit, (clips, labels) = make_sound_kit("float32", "mediapipe"), make_clips(30, seed=2)
+    assert judge(kit.content, "mediapipe")["ok"]
+    (tmp_path / "model.tflite").write_bytes(kit.content)
+    row = agreement.compare_sounds(tmp_path / "model.tflite", clips, [HEARD[i] for i in labels], mediapipe)
+    assert row["clips"] == 30 and row["same top-1"] == 1 and row["mean score difference"] < 1e-5
+    assert row["accuracy"] == row["our accuracy"] > 0.9
+
+
+def test_spectrograms_are_not_for_mediapipe() -> None:
+    assert "MediaPipe gives samples" in judge(make_sound_kit("int8", "mediapipe").content, "mediapipe")["why"]

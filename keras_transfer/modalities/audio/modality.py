@@ -15,10 +15,10 @@ from keras_transfer.data.split import Split
 from keras_transfer.data.stretches import parse_stretch
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.shift import differences
-from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, only
+from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.audio.appearance import PROPERTIES, picture, sounds, statistics
-from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES, SPEECH_FILE
+from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES, SPEECH_FILE, find_audio_backbone
 from keras_transfer.modalities.audio.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.audio.items import KIND, sniff
 from keras_transfer.modalities.audio.live import raw_windows
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _OF_OTHERS = {"geometry": "pictures", "image_size": "pictures", "sequence_length": "texts"}
 _THUMBNAIL = 144
+_AUDIO = 4  # `ContentProperties.AudioProperties` of TFLite Metadata
 
 
 class AudioModality(Modality):
@@ -48,6 +49,10 @@ class AudioModality(Modality):
     borrowed: ClassVar[tuple[str, ...]] = ("image",)
     rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
     unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
+    kits: ClassVar[Mapping[str, str]] = {
+        "microcontroller": "keras_transfer.modalities.audio.targets.microcontroller",
+        "web": "keras_transfer.modalities.audio.targets.web",
+    }
     corruptions: ClassVar[Mapping[str, Corruption]] = {
         name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
     }
@@ -126,11 +131,12 @@ class AudioModality(Modality):
     def choose_preparation(
         self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
     ) -> dict[str, Json]:
-        """The clips that the recordings were listed as."""
+        """The clips that the recordings were listed as, and the network's front end."""
         preparer = _own(dataset.train.preparer)
         if recipe.data.window is None:
             say(f"Clips are of {preparer.seconds:g} s; shorter ones are filled up (--window sets another length).")
-        return {"preparation": dict(preparer.settings)}
+        own = replace(preparer, front_end=find_audio_backbone(recipe.backbone).front_end)
+        return {"preparation": dict(own.settings)}
 
     def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
         """The recipe with the window."""
@@ -144,6 +150,20 @@ class AudioModality(Modality):
         own = _own(preparer)
         samples = own.samples if len(spec.tensor.shape) == 2 else spec.tensor.shape[0] or own.samples
         return {"sample_rate": own.sample_rate, "clip_seconds": samples / own.sample_rate}
+
+    def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
+        """Sample rate and channels, where MediaPipe looks for them; of spectrograms what they are, in words."""
+        [note] = super().tensor_notes(inputs)
+        if len(inputs.tensor.shape) != 1:
+            return [note]
+        rate = self.preparer(inputs.preparation).sample_rate
+        return [replace(note, content=(_AUDIO, [("Uint32", rate), ("Uint32", 1)]))]
+
+    def mediapipe_inputs(self, inputs: InputSpec) -> InputSpec:
+        """Those of the file: samples."""
+        if len(inputs.tensor.shape) != 1:
+            raise InputError("MediaPipe gives samples, the file takes spectrograms.")
+        return inputs
 
     def input_words(self, described: Mapping[str, Json]) -> InputWords:
         """How long clips are, and their sample rate."""
@@ -208,6 +228,14 @@ class AudioModality(Modality):
             alpha=recipe.model.alpha,
             **head_options(recipe, dataset),
         )
+
+    def quantized_part(self, model: "keras.Model") -> "keras.Model":
+        """What stands behind the front end: a spectrogram spans more than eight bits of samples hold."""
+        from keras_transfer.modalities.audio.layers import LOG_MEL
+        from keras_transfer.models.freezing import suffix
+
+        layers = {layer.name: layer for layer in model.layers}
+        return suffix(model, layers[LOG_MEL].output) if LOG_MEL in layers else model
 
     def rival(self, data: Dataset, test: Split, seed: int) -> tuple[str, NDArray[np.float32]]:
         """Logistic regression on mean and deviation of the log-mel spectrogram over time."""
