@@ -33,12 +33,14 @@ class ItemView(TypedDict):
     Attributes:
         picture: a `data:` address.
         heat: where on the picture the answer was seen, a `data:` address.
+        sound: to listen to, a `data:` address.
         text: the beginning of a text.
         marks: that text in pieces.
     """
 
     picture: NotRequired[str]
     heat: NotRequired[str]
+    sound: NotRequired[str]
     text: NotRequired[str]
     marks: NotRequired[list[Mark]]
 

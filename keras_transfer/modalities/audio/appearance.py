@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from keras_transfer import cache
 from keras_transfer.data.split import Split
 from keras_transfer.evaluation.shift import Property
-from keras_transfer.inputs import only
+from keras_transfer.inputs import Array, only
 from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
 from keras_transfer.modalities.audio.front_end import FrontEnd, log_mel
-from keras_transfer.modalities.audio.items import Samples
+from keras_transfer.modalities.audio.items import Samples, as_mp3
 from keras_transfer.modalities.audio.preparer import AudioPreparer
 from keras_transfer.progress import track
 
@@ -90,28 +90,45 @@ def statistics(split: Split, samples: int) -> NDArray[np.float32]:
         entry.close()
 
 
-def picture(clip: Samples, side: int) -> str:
+def picture(clip: Samples, side: int, heat: Array | None = None) -> str:
     """The log-mel spectrogram of a clip as a PNG in a `data:` address: time to the right, high notes on top.
 
     Args:
         clip: `float32 [n]` at 16,000 Hz.
         side: in pixels.
+        heat: float `[frames, bands]` in 0..1, of any spectrogram of the clip: these places glow, the others are gray.
 
     >>> picture(np.zeros(16000, np.float32), 96)[:22]
     'data:image/png;base64,'
     """
     from PIL import Image
 
-    bands = log_mel(_long_enough(clip), SHOWN).T[::-1]
+    def resized(values: Array) -> Array:
+        drawn = Image.fromarray(np.ascontiguousarray(values.T[::-1], np.float32), mode=None)
+        return np.asarray(drawn.resize((side, side), Image.Resampling.BOX))
+
+    bands = log_mel(_long_enough(clip), SHOWN)
     low, high = np.log(SHOWN.offset), max(float(bands.max()), np.log(SHOWN.offset) + 4)
-    shades = np.clip((bands - low) / (high - low), 0, 1)
+    pixels = _coloured(np.clip((resized(bands) - low) / (high - low), 0, 1))
+    if heat is not None:
+        strength = resized(heat)[..., None]
+        gray = pixels.mean(axis=-1, keepdims=True)
+        pixels = (1 - strength) * 0.7 * gray + strength * (0.4 * gray + 0.6 * np.array([255, 160, 30]))
+    content = io.BytesIO()
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).quantize(64).save(content, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def sound_address(clip: Samples, sample_rate: int) -> str:
+    """A clip as a small MP3 in a `data:` address, to listen to: 24 kbit/s."""
+    return f"data:audio/mpeg;base64,{base64.b64encode(as_mp3(clip, sample_rate, 24)).decode()}"
+
+
+def _coloured(shades: Array) -> Array:
+    """Shades in 0..1 as colours, rising in lightness: readable without seeing hues."""
     stops = np.array([[13, 8, 35], [66, 20, 110], [159, 42, 99], [229, 92, 48], [251, 180, 26], [252, 255, 164]])
     places = np.linspace(0, 1, len(stops))
-    pixels = np.stack([np.interp(shades, places, stops[:, channel]) for channel in range(3)], axis=-1)
-    drawn = Image.fromarray(np.rint(pixels).astype(np.uint8)).resize((side, side), Image.Resampling.BOX)
-    content = io.BytesIO()
-    drawn.quantize(64).save(content, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return np.stack([np.interp(shades, places, stops[:, channel]) for channel in range(3)], axis=-1)
 
 
 def _long_enough(sound: Samples) -> Samples:

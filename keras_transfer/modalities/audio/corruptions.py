@@ -1,6 +1,5 @@
 """Recordings made worse, as microphones, rooms and telephones do it."""
 
-import io
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,12 +8,10 @@ import numpy as np
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.modalities.audio.augmentation import loudness
-from keras_transfer.modalities.audio.items import Samples, decode, resample
+from keras_transfer.modalities.audio.items import Samples, as_mp3, decode, resample
 
 _TELEPHONE = (300.0, 3400.0)  # Hz that a telephone lets through
 _MU = 255.0  # of G.711's companding
-_BITRATES = {32_000: (32, 320), 16_000: (8, 160), 0: (8, 64)}  # kbit/s of MP3, by the least sample rate
-_MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
 class Corruption(NamedTuple):
@@ -59,22 +56,8 @@ def _telephone(clip: Samples, rate: int, kilohertz: float, random: np.random.Gen
 
 
 def _mp3(clip: Samples, rate: int, kilobits: float, random: np.random.Generator) -> Array:
-    import soundfile
-
-    wanted = next((each for each in _MP3_RATES if each >= rate), _MP3_RATES[-1])
-    low, high = next(bounds for least, bounds in _BITRATES.items() if wanted >= least)
-    level = float(np.clip((high - kilobits) / (high - low), 0, 0.99))
-    content, clip_at = io.BytesIO(), np.clip(resample(clip, rate, wanted), -1, 1)
-    soundfile.write(
-        content,
-        clip_at,
-        wanted,
-        format="MP3",
-        subtype="MPEG_LAYER_III",
-        bitrate_mode="CONSTANT",
-        compression_level=level,
-    )
-    return _of_length(resample(decode(content.getvalue())[0], wanted, rate), len(clip))
+    samples, coded_rate = decode(as_mp3(clip, rate, kilobits))
+    return _of_length(resample(samples, coded_rate, rate), len(clip))
 
 
 CORRUPTIONS: dict[str, Corruption] = {

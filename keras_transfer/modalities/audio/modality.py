@@ -17,7 +17,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
-from keras_transfer.modalities.audio.appearance import PROPERTIES, picture, sounds, statistics
+from keras_transfer.modalities.audio.appearance import PROPERTIES, picture, sound_address, sounds, statistics
 from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES, SPEECH_FILE, find_audio_backbone
 from keras_transfer.modalities.audio.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.audio.items import KIND, sniff
@@ -28,7 +28,7 @@ from keras_transfer.modalities.audio.sources import list_source, windows_of
 from keras_transfer.modalities.modality import head_options
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, ModelOptions, Recipe
-from keras_transfer.schemas import PropertyDifference
+from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -281,6 +281,34 @@ class AudioModality(Modality):
             except InputError:  # it is damaged, or has vanished
                 continue
         return pictures
+
+    def previews(self, items: Split, indices: Sequence[int]) -> dict[int, ItemView]:
+        """Spectrograms, and the clips to listen to."""
+        preparer = _own(items.preparer)
+        views: dict[int, ItemView] = {}
+        for index in indices:
+            try:
+                clip = preparer.waveform(preparer.load(str(items.paths[index])), preparer.samples)
+            except InputError:  # it is damaged, or has vanished
+                continue
+            views[index] = {"picture": picture(clip, _THUMBNAIL), "sound": sound_address(clip, preparer.sample_rate)}
+        return views
+
+    def views(
+        self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
+    ) -> dict[int, ItemView]:
+        """The same, and where in its spectrogram the asked class was heard."""
+        from keras_transfer.modalities.audio.attribution import sound_weights
+
+        views = self.previews(test, wanted)
+        clips = only(test.rows(list(asked))) if asked else np.zeros((0, 0))
+        weights = sound_weights(model, clips, np.array(list(asked.values()))) if clips.ndim == 2 and asked else None
+        if weights is not None:
+            for index, clip, heat in zip(asked, clips, weights, strict=True):
+                if index in views:  # both of what the model takes, silence around short clips included
+                    views[index]["picture"] = picture(clip, _THUMBNAIL)
+                    views[index]["heat"] = picture(clip, _THUMBNAIL, heat)
+        return views
 
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
         """The recipe with the pooling."""
