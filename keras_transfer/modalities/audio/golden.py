@@ -85,3 +85,13 @@ def as_waveform(samples: Samples) -> NDArray[np.float32]:
     [-1.0, 0.5]
     """
     return samples.astype(np.float32) / np.float32(32768)
+
+
+def as_samples(waveform: NDArray[np.float32]) -> Samples:
+    """A waveform in -1..1 as whole numbers, of any shape.
+
+    >>> as_samples(np.array([-1, 0.5, 1], np.float32)).tolist()
+    [-32768, 16384, 32767]
+    """
+    samples: Samples = np.clip(np.rint(waveform * np.float32(32768)), -32768, 32767).astype(np.int16)
+    return samples

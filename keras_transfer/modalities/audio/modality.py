@@ -50,6 +50,7 @@ class AudioModality(Modality):
     rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
     unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
     kits: ClassVar[Mapping[str, str]] = {
+        "android": "keras_transfer.modalities.audio.targets.android",
         "microcontroller": "keras_transfer.modalities.audio.targets.microcontroller",
         "web": "keras_transfer.modalities.audio.targets.web",
     }

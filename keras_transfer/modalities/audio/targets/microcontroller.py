@@ -12,7 +12,7 @@ from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.runtime import input_values
 from keras_transfer.modalities.audio.front_end import log_mel
-from keras_transfer.modalities.audio.golden import as_waveform
+from keras_transfer.modalities.audio.golden import as_samples, as_waveform
 from keras_transfer.modalities.audio.targets import FRONT_END_FILE, kit_front_end
 from keras_transfer.modalities.audio.targets.fixed_point import TEMPLATES, log_mel_sources
 
@@ -46,7 +46,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     frames, mels = tensor.shape[1:]
     samples = front_end.samples(frames)
     waveforms = sources.test_items(kit.split, (TensorSpec("waveform", (samples,)),))
-    clips = np.clip(np.rint(waveforms * 32768), -32768, 32767).astype(np.int16)
+    clips = as_samples(waveforms)
     inputs = input_values(np.stack([log_mel(as_waveform(clip), front_end) for clip in clips]), tensor)
     interval = max(1, round(_INTERVAL * front_end.sample_rate / front_end.hop))
     own = log_mel_sources(front_end, frames, tensor.scale[0], tensor.zero_point[0])

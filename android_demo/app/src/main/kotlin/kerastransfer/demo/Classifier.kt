@@ -8,8 +8,10 @@ import java.nio.ByteOrder
 import java.nio.MappedByteBuffer
 import java.nio.channels.FileChannel
 import kerastransfer.core.Element
+import kerastransfer.core.FrontEnd
 import kerastransfer.core.Geometry
 import kerastransfer.core.Label
+import kerastransfer.core.LogMel
 import kerastransfer.core.Picture
 import kerastransfer.core.Quantization
 import kerastransfer.core.WordPiece
@@ -25,6 +27,7 @@ import org.tensorflow.lite.Tensor
 private const val MODEL = "model.tflite"
 private const val LABELS = "labels.txt"
 private const val GEOMETRY = "geometry.json"
+private const val FRONT_END = "front_end.json"
 private const val VOCABULARY = "vocab.txt"
 private const val CHARACTERS = "characters.txt"
 private const val TOKENIZER = "tokenizer.csv"
@@ -33,8 +36,14 @@ private const val MOST_THREADS = 4
 /** What the model says of an item, the most probable class first, and how long it took. */
 internal class Answer(val labels: List<Label>, val milliseconds: Double)
 
-/** Whether the model in the assets is one of texts: then its vocabulary lies beside it. */
-internal fun isOfTexts(assets: AssetManager): Boolean = VOCABULARY in assets.list("").orEmpty()
+/** What the model in the assets is of. */
+internal enum class Items { PICTURES, TEXTS, SOUNDS }
+
+/** By what lies beside the model: a vocabulary, a front end, or neither. */
+internal fun itemsOf(assets: AssetManager): Items {
+    val names = assets.list("").orEmpty()
+    return if (VOCABULARY in names) Items.TEXTS else if (FRONT_END in names) Items.SOUNDS else Items.PICTURES
+}
 
 /**
  * The model and its class names, of the assets; used by one thread at a time.
@@ -43,7 +52,7 @@ internal fun isOfTexts(assets: AssetManager): Boolean = VOCABULARY in assets.lis
  * @throws IllegalArgumentException it takes something else, or has another number of classes than names
  */
 internal abstract class Classifier(assets: AssetManager) : AutoCloseable {
-    private val names = readLabels(read(assets, LABELS))
+    val names: List<String> = readLabels(read(assets, LABELS))
     private val interpreter = Interpreter(map(assets), Interpreter.Options().setNumThreads(threads()))
     private val output: Tensor = interpreter.getOutputTensor(0)
     protected val input: Tensor = interpreter.getInputTensor(0)
@@ -58,11 +67,15 @@ internal abstract class Classifier(assets: AssetManager) : AutoCloseable {
     /** The [count] most probable classes of what [prepare] makes for the model; both are timed. */
     protected fun answer(count: Int, prepare: () -> ByteBuffer): Answer {
         val start = System.nanoTime()
-        val raw = ByteBuffer.allocateDirect(output.numBytes()).order(ByteOrder.nativeOrder())
-        interpreter.run(prepare(), raw)
-        val quantization = output.quantizationParams().let { Quantization(it.scale, it.zeroPoint) }
-        val scores = dequantize(raw, element(output), quantization)
+        val scores = scores(prepare())
         return Answer(topK(scores, names, count), (System.nanoTime() - start) / 1e6)
+    }
+
+    /** A probability for each class. */
+    protected fun scores(prepared: ByteBuffer): FloatArray {
+        val raw = ByteBuffer.allocateDirect(output.numBytes()).order(ByteOrder.nativeOrder())
+        interpreter.run(prepared, raw)
+        return dequantize(raw, element(output), quantization(output))
     }
 
     override fun close() = interpreter.close()
@@ -105,10 +118,35 @@ internal class TextClassifier(assets: AssetManager) : Classifier(assets) {
     fun classify(text: String, count: Int): Answer = answer(count) { tokens(tokenizer.encode(text, shape[1])) }
 }
 
+/** Classifies sounds, from their samples on or, by the front end in the assets, from their spectrograms on. */
+internal class SoundClassifier(assets: AssetManager) : Classifier(assets) {
+    private val shape = input.shape()
+    private val frontEnd = FrontEnd(read(assets, FRONT_END))
+    private val spectrograms = LogMel(frontEnd)
+
+    init {
+        require(shape.size in 2..3 && shape[0] == 1) { "$MODEL takes ${shape.toList()}, not one sound" }
+    }
+
+    /** Samples a second. */
+    val sampleRate: Int = frontEnd.sampleRate
+
+    /** Samples of a clip. */
+    val samples: Int = if (shape.size == 2) shape[1] else frontEnd.samples(shape[1])
+
+    /** A probability for each class of a clip of samples in -1..1. */
+    fun scores(clip: FloatArray): FloatArray {
+        val values = if (shape.size == 2) clip else spectrograms.spectrogram(clip)
+        return scores(quantize(values, element(input), quantization(input)))
+    }
+}
+
 private fun read(assets: AssetManager, name: String) =
     assets.open(name).use { it.readBytes().toString(Charsets.UTF_8) }
 
 private fun element(tensor: Tensor) = Element.valueOf(tensor.dataType().name)
+
+private fun quantization(tensor: Tensor) = tensor.quantizationParams().let { Quantization(it.scale, it.zeroPoint) }
 
 private fun threads() = Runtime.getRuntime().availableProcessors().coerceAtMost(MOST_THREADS)
 

@@ -1,9 +1,11 @@
 package kerastransfer.demo
 
+import android.Manifest.permission.RECORD_AUDIO
 import android.app.Activity
 import android.content.ActivityNotFoundException
 import android.content.ClipData
 import android.content.Intent
+import android.content.pm.PackageManager.PERMISSION_GRANTED
 import android.net.Uri
 import android.os.Bundle
 import android.provider.MediaStore
@@ -20,9 +22,10 @@ import kerastransfer.core.Label
 
 private const val PICK = 1
 private const val TAKE = 2
+private const val HEAR = 3
 private const val URI = "uri"
 
-/** The one screen: a picture from the gallery or the camera, or a text, and what the model says of it. */
+/** The one screen: a picture from the gallery or the camera, a text, or the microphone, and what the model says of it. */
 class MainActivity : Activity() {
     private lateinit var session: Session
     private var uri: Uri? = null
@@ -33,9 +36,10 @@ class MainActivity : Activity() {
         window.decorView.part<Button>(R.id.gallery).setOnClickListener { pick() }
         window.decorView.part<Button>(R.id.camera).setOnClickListener { take() }
         session = lastNonConfigurationInstance as Session? ?: Session(applicationContext)
-        val shown = if (session.ofTexts) R.id.texts else R.id.pictures
+        val shown = ofItems(R.id.pictures, R.id.texts, R.id.listen)
         window.decorView.part<View>(shown).visibility = View.VISIBLE
         window.decorView.part<Button>(R.id.ask).setOnClickListener { ask() }
+        window.decorView.part<Button>(R.id.listen).setOnClickListener { listen() }
         uri = state?.getString(URI)?.let(Uri::parse)
         // The process was ended in the background, and the answer with it.
         uri?.let { if (session.screen == Screen.Empty) session.classify(it) }
@@ -47,6 +51,11 @@ class MainActivity : Activity() {
     override fun onSaveInstanceState(state: Bundle) {
         super.onSaveInstanceState(state)
         state.putString(URI, uri?.toString())
+    }
+
+    override fun onStop() {
+        if (!isChangingConfigurations) session.stop() // nobody is heard whom the app does not show
+        super.onStop()
     }
 
     override fun onDestroy() {
@@ -62,6 +71,23 @@ class MainActivity : Activity() {
         if (found != null) {
             uri = found
             session.classify(found)
+        }
+    }
+
+    override fun onRequestPermissionsResult(request: Int, permissions: Array<out String>, results: IntArray) {
+        super.onRequestPermissionsResult(request, permissions, results)
+        if (results.firstOrNull() == PERMISSION_GRANTED) {
+            session.listen()
+        } else {
+            Toast.makeText(this, R.string.no_microphone, Toast.LENGTH_LONG).show()
+        }
+    }
+
+    private fun listen() {
+        when {
+            session.listening -> session.stop()
+            checkSelfPermission(RECORD_AUDIO) == PERMISSION_GRANTED -> session.listen()
+            else -> requestPermissions(arrayOf(RECORD_AUDIO), HEAR)
         }
     }
 
@@ -94,20 +120,33 @@ class MainActivity : Activity() {
         picture.setImageBitmap(result?.picture)
         picture.visibility = if (result?.picture == null) View.GONE else View.VISIBLE
         window.decorView.part<View>(R.id.working).visibility = if (screen == Screen.Working) View.VISIBLE else View.GONE
-        window.decorView.part<TextView>(R.id.status).text =
+        val status = window.decorView.part<TextView>(R.id.status)
+        // What changes four times a second is not read aloud.
+        status.accessibilityLiveRegion =
+            if (session.listening) View.ACCESSIBILITY_LIVE_REGION_NONE else View.ACCESSIBILITY_LIVE_REGION_POLITE
+        status.text =
             when (screen) {
-                Screen.Empty -> getString(if (session.ofTexts) R.string.empty_text else R.string.empty)
-                Screen.Working -> getString(if (session.ofTexts) R.string.reading else R.string.working)
+                Screen.Empty -> getString(ofItems(R.string.empty, R.string.empty_text, R.string.empty_sound))
+                Screen.Working -> getString(ofItems(R.string.working, R.string.reading, R.string.listening))
                 is Screen.Failure -> screen.message
                 is Screen.Result -> {
                     val best = screen.answer.labels.first()
                     getString(R.string.found, best.name, percent(best.score), screen.answer.milliseconds)
                 }
             }
+        window.decorView.part<Timeline>(R.id.timeline).history = result?.history
+        window.decorView.part<Button>(R.id.listen).setText(if (session.listening) R.string.stop else R.string.listen)
         val list = window.decorView.part<ViewGroup>(R.id.labels)
         list.removeAllViews()
         result?.answer?.labels?.forEach { list.addView(row(it, list)) }
     }
+
+    private fun ofItems(pictures: Int, texts: Int, sounds: Int): Int =
+        when (session.items) {
+            Items.PICTURES -> pictures
+            Items.TEXTS -> texts
+            Items.SOUNDS -> sounds
+        }
 
     private fun row(label: Label, list: ViewGroup): View {
         val row = layoutInflater.inflate(R.layout.row, list, false)

@@ -8,9 +8,13 @@ import android.os.Looper
 import android.util.Log
 import java.io.FileNotFoundException
 import java.util.concurrent.Executors
+import kerastransfer.core.topK
 
 private const val TAG = "keras_transfer"
 private const val SHOWN_LABELS = 5
+private const val HOPS = 4 // a second
+private const val SHOWN_HOPS = 30 * HOPS
+private const val MEMORY = 0.5f // how much of what is shown was heard before: against single wrong answers
 
 /** What is to be seen. */
 internal sealed interface Screen {
@@ -18,7 +22,7 @@ internal sealed interface Screen {
 
     object Working : Screen
 
-    class Result(val picture: Bitmap?, val answer: Answer) : Screen
+    class Result(val picture: Bitmap?, val answer: Answer, val history: History? = null) : Screen
 
     class Failure(val message: String) : Screen
 }
@@ -33,10 +37,17 @@ internal class Session(private val context: Context) {
     private val main = Handler(Looper.getMainLooper())
     private var pictures: PictureClassifier? = null // of the worker, as is the next
     private var texts: TextClassifier? = null
-    private var turn = 0
+    private var sounds: SoundClassifier? = null
+    @Volatile private var microphone: Microphone? = null
+    @Volatile private var turn = 0
 
-    /** Whether the model is one of texts. */
-    val ofTexts: Boolean = isOfTexts(context.assets)
+    /** What the model is of. */
+    val items: Items = itemsOf(context.assets)
+
+    /** Whether the microphone is heard. */
+    @Volatile
+    var listening: Boolean = false
+        private set
 
     var screen: Screen = Screen.Empty
         private set(value) {
@@ -66,21 +77,62 @@ internal class Session(private val context: Context) {
         Screen.Result(null, model.classify(text, SHOWN_LABELS))
     }
 
+    /** Classifies what the microphone hears, until [stop]; whoever calls has the permission. */
+    fun listen() {
+        listening = true
+        work {
+            val model = sounds ?: SoundClassifier(context.assets).also { sounds = it }
+            val ears = Microphone(model.sampleRate, model.samples, model.sampleRate / HOPS)
+            microphone = ears
+            if (listening) hear(model, ears) else Screen.Empty
+        }
+    }
+
+    /** Hears no more; what was heard stays to be seen. */
+    fun stop() {
+        listening = false
+        microphone?.stop()
+    }
+
+    private fun hear(model: SoundClassifier, microphone: Microphone): Screen {
+        val mine = turn
+        val heard = ArrayList<FloatArray>()
+        var last: Screen = Screen.Empty
+        microphone.listen { clip ->
+            val start = System.nanoTime()
+            val now = model.scores(clip)
+            val took = (System.nanoTime() - start) / 1e6
+            heard.lastOrNull()?.let { old -> now.indices.forEach { now[it] += MEMORY * (old[it] - now[it]) } }
+            heard.add(now)
+            if (heard.size > SHOWN_HOPS) heard.removeAt(0)
+            val answer = Answer(topK(now, model.names, SHOWN_LABELS), took)
+            val found = Screen.Result(null, answer, History(model.names, SHOWN_HOPS, ArrayList(heard)))
+            last = found
+            main.post { if (mine == turn) screen = found }
+        }
+        return last
+    }
+
     private fun work(look: () -> Screen) {
         val mine = ++turn
         screen = Screen.Working
         worker.execute {
             val found = guarded(look)
-            main.post { if (mine == turn) screen = found }
+            main.post {
+                listening = listening && mine != turn
+                if (mine == turn) screen = found
+            }
         }
     }
 
     fun close() {
         turn++
+        stop()
         listener = null
         worker.execute {
             pictures?.close()
             texts?.close()
+            sounds?.close()
         }
         worker.shutdown()
     }
@@ -98,11 +150,12 @@ internal class Session(private val context: Context) {
         }
 
     private fun failure(error: Exception): Screen {
-        val without = pictures == null && texts == null && error is FileNotFoundException
+        val without = pictures == null && texts == null && sounds == null && error is FileNotFoundException
         val text =
             when {
                 without -> R.string.no_model
-                ofTexts -> R.string.failed_text
+                items == Items.TEXTS -> R.string.failed_text
+                items == Items.SOUNDS -> R.string.failed_sound
                 else -> R.string.failed
             }
         return Screen.Failure(context.getString(text, error.message ?: error.javaClass.simpleName))

@@ -22,6 +22,9 @@ class FrontEnd(private val json: String) {
     val margin: Int = value("margin").toInt()
     val sampleRate: Int = value("sample_rate").toInt()
 
+    /** The fewest samples that make so many frames. */
+    fun samples(frames: Int): Int = (frames - 1) * hop + window + 2 * margin
+
     fun number(name: String): Double = value(name).toDouble()
 
     fun value(name: String): String =

@@ -42,6 +42,21 @@ fun quantize(picture: Picture, element: Element, channels: Int): ByteBuffer {
     return buffer
 }
 
+/** Writes numbers as a model's input, as they are or in steps: a direct buffer in the machine's order, at its start. */
+fun quantize(values: FloatArray, element: Element, quantization: Quantization): ByteBuffer {
+    val buffer = ByteBuffer.allocateDirect(values.size * element.bytes).order(ByteOrder.nativeOrder())
+    for (value in values) {
+        val step = if (element == Element.FLOAT32) 0 else Math.rint((value / quantization.scale).toDouble()).toInt()
+        when (element) {
+            Element.UINT8 -> buffer.put((step + quantization.zeroPoint).coerceIn(0, 255).toByte())
+            Element.INT8 -> buffer.put((step + quantization.zeroPoint).coerceIn(-128, 127).toByte())
+            Element.FLOAT32 -> buffer.putFloat(value)
+        }
+    }
+    buffer.rewind()
+    return buffer
+}
+
 /** Writes token ids as a model's input: a direct buffer in the machine's order, at its start. */
 fun tokens(ids: IntArray): ByteBuffer {
     val buffer = ByteBuffer.allocateDirect(ids.size * 4).order(ByteOrder.nativeOrder())

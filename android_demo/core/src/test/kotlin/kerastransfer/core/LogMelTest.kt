@@ -31,6 +31,18 @@ class LogMelTest {
         }
     }
 
+    @Test
+    fun numbersAreQuantizedAsInPython() {
+        val values = floatArrayOf(-9f, -0.26f, 0f, 0.25f, 0.3f, 99f)
+        val quantization = Quantization(0.5f, 10)
+        val bytes = quantize(values, Element.UINT8, quantization)
+        assertEquals(listOf(0, 9, 10, 10, 11, 208), List(6) { bytes.get().toInt() and 255 })
+        val signed = quantize(values, Element.INT8, quantization)
+        assertEquals(listOf(-8, 9, 10, 10, 11, 127), List(6) { signed.get().toInt() })
+        val floats = quantize(values, Element.FLOAT32, quantization)
+        assertArrayEquals(values, FloatArray(6) { floats.getFloat() }, 0f)
+    }
+
     /** The folders; the test is passed over where there are none, unless the property `sounds` promised them. */
     private fun folders(): List<File> {
         val exported = javaClass.getResource("/golden/clips.csv")?.let { File(it.toURI()).parentFile }
