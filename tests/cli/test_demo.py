@@ -8,6 +8,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from keras_transfer.cli import demo
 from keras_transfer.cli.app import app
 
 # The command as it is, but for what takes long in it: fewer pictures to draw, and less training of the baseline.
@@ -50,3 +51,14 @@ def test_demo_of_texts_runs_offline_in_seconds(tmp_path):
     assert result["inputs"]["modality"] == "text" and 0.8 < result["test"]["accuracy"] < 1
     assert all(file["gate"]["outcome"] != "fail" for file in result["artifacts"])
     assert "keras-transfer train TABLE.csv" in printed.output and "made by a program" in printed.output
+
+
+def test_demo_of_sounds_runs_offline(tmp_path, monkeypatch):
+    monkeypatch.setitem(demo._RECIPES, "made-sounds", demo._RECIPES["made-sounds"] | {"data": "made-sounds:120"})
+    out = tmp_path / "run"
+    printed = CliRunner().invoke(app, ["demo", "--modality", "audio", "--out", str(out)])
+    assert printed.exit_code == 0, printed.output
+    result = json.loads((out / "result.json").read_text())
+    assert result["inputs"]["modality"] == "audio" and result["test"]["accuracy"] > 0.6
+    assert all(file["gate"]["outcome"] != "fail" for file in result["artifacts"])
+    assert "keras-transfer train SOUNDS/" in printed.output and "made by a program" in printed.output

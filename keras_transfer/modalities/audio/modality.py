@@ -24,7 +24,7 @@ from keras_transfer.modalities.audio.items import KIND, sniff
 from keras_transfer.modalities.audio.live import raw_windows
 from keras_transfer.modalities.audio.preparer import AudioPreparer, open_preparer
 from keras_transfer.modalities.audio.reader import AudioReader, summarize
-from keras_transfer.modalities.audio.sources import list_source, windows_of
+from keras_transfer.modalities.audio.sources import is_made, list_source, windows_of
 from keras_transfer.modalities.modality import head_options
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, ModelOptions, Recipe
@@ -64,6 +64,10 @@ class AudioModality(Modality):
         return [{name: getattr(row, name) for name in names} for row in AUDIO_BACKBONES.values()]
 
     # Items
+
+    def recognizes(self, source: object) -> bool:
+        """Folders and tables of recordings, and the made sounds."""
+        return is_made(source) or super().recognizes(source)
 
     def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
         """Lists the recordings of a source, long ones as windows; see `sources.list_source`."""

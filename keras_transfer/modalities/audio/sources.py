@@ -15,12 +15,14 @@ from keras_transfer.data.folders import files_below
 from keras_transfer.data.listing import Entry, Layout, Listing
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.sources import list_files
+from keras_transfer.data.spooled import TemporaryFolder, spooled_listing
 from keras_transfer.data.stretches import cut_windows, parse_stretch, stretch_name, whole_file
 from keras_transfer.data.tables import MAX_LABEL
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
 from keras_transfer.modalities.audio.grouping import group_warning
 from keras_transfer.modalities.audio.items import KIND, LONGEST, measure_sound
+from keras_transfer.modalities.audio.made import NAME, NOTE, RATE, load_made
 from keras_transfer.progress import track
 
 BACKGROUND = "background"
@@ -44,7 +46,8 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
 
     Args:
         source: a folder of class folders; a table with a column of paths, and maybe `start` and `end` in seconds,
-            `split`, `fold`; or a folder of recordings beside Audacity's label tracks (`NAME.wav` and `NAME.txt`).
+            `split`, `fold`; a folder of recordings beside Audacity's label tracks (`NAME.wav` and `NAME.txt`); or
+            `"made-sounds"`.
         labels: never, a source has its own.
         layout: how the source is arranged, where the user says so; `window` and `hop` in seconds.
 
@@ -56,7 +59,9 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     """
     layout = layout or Layout()
     folder = Path(source).expanduser() if isinstance(source, str | os.PathLike) else None
-    if folder is not None and folder.is_dir() and (tracks := list(_tracks(folder))):
+    if is_made(source):
+        listing = _made(str(source))
+    elif folder is not None and folder.is_dir() and (tracks := list(_tracks(folder))):
         layout.refuse(("classes_at_depth", "root", "path_column", "label_column", "text_column"), "class folders")
         listing = _of_tracks(folder, tracks)
     else:
@@ -74,6 +79,25 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
         _add_background(listing, Path(layout.background).expanduser(), window)
     _split_in_time(listing)
     return Windows(listing, window)
+
+
+def is_made(source: object) -> bool:
+    """Whether a source names the made sounds; a file or folder of that name comes first."""
+    return isinstance(source, str) and source.partition(":")[0] == NAME and not Path(source).exists()
+
+
+def _made(source: str) -> Listing:
+    """The made sounds as files of a temporary folder."""
+    import soundfile
+
+    folder = TemporaryFolder()
+    clips, labels = load_made(source)
+    files = [str(folder.path / f"{number:05}.wav") for number in range(len(clips))]
+    for file, clip in zip(files, clips, strict=True):
+        soundfile.write(file, clip, RATE, "PCM_16")
+    listing = replace(spooled_listing(source, files, np.array(labels), folder), kind=KIND)
+    listing.warnings.append(NOTE)
+    return listing
 
 
 def choose_window(seconds: Sequence[float]) -> float:
