@@ -85,6 +85,8 @@ def test_label_tracks_beside_long_recordings(tmp_path):
         "yard.wav#t=1,3", "yard.wav#t=4,5", "yard.wav#t=6,11", "yard.wav#t=11,16",
     ] and window == 5  # fmt: skip
     assert [entry.labels[0] for entry in listing.entries] == ["dog", "door", "rain", "rain"]
+    grouped = list_source(str(tmp_path), layout=Layout(window=5, group_by="^(y)")).listing
+    assert {entry.group for entry in grouped.entries} == {"y"}
     (tmp_path / "yard.txt").write_text("1\t3\tdog\n2\t4\train\n")
     listing, _ = list_source(str(tmp_path))
     assert listing.multi_label and [entry.labels for entry in listing.entries] == [("dog",), ("dog", "rain"), ("rain",)]
@@ -132,6 +134,7 @@ def test_names_betray_groups_and_a_column_is_proposed(tmp_path):
         for digit in "01":
             for take in range(3):
                 write(tmp_path / digit / f"{digit}_{who}_{take}.wav", noise(1, seed=hash((who, digit, take)) % 9999))
+    assert not list_source(str(tmp_path), to_split=False).listing.warnings
     (warning,) = list_source(str(tmp_path)).listing.warnings
     assert "flatters the score: add --group-by '([^/_]+)[_][^/_]+$'" in warning
     listing = list_source(str(tmp_path), layout=Layout(group_by="([^/_]+)[_][^/_]+$")).listing

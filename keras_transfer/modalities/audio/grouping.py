@@ -15,12 +15,11 @@ _SHARE = 0.2  # of the files share their value with another one
 _MANY = 0.9  # of the files have names of the form
 
 
-def group_warning(listing: Listing, folder: Path) -> str:
+def group_warning(listing: Listing) -> str:
     """A warning that proposes a `--group-by`, where the recordings seem to come in groups and have none; else empty.
 
     Args:
         listing: its entries not yet cut into windows.
-        folder: in which paths begin that a regular expression sees.
     """
     entries = listing.entries
     if len(entries) < 4 or any(entry.group for entry in entries) or listing.splits - {""}:

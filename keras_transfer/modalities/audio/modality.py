@@ -71,7 +71,7 @@ class AudioModality(Modality):
 
     def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
         """Lists the recordings of a source, long ones as windows; see `sources.list_source`."""
-        return list_source(source, labels, layout).listing
+        return list_source(source, labels, layout, to_split=False).listing
 
     def layout_for(self, layout: Layout, preparation: Mapping[str, Json]) -> Layout:
         """With the windows of a model's clips, where no others are asked for."""

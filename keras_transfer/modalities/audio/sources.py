@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_transfer.data.encodings import detect_encoding
 from keras_transfer.data.folders import files_below
-from keras_transfer.data.listing import Entry, Layout, Listing
+from keras_transfer.data.listing import Entry, Layout, Listing, group_of
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.sources import list_files
 from keras_transfer.data.spooled import TemporaryFolder, spooled_listing
@@ -41,7 +41,9 @@ class Windows(NamedTuple):
     window: float
 
 
-def list_source(source: object, labels: object = None, layout: Layout | None = None) -> Windows:
+def list_source(
+    source: object, labels: object = None, layout: Layout | None = None, *, to_split: bool = True
+) -> Windows:
     """Lists the recordings of a source, long ones as windows.
 
     Args:
@@ -50,6 +52,7 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
             `"made-sounds"`.
         labels: never, a source has its own.
         layout: how the source is arranged, where the user says so; `window` and `hop` in seconds.
+        to_split: whether splits are to be made of it: then groups are looked for.
 
     Returns:
         The listing; an entry that is a window is called `FILE#t=START,END`, and the windows of a file are a group.
@@ -63,13 +66,13 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
         listing = _made(str(source))
     elif folder is not None and folder.is_dir() and (tracks := list(_tracks(folder))):
         layout.refuse(("classes_at_depth", "root", "path_column", "label_column", "text_column"), "class folders")
-        listing = _of_tracks(folder, tracks)
+        listing = _of_tracks(folder, tracks, layout.group_by)
     else:
         found = list_files(source, labels, layout, KIND)
         if found is None:
             raise InputError(f"Give a folder or a table of recordings. Received: a {type(source).__name__}.")
         listing = found
-    if layout.group_by is None and folder is not None and (warning := group_warning(listing, folder)):
+    if to_split and layout.group_by is None and (warning := group_warning(listing)):
         listing.warnings.append(warning)
     own = _spans(listing.entries, "Measuring recordings")
     window = layout.window or choose_window([end - start for start, end in filter(None, own)])
@@ -77,7 +80,8 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     listing.entries = [each for entry, span in pairs for each in _cut(entry, span, window, layout.hop)]
     if layout.background is not None:
         _add_background(listing, Path(layout.background).expanduser(), window)
-    _split_in_time(listing)
+    if to_split:
+        _split_in_time(listing)
     return Windows(listing, window)
 
 
@@ -254,11 +258,14 @@ def _tracks(folder: Path) -> Iterator[tuple[Path, list[Mark]]]:
             raise InputError(f"{beside}: {error}. Export it from Audacity again, or remove it.") from error
 
 
-def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]]) -> Listing:
+def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]], group_by: str | None) -> Listing:
     """Each mark as a stretch; where marks overlap, the pieces between their ends, each with its labels."""
     several = any(_overlap(marks) for _, marks in tracks)
+    groups = {path: group_of(path.name, group_by) if group_by else str(path) for path, _ in tracks}
     entries = [
-        Entry(stretch_name(str(path), start, end), labels, group=str(path))
+        Entry(
+            stretch_name(str(path), start, end), labels, group=group_of(path.name, group_by) if group_by else str(path)
+        )
         for path, marks in tracks
         for start, end, labels in (_pieces(marks) if several else ((m.start, m.end, (m.label,)) for m in _long(marks)))
     ]
