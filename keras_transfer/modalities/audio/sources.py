@@ -263,9 +263,7 @@ def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]], group_by
     several = any(_overlap(marks) for _, marks in tracks)
     groups = {path: group_of(path.name, group_by) if group_by else str(path) for path, _ in tracks}
     entries = [
-        Entry(
-            stretch_name(str(path), start, end), labels, group=group_of(path.name, group_by) if group_by else str(path)
-        )
+        Entry(stretch_name(str(path), start, end), labels, group=groups[path])
         for path, marks in tracks
         for start, end, labels in (_pieces(marks) if several else ((m.start, m.end, (m.label,)) for m in _long(marks)))
     ]
