@@ -8,7 +8,13 @@ import re
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-PAGES = (DOCS / "results.md", DOCS / "text.md", DOCS / "audio.md", DOCS.parent / "pretraining" / "README.md")
+PAGES = (
+    DOCS / "results.md",
+    DOCS / "text.md",
+    DOCS / "backbones.md",
+    DOCS / "audio.md",
+    DOCS.parent / "pretraining" / "README.md",
+)
 LEFT_OUT = {"exit", "phases", "kept"}
 
 

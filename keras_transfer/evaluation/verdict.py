@@ -171,10 +171,10 @@ def _compared(right: str, made: Mapping[str, BaselineRow]) -> tuple[str, str]:
     if difference["low"] > 0:
         start = "Transfer helped" if kind == "scratch" else "The pretrained features help"
         return "helped", f"{start}: {against}, a difference of {points} {ends}."
-    if difference["high"] < 0 and kind == "scratch":
+    if difference["high"] < 0:
         return "negative", f"Negative transfer: {against}, which is better by {points} {ends}."
-    start = "Whether transfer helped cannot be told" if difference["high"] >= 0 else "Pretrained features did not help"
-    return "unclear", f"{start}: {against}, a difference of {_signed(difference['value'])} points {ends}."
+    difference_in_words = f"a difference of {_signed(difference['value'])} points {ends}"
+    return "unclear", f"Whether transfer helped cannot be told: {against}, {difference_in_words}."
 
 
 def _sure(accuracy: Interval, n_items: int) -> str:

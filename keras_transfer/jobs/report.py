@@ -333,7 +333,10 @@ def _verdict(recipe: Recipe, data: "Dataset", report: Report) -> Verdict:
     if report["steps"]:
         return compression_verdict(accuracy, items, report["steps"])
     transfers = recipe.model.pretrained or recipe.model.file is not None
-    return verdict(accuracy, items, report["baselines"], transfers=transfers)
+    said = verdict(accuracy, items, report["baselines"], transfers=transfers)
+    if report["audition"] is not None:  # negative transfer that it foresaw, and what a random split would hide
+        said["remarks"] += report["audition"]["sentences"][1:]
+    return said
 
 
 def _next(run: Path, recipe: Recipe, data: "Dataset", report: Report) -> list[NextStep]:
@@ -349,7 +352,7 @@ def _next(run: Path, recipe: Recipe, data: "Dataset", report: Report) -> list[Ne
         steps.append({"why": why, "command": command_line(*words)})
 
     if outcome == "negative":
-        why = "Train from scratch, which is better here, or try another backbone (`keras-transfer backbones`)."
+        why = "Train from scratch, or try another backbone (`keras-transfer backbones`)."
         step(why, *train, "--weights", "none", "--out", beside(run, "scratch"))
     if transfer and report["strategy"] == "feature-extraction":
         tuning = ("--weights", recipe.model.weights, "--strategy", "fine-tuning", "--out", beside(run, "fine-tuning"))

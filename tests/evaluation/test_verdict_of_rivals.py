@@ -25,3 +25,16 @@ def test_a_rival_far_behind_is_not_called_as_good_for_want_of_test_items(gap: fl
     }
     remarks = " ".join(verdict(accuracy, 40, [row], transfers=True)["remarks"])  # type: ignore[arg-type, list-item]
     assert said in remarks if said else "TF-IDF" not in remarks
+
+
+@pytest.mark.parametrize("kind", ["scratch", "random probe"])
+def test_worse_than_random_weights_is_negative_transfer(kind: str) -> None:
+    accuracy = {"value": 0.3, "low": 0.25, "high": 0.35}
+    row = {
+        "kind": kind,
+        "name": kind,
+        "accuracy": {**accuracy, "value": 0.5},
+        "difference": {"value": -0.2, "low": -0.3, "high": -0.1},
+    }
+    found = verdict(accuracy, 400, [row], transfers=True)  # type: ignore[arg-type, list-item]
+    assert found["outcome"] == "negative" and found["sentences"][0].startswith("Negative transfer: 30.0%")

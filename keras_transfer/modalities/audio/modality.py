@@ -45,7 +45,7 @@ class AudioModality(Modality):
 
     name: ClassVar[str] = "audio"
     kind: ClassVar[Kind] = KIND
-    default_backbone: ClassVar[str] = "yamnet"
+    default_backbone: ClassVar[str] = AUTO
     borrowed: ClassVar[tuple[str, ...]] = ("image",)
     rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
     unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
