@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -77,6 +78,14 @@ def audit(request: pytest.FixtureRequest) -> Callable[..., list[str]]:
         return found
 
     return look
+
+
+@pytest.fixture(scope="session", autouse=True)
+def converter_kept() -> None:
+    """The converting process serves longer than in a job: the tests' networks are small, and what it leaks of them."""
+    module = sys.modules.get("keras_transfer.litert.convert")
+    if module is not None:
+        module._RENEW_AFTER = 100  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ TINY = {"backbone": "mobilenet", "alpha": 0.25, "image_size": 32, "weights": "no
 
 LOADER = """
 import sys
+sys.modules.update(dict.fromkeys(("IPython", "cv2", "matplotlib", "sklearn")))  # installed or not, Keras needs none
 import keras, numpy
 assert "keras_transfer" not in sys.modules
 given = numpy.load("given.npz")
@@ -23,7 +24,7 @@ for name in given.files:
     model = keras.saving.load_model(f"{name}.keras", safe_mode=True)
     size = model.input_shape[1]
     pictures = numpy.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype("float32")
-    difference = numpy.abs(model.predict(pictures, verbose=0) - given[name]).max()
+    difference = numpy.abs(model(pictures, training=False).numpy() - given[name]).max()
     assert difference <= 1e-6, (name, difference)
     print(name)
 """
@@ -40,12 +41,12 @@ def test_saved_models_load_in_a_bare_keras_process(tmp_path, pixels):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = 0.0
         model(pixels(64), training=True)  # takes these pictures' statistics, so that it tells them apart
-        expected[name] = model.predict(pixels(64), verbose=0)
+        expected[name] = model(pixels(64), training=False).numpy()  # once: tracing would take longer
         model.save(tmp_path / f"{name}.keras")
     for kind in ("tf", "torch", "caffe"):
         names.append(kind)
         model = keras.Sequential([keras.Input((64, 64, 3)), preprocessing_layer(kind)])
-        expected[kind] = model.predict(pixels(64), verbose=0)
+        expected[kind] = model(pixels(64), training=False).numpy()
         model.save(tmp_path / f"{kind}.keras")
     assert min(spread := [float(np.ptp(expected[name], axis=0).max()) for name in names]) > 1e-3, spread
     np.savez(tmp_path / "given.npz", **expected)
@@ -59,6 +60,7 @@ def test_model_is_flat_on_raw_pixels_and_fits_integer_labels(pixels):
     assert model.input_shape == (None, 32, 32, 3) and model.input.dtype == "float32"
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
     assert [layer.name for layer in model.layers[-4:]] == ["hidden_0", "dropout", "logits", "predictions"]
+    model.run_eagerly = True  # for one step, tracing takes longer than the step
     history = model.fit(pixels(32), np.array([0, 1, 2]), verbose=0)
     assert {"loss", "accuracy"} <= history.history.keys()
     np.testing.assert_allclose(model.predict(pixels(32), verbose=0).sum(axis=1), 1, rtol=1e-5)
@@ -75,7 +77,7 @@ def test_label_smoothing_takes_one_hot_labels_and_survives_saving(tmp_path, pixe
 def test_binary_and_multi_label_heads(pixels):
     binary = build_classifier(**TINY, classes=2, binary=True)
     assert binary.output_shape == (None, 1)
-    binary.run_eagerly = True  # for one step, tracing takes longer than the step
+    binary.run_eagerly = True
     binary.fit(pixels(32), np.array([0, 1, 1]), verbose=0)
     several = build_classifier(**TINY, classes=4, multi_label=True)
     several.run_eagerly = True

@@ -29,7 +29,12 @@ def features(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
     """What the model's pooling gives."""
     pool = head_layers(model)[0]
     tensor = next(node.output for node in cut_nodes(model) if node.operation is pool)
-    return prefix(model, tensor).predict(pictures, verbose=0)
+    return answers(prefix(model, tensor), pictures)
+
+
+def answers(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
+    """What a model gives for a few pictures: called, for tracing it takes longer."""
+    return keras.ops.convert_to_numpy(model(pictures, training=False))
 
 
 def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
@@ -45,7 +50,7 @@ def test_flat_graph_is_the_network_of_keras_on_its_preprocessing(light_row, tmp_
     path = tmp_path / "notop.weights.h5"
     ours = build_classifier(row.name, 2, weights=path, alpha=alpha, image_size=row.min_size)
     pictures = pixels(row)
-    expected = theirs.predict(module_of(row).preprocess_input(pictures.copy()), verbose=0)
+    expected = answers(theirs, module_of(row).preprocess_input(pictures.copy()))
     if row.constructor.startswith(
         "ConvNeXt"
     ):  # Keras normalizes the map if it does not pool; the 1000-class model after
@@ -70,7 +75,7 @@ def test_every_kind_of_file_gives_the_same_classifier(name, kind, tmp_path, pixe
     source = shaken(construct(row, alpha, weights=None, include_top=top, input_shape=(size, size, 3)))
     pictures = pixels(size)
     network = source if not top else keras.Model(source.input, _last_map(source))
-    expected = network.predict(module_of(row).preprocess_input(pictures.copy()), verbose=0).mean(axis=(1, 2))
+    expected = answers(network, module_of(row).preprocess_input(pictures.copy())).mean(axis=(1, 2))
     if kind.startswith("ours"):
         source.save_weights(tmp_path / "notop.weights.h5")
         ours = build_classifier(name, 5, weights=tmp_path / "notop.weights.h5", alpha=alpha, image_size=32)
@@ -94,7 +99,7 @@ def test_efficientnet_gets_keras_own_normalization_however_its_file_comes(tmp_pa
     theirs = keras.applications.EfficientNetB0(
         weights="imagenet", include_top=False, pooling="avg", input_shape=(64, 64, 3)
     )
-    expected = theirs.predict(pixels(64), verbose=0)
+    expected = answers(theirs, pixels(64))
     for weights in ("imagenet", path):
         ours = build_classifier("efficientnet_b0", 2, weights=weights, image_size=64)
         assert_same(features(ours, pixels(64)), expected)
