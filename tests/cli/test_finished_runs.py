@@ -66,9 +66,10 @@ ROWS = [
     Row("adapt {run} --method wise-ft --out {out}/wise", "{out}/wise/result.json"),
     Row("sensitivity {run} --kind int8", "{run}/sensitivity.csv"),
     Row(f"compress {{run}} --prune 0.5 --out {{out}}/prune {COMPRESSED}", "{out}/prune/report.html"),
-    Row(f"compress {{run}} --cluster 8 --out {{out}}/cluster {COMPRESSED}", "{out}/cluster/report.html"),
-    Row(f"compress {{run}} --qat --out {{out}}/qat {COMPRESSED}", "{out}/qat/report.html"),
-    Row(f"compress {{run}} --channels 0.7 --out {{out}}/channels {COMPRESSED}", "{out}/channels/report.html"),
+    Row(
+        f"compress {{run}} --channels 0.7 --cluster 8 --qat --out {{out}}/qat {COMPRESSED}",
+        "{out}/qat/report.html",
+    ),
     Row(
         f"compress {{run}} --student mobilenet --alpha 0.25 --image-size 32 --weights none --out {{out}}/student "
         f"{COMPRESSED}",
