@@ -7,6 +7,7 @@ installation without the extras that bring them. The answers are a list of `[exi
 import contextlib
 import io
 import json
+import os
 import shutil
 import sys
 from importlib.machinery import PathFinder
@@ -32,6 +33,13 @@ def shorten_networks():
     from short_mobilenet import short_mobilenet
 
     keras.applications.MobileNet = short_mobilenet
+
+
+def short_command(*words):
+    """`keras-transfer` with short networks as a process of its own: its words, and the environment it needs."""
+    program = "from in_turn import shorten_networks as shorten; shorten(); from keras_transfer.cli import main; main()"
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    return [sys.executable, "-c", program, *map(str, words)], {"PYTHONPATH": path}
 
 
 def answer(words):

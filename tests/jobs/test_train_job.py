@@ -12,7 +12,7 @@ import time
 import keras
 import pytest
 import yaml
-from in_turn import answer
+from in_turn import answer, short_command
 from terminal import in_terminal, press_ctrl_c
 
 import keras_transfer as kt
@@ -38,8 +38,8 @@ def keras_transfer(*arguments, cache):
 
 
 def in_a_process(*arguments, cache, kill_after=None):
-    command = [sys.executable, "-m", "keras_transfer.cli", *map(str, arguments)]
-    environment = os.environ | {"KERAS_TRANSFER_CACHE": str(cache)}
+    command, path = short_command(*arguments)
+    environment = os.environ | path | {"KERAS_TRANSFER_CACHE": str(cache)}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -190,8 +190,8 @@ def test_a_killed_run_ends_as_the_undisturbed_one(run, recipe, tmp_path, moment)
 def test_a_run_stopped_at_the_terminal_ends_as_the_undisturbed_one(run, recipe, tmp_path, moment):
     target, cache = tmp_path / "run", tmp_path / "cache"
     arguments = ("train", "--recipe", recipe, "--out", target)
-    words = [sys.executable, "-m", "keras_transfer.cli", *arguments]
-    environment = {"KERAS_TRANSFER_CACHE": str(cache)}
+    words, path = short_command(*arguments)
+    environment = path | {"KERAS_TRANSFER_CACHE": str(cache)}
     ended = in_terminal(words, press_ctrl_c, lambda _: (target / moment).exists(), environment)
     assert (ended.code, ended.left) == (130, [])
     assert ended.output.endswith("Stopped; the same command goes on from here.\r\n")
