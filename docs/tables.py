@@ -9,11 +9,8 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 PAGES = (
-    DOCS / "results.md",
-    DOCS / "text.md",
-    DOCS / "backbones.md",
-    DOCS / "audio.md",
-    DOCS.parent / "pretraining" / "README.md",
+    *(DOCS / name for name in ("results.md", "text.md", "backbones.md", "audio.md")),
+    *sorted((DOCS.parent / "pretraining").rglob("README.md")),
 )
 LEFT_OUT = {"exit", "phases", "kept"}
 

@@ -175,7 +175,9 @@ def test_of_texts_encoders_and_tfidf_are_tried(tmp_path: Path) -> None:
     encoder = write_encoder(tmp_path / "encoders/tiny")
     recipe = make_recipe(data=str(tmp_path / "reviews.csv"), backbone=AUTO, weights=str(tmp_path / "encoders"))
     found = kt.audition(recipe)
-    assert {row["backbone"] for row in found["candidates"]} == {str(encoder), "tfidf"} and found["rival"] is None
+    assert {row["backbone"] for row in found["candidates"]} == {str(encoder), "mini", "tfidf"} and found[
+        "rival"
+    ] is None
     assert all(row["parameters"] > 0 for row in found["candidates"])
     folder = tmp_path / "run"
     result = train(recipe.replace(baselines="none", formats=("float32",)), folder)

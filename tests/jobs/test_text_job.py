@@ -170,21 +170,26 @@ def test_stopped_it_goes_on(recipe: Recipe, run: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="module")
 def simple(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of no encoder, where none can be had."""
-
-    def fail(*_: object, **__: object) -> str:
-        raise OSError("no network")
-
+    """A run of no encoder."""
     folder = tmp_path_factory.mktemp("simple")
-    recipe = make_recipe(data=str(write_reviews(folder / "reviews.csv")), label_column="sentiment")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("huggingface_hub.snapshot_download", fail)
-        assert settled(recipe).model.backbone == "tfidf"
-        train(recipe, folder / "run")
+    data = str(write_reviews(folder / "reviews.csv"))
+    train(make_recipe(data=data, label_column="sentiment", backbone="tfidf"), folder / "run")
     return folder / "run"
 
 
-def test_without_a_network_tf_idf_is_trained_and_proved(simple: Path) -> None:
+def test_without_a_network_the_encoder_in_the_package_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    data = str(write_reviews(tmp_path / "reviews.csv"))
+    recipe = settled(make_recipe(data=data, label_column="sentiment"))
+    assert recipe.model.backbone == "mini" and recipe.model.weights == "pretrained"
+
+
+def test_tf_idf_is_trained_and_proved(simple: Path) -> None:
     result = json.loads((simple / "result.json").read_text())
     assert result["backbone"] == "tfidf" and result["phases"] == [] and result["test"]["accuracy"] > 0.9
     assert all(entry["gate"]["outcome"] == "pass" for entry in result["artifacts"])

@@ -11,9 +11,10 @@ from encoders import KINDS, LETTERS, VOCABULARY, WIDTH, write_encoder
 
 from keras_transfer import InputError
 from keras_transfer.inputs import InputSpec, item_lengths, like_lengths
+from keras_transfer.modalities.text import bundled
 from keras_transfer.modalities.text.builder import build_text_classifier
 from keras_transfer.modalities.text.preparer import open_preparer, text_of
-from keras_transfer.modalities.text.presets import find_preset
+from keras_transfer.modalities.text.presets import BUNDLED, find_preset
 from keras_transfer.models import load_model, model_inputs, read_inputs, save_model, stages, suffix
 from keras_transfer.models.replay import at_size
 
@@ -214,3 +215,33 @@ def test_only_the_vocabulary_is_kept_of_a_file(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("keras_transfer.inputs._assets", kept := {})
     read_inputs(path)
     assert list(kept) == [*preparer.assets.values()]
+
+
+def test_the_encoder_in_the_package_knows_words_and_needs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("something optional is asked for")
+
+    monkeypatch.setattr("keras_transfer.modalities.text.presets.require", fail)
+    assert sum(path.stat().st_size for path in bundled.FOLDER.iterdir() if path.is_file()) < 5_000_000
+    assert (bundled.FOLDER / "NOTICE").is_file()
+    preparer = open_preparer({"backbone": BUNDLED, "length": 16})
+    model = build_text_classifier(BUNDLED, 2)
+    features = keras.Model(model.inputs[0], model.get_layer("pool").output)
+    texts = ["The soup was delicious.", "A tasty meal!", "The service was awful.", "Terrible waiters."]
+    ids = np.stack([preparer.prepare(text.encode(), preparer.spec(16)) for text in texts])
+    found = np.array(features(ids, training=False))
+    found -= found.mean(0)
+    alike = found @ found.T
+    assert alike[0, 1] > alike[0, 2] and alike[0, 1] > alike[0, 3] and alike[2, 3] > alike[1, 3]
+
+
+def test_packing_keeps_eight_bits_of_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    weights = {"a": random.normal(size=(4, 300)).astype(np.float32), "b": np.arange(4, dtype=np.float32)}
+    weights["a"][0] *= 100
+    bundled.pack(weights, tmp_path / "model.npz")
+    monkeypatch.setattr(bundled, "FILE", tmp_path / "model.npz")
+    found = bundled.arrays.__wrapped__()
+    assert found.keys() == weights.keys() and np.array_equal(found["b"], weights["b"])
+    off = np.abs(found["a"] - weights["a"]).max(1) / np.abs(weights["a"]).max(1)
+    assert (off < 0.005).all()

@@ -24,7 +24,13 @@ from keras_transfer.modalities.text.corruptions import CORRUPTIONS
 from keras_transfer.modalities.text.items import KIND, excerpt
 from keras_transfer.modalities.text.pieces import marks
 from keras_transfer.modalities.text.preparer import IDS, TextPreparer, check_length, open_preparer, with_segments
-from keras_transfer.modalities.text.presets import ENCODERS, LONGEST, encoders_in, find_preset, presets_at_hand
+from keras_transfer.modalities.text.presets import (
+    BUNDLED,
+    ENCODERS,
+    encoders_in,
+    find_preset,
+    presets_at_hand,
+)
 from keras_transfer.modalities.text.reader import TextReader, summarize
 from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
 from keras_transfer.progress import say, track
@@ -71,9 +77,7 @@ class TextModality(Modality):
 
     def backbones(self) -> list[dict[str, Json]]:
         """The table of encoders, and TF-IDF."""
-        rows: list[dict[str, Json]] = [
-            {"name": name, "tokens": LONGEST, **asdict(row)} for name, row in ENCODERS.items()
-        ]
+        rows: list[dict[str, Json]] = [{"name": name, **asdict(row)} for name, row in ENCODERS.items()]
         return [*rows, {"name": BACKBONE, "words": f"{self.rival_name}: any language", "fit_for": ("phone", "server")}]
 
     def recognizes(self, source: object) -> bool:
@@ -111,7 +115,7 @@ class TextModality(Modality):
         return open_preparer(preparation)
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """An encoder's weights are its own; where the default one cannot be had, TF-IDF takes its place.
+        """An encoder's weights are its own; where the default one cannot be had, the bundled one takes its place.
 
         Raises:
             InputError: the recipe asks for what only pictures have, or of TF-IDF for a training by steps.
@@ -120,8 +124,8 @@ class TextModality(Modality):
             try:
                 find_preset(self.default_backbone)
             except InputError as error:
-                say(f"Note: TF-IDF and logistic regression take the place of a pretrained encoder. {error}")
-                recipe = recipe.replace(backbone=BACKBONE)
+                say(f"Note: the small encoder inside this package is in use; a larger one knows more. {error}")
+                recipe = recipe.replace(backbone=BUNDLED)
         recipe = super().settled(recipe)
         _check_options(recipe)
         if recipe.backbone == AUTO:

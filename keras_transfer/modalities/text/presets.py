@@ -7,7 +7,7 @@ A folder has `config.json`, `model.safetensors`, and `vocab.txt` (WordPiece) or 
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.extras import require
 from keras_transfer.files import read_file
 from keras_transfer.inputs import MAX_ASSET, Array, Json, keep_asset
+from keras_transfer.modalities.text import bundled
 from keras_transfer.modalities.text.kerashub import HubPreset, hub_tokenizer_settings, is_hub_folder
 from keras_transfer.modalities.text.wordpiece import TOKENIZER_FILE, VOCABULARY_FILE, WordPiece, read_vocabulary
 
@@ -38,11 +39,12 @@ class Encoder:
     """A pretrained encoder that has a name of its own.
 
     Attributes:
-        handle: on Hugging Face's hub; or of a preset of KerasHub.
+        handle: on Hugging Face's hub; or of a preset of KerasHub; empty for the one inside this package.
         licence: of its weights, as its authors state it.
         parameters: in millions.
         words: whom it suits.
         fit_for: where it is at home: `"phone"` or `"server"`.
+        tokens: of a text, at most.
     """
 
     handle: str
@@ -50,8 +52,10 @@ class Encoder:
     parameters: float
     words: str
     fit_for: tuple[str, ...] = ("server",)
+    tokens: int = 512
 
 
+BUNDLED = "mini"
 ENCODERS = {
     "minilm": Encoder("sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0", 22.7, "English, small and quick", _PHONE),
     "distilbert": Encoder("distilbert/distilbert-base-uncased", "Apache-2.0", 66.4, "English"),
@@ -62,10 +66,9 @@ ENCODERS = {
     "xlm_roberta": Encoder("FacebookAI/xlm-roberta-base", "MIT", 278.0, "100 languages, large"),
     "gpt2": Encoder("kerashub:gpt2_base_en", "MIT", 124.4, "English; a decoder by its last token: heavy"),
     "t5_small": Encoder("kerashub:t5_small_multi", "Apache-2.0", 35.3, "English, German, French; T5's encoder: heavy"),
+    BUNDLED: Encoder("", "Apache-2.0", 5.0, "English, very small: inside this package", _PHONE, 256),
 }
 """Name -> encoder, for `--backbone`."""
-LONGEST = 512
-"""The most tokens that any of them takes."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,8 @@ def find_preset(backbone: str) -> Preset | HubPreset:
             if is_hub_folder(folder):
                 return HubPreset(folder)
             return Preset(Path(folder), Path(folder).resolve().name)
+    if backbone == BUNDLED:
+        return Preset(bundled.FOLDER, BUNDLED)
     place = ENCODERS[backbone].handle if backbone in ENCODERS else backbone
     if place.startswith(("kerashub:", "kaggle:", "hf://")):
         from keras_transfer.models.kerashub import preset_of
@@ -191,13 +196,18 @@ def find_preset(backbone: str) -> Preset | HubPreset:
 
 
 def presets_at_hand() -> list[str]:
-    """The names of `ENCODERS` whose weights were downloaded to this machine; nothing is downloaded."""
+    """The names of `ENCODERS` whose weights are on this machine; nothing is downloaded."""
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:  # it is of the extra `text`
-        return []
-    handles = {name: encoder.handle for name, encoder in ENCODERS.items()}
-    return [name for name, handle in handles.items() if isinstance(try_to_load_from_cache(handle, WEIGHTS_FILE), str)]
+        return [BUNDLED]
+
+    def here(handle: str) -> bool:
+        if ":" in handle:  # a preset of KerasHub, which keeps its own
+            return False
+        return not handle or isinstance(try_to_load_from_cache(handle, WEIGHTS_FILE), str)
+
+    return [name for name, encoder in ENCODERS.items() if here(encoder.handle)]
 
 
 def encoders_in(place: Path) -> list[Path]:
@@ -319,30 +329,30 @@ def load_weights(encoder: "keras.Model", preset: Preset) -> None:
 class _Weights:
     """A file's weights by their names without the model's own in front, as float32."""
 
-    def __init__(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            self._file = safe_open(path, "np")
-            names: list[str] = self._file.keys()  # type: ignore[no-untyped-call]
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{path} cannot be read: {in_one_line(error)}.") from error
+    def __init__(self, path: Path, names: Iterable[str], tensor: Callable[[str], Array]) -> None:
         self.names = {_OWN_NAME.sub("", name): name for name in names}
-        self._path = path
+        self._path, self._tensor = path, tensor
 
     def __call__(self, name: str) -> Array:
         if name not in self.names:
             raise InputError(f"{self._path} has no weights {name!r}: is it of another kind than config.json says?")
-        values: Array = self._file.get_tensor(self.names[name])  # type: ignore[no-untyped-call]
-        return np.asarray(values, np.float32)
+        return np.asarray(self._tensor(self.names[name]), np.float32)
 
 
 def _weights_of(preset: Preset) -> _Weights:
+    if preset.folder == bundled.FOLDER:
+        return _Weights(bundled.FILE, bundled.arrays(), bundled.arrays().__getitem__)
     require("safetensors", "text", f"Reading {preset.folder / WEIGHTS_FILE}")
     path = preset.folder / WEIGHTS_FILE
     if not path.is_file():
         raise InputError(f"{preset.folder} has no {WEIGHTS_FILE}: save the model as safetensors; pickles are not read.")
-    return _Weights(path)
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        file = safe_open(path, "np")
+        return _Weights(path, file.keys(), file.get_tensor)  # type: ignore[no-untyped-call]
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read: {in_one_line(error)}.") from error
 
 
 def _places(read: _Weights) -> Array:
