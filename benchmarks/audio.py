@@ -82,8 +82,7 @@ def waveform(path: Path) -> Floats:
 def features(clips: Floats, backbone: str, weights: str) -> Floats:
     """float32 `[n, places, channels]`: the network's last map."""
     model = kt.build_audio_classifier(backbone, 2, samples=clips.shape[1], weights=weights)
-    pool = next(layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))
-    return flat(keras.Model(model.input, pool.input).predict(clips, verbose=0))
+    return flat(keras.Model(model.input, kt.stages(model)[-1].output).predict(clips, verbose=0))
 
 
 def at_once(clips: Floats) -> Floats:
@@ -127,7 +126,11 @@ def main() -> None:
     parser.add_argument("--pictures", required=True, help="ImageNet weights of mobilenet_v2")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
-    rows = []
+    rows: list[dict[str, object]] = []
+    if options.csv.is_file():  # rows that it has are not made again
+        with options.csv.open(newline="") as file:
+            rows += csv.DictReader(file)
+    done = {(row["data"], row["features"]) for row in rows}
     for read in (esc10, spoken_digits):
         sounds = read(options.data / read.__name__)
         variants: dict[str, Callable[[Sounds], Floats]] = {
@@ -140,6 +143,8 @@ def main() -> None:
             "mobilenet_v2": lambda s: features(s.clips(), "mobilenet_v2", options.pictures),
         }
         for name, make in variants.items():
+            if (sounds.name, name) in done:
+                continue
             for pooling, values in pooled(make(sounds)).items():
                 held_out, chosen = probe(values, sounds.labels, sounds.folds, sounds.groups)
                 found = {"training_side": chosen, "held_out": held_out}
