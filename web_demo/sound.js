@@ -51,8 +51,8 @@ async function read(file, spectrograms) {
   const sums = new Float32Array(classifier.about.class_names.length);
   let heard;
   for (let start = 0; start === 0 || start + samples <= sound.length; start += HOP * rate) {
-    const clip = new Float32Array(samples); // what is shorter is filled up with silence
-    clip.set(sound.subarray(start, start + samples));
+    const clip = new Float32Array(samples); // what is shorter is filled up with silence on both sides
+    clip.set(sound.subarray(start, start + samples), Math.max(0, samples - sound.length) >> 1);
     heard = await hear(clip, spectrograms);
     heard.scores.forEach((score, i) => (sums[i] += score));
     timeline.push({ seconds: (start + samples) / rate, scores: heard.scores });

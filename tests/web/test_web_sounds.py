@@ -1,14 +1,13 @@
 """The page for sounds in headless Chromium, which takes a file for its microphone."""
 
 import json
-import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from serving import browse, written
-from sound_kits import FRONT_END, NAMES, RATE, SAMPLES, make_clips, make_kit
+from sound_kits import FRONT_END, NAMES, RATE, SAMPLES, make_clips, make_kit, write_wav
 
 from keras_transfer.exporters import web_page
 from keras_transfer.exporters.targets import Kit, judge
@@ -25,15 +24,6 @@ def sound_kit(request: pytest.FixtureRequest) -> Kit:
 @pytest.fixture(scope="module")
 def sound_site(sound_kit: Kit, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from written(web.write, sound_kit, tmp_path_factory.mktemp("site"))
-
-
-def write_wav(path: Path, clip: np.ndarray, channels: int = 1) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(np.repeat(np.rint(clip * 32767), channels).astype("<i2").tobytes())
-    return path
 
 
 def answer(kit: Kit, samples: list[float]) -> np.ndarray:

@@ -51,6 +51,7 @@ class AudioModality(Modality):
     unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
     kits: ClassVar[Mapping[str, str]] = {
         "android": "keras_transfer.modalities.audio.targets.android",
+        "edgetpu": "keras_transfer.modalities.audio.targets.edgetpu",
         "microcontroller": "keras_transfer.modalities.audio.targets.microcontroller",
         "web": "keras_transfer.modalities.audio.targets.web",
     }

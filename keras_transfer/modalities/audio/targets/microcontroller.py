@@ -13,7 +13,7 @@ from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.runtime import input_values
 from keras_transfer.modalities.audio.front_end import log_mel
 from keras_transfer.modalities.audio.golden import as_samples, as_waveform
-from keras_transfer.modalities.audio.targets import FRONT_END_FILE, kit_front_end
+from keras_transfer.modalities.audio.targets import FRONT_END_FILE, clip_samples, kit_front_end
 from keras_transfer.modalities.audio.targets.fixed_point import TEMPLATES, log_mel_sources
 
 _OWN = ("listener.h", "listener.cc", "main.cc", "log_mel_test.cc", "classifier.ino")
@@ -44,7 +44,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     info = read_flatbuffer(kit.content)
     tensor = info.tensors[info.inputs[0]]
     frames, mels = tensor.shape[1:]
-    samples = front_end.samples(frames)
+    samples = clip_samples(kit.inputs)
     waveforms = sources.test_items(kit.split, (TensorSpec("waveform", (samples,)),))
     clips = as_samples(waveforms)
     inputs = input_values(np.stack([log_mel(as_waveform(clip), front_end) for clip in clips]), tensor)
@@ -63,7 +63,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
             sample_rate=front_end.sample_rate, file=FRONT_END_FILE, interval=interval, ram=f"{ram:,}"
         ),
     )
-    used = clips[: sources.IN_FLASH, front_end.margin : samples - front_end.margin]
+    used = clips[: sources.IN_FLASH, front_end.margin : front_end.samples(frames) - front_end.margin]
     files = [
         write_json(folder / FRONT_END_FILE, front_end.to_dict()),
         write_bytes(folder / "golden_clips.raw", used.astype("<i2").tobytes()),
