@@ -111,7 +111,7 @@ def test_a_folder_becomes_the_class_background(folder, tmp_path):
     assert data.class_names == ["high", "low", "background"]
     own = [record for record in data.records if record.label == 2]
     assert len(own) == 15 and {record.split for record in own} == {"train", "val", "test"}
-    assert any("'background' comes from 1 recordings alone" in warning for warning in data.warnings)
+    assert any("'background' comes from 1 recording alone" in warning for warning in data.warnings)
     with pytest.raises(InputError, match="must be a folder"):
         kt.load(folder, background=tmp_path / "none")
 

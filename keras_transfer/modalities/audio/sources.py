@@ -177,8 +177,8 @@ def _split_in_time(listing: Listing) -> None:
                 part = number * _PARTS // len(places)
                 listing.entries[i] = replace(listing.entries[i], group=f"{group}, part {part + 1}")
         listing.warnings.append(
-            f"'{' '.join(labels)[:40]}' comes from {len(own)} recordings alone: the splits hold other stretches of the "
-            "same recordings, which flatters the score. Record it again on another day."
+            f"'{' '.join(labels)[:40] or BACKGROUND}' comes from {len(own)} recording{'s' * (len(own) > 1)} alone: the "
+            "splits hold other stretches of the same, which flatters the score. Record it again on another day."
         )
 
 
