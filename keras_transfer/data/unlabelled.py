@@ -1,6 +1,6 @@
 """Items without labels: the files of a folder, whatever folders it holds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +12,15 @@ from keras_transfer.data.split import Paths, Split
 from keras_transfer.errors import InputError
 
 
-def list_unlabelled(folder: str | Path, reader: Reader) -> tuple[Split, list[str]]:
+def list_unlabelled(
+    folder: str | Path, reader: Reader, parts: Callable[[str], Sequence[str]] = lambda name: [name]
+) -> tuple[Split, list[str]]:
     """All usable items of a folder and of the folders in it, without labels.
 
     Args:
         folder: it, or one file.
         reader: of the items' modality.
+        parts: the names of the items that a file holds, such as the windows of a long recording.
 
     Returns:
         A split named after the folder, whose labels are all 0 of one class `""`; and a sentence for each file that
@@ -30,7 +33,8 @@ def list_unlabelled(folder: str | Path, reader: Reader) -> tuple[Split, list[str
     if not folder.exists():
         raise InputError(f"There is no folder {folder}. Give a folder of {kind.items}.")
     paths = [folder] if folder.is_file() else list(files_below(folder))
-    paths = [path for path in paths if path.suffix.lower() in kind.extensions]
+    own = [path for path in paths if path.suffix.lower() in kind.extensions]
+    paths = [Path(name) for path in own for name in parts(str(path))]
     examined = list(zip(paths, reader.examine(paths).items, strict=True))
     problems = [f"{path}: {item.problem}" for path, item in examined if item.problem]
     good = [(path, item.sha256) for path, item in examined if not item.problem]

@@ -12,6 +12,7 @@ from keras_transfer.data.table_files import TABLES
 from keras_transfer.data.unlabelled import list_unlabelled, unlabelled
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
+from keras_transfer.inputs import InputSpec
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.modalities import held_out, open_modality
 from keras_transfer.recipe import Recipe, write_recipe
@@ -85,7 +86,10 @@ def open_new_items(source: str | Path, own: "Dataset", layout: Layout | None = N
         labelled = bool(names) and (names <= set(class_names) or (bool(sides) and sides <= set(class_names)))
     preparer = own.train.preparer
     if not labelled:
-        split, problems = list_unlabelled(folder, open_modality(preparer.modality).reader(preparer.settings))
+        modality, inputs = open_modality(preparer.modality), InputSpec(preparer.modality, (), preparer.settings)
+        split, problems = list_unlabelled(
+            folder, modality.reader(preparer.settings), lambda name: modality.parts(name, inputs)
+        )
         return NewItems(split, False, problems)
     items = held_out(
         str(source), modality=preparer.modality, allow_bad=True, layout=layout, preparation=preparer.settings

@@ -9,6 +9,7 @@ from sounds import encoded, noise, write
 
 from keras_transfer import InputError
 from keras_transfer.cli.heard import print_live, print_timeline
+from keras_transfer.data.unlabelled import list_unlabelled
 from keras_transfer.evaluation import predict_files
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.timeline import live, timeline
@@ -58,6 +59,12 @@ def test_a_file_is_the_mean_of_its_windows(recording, tmp_path):
     assert own.label == "loud" and own.confidence == pytest.approx(0.8) and bad.problem.startswith("not a recording")
     shares = dict(long.top)
     assert shares["soft"] == pytest.approx(0.1 + 0.7 * 8 / 20) and shares["loud"] == pytest.approx(0.1 + 0.7 * 6 / 20)
+
+
+def test_long_recordings_without_labels_are_windows(recording):
+    reader = AUDIO.reader(PREPARER.settings)
+    split, problems = list_unlabelled(recording.parent, reader, lambda name: AUDIO.parts(name, SPEC))
+    assert len(split) == 20 and not problems and str(split.paths[3]).endswith("long.wav#t=1.5,2")
 
 
 @pytest.mark.parametrize("block", [320, 5000, 200_000])
