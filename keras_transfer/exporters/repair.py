@@ -97,12 +97,20 @@ def _count(arrays: Arrays) -> int:
     return len(as_tuple(arrays)[0])
 
 
-def _float_layers(share: float, heaviest: float = 1.0) -> Callable[[Conversion], RemedyOptions]:
-    """The share of the layers that add most to the error; `heaviest` is the share of the weights that one may have."""
+def _light_layers(conversion: Conversion) -> RemedyOptions:
+    """Of a transformer the half of its layers that add most to the error, without those of many weights."""
+    if not any(type(layer).__name__ == "LayerNormalization" for layer in conversion.model._flatten_layers()):
+        return {"float_layers": []}
+    most = _LIGHT * conversion.model.count_params()
+    light = {layer.name for layer in conversion.model.layers if layer.count_params() <= most}
+    return {"float_layers": [name for name in _float_layers(0.5)(conversion)["float_layers"] if name in light]}
+
+
+def _float_layers(share: float) -> Callable[[Conversion], RemedyOptions]:
+    """The share of the layers that add most to the error."""
 
     def options(conversion: Conversion) -> RemedyOptions:
-        most = heaviest * conversion.model.count_params()
-        names = {layer.name for layer in conversion.model.layers if layer.count_params() <= most}
+        names = {layer.name for layer in conversion.model.layers}
         items = tuple(array[:_DIAGNOSED_ITEMS] for array in as_tuple(conversion.arrays))
         errors = diagnose(conversion.files["float32"], conversion.files["int8"], items, names)
         worst = sorted(errors, key=lambda layer: -layer.added)[: max(1, round(share * len(errors)))]
@@ -114,7 +122,7 @@ def _float_layers(share: float, heaviest: float = 1.0) -> Callable[[Conversion],
 REMEDIES: dict[str, Remedy] = {
     "more-calibration": Remedy("nothing", "int8", _more_items),
     "light-float-layers": Remedy(
-        "time, hardly any bytes; devices without float no longer accept it", "int8", _float_layers(0.5, _LIGHT)
+        "time, hardly any bytes; devices without float no longer accept it", "int8", _light_layers
     ),
     "float-layers": Remedy(
         "some bytes and time; devices without float no longer accept it", "int8", _float_layers(0.05)
@@ -218,8 +226,10 @@ def repair_quantization(
     steps = [chosen]
     for name in names:
         remedy, started = REMEDIES[name], time.perf_counter()
-        say(f"Repair: {name} (costs {remedy.cost})")
         options = remedy.options(conversion)
+        if options.get("float_layers") == []:  # it has none that would help
+            continue
+        say(f"Repair: {name} (costs {remedy.cost})")
         content = _converted(conversion, remedy.format, options)
         steps.append(step(name, content))
         if "calibration" in options:
