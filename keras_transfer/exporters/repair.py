@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from keras_transfer.data.split import Split
 
 _DIAGNOSED_ITEMS = 8
-_LIGHT = 0.001  # of the weights: normalizations, softmax, additions
 
 
 @dataclass(frozen=True)
@@ -97,15 +96,6 @@ def _count(arrays: Arrays) -> int:
     return len(as_tuple(arrays)[0])
 
 
-def _light_layers(conversion: Conversion) -> RemedyOptions:
-    """Of a transformer the half of its layers that add most to the error, without those of many weights."""
-    if not any(type(layer).__name__ == "LayerNormalization" for layer in conversion.model._flatten_layers()):
-        return {"float_layers": []}
-    most = _LIGHT * conversion.model.count_params()
-    light = {layer.name for layer in conversion.model.layers if layer.count_params() <= most}
-    return {"float_layers": [name for name in _float_layers(0.5)(conversion)["float_layers"] if name in light]}
-
-
 def _float_layers(share: float) -> Callable[[Conversion], RemedyOptions]:
     """The share of the layers that add most to the error."""
 
@@ -121,9 +111,6 @@ def _float_layers(share: float) -> Callable[[Conversion], RemedyOptions]:
 
 REMEDIES: dict[str, Remedy] = {
     "more-calibration": Remedy("nothing", "int8", _more_items),
-    "light-float-layers": Remedy(
-        "time, hardly any bytes; devices without float no longer accept it", "int8", _light_layers
-    ),
     "float-layers": Remedy(
         "some bytes and time; devices without float no longer accept it", "int8", _float_layers(0.05)
     ),
@@ -226,10 +213,8 @@ def repair_quantization(
     steps = [chosen]
     for name in names:
         remedy, started = REMEDIES[name], time.perf_counter()
-        options = remedy.options(conversion)
-        if options.get("float_layers") == []:  # it has none that would help
-            continue
         say(f"Repair: {name} (costs {remedy.cost})")
+        options = remedy.options(conversion)
         content = _converted(conversion, remedy.format, options)
         steps.append(step(name, content))
         if "calibration" in options:
