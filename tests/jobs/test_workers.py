@@ -5,14 +5,18 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 
+import keras
 import pytest
+from in_turn import short_command
 
 from keras_transfer.errors import InputError
 from keras_transfer.jobs.parts import read_history
+from keras_transfer.modalities.image import load_images
+from keras_transfer.models import build_classifier
 from keras_transfer.recipe import Phase, make_recipe, write_recipe
+from keras_transfer.training.probe import settle_batchnorm
 from keras_transfer.training.workers import join_workers
 
 
@@ -23,8 +27,8 @@ def start(recipe, out, cache):
     workers = []
     for index in range(2):
         told = {"cluster": {"worker": places}, "task": {"type": "worker", "index": index}}
-        environment = os.environ | {"KERAS_TRANSFER_CACHE": str(cache), "TF_CONFIG": json.dumps(told)}
-        command = [sys.executable, "-m", "keras_transfer.cli", "train", "--recipe", recipe, "--out", out]
+        command, path = short_command("train", "--recipe", recipe, "--out", out)
+        environment = os.environ | path | {"KERAS_TRANSFER_CACHE": str(cache), "TF_CONFIG": json.dumps(told)}
         pipe = subprocess.PIPE
         workers.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
     return workers
@@ -42,14 +46,19 @@ def figures(run):
 
 
 @pytest.fixture(scope="module")
-def recipe(coloured_noise, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photographs")
+def recipe(coloured_noise, short_networks, tmp_path_factory):
+    folder = coloured_noise(tmp_path_factory.mktemp("photographs"), 31, (48, 64))
+    weights = tmp_path_factory.mktemp("weights") / "net.keras"
+    keras.utils.set_random_seed(1)
+    network = build_classifier("mobilenet", 2, alpha=0.25, image_size=32, weights="none")
+    settle_batchnorm(network, load_images(folder).train)
+    network.save(weights)
     phases = [
-        Phase(name="frozen", epochs=3, learning_rate=0.02, batch_size=16),
+        Phase(name="frozen", epochs=8, learning_rate=0.02, batch_size=16),
         Phase(name="tuned", stages=1, batchnorm=True, epochs=3, learning_rate=0.002, batch_size=16, l2_sp=1.0),
     ]
     told = make_recipe(
-        data=str(coloured_noise(folder, 41, (48, 64))), weights="bundled", image_size=64,
+        data=str(folder), backbone="mobilenet", alpha=0.25, weights=str(weights), image_size=32, geometry="crop",
         strategy="fine-tuning", phases=phases, views=2, formats=["float32"], tolerance=0.9, baselines="none",
     )  # fmt: skip
     return write_recipe(tmp_path_factory.mktemp("recipe") / "recipe.yaml", told)
@@ -65,7 +74,7 @@ def test_two_workers_killed_and_resumed(recipe, tmp_path):
     assert result["test"]["accuracy"] > 0.9, "the colours are easy to tell"
 
     workers = start(recipe, tmp_path / "run", tmp_path / "cache")
-    while len(figures(tmp_path / "run")) < 4 and workers[0].poll() is None:
+    while len(figures(tmp_path / "run")) < 9 and workers[0].poll() is None:
         time.sleep(0.05)
     workers[1].send_signal(signal.SIGKILL)
     codes, outputs = end(workers)
