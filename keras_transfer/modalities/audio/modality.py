@@ -27,7 +27,7 @@ from keras_transfer.modalities.audio.reader import AudioReader, summarize
 from keras_transfer.modalities.audio.sources import is_made, list_source, windows_of
 from keras_transfer.modalities.modality import head_options
 from keras_transfer.progress import say
-from keras_transfer.recipe import AUTO, ModelOptions, Recipe
+from keras_transfer.recipe import AUTO, Format, ModelOptions, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ class AudioModality(Modality):
     default_backbone: ClassVar[str] = AUTO
     borrowed: ClassVar[tuple[str, ...]] = ("image",)
     rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
-    unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
+    formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
+    unfit: ClassVar[Mapping[str, str]] = {
+        "dynamic": "it rounds the samples to 8 bits as it runs, in which faint sounds are lost (docs/audio.md)",
+        "sensitivity": "it knows the layers of pictures alone",
+    }
     kits: ClassVar[Mapping[str, str]] = {
         "android": "keras_transfer.modalities.audio.targets.android",
         "edgetpu": "keras_transfer.modalities.audio.targets.edgetpu",
