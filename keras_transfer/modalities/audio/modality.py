@@ -49,10 +49,7 @@ class AudioModality(Modality):
     borrowed: ClassVar[tuple[str, ...]] = ("image",)
     rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
-    unfit: ClassVar[Mapping[str, str]] = {
-        "dynamic": "it rounds the samples to 8 bits as it runs, in which faint sounds are lost (docs/audio.md)",
-        "sensitivity": "it knows the layers of pictures alone",
-    }
+    unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
     kits: ClassVar[Mapping[str, str]] = {
         "android": "keras_transfer.modalities.audio.targets.android",
         "edgetpu": "keras_transfer.modalities.audio.targets.edgetpu",
