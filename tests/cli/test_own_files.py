@@ -50,6 +50,7 @@ def test_a_layout_goes_from_the_command_line_to_the_job(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(importlib.import_module(module), function, stop)
     monkeypatch.setattr("keras_transfer.evaluation.require_model", lambda model: None)
+    monkeypatch.setattr("keras_transfer.evaluation.opening.known_inputs", lambda model: None)
     with pytest.raises(Stop):
         app([*words, *WORDS], standalone_mode=False)
     recipes = [one.data.layout for one in told if isinstance(one, Recipe)]
