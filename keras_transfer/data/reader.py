@@ -28,8 +28,26 @@ class Examination:
         return merge([[i] for i in range(len(indices))], [self.items[i].sha256 for i in indices])
 
 
+class ReaderBase:
+    """What readers of items that stay as they are share.
+
+    Attributes:
+        prepares: how items become inputs.
+    """
+
+    prepares: Preparer
+
+    def preparer(self) -> Preparer:
+        """The preparer."""
+        return self.prepares
+
+    def split(self, split: Split) -> Split:
+        """The split as it is."""
+        return split
+
+
 @dataclass(frozen=True)
-class FileReader:
+class FileReader(ReaderBase):
     """A `keras_transfer.data.dataset.Reader` of one file for each item.
 
     Attributes:
@@ -57,11 +75,3 @@ class FileReader:
             return Examined(sha256, "", self.measure(content))
         except InputError as error:
             return Examined(sha256, str(error))
-
-    def preparer(self) -> Preparer:
-        """The preparer."""
-        return self.prepares
-
-    def split(self, split: Split) -> Split:
-        """The split as it is."""
-        return split

@@ -1,6 +1,53 @@
-"""The augmentation of a modality that has none."""
+"""What augmentations share: the settings of a strength, and the augmentation that changes nothing."""
 
-from keras_transfer.inputs import Array, Arrays
+from collections.abc import Mapping, Sequence
+
+from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array, Arrays, Strength
+
+Settings = Mapping[str, tuple[str, float]]
+"""Name of a setting -> what it is, and its largest value; the least is 0."""
+
+
+def chosen_settings(
+    strength: Strength,
+    per_class: float | None,
+    settings: Settings,
+    strengths: Mapping[str, Mapping[str, float]],
+    auto: Sequence[tuple[float, str]],
+) -> dict[str, float]:
+    """The settings of a strength.
+
+    Args:
+        strength: `"auto"`, a name of `strengths`, or settings, which may start from one as `"strength"`.
+        per_class: training items of each class, for `"auto"`; None for many.
+        settings: those that there are.
+        strengths: name -> settings.
+        auto: below how many items of a class which strength serves; ends with infinity.
+
+    Raises:
+        InputError: an unknown strength or setting, or a value out of its range.
+
+    >>> chosen_settings({"strength": "auto", "gain": 3}, 7, {"gain": ("dB", 20)}, {"light": {}}, [(9, "light")])
+    {'gain': 3.0}
+    """
+    wanted: dict[str, bool | float | str] = {"strength": "none"}
+    wanted |= {"strength": strength} if isinstance(strength, str) else strength
+    name = wanted.pop("strength")
+    if name == "auto":
+        many = float("inf") if per_class is None else per_class
+        name = next(row for limit, row in auto if many < limit or limit == float("inf"))
+    if name not in strengths:
+        raise InputError(f"`strength` must be 'auto', {', '.join(map(repr, strengths))} or a dict. Received: {name!r}")
+    chosen = dict(strengths[str(name)])
+    for setting, value in wanted.items():
+        if setting not in settings:
+            raise InputError(f"Augmentation has no setting {setting!r}. It has: {', '.join(settings)}, strength.")
+        what, largest = settings[setting]
+        if not isinstance(value, int | float) or not 0 <= value <= largest:
+            raise InputError(f"`{setting}` ({what}) must be from 0 to {largest}. Received: {setting}={value!r}")
+        chosen[setting] = float(value)
+    return chosen
 
 
 class NoAugmenter:

@@ -17,7 +17,7 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes
-from keras_transfer.recipe import Format, Recipe
+from keras_transfer.recipe import AUTO, Format, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -104,6 +104,15 @@ def head_options(recipe: Recipe, dataset: Dataset) -> HeadOptions:
         "dropout": model.dropout,
         "multi_label": dataset.multi_label,
     }
+
+
+def check_choice(recipe: Recipe) -> None:
+    """Raises `InputError` where a recipe that leaves the backbone to an audition says what belongs to one."""
+    own = recipe.model
+    if own.alpha is not None:
+        raise InputError(f"`alpha` goes with a named backbone, not with {AUTO!r}. Received: {own.alpha}.")
+    if not own.pretrained:
+        raise InputError(f"{AUTO!r} chooses among pretrained weights: name a backbone, or leave weights='none' out.")
 
 
 class Modality(ABC):

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Arrays, Augmenter, Strength, only
-from keras_transfer.modalities.augmenter import NoAugmenter
+from keras_transfer.modalities.augmenter import NoAugmenter, chosen_settings
 
 SETTINGS = {
     "shift": ("at most this share of the clip earlier or later", 1),
@@ -96,22 +95,7 @@ def build_augmenter(strength: Strength, per_class: float | None, classes: int, s
     >>> build_augmenter("auto", 1000, 2, 16000).settings
     {'shift': 0.1, 'gain': 6}
     """
-    wanted: dict[str, bool | float | str] = {"strength": "none"}
-    wanted |= {"strength": strength} if isinstance(strength, str) else strength
-    name = wanted.pop("strength")
-    if name == "auto":
-        many = float("inf") if per_class is None else per_class
-        name = next(row for limit, row in AUTO if many < limit or limit == float("inf"))
-    if name not in STRENGTHS:
-        raise InputError(f"`strength` must be 'auto', {', '.join(map(repr, STRENGTHS))} or a dict. Received: {name!r}")
-    settings = dict(STRENGTHS[str(name)])
-    for setting, value in wanted.items():
-        if setting not in SETTINGS:
-            raise InputError(f"Augmentation of sounds has no setting {setting!r}. It has: {', '.join(SETTINGS)}.")
-        what, largest = SETTINGS[setting]
-        if not isinstance(value, int | float) or not 0 <= value <= largest:
-            raise InputError(f"`{setting}` ({what}) must be from 0 to {largest}. Received: {setting}={value!r}")
-        settings[setting] = float(value)
+    settings = chosen_settings(strength, per_class, SETTINGS, STRENGTHS, AUTO)
     settings = {setting: value for setting, value in settings.items() if value}
     return AudioAugmenter(settings, classes, sample_rate) if settings else NoAugmenter()
 

@@ -25,7 +25,7 @@ from keras_transfer.modalities.audio.live import raw_windows
 from keras_transfer.modalities.audio.preparer import AudioPreparer, open_preparer
 from keras_transfer.modalities.audio.reader import AudioReader, summarize
 from keras_transfer.modalities.audio.sources import is_made, list_source, windows_of
-from keras_transfer.modalities.modality import head_options
+from keras_transfer.modalities.modality import check_choice, head_options
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, Format, ModelOptions, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
@@ -207,12 +207,7 @@ class AudioModality(Modality):
         from keras_transfer.models.weights import NAMES
 
         own = recipe.model
-        if own.alpha is not None:
-            raise InputError(f"`alpha` goes with a named backbone, not with {AUTO!r}. Received: {own.alpha}.")
-        if not own.pretrained:
-            raise InputError(
-                f"{AUTO!r} chooses among pretrained weights: name a backbone, or leave weights='none' out."
-            )
+        check_choice(recipe)
         rows = [recipe.replace(backbone="yamnet", weights="pretrained")]
         place = None if own.weights in NAMES else Path(own.weights).expanduser()
         speech = place is not None and (place.suffix == ".onnx" or (place / SPEECH_FILE).is_file())

@@ -11,7 +11,8 @@ import numpy as np
 from keras_transfer.data.dataset import Examined, Record
 from keras_transfer.data.listing import Kind
 from keras_transfer.data.parallel import ordered
-from keras_transfer.data.split import Paths, Split
+from keras_transfer.data.reader import ReaderBase
+from keras_transfer.data.split import Paths
 from keras_transfer.data.splits import merge
 from keras_transfer.data.stretches import parse_stretch, whole_file
 from keras_transfer.errors import InputError
@@ -63,12 +64,8 @@ class AudioExamination:
 
 
 @dataclass(frozen=True)
-class AudioReader:
-    """Reads recordings: see `keras_transfer.data.dataset.Reader`.
-
-    Attributes:
-        prepares: how they become inputs.
-    """
+class AudioReader(ReaderBase):
+    """Reads recordings: see `keras_transfer.data.dataset.Reader`."""
 
     prepares: Preparer
     kind: Kind = KIND
@@ -84,14 +81,6 @@ class AudioReader:
         looks = list(track(ordered(_examine, files), "Examining recordings", total=len(files)))
         items, samples, marks = zip(*looks, strict=True) if looks else ((), (), ())
         return AudioExamination(list(items), files, list(samples), list(marks))
-
-    def preparer(self) -> Preparer:
-        """The preparer."""
-        return self.prepares
-
-    def split(self, split: Split) -> Split:
-        """The split as it is."""
-        return split
 
 
 def examine_sound_file(source: str) -> Examined:

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Strength
+from keras_transfer.modalities.augmenter import chosen_settings
 
 if TYPE_CHECKING:
     import keras
@@ -160,20 +161,5 @@ def build_augmenter(
     >>> build_augmenter({"flip": True, "mixup": 0.2}, classes=10)
     Augmenter(flip=1, mixup=0.2)
     """
-    settings: dict[str, bool | float | str] = {"strength": "none"}
-    settings |= {"strength": strength} if isinstance(strength, str) else strength
-    name = settings.pop("strength")
-    if name == "auto":
-        many = float("inf") if images_per_class is None else images_per_class
-        name = next(row for limit, row in AUTO if many < limit or limit == float("inf"))
-    if name not in STRENGTHS:
-        raise InputError(f"`strength` must be 'auto', {', '.join(map(repr, STRENGTHS))} or a dict. Received: {name!r}")
-    chosen = dict(STRENGTHS[str(name)])
-    for setting, value in settings.items():
-        if setting not in SETTINGS:
-            raise InputError(f"Augmentation has no setting {setting!r}. It has: {', '.join(SETTINGS)}, strength.")
-        what, largest = SETTINGS[setting]
-        if not isinstance(value, int | float) or not 0 <= value <= largest:
-            raise InputError(f"`{setting}` ({what}) must be from 0 to {largest}. Received: {setting}={value!r}")
-        chosen[setting] = float(value)
+    chosen = chosen_settings(strength, images_per_class, SETTINGS, STRENGTHS, AUTO)
     return ImageAugmenter(chosen, classes)

@@ -26,9 +26,9 @@ from keras_transfer.modalities.image.examine import image_size
 from keras_transfer.modalities.image.preparer import ImagePreparer, open_preparer
 from keras_transfer.modalities.image.sources import KIND, list_source
 from keras_transfer.modalities.image.thumbnails import SIDE, heat_thumbnail, sheet, thumbnail
-from keras_transfer.modalities.modality import head_options
+from keras_transfer.modalities.modality import check_choice, head_options
 from keras_transfer.progress import say, track
-from keras_transfer.recipe import AUTO, Recipe
+from keras_transfer.recipe import Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -212,12 +212,7 @@ class ImageModality(Modality):
         from keras_transfer.models.weights import NAMES
 
         own = recipe.model
-        if own.alpha is not None:
-            raise InputError(f"`alpha` goes with a named backbone, not with {AUTO!r}. Received: {own.alpha}.")
-        if not own.pretrained:
-            raise InputError(
-                f"{AUTO!r} chooses among pretrained weights: name a backbone, or leave weights='none' out."
-            )
+        check_choice(recipe)
         rows = [] if own.weights in NAMES else weights_in(Path(own.weights))
         rows += downloaded() if own.weights != "bundled" else []
         return [

@@ -12,7 +12,8 @@ import numpy as np
 
 from keras_transfer.data.dataset import Examined, Record
 from keras_transfer.data.listing import Kind
-from keras_transfer.data.split import Paths, Split
+from keras_transfer.data.reader import ReaderBase
+from keras_transfer.data.split import Paths
 from keras_transfer.data.splits import merge
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Json, Preparer
@@ -53,12 +54,8 @@ class TextExamination:
 
 
 @dataclass(frozen=True)
-class TextReader:
-    """Reads texts: see `keras_transfer.data.dataset.Reader`.
-
-    Attributes:
-        prepares: how they become inputs.
-    """
+class TextReader(ReaderBase):
+    """Reads texts: see `keras_transfer.data.dataset.Reader`."""
 
     prepares: Preparer
     kind: Kind = KIND
@@ -72,14 +69,6 @@ class TextReader:
         """
         files = paths.files if isinstance(paths, Paths) else [str(path) for path in paths]
         return TextExamination([examine_text(name) for name in track(files, "Examining texts", len(files))], files)
-
-    def preparer(self) -> Preparer:
-        """The preparer."""
-        return self.prepares
-
-    def split(self, split: Split) -> Split:
-        """The split as it is."""
-        return split
 
 
 def examine_text(source: str) -> Examined:
