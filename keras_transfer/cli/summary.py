@@ -141,7 +141,7 @@ def print_audition(result: "Result") -> None:
     rows = [
         (row["name"], f"{row['accuracy']:.1%} \N{PLUS-MINUS SIGN} {100 * row['error']:.1f}",
          f"{row['parameters'] / 1e6:.2f} M", f"{row['multiply_adds'] / 1e6:.0f} M",
-         "chosen" if row["name"] == audition["chosen"] else None)
+         "chosen" if row["name"] == audition["chosen"] else "")
         for row in audition["candidates"]
     ]  # fmt: skip
     items = _kind(result).items

@@ -113,7 +113,7 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
         if strategy is not None:
             send(strategy, json.dumps(chosen).encode())
     with clock.part("model"):
-        notes = [bundled.ADVICE] if recipe.model.weights == "bundled" else []
+        notes = [bundled.ADVICE] if recipe.model.weights == "bundled" and audition is None else []
         for note in notes:
             say(f"Note: {note}")
         begin(run, recipe, weights=_weights_origin(recipe.backbone, recipe.model.weights))
