@@ -3,8 +3,8 @@
 https://arxiv.org/abs/1810.04805, https://arxiv.org/abs/2004.10964.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import keras
 import numpy as np
@@ -21,7 +21,9 @@ from keras_transfer.models.graph import start_of
 from keras_transfer.progress import say
 
 if TYPE_CHECKING:
-    pass
+    import tensorflow as tf
+
+Step: TypeAlias = "Callable[[Array, Array, Array], tuple[tf.Tensor, tf.Tensor]]"
 
 _MASKED = 0.15  # of the tokens are guessed; of these
 _SHOWN, _OTHER = 0.1, 0.1  # are shown as they are, or as another token; the rest as the mask
@@ -61,8 +63,6 @@ def pretrain_masked(
     Raises:
         InputError: the model is no encoder of texts, or its tokenizer has no token to mask with.
     """
-    import tensorflow as tf
-
     preparer = splits[0].preparer
     assert isinstance(preparer, TextPreparer)
     spec, mask = splits[0].spec(model_inputs(model)), preparer.tokens_of.mask
@@ -75,29 +75,7 @@ def pretrain_masked(
     if mask is None or words is None or not features or any(layer.name == LAST for layer in model.layers):
         raise InputError(f"Only encoders of texts guess masked tokens. Received: {preparer.tokenizer}, {model.name}.")
     model.trainable = True
-    below = keras.Model(start_of(model), features[-1])
-    guess = keras.Sequential([keras.layers.Dense(words.output_dim, "gelu"), keras.layers.LayerNormalization()])
-    guess.build((None, below.output.shape[-1]))
-    slow = keras.optimizers.AdamW(learning_rate, weight_decay=0.01, global_clipnorm=1.0)
-    fast = keras.optimizers.AdamW(20 * learning_rate, weight_decay=0.01, global_clipnorm=1.0)
-    encoder, head = below.trainable_variables, guess.trainable_variables
-    slow.build(encoder)
-    fast.build(head)
-
-    @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
-    def step(shown: tf.Tensor, ids: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            hidden = guess(tf.boolean_mask(below(shown, training=True), chosen))
-            scores = tf.matmul(hidden, words.embeddings.value, transpose_b=True)
-            wanted = tf.boolean_mask(ids, chosen)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, scores)
-            loss = tf.reduce_mean(losses)
-        slopes = tape.gradient(loss, [variable.value for variable in (*encoder, *head)])
-        slow.apply(slopes[: len(encoder)], encoder)
-        fast.apply(slopes[len(encoder) :], head)
-        right = tf.equal(tf.argmax(scores, -1, tf.int32), wanted)
-        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))
-
+    step = _step(keras.Model(start_of(model), features[-1]), words, learning_rate)
     ids = np.concatenate([only(split.arrays(spec.tensors)) for split in splits])
     random, rows = np.random.default_rng(seed), list[MaskedRow]()
     for epoch in range(1, epochs + 1):
@@ -134,3 +112,38 @@ def masked(
     other = random.integers(0, size, ids.shape)
     shown = np.where(fate < _SHOWN, ids, np.where(fate < _SHOWN + _OTHER, other, mask))
     return np.where(chosen, shown, ids).astype(np.int32), chosen
+
+
+def _step(below: keras.Model, words: keras.layers.Embedding, learning_rate: float) -> Step:
+    """The training step of an encoder, and of a new layer that guesses by the table of the words.
+
+    Returns:
+        The function from the tokens shown, the true ones and which of them were chosen (`[n, length]`) to the sum of
+        the losses and how many guesses are right.
+    """
+    import tensorflow as tf
+
+    guess = keras.Sequential([keras.layers.Dense(words.output_dim, "gelu"), keras.layers.LayerNormalization()])
+    guess.build((None, below.output.shape[-1]))
+    slow = keras.optimizers.AdamW(learning_rate, weight_decay=0.01, global_clipnorm=1.0)
+    fast = keras.optimizers.AdamW(20 * learning_rate, weight_decay=0.01, global_clipnorm=1.0)
+    encoder, head = below.trainable_variables, guess.trainable_variables
+    slow.build(encoder)
+    fast.build(head)
+
+    @tf.function(reduce_retracing=True, jit_compile=False, autograph=False)
+    def step(shown: tf.Tensor, ids: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            hidden = guess(tf.boolean_mask(below(shown, training=True), chosen))
+            scores = tf.matmul(hidden, words.embeddings.value, transpose_b=True)
+            wanted = tf.boolean_mask(ids, chosen)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, scores)
+            loss = tf.reduce_mean(losses)
+        slopes = tape.gradient(loss, [variable.value for variable in (*encoder, *head)])
+        slow.apply(slopes[: len(encoder)], encoder)
+        fast.apply(slopes[len(encoder) :], head)
+        right = tf.equal(tf.argmax(scores, -1, tf.int32), wanted)
+        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))
+
+    typed: Step = step
+    return typed
