@@ -53,6 +53,7 @@ def registered() -> Iterator[None]:
     module = ModuleType("pair_modality")
     module.MODALITY = SimpleNamespace(
         parts=lambda source, inputs: [source],
+        quantized_part=lambda model: model,
         preparer=lambda preparation: PairPreparer(),
         kits={},
         input_contract=plain_contract,
