@@ -306,5 +306,5 @@ def test_commands_can_be_pasted(tmp_path, monkeypatch):
 
 def test_a_rank_goes_with_lora_alone() -> None:
     assert make_recipe(data="reviews.csv", strategy="lora", rank=4).training.rank == 4
-    with pytest.raises(InputError, match="`rank` is wrong: it goes with the strategy lora alone"):
+    with pytest.raises(InputError, match="`rank` is wrong: it goes with the strategies lora and adapter alone"):
         make_recipe(data="reviews.csv", rank=4)

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from bumps import BumpPreparer, Bumps
+from bumps import BumpPreparer
 
 import keras_transfer as kt
 from keras_transfer import InputError
@@ -23,7 +23,7 @@ from keras_transfer.jobs.segments import segment_columns
 from keras_transfer.jobs.shift import shift_run
 from keras_transfer.jobs.train import train
 from keras_transfer.litert import open_litert
-from keras_transfer.modalities import modality_of, recipe_modality
+from keras_transfer.modalities import modality_of, open_modality, recipe_modality
 from keras_transfer.models.freezing import suffix
 from keras_transfer.recipe import make_recipe
 
@@ -164,7 +164,7 @@ def test_files_in_whole_numbers_may_begin_behind_a_front_end(run, tmp_path, monk
             return super().prepare(content) * (100 if spec is not None and spec.tensor.high == 100 else 1)
 
     part = staticmethod(lambda model: suffix(model, model.get_layer("front").output))
-    monkeypatch.setattr(Bumps, "quantized_part", part)
+    monkeypatch.setattr(type(open_modality("bumps")), "quantized_part", part)
     data = kt.load(str(run[0].parent / "data"), val=0.15, test=0.15).prepared_by(Loud())
     signal = keras.Input((64, 1), name="signal")
     loud = keras.layers.Rescaling(100, name="front")(signal)
