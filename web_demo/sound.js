@@ -109,8 +109,9 @@ function ear(samples, rate, spectrograms) {
     const answer = await hear(clip, spectrograms);
     busy = false;
     if (!stop) return;
-    const memory = smoothed ? MEMORY : 0;
-    smoothed = answer.scores.map((score, i) => (1 - memory) * score + (memory && memory * smoothed[i]));
+    smoothed = smoothed
+      ? answer.scores.map((score, i) => (1 - MEMORY) * score + MEMORY * smoothed[i])
+      : answer.scores;
     timeline = [...timeline.filter((point) => point.seconds > seconds - SHOWN), { seconds, scores: smoothed }];
     show(smoothed, seconds, answer);
     announce({ seconds, samples: clip, smoothed, ...answer });
@@ -160,13 +161,14 @@ try {
     }
     say("Listening…");
     find("status").setAttribute("aria-live", "off"); // it changes too often to be read aloud
-    listen.textContent = "Stop";
+    listen.disabled = pick.disabled = true; // while the browser asks for the microphone
     try {
       await open(spectrograms);
+      listen.textContent = "Stop";
     } catch (error) {
-      listen.textContent = "Listen";
       say(`There is no microphone for this page (${error.message}).`, true);
     }
+    listen.disabled = pick.disabled = false;
   });
   pick.addEventListener("change", async () => {
     const [file] = pick.files;

@@ -13,7 +13,6 @@ from keras_transfer.exporters.targets import Kit, kit_writer
 from keras_transfer.exporters.task import Answers, File, Task
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import as_tuple
-from keras_transfer.litert import convert
 from keras_transfer.litert.frozen import CALIBRATED
 from keras_transfer.litert.labels import GEOMETRY_FILE, INPUTS_FILE, LABELS_FILE, labels_text
 from keras_transfer.progress import say
@@ -75,7 +74,7 @@ def write_artifacts(task: Task, answers: Answers) -> Artifacts:
     return artifacts
 
 
-def judge_file(task: Task, compared: Comparison) -> DropVerdict:
+def _judge_file(task: Task, compared: Comparison) -> DropVerdict:
     """The outcome of a file's gate."""
     same = compared["agreement"] == 1.0 and compared["mean_max_difference"] <= SAME
     return judge_drop(compared["lost"], compared["gained"], compared[N_ITEMS], task.tolerance, same=same)
@@ -87,7 +86,7 @@ def _prove_all(task: Task, answers: Answers) -> list[Proof]:
         file.name: compare(answers.expected, answers.answers[file.name], task.labels, task.class_names)
         for file in answers.files
     }
-    verdicts = {name: judge_file(task, comparison) for name, comparison in compared.items()}
+    verdicts = {name: _judge_file(task, comparison) for name, comparison in compared.items()}
     passed = dict.fromkeys(file.format for file in answers.files if verdicts[file.name].outcome == "pass")
     return [
         _prove(task, file, answers, compared[file.name], verdicts[file.name], tuple(passed)) for file in answers.files
@@ -156,18 +155,10 @@ def _gate(
     }
 
 
-def reference_file(task: Task, contents: Mapping[str, bytes]) -> bytes:
-    """The float32 file of what the int8 file holds."""
-    model, inputs = task.quantized_part
-    if model is task.model and "float32" in contents:
-        return contents["float32"]
-    return convert(model, ["float32"], item=inputs.tensors)["float32"]
-
-
 def _layers_at_fault(task: Task, contents: Mapping[str, bytes]) -> list[LayerError]:
     if task.calibration_arrays is None:
         return []
-    reference = reference_file(task, contents)
+    reference = task.reference(contents)
     names = {layer.name for layer in task.quantized_part.model.layers}
     items = tuple(array[:_DIAGNOSED_ITEMS] for array in as_tuple(task.calibration_arrays))
     layers = diagnose(reference, contents["int8"], items, names)

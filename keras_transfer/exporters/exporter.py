@@ -9,7 +9,6 @@ from keras_transfer.errors import InputError, check_options
 from keras_transfer.exporters.artifacts import (
     Artifacts,
     ExportGateError,
-    reference_file,
     write_artifacts,
 )
 from keras_transfer.exporters.checks import ONNX, check_call, check_repair
@@ -150,21 +149,21 @@ def _convert(task: Task) -> dict[str, bytes]:
     say(f"Converting to {', '.join(task.formats)}")
     contents = dict(task.converted)
     missing = [kind for kind in task.formats if kind not in (ONNX, *contents)]
-    if any(kind in CALIBRATED for kind in missing) and task.quantized_part.model is not task.model:
-        groups = [[kind for kind in missing if (kind in CALIBRATED) is calibrated] for calibrated in (True, False)]
-    else:
-        groups = [missing]
-    for formats in filter(None, groups):
+    groups = [missing]
+    if not set(CALIBRATED).isdisjoint(missing) and task.quantized_part.model is not task.model:
+        groups = [[kind for kind in missing if (kind in CALIBRATED) is calibrated] for calibrated in (False, True)]
+    groups = [formats for formats in groups if formats]
+    for formats in groups:
         model, inputs = task.network(formats[0])
         contents |= convert(
             model,
             formats,
-            calibration=task.calibration_arrays if groups[0] is formats else None,
+            calibration=None if set(CALIBRATED).isdisjoint(formats) else task.calibration_arrays,
             calibration_items=task.n_calibration_items or CALIBRATION_ITEMS,
             input_dtype=task.input_dtype,
             per_tensor_dense=task.per_tensor_dense,
             item=inputs.tensors,
-            on_frozen=task.options.get("on_frozen") if groups[-1] is formats else None,
+            on_frozen=task.options.get("on_frozen") if formats is groups[-1] else None,
         )
     if ONNX in task.formats:
         contents[ONNX] = convert_onnx(task.model, task.class_names, task.inputs)
@@ -223,7 +222,7 @@ def _repair(task: Task, before: Answers, validation: "Split", remedies: tuple[st
     model, inputs = task.quantized_part
     conversion = Conversion(
         model,
-        {**contents, "float32": reference_file(task, contents)},
+        {**contents, "float32": task.reference(contents)},
         inputs,
         task.class_names,
         task.calibration,

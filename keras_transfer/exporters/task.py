@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple, open_modality
-from keras_transfer.litert.convert import CALIBRATION_ITEMS
+from keras_transfer.litert.convert import CALIBRATION_ITEMS, convert
 from keras_transfer.litert.frozen import CALIBRATED
 from keras_transfer.models.silent import ModelOptions, preparer_of
 from keras_transfer.schemas import RepairStep
@@ -126,6 +126,20 @@ class Task:
         """What calibrated files hold; see `keras_transfer.modalities.Modality.quantized_part`."""
         model = open_modality(self.inputs.modality).quantized_part(self.model)
         return Network(model, self._spec(model))
+
+    def reference(self, contents: Mapping[str, bytes]) -> bytes:
+        """The float32 file of what calibrated files hold.
+
+        Args:
+            contents: format -> file, of those that are there.
+        """
+        own = contents.get("float32") if self.quantized_part.model is self.model else None
+        return own or self._quantized_part_in_float
+
+    @cached_property
+    def _quantized_part_in_float(self) -> bytes:
+        model, inputs = self.quantized_part
+        return convert(model, ["float32"], item=inputs.tensors)["float32"]
 
     def network(self, kind: str) -> "Network":
         """What a file of a format holds."""

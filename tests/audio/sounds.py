@@ -1,6 +1,7 @@
 """Made sounds, as files of every format."""
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ FORMATS = {
     ".ogg": ("OGG", "VORBIS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
     ".aiff": ("AIFF", "PCM_16"),
+    ".au": ("AU", "PCM_16"),
+    ".caf": ("CAF", "PCM_16"),
+    ".w64": ("W64", "PCM_16"),
 }
 
 
@@ -47,3 +51,8 @@ def write(path, samples, rate=16000, subtype=""):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded(samples, rate, path.suffix, subtype))
     return path
+
+
+def seed_of(*words):
+    """A seed that is the same in every run, as `hash` is not."""
+    return zlib.crc32(repr(words).encode())

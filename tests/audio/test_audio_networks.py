@@ -12,7 +12,7 @@ import keras_transfer as kt
 from keras_transfer import InputError
 from keras_transfer.litert import open_litert, read_flatbuffer
 from keras_transfer.litert.packing import pack
-from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES, at_hand
+from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
 from keras_transfer.modalities.audio.builder import POOLINGS
 from keras_transfer.modalities.audio.front_end import log_mel
 from keras_transfer.modalities.audio.items import decode, resample
@@ -126,9 +126,7 @@ def test_a_network_of_pictures_hears_too(tmp_path: Path) -> None:
     assert np.allclose(again.predict(items, verbose=0), expected, atol=1e-6)
 
 
-def test_what_is_at_hand_and_what_is_not(tmp_path: Path) -> None:
-    assert at_hand("yamnet") and at_hand("ds_cnn", "none") and at_hand("mobilenet_v2", "bundled")
-    assert not at_hand("speech_embedding") and not at_hand("speech_embedding", str(tmp_path / "none"))
+def test_weights_that_cannot_be_had_are_refused(tmp_path: Path) -> None:
     for name, weights, words in (
         ("ds_cnn", "pretrained", "no pretrained"),
         ("yamnet", "my.h5", "my.h5"),

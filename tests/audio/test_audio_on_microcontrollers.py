@@ -51,7 +51,6 @@ def test_the_front_end_is_pythons_within_a_step(folder: Path) -> None:
     sound = (folder / "golden_clips.raw").read_bytes()
     code, said = run(folder, "log_mel_test.cc", sound)
     assert code == 0 and re.fullmatch("4 clips, at most [01] of 255 steps off.\n", said)
-    assert run(folder, "log_mel_test.cc", sound[2:] + b"\0\0")[0] == 1 or "[01]" not in said
     code, said = run(folder, "log_mel_test.cc", np.roll(np.frombuffer(sound, "<i2"), 999).tobytes())
     assert code == 1 and "at most" in said
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sounds import chirp, encoded, melody, noise, write
+from sounds import chirp, encoded, melody, noise, seed_of, write
 
 import keras_transfer as kt
 from keras_transfer import InputError
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("sounds")
     for label in ("low", "high"):
         for i in range(12):
-            write(place / label / f"{i}.wav", noise(1, seed=hash((label, i)) % 1000))
+            write(place / label / f"{i}.wav", noise(1, seed=seed_of(label, i)))
     write(place / "low" / "long.flac", noise(3.2, seed=77))
     (place / "high" / "bad.mp3").write_bytes(b"no sound")
     return place
@@ -133,7 +133,7 @@ def test_names_betray_groups_and_a_column_is_proposed(tmp_path):
     for who in ("ann", "bob", "cem"):
         for digit in "01":
             for take in range(3):
-                write(tmp_path / digit / f"{digit}_{who}_{take}.wav", noise(1, seed=hash((who, digit, take)) % 9999))
+                write(tmp_path / digit / f"{digit}_{who}_{take}.wav", noise(1, seed=seed_of(who, digit, take)))
     assert not list_source(str(tmp_path), to_split=False).listing.warnings
     (warning,) = list_source(str(tmp_path)).listing.warnings
     assert "flatters the score: add --group-by '([^/_]+)[_][^/_]+$'" in warning
@@ -160,7 +160,7 @@ def test_copies_and_excerpts_stand_on_one_side(tmp_path):
 def test_silence_and_constants_are_left_out_and_clipping_is_said(tmp_path):
     for label in "ab":
         for i in range(10):
-            write(tmp_path / label / f"{i}.wav", noise(1, seed=hash((label, i)) % 999))
+            write(tmp_path / label / f"{i}.wav", noise(1, seed=seed_of(label, i)))
     write(tmp_path / "a" / "silent.wav", np.zeros(16000, np.float32))
     write(tmp_path / "a" / "dc.wav", np.full(16000, 0.3, np.float32))
     write(tmp_path / "a" / "loud.wav", np.clip(9 * noise(1), -1, 1))

@@ -42,9 +42,7 @@ def test_what_is_written(sound_kit: Kit, tmp_path: Path, monkeypatch: pytest.Mon
     assert about["front_end"] == (FRONT_END.to_dict() if about["input"]["dtype"] == "uint8" else None)
 
 
-def test_it_listens_and_reads(
-    node: str, chromium: str, sound_site: str, sound_kit: Kit, tmp_path: Path, audit: Callable[..., list[str]]
-) -> None:
+def test_it_listens_and_reads(node: str, chromium: str, sound_site: str, sound_kit: Kit, tmp_path: Path) -> None:
     clips, labels = make_clips(3, seed=4, samples=2 * RATE)
     spoken = write_wav(tmp_path / "microphone.wav", clips.reshape(-1))
     files = [write_wav(tmp_path / f"{i}.wav", clip, 1 + i) for i, clip in enumerate(clips)]

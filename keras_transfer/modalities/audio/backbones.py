@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.audio.front_end import FrontEnd
@@ -91,20 +90,3 @@ def find_audio_backbone(name: str) -> AudioBackbone:
         raise InputError(f"There is no backbone of sounds {name!r}. {hint}") from error
     frames = max(own.min_size, MIN_SIZE)
     return AudioBackbone(own.name, _PICTURE, frames, own.parameters, own.licence, own.source, own.fit_for)
-
-
-def at_hand(name: str, weights: str = "pretrained") -> bool:
-    """Whether a backbone's weights are here, so that no network is needed.
-
-    Args:
-        name: see `find_audio_backbone`.
-        weights: see `keras_transfer.modalities.audio.builder.build_audio_classifier`.
-
-    >>> at_hand("yamnet"), at_hand("speech_embedding"), at_hand("mobilenet_v2", "bundled")
-    (True, False, True)
-    """
-    from keras_transfer.models.at_hand import downloaded
-
-    if weights in ("pretrained", "imagenet"):
-        return name == "yamnet" or name in (file.backbone for file in downloaded())
-    return weights in ("none", "bundled") or Path(weights).expanduser().exists()

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -134,11 +135,13 @@ def log_mel(waveform: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.fl
     return result
 
 
+@lru_cache(16)
 def hann(window: int) -> NDArray[np.float64]:
     """The periodic Hann window, float64 `[window]`."""
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
 
 
+@lru_cache(16)
 def mel_matrix(front_end: FrontEnd) -> NDArray[np.float64]:
     """What each frequency of the DFT counts in each band, float64 `[fft // 2 + 1, mels]`.
 

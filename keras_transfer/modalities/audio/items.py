@@ -25,7 +25,26 @@ Samples = NDArray[np.float32]
 KIND = Kind(
     "recordings",
     "recording",
-    frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".aac", ".wma"}),
+    frozenset(
+        {
+            ".wav",
+            ".wave",
+            ".flac",
+            ".ogg",
+            ".oga",
+            ".opus",
+            ".mp3",
+            ".aif",
+            ".aiff",
+            ".au",
+            ".snd",
+            ".caf",
+            ".w64",
+            ".m4a",
+            ".aac",
+            ".wma",
+        }
+    ),
     ("seconds", "sample_rate", "channels"),
     "sound.wav",
     "sound files",

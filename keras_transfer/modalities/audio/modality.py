@@ -20,7 +20,7 @@ from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.audio.appearance import PROPERTIES, picture, sound_address, sounds, statistics
 from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES, SPEECH_FILE, find_audio_backbone
 from keras_transfer.modalities.audio.corruptions import CORRUPTIONS, corrupt
-from keras_transfer.modalities.audio.items import KIND, sniff
+from keras_transfer.modalities.audio.items import KIND, Samples, sniff
 from keras_transfer.modalities.audio.live import raw_windows
 from keras_transfer.modalities.audio.preparer import AudioPreparer, open_preparer
 from keras_transfer.modalities.audio.reader import AudioReader, summarize
@@ -155,8 +155,7 @@ class AudioModality(Modality):
     def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
         """`sample_rate` in Hz, and `clip_seconds`."""
         own = _own(preparer)
-        samples = own.samples if len(spec.tensor.shape) == 2 else spec.tensor.shape[0] or own.samples
-        return {"sample_rate": own.sample_rate, "clip_seconds": samples / own.sample_rate}
+        return {"sample_rate": own.sample_rate, "clip_seconds": own.length(spec) / own.sample_rate}
 
     def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
         """Sample rate and channels, where MediaPipe looks for them; of spectrograms what they are, in words."""
@@ -275,26 +274,15 @@ class AudioModality(Modality):
 
     def thumbnails(self, items: Split, indices: Sequence[int], side: int = _THUMBNAIL) -> dict[int, str]:
         """Log-mel spectrograms."""
-        preparer, pictures = _own(items.preparer), {}
-        for index in indices:
-            try:
-                content = preparer.load(str(items.paths[index]))
-                pictures[index] = picture(preparer.waveform(content, preparer.samples), side)
-            except InputError:  # it is damaged, or has vanished
-                continue
-        return pictures
+        return {index: picture(clip, side) for index, clip in _clips(items, indices)}
 
     def previews(self, items: Split, indices: Sequence[int]) -> dict[int, ItemView]:
         """Spectrograms, and the clips to listen to."""
-        preparer = _own(items.preparer)
-        views: dict[int, ItemView] = {}
-        for index in indices:
-            try:
-                clip = preparer.waveform(preparer.load(str(items.paths[index])), preparer.samples)
-            except InputError:  # it is damaged, or has vanished
-                continue
-            views[index] = {"picture": picture(clip, _THUMBNAIL), "sound": sound_address(clip, preparer.sample_rate)}
-        return views
+        rate = _own(items.preparer).sample_rate
+        return {
+            index: {"picture": picture(clip, _THUMBNAIL), "sound": sound_address(clip, rate)}
+            for index, clip in _clips(items, indices)
+        }
 
     def views(
         self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
@@ -318,6 +306,17 @@ class AudioModality(Modality):
 
 
 MODALITY = AudioModality()
+
+
+def _clips(items: Split, indices: Sequence[int]) -> Iterator[tuple[int, Samples]]:
+    """The clips of items as they are, by index; those that are damaged or have vanished are missing."""
+    preparer = _own(items.preparer)
+    for index in indices:
+        try:
+            clip = preparer.waveform(preparer.load(str(items.paths[index])), preparer.samples)
+        except InputError:
+            continue
+        yield index, clip
 
 
 def _own(preparer: Preparer) -> AudioPreparer:

@@ -79,9 +79,16 @@ class AudioPreparer:
 
     def prepare(self, content: bytes, spec: InputSpec) -> Arrays:
         """The samples of one recording, `float32 [samples]`, or their spectrogram `float32 [frames, mels]`."""
-        features = len(spec.tensor.shape) == 2
-        count = self.samples if features else spec.tensor.shape[0] or self.samples
-        return self.finish(self.waveform(content, count), spec)
+        count = self.length(spec)
+        clip = np.clip(_filled(self.waveform(content, count), count), -1, 1)
+        if len(spec.tensor.shape) == 1:
+            return clip
+        assert self.front_end is not None
+        return log_mel(clip, self.front_end)
+
+    def length(self, spec: InputSpec) -> int:
+        """How many samples a clip has of which a spec's input is made."""
+        return self.samples if len(spec.tensor.shape) == 2 else spec.tensor.shape[0] or self.samples
 
     def waveform(self, content: bytes, count: int) -> Samples:
         """The first samples of a recording at the rate of the clips, as many as it has and `count` at most.
@@ -91,16 +98,6 @@ class AudioPreparer:
         """
         samples, rate = decode(content, min(LONGEST, count / self.sample_rate + 0.1))
         return resample(samples, rate, self.sample_rate)[:count]
-
-    def finish(self, samples: Samples, spec: InputSpec) -> Array:
-        """Samples as the inputs of a spec: filled up and in range, and behind the front end if it begins there."""
-        features = len(spec.tensor.shape) == 2
-        count = self.samples if features else spec.tensor.shape[0] or self.samples
-        clip = np.clip(_filled(samples[:count], count), -1, 1)
-        if not features:
-            return clip
-        assert self.front_end is not None
-        return log_mel(clip, self.front_end)
 
     def adapt(self, values: Array, spec: InputSpec) -> Array:
         """Samples `float32 [n, samples]` cut or filled up to the length of a spec."""

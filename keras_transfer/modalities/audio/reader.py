@@ -83,17 +83,8 @@ class AudioReader(ReaderBase):
         return AudioExamination(list(items), files, list(samples), list(marks))
 
 
-def examine_sound_file(source: str) -> Examined:
-    """Reads, hashes, decodes and measures one recording.
-
-    >>> examine_sound_file("no/such.wav").problem
-    'no such file'
-    """
-    return _examine(source)[0]
-
-
 def _examine(source: str) -> tuple[Examined, str, Landmarks]:
-    sha256, nothing = "", landmarks(np.zeros(0, np.float32))
+    sha256 = ""
     try:
         content = load_sound(source)
         sha256 = hashlib.sha256(content).hexdigest()
@@ -103,7 +94,7 @@ def _examine(source: str) -> tuple[Examined, str, Landmarks]:
             constant = abs(float(samples.mean())) > SILENT
             raise InputError("a constant voltage (DC), and no sound" if constant else "only silence, below -80 dB")
     except InputError as error:
-        return Examined(sha256=sha256, problem=str(error)), "", nothing
+        return Examined(sha256=sha256, problem=str(error)), "", landmarks(np.zeros(0, np.float32))
     whole = np.rint(samples * 32767).astype("<i2")
     digest = hashlib.sha256(whole.tobytes() + facts.sample_rate.to_bytes(4, "little")).hexdigest()
     measured = (round(facts.seconds, 3), facts.sample_rate, facts.channels)

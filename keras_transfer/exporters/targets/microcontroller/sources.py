@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _VECTORS = 50  # test items that TFLM and the reference kernels answer
-IN_FLASH = 4  # of them, those that stand in golden.cc
 _BATCH = 64
+IN_FLASH = 4  # of them, those that stand in golden.cc
 _SOURCES = ("model.h", "model.cc", "classifier.h", "classifier.cc", "golden.h", "golden.cc")
 _SKETCH = "classifier.ino"
 _PROGRAMS = ("main.cc", "golden_test.cc", "README.txt")  # what is not in the sketch
@@ -127,16 +127,17 @@ def rounding_steps(info: FileInfo) -> int:
     return math.ceil(info.tensors[last.inputs[0]].scale[0] / 4 / info.tensors[last.outputs[0]].scale[0]) + 1
 
 
-def test_items(split: "Split", inputs: Inputs) -> Array:
+def test_items(split: "Split", inputs: Inputs, most: int | None = None) -> Array:
     """Some items from all over the split, `[n, ...]`, as a model of one input takes them.
 
     Args:
         split: of any length.
         inputs: see `Split.batches`.
+        most: how many; 50 unless given.
     """
-    chosen = np.linspace(0, len(split) - 1, min(_VECTORS, len(split))).round().astype(int)
+    chosen = np.linspace(0, len(split) - 1, min(most or _VECTORS, len(split))).round().astype(int)
     parts, start = [], 0
-    for arrays, _ in split.batches(inputs, _BATCH):
+    for arrays, _ in split.batches(inputs, _BATCH):  # a split in memory has no `take`
         values = only(arrays)
         inside = chosen[(chosen >= start) & (chosen < start + len(values))]
         parts.append(values[inside - start])

@@ -1,27 +1,23 @@
 """What is written for the owners of devices around a model of sounds: a module for each target, see `Modality.kits`."""
 
-from collections.abc import Mapping
-
-from keras_transfer.inputs import InputSpec
-from keras_transfer.modalities.audio.front_end import FrontEnd, front_end_of
+from keras_transfer.exporters.targets.base import Kit
+from keras_transfer.exporters.targets.microcontroller.sources import test_items
+from keras_transfer.inputs import Array, InputSpec, TensorSpec
+from keras_transfer.modalities.audio.front_end import FrontEnd
+from keras_transfer.modalities.audio.golden import as_samples
+from keras_transfer.modalities.audio.preparer import WAVEFORM, AudioPreparer, open_preparer
 
 FRONT_END_FILE = "front_end.json"
 
 
-def kit_front_end(inputs: InputSpec) -> FrontEnd:
-    """The front end of a model of sounds, in front of it or inside."""
-    settings = inputs.preparation["front_end"]
-    assert isinstance(settings, Mapping)
-    return front_end_of(settings)
+def opened(inputs: InputSpec) -> tuple[AudioPreparer, FrontEnd]:
+    """The preparer of a model of sounds, and its front end, in front of the model or inside."""
+    preparer = open_preparer(inputs.preparation)
+    assert preparer.front_end is not None
+    return preparer, preparer.front_end
 
 
-def takes_spectrograms(inputs: InputSpec) -> bool:
-    """Whether the front end stands in front of the model."""
-    return len(inputs.tensor.shape) == 2
-
-
-def clip_samples(inputs: InputSpec) -> int:
-    """How many samples a clip has."""
-    samples = inputs.preparation["samples"]
-    assert isinstance(samples, int)
-    return samples
+def test_clips(kit: Kit, most: int | None = None) -> Array:
+    """Some of the test split's clips, int16 `[n, samples]`; see `test_items`."""
+    samples = open_preparer(kit.inputs.preparation).samples
+    return as_samples(test_items(kit.split, (TensorSpec(WAVEFORM, (samples,)),), most))

@@ -6,7 +6,7 @@ from pathlib import Path
 from keras_transfer.exporters.edgetpu_folder import Script, write_folder
 from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.modalities.audio import front_end
-from keras_transfer.modalities.audio.targets import FRONT_END_FILE, clip_samples, kit_front_end
+from keras_transfer.modalities.audio.targets import FRONT_END_FILE, opened
 
 _IMPORTS = """\
 import wave
@@ -45,6 +45,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     for line, alone in _ALONE.items():
         assert line in source
         source = source.replace(line, alone)
-    settings = {"samples": clip_samples(kit.inputs), "front_end": kit_front_end(kit.inputs).to_dict()}
+    preparer, settings_of = opened(kit.inputs)
+    settings = {"samples": preparer.samples, "front_end": settings_of.to_dict()}
     own = {FRONT_END_FILE: json.dumps(settings, indent=2).encode(), "front_end.py": source.encode()}
     return write_folder(kit, folder, _SCRIPT, own)

@@ -44,35 +44,35 @@ def log_mel_sources(front_end: FrontEnd, frames: int, scale: float, zero_point: 
 
 
 def _values(front_end: FrontEnd, frames: int, scale: float, zero_point: int) -> dict[str, object]:
-    own, fft = front_end, front_end.fft
+    fft = front_end.fft
     if fft & (fft - 1):
         raise InputError(f"A front end in whole numbers needs an fft that is a power of two. Received: fft={fft}.")
-    matrix = mel_matrix(own)
+    matrix = mel_matrix(front_end)
     largest = matrix.max()
     # What 1 of a band's sum stands for: of the weights, of the DFT (halved at each step, of samples times 2^15), and of
     # energies, which lose 12 bits.
-    unit = largest / 2**15 * (fft / 2**30 * own.gain) ** own.power * (2**12 if own.power == 2 else 1)
+    unit = largest / 2**15 * (fft / 2**30 * front_end.gain) ** front_end.power * (2**12 if front_end.power == 2 else 1)
     used = [np.flatnonzero(band) for band in matrix.T]
     first = [int(bins[0]) if len(bins) else 0 for bins in used]
     last = [int(bins[-1]) + 1 if len(bins) else 0 for bins in used]
     weights = [matrix[start:end, band] for band, (start, end) in enumerate(zip(first, last, strict=True))]
     return {
         "version": __version__,
-        "front_end": ", ".join(f"{name} {value}" for name, value in own.to_dict().items()),
-        "sample_rate": own.sample_rate,
-        "window": own.window,
-        "hop": own.hop,
+        "front_end": ", ".join(f"{name} {value}" for name, value in front_end.to_dict().items()),
+        "sample_rate": front_end.sample_rate,
+        "window": front_end.window,
+        "hop": front_end.hop,
         "frames": frames,
-        "mels": own.mels,
+        "mels": front_end.mels,
         "fft": fft,
-        "power": own.power,
-        "offset": round(own.offset / unit),
+        "power": front_end.power,
+        "offset": round(front_end.offset / unit),
         "unit": round(np.log(unit) * _FRACTION),
-        "least": round(np.log(own.floor + own.offset) * _FRACTION),
-        "span": _UNLIMITED if own.span is None else round(own.span * _LOG),
-        "step": round(own.scale / _LOG / scale * _INPUT),
-        "zero": round((own.shift / scale + zero_point) * _INPUT),
-        "hann": c_numbers(_q31(hann(own.window)[: own.window // 2 + 1])),
+        "least": round(np.log(front_end.floor + front_end.offset) * _FRACTION),
+        "span": _UNLIMITED if front_end.span is None else round(front_end.span * _LOG),
+        "step": round(front_end.scale / _LOG / scale * _INPUT),
+        "zero": round((front_end.shift / scale + zero_point) * _INPUT),
+        "hann": c_numbers(_q31(hann(front_end.window)[: front_end.window // 2 + 1])),
         "cosine": c_numbers(_q31(np.cos(2 * np.pi * np.arange(fft // 4 + 1) / fft))),
         "first": c_numbers(first),
         "count": c_numbers(end - start for start, end in zip(first, last, strict=True)),

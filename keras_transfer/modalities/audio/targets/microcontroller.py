@@ -8,12 +8,11 @@ import numpy as np
 from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.exporters.targets.microcontroller import sources
 from keras_transfer.files import write_bytes, write_json
-from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.runtime import input_values
 from keras_transfer.modalities.audio.front_end import log_mel
-from keras_transfer.modalities.audio.golden import as_samples, as_waveform
-from keras_transfer.modalities.audio.targets import FRONT_END_FILE, clip_samples, kit_front_end
+from keras_transfer.modalities.audio.golden import as_waveform
+from keras_transfer.modalities.audio.targets import FRONT_END_FILE, opened, test_clips
 from keras_transfer.modalities.audio.targets.fixed_point import TEMPLATES, log_mel_sources
 
 _OWN = ("listener.h", "listener.cc", "main.cc", "log_mel_test.cc", "classifier.ino")
@@ -40,13 +39,11 @@ def write(kit: Kit, folder: Path) -> list[Path]:
         GateError: see there.
         InputError: the front end is none for whole numbers; see `fixed_point.log_mel_sources`.
     """
-    front_end = kit_front_end(kit.inputs)
+    _, front_end = opened(kit.inputs)
     info = read_flatbuffer(kit.content)
     tensor = info.tensors[info.inputs[0]]
     frames, mels = tensor.shape[1:]
-    samples = clip_samples(kit.inputs)
-    waveforms = sources.test_items(kit.split, (TensorSpec("waveform", (samples,)),))
-    clips = as_samples(waveforms)
+    clips = test_clips(kit)
     inputs = input_values(np.stack([log_mel(as_waveform(clip), front_end) for clip in clips]), tensor)
     interval = max(1, round(_INTERVAL * front_end.sample_rate / front_end.hop))
     own = log_mel_sources(front_end, frames, tensor.scale[0], tensor.zero_point[0])

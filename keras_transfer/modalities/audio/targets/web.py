@@ -6,7 +6,7 @@ from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.exporters.web_page import write_page
 from keras_transfer.inputs import Json
 from keras_transfer.litert import read_flatbuffer
-from keras_transfer.modalities.audio.targets import clip_samples, kit_front_end, takes_spectrograms
+from keras_transfer.modalities.audio.targets import opened
 
 PAGE = {
     "index.html": "sound.html",
@@ -27,10 +27,10 @@ def describe(kit: Kit) -> dict[str, Json]:
     info = read_flatbuffer(kit.content)
     tensor = info.tensors[info.inputs[0]]
     scale = {"scale": float(tensor.scale[0]), "zero_point": int(tensor.zero_point[0])} if tensor.scale else {}
-    front_end = kit_front_end(kit.inputs)
+    preparer, front_end = opened(kit.inputs)
     return {
         "sample_rate": front_end.sample_rate,
-        "samples": clip_samples(kit.inputs),
-        "front_end": front_end.to_dict() if takes_spectrograms(kit.inputs) else None,
+        "samples": preparer.samples,
+        "front_end": front_end.to_dict() if len(kit.inputs.tensor.shape) == 2 else None,
         "input": {"dtype": tensor.dtype, "shape": list(tensor.shape), **scale},
     }
