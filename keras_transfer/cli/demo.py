@@ -9,19 +9,19 @@ from keras_transfer.cli import options
 
 _REVIEWS, _SOUNDS = "made-reviews", "made-sounds"
 # What the demonstration trains on: enough test pictures that one of them is a third of a point.
-_RECIPES: dict[str, dict[str, str | float]] = {
+_RECIPES: dict[str, dict[str, object]] = {
     "pizza": {"data": "pizza:per_class=150", "val": 0.15, "test": 0.49},
     "digits": {"data": "digits", "val": 0.15, "test": 0.25},
     _REVIEWS: {"data": _REVIEWS, "val": 0.15, "test": 0.45, "backbone": "tfidf"},
-    _SOUNDS: {"data": _SOUNDS, "val": 0.15, "test": 0.49, "backbone": "yamnet"},
+    _SOUNDS: {"data": _SOUNDS, "val": 0.15, "test": 0.49, "backbone": "yamnet", "formats": ("float32", "float16")},
 }
-_PICTURES: dict[str, str | float] = {"weights": "bundled", "baselines": "scratch", "few_shot": 10}
+_PICTURES: dict[str, object] = {"weights": "bundled", "baselines": "scratch", "few_shot": 10}
 _FIRST = {"image": "pizza", "text": _REVIEWS, "audio": _SOUNDS}
 _OWN = {
     "image": "photographs in class folders: keras-transfer train PHOTOS/ (ImageNet weights, downloaded once)\n"
     "or without a network: keras-transfer train PHOTOS/ --weights bundled",
     "text": "texts: keras-transfer train TABLE.csv (a pretrained encoder, downloaded once)\n"
-    "or with an encoder's folder: keras-transfer train TABLE.csv --backbone FOLDER",
+    "or without a network: keras-transfer train TABLE.csv --backbone mini",
     "audio": "recordings in class folders: keras-transfer train SOUNDS/\n"
     "of several people or machines: keras-transfer train TABLE.csv --group-by COLUMN",
 }

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from keras_transfer.errors import InputError
 
 FILE = Path(__file__).with_name("yamnet.npz")
-RANGES = Path(__file__).with_name("yamnet_ranges.npy")
 _FRAMES, _GAP = 96, 0.25  # of a window, and the share of one that may stay unseen between two
 # Channels and stride of each pair of a depthwise and a pointwise convolution.
 _PAIRS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -80,29 +79,4 @@ def yamnet_weights(weights: str = "pretrained") -> list[NDArray[np.float32]]:
         raise InputError(f"The weights of yamnet are 'pretrained' or 'none'. Received: weights={weights!r}.")
     with np.load(FILE, allow_pickle=False) as stored:
         names = sorted(name for name in stored.files if not name.endswith("_scale"))
-        arrays = [stored[name] * np.float32(stored.get(f"{name}_scale", 1.0)) for name in names]
-    return evened(arrays, np.load(RANGES, allow_pickle=False))
-
-
-def evened(arrays: list[NDArray[np.float32]], ranges: NDArray[np.float16]) -> list[NDArray[np.float32]]:
-    """The same network, whose channels have like ranges, so that eight bits hold them all.
-
-    What leaves a ReLU may be divided by anything that the next kernel is multiplied by (Nagel et al. 2019,
-    https://arxiv.org/abs/1906.04721). By the kernels' own ranges, as there, int8 files became worse.
-
-    Args:
-        arrays: a kernel and a bias for each convolution.
-        ranges: the largest output of each channel of each but the last, one behind the other.
-    """
-    arrays, start = list(arrays), 0
-    for i in range(0, len(arrays) - 2, 2):
-        count = len(arrays[i + 1])
-        found = ranges[start : start + count].astype(np.float32)
-        middle = np.float32(np.median(found))
-        by: NDArray[np.float32] = (np.maximum(found, middle / 100) / middle).astype(np.float32)
-        depthwise = arrays[i].shape[-1] == 1
-        arrays[i] = arrays[i] / (by[:, None] if depthwise else by)
-        arrays[i + 1] = arrays[i + 1] / by
-        arrays[i + 2] = arrays[i + 2] * by[:, None]
-        start += count
-    return arrays
+        return [stored[name] * np.float32(stored.get(f"{name}_scale", 1.0)) for name in names]
