@@ -73,9 +73,14 @@ def audition(recipe: Recipe) -> Audition:
     return _hold(recipe, load_data(recipe))[1]
 
 
+def _kept(run: Path) -> _Kept | None:
+    """What a run that has begun chose; a folder of one that was stopped before holds nothing that counts."""
+    return cast(_Kept | None, read_json(run / _FILE)) if (run / "environment.json").is_file() else None
+
+
 def with_choice(recipe: Recipe, run: Path) -> Recipe:
     """The recipe with the backbone that a run chose for it before it was stopped, if it did."""
-    kept = cast(_Kept | None, read_json(run / _FILE)) if (run / "environment.json").is_file() else None
+    kept = _kept(run)
     if recipe.model.backbone != AUTO or kept is None or kept["asked"] != recipe.model.model_dump(mode="json"):
         return recipe
     return with_network(recipe, kept["chosen"])
@@ -100,7 +105,7 @@ def choose_backbone(
         InputError: see `audition`.
     """
     if recipe.backbone != AUTO:
-        kept = cast(_Kept | None, read_json(run / _FILE)) if run is not None else None
+        kept = _kept(run) if run is not None else None
         return recipe, data, kept["audition"] if kept is not None else None
     chosen, found = _hold(recipe, data)
     if run is not None:

@@ -49,7 +49,10 @@ def build_zero_shot_classifier(
     clip = load_backbone(name, True)
     if type(clip).__name__ != "CLIPBackbone":
         raise InputError(f"{name} holds a {type(clip).__name__}: zero-shot classification needs a preset of CLIP.")
-    embeddings = np.stack([_embedding(clip, name, [prompt.format(own) for prompt in prompts]) for own in class_names])
+    tokenizer = _tokenizer(name)
+    embeddings = np.stack(
+        [_embedding(clip, tokenizer, [prompt.format(own) for prompt in prompts]) for own in class_names]
+    )
     projected = keras.layers.Dense(clip.projection_dim, use_bias=False, name="projection")
     logits = keras.layers.Dense(len(class_names), name="logits")
     x = keras.layers.UnitNormalization(name="unit")(projected(tower.output))
@@ -62,15 +65,22 @@ def build_zero_shot_classifier(
     return model
 
 
-def _embedding(clip: "keras_hub.models.CLIPBackbone", preset: str, sentences: Sequence[str]) -> NDArray[np.float32]:
-    """The mean direction of some sentences, float32 `[width]`, of length 1."""
+def _tokenizer(preset: str) -> "keras_hub.tokenizers.CLIPTokenizer":
     import keras_hub
 
     try:
         with limited_silence():
-            tokenizer = keras_hub.tokenizers.CLIPTokenizer.from_preset(preset)
+            return keras_hub.tokenizers.CLIPTokenizer.from_preset(preset)
     except Exception as error:  # of KerasHub, of the hubs' clients
         raise InputError(f"KerasHub cannot load the tokenizer of {preset} ({in_one_line(error)}).") from error
+
+
+def _embedding(
+    clip: "keras_hub.models.CLIPBackbone",
+    tokenizer: "keras_hub.tokenizers.CLIPTokenizer",
+    sentences: Sequence[str],
+) -> NDArray[np.float32]:
+    """The mean direction of some sentences, float32 `[width]`, of length 1."""
     rows = []
     for sentence in sentences:
         length = clip.text_encoder.max_sequence_length

@@ -2,8 +2,8 @@
 
     python pretraining/text/distil.py texts.txt MINILM --out student
 
-The student keeps the most frequent word pieces, gives each 128 numbers and a projection instead of 384, and half of
-the neurons of each block, those that matter most, fitted by least squares. Then it trains to copy the teacher's
+The student keeps the most frequent word pieces, gives each 160 numbers and a projection instead of 384, and of the
+1,536 neurons of each block 640, those that matter most, fitted by least squares. Then it trains to copy the teacher's
 features of words (the mean over a word's pieces: the two cut words differently) after the embeddings and every block.
 Stopped, the same command goes on. It ends with a Hugging Face folder of type `electra`, as float32.
 """
@@ -54,7 +54,7 @@ def encode(words: WordPiece, text: str, longest: int) -> tuple[list[int], list[i
     """Ids of a text with its marks, and the number of the word of each."""
     ids, numbers = [words.first_id], [0]
     for number, word in enumerate(words.words(text), start=1):
-        pieces = words._cached_pieces(word)
+        pieces = words.pieces_of(word)
         ids += pieces
         numbers += [number] * len(pieces)
     ids, numbers = ids[: longest - 1], numbers[: longest - 1]
@@ -63,7 +63,7 @@ def encode(words: WordPiece, text: str, longest: int) -> tuple[list[int], list[i
 
 def split_words(text: str, old: WordPiece, new: WordPiece) -> int:
     """How many words of a text the student has to cut further than the teacher."""
-    return sum(len(new._cached_pieces(word)) > len(old._cached_pieces(word)) for word in old.words(text))
+    return sum(len(new.pieces_of(word)) > len(old.pieces_of(word)) for word in old.words(text))
 
 
 class Pairs:
@@ -185,9 +185,9 @@ def write_folder(student: keras.Model, shape: EncoderShape, vocabulary: Sequence
     """The student as a Hugging Face folder of type `electra`."""
     from safetensors.numpy import save_file
 
-    from keras_transfer.modalities.text.presets import _KINDS
+    from keras_transfer.modalities.text.presets import KINDS
 
-    names = _KINDS["electra"]
+    names = KINDS["electra"]
     tensors: dict[str, np.ndarray] = {}
     for layer in student.layers:
         if not layer.weights:

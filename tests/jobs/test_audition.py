@@ -16,9 +16,11 @@ import keras_transfer as kt
 from keras_transfer.cli.summary import print_audition
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.audition import choose
+from keras_transfer.files import write_json
 from keras_transfer.jobs import audition as job
 from keras_transfer.jobs.inspect import inspect_data
 from keras_transfer.jobs.train import train
+from keras_transfer.modalities import settled
 from keras_transfer.models import build_classifier
 from keras_transfer.recipe import AUTO, Phase, Recipe, make_recipe
 from keras_transfer.schemas import Audition, Result
@@ -189,3 +191,13 @@ def test_of_texts_encoders_and_tfidf_are_tried(tmp_path: Path) -> None:
     assert result["test"]["accuracy"] > 0.7 and Path(result["backbone"]).name == found["chosen"]
     with pytest.raises(InputError, match="holds no text encoder"):
         kt.audition(recipe.replace(weights=str(folder)))
+
+
+def test_a_choice_of_a_run_that_never_began_counts_for_nothing(tmp_path: Path) -> None:
+    write_json(tmp_path / "checkpoints" / "audition.json", {"asked": {}, "chosen": {}, "audition": {"rows": []}})
+    recipe = settled(make_recipe(data="photos/", backbone="mobilenet_v2"))
+    items = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    data = kt.load((items, ["a", "b"] * 10), val=0.2, test=0.2)
+    assert job.choose_backbone(recipe, data, tmp_path) == (recipe, data, None)
+    write_json(tmp_path / "environment.json", {})
+    assert job.choose_backbone(recipe, data, tmp_path) == (recipe, data, {"rows": []})

@@ -64,7 +64,7 @@ ENCODERS = {
     "albert": Encoder("albert/albert-base-v2", "Apache-2.0", 11.7, "English, small file, as slow as bert", _PHONE),
     "electra_small": Encoder("google/electra-small-discriminator", "Apache-2.0", 13.5, "English, small", _PHONE),
     "xlm_roberta": Encoder("FacebookAI/xlm-roberta-base", "MIT", 278.0, "100 languages, large"),
-    "gpt2": Encoder("kerashub:gpt2_base_en", "MIT", 124.4, "English; a decoder by its last token: heavy"),
+    "gpt2": Encoder("kerashub:gpt2_base_en", "MIT", 124.4, "English; a decoder by its last token: heavy", tokens=1024),
     "t5_small": Encoder("kerashub:t5_small_multi", "Apache-2.0", 35.3, "English, German, French; T5's encoder: heavy"),
     BUNDLED: Encoder("", "Apache-2.0", 5.0, "English, very small: inside this package", _PHONE, 256),
 }
@@ -112,7 +112,7 @@ _ALBERT = _names(
     "attention.query attention.key attention.value attention.dense attention.LayerNorm ffn ffn_output "
     "full_layer_layer_norm",
 )
-_KINDS = {
+KINDS = {
     "bert": _BERT,
     "distilbert": _DISTIL,
     "roberta": _BERT,
@@ -149,8 +149,8 @@ class Preset:
             InputError: it cannot be read, or the architecture is not one that can be built here.
         """
         config = _read_json(self.folder / CONFIG_FILE)
-        if config.get("model_type") not in _KINDS:
-            known = ", ".join(_KINDS)
+        if config.get("model_type") not in KINDS:
+            known = ", ".join(KINDS)
             found = str(config.get("model_type", "unknown"))[:40]
             raise InputError(f"{self.folder} holds a model of type {found!r}. Give one of: {known}.")
         return config
@@ -249,7 +249,7 @@ def encoder_shape(preset: Preset) -> "EncoderShape":
     """
     from keras_transfer.modalities.text.encoder import EncoderShape
 
-    config, names = preset.config, _KINDS[preset.kind].settings
+    config, names = preset.config, KINDS[preset.kind].settings
     activation = str(config.get(names["activation"], "gelu"))
     relative = config.get("position_embedding_type", "absolute") != "absolute"
     if activation not in ("gelu", "gelu_new", "gelu_pytorch_tanh") or relative:
@@ -300,7 +300,7 @@ def load_weights(encoder: "keras.Model", preset: Preset) -> None:
         InputError: there are no such weights, or they do not fit.
     """
     read = _weights_of(preset)
-    block, parts = _KINDS[preset.kind].block, _KINDS[preset.kind].parts
+    block, parts = KINDS[preset.kind].block, KINDS[preset.kind].parts
     for layer in encoder.layers:
         if not layer.weights:
             continue

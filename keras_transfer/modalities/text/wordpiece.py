@@ -126,7 +126,7 @@ class WordPiece:
 
     def ids(self, text: str) -> list[int]:
         """The ids of a text, without special tokens."""
-        pieces = self._cached_pieces
+        pieces = self.pieces_of
         return [
             piece
             for word in self.words(text)
@@ -153,7 +153,8 @@ class WordPiece:
         return max(map(len, self.vocabulary))
 
     @cached_property
-    def _cached_pieces(self) -> Callable[[str], tuple[int, ...]]:
+    def pieces_of(self) -> Callable[[str], tuple[int, ...]]:
+        """From a word, as `words` gives it, to the ids of its pieces; words seen before are remembered."""
         return lru_cache(_CACHED_WORDS)(self._pieces)
 
     def _pieces(self, word: str) -> tuple[int, ...]:
