@@ -1,0 +1,138 @@
+"""Classifiers of time series: normalization, backbone, pooling and head as one flat graph on raw samples."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_transfer.errors import InputError
+from keras_transfer.modalities.series.backbones import SeriesBackbone, find_series_backbone
+from keras_transfer.modalities.series.rocket import fit_ridge, rocket_layers
+from keras_transfer.models import add_head, compile_classifier
+
+POOLINGS = ("avg", "max")
+NORMALIZATIONS = ("channel", "window")
+SERIES = "series"
+"""The name of a model's input."""
+
+Examples: TypeAlias = tuple[NDArray[np.float32], NDArray[np.generic]]
+"""Training series, float32 `[m, time, channels]` in raw units, and their labels: int `[m]`, or 0/1 `[m, classes]`."""
+
+
+def build_series_classifier(
+    backbone: str,
+    classes: int | Sequence[str],
+    *,
+    length: int,
+    channels: int,
+    examples: Examples | None = None,
+    normalization: str = "channel",
+    pooling: str | None = None,
+    hidden: Sequence[int] = (),
+    dropout: float = 0.2,
+    multi_label: bool = False,
+    seed: int = 0,
+) -> keras.Model:
+    """Builds a classifier of time series: a plain `keras.Model`, compiled, that takes raw samples.
+
+    Normalization, the backbone, pooling, hidden layers, dropout, `logits` and `predictions` are layers of one flat
+    graph. Keras alone loads it.
+
+    Args:
+        backbone: see `keras_transfer.modalities.series.backbones.find_series_backbone`. `"rocket"` and
+            `"rocket_small"` come trained: their thresholds and their ridge regression are fitted to `examples`.
+        classes: how many classes, at least 2 (1 with `multi_label`), or their names.
+        length: time steps of a series.
+        channels: values of a step.
+        examples: what the means and deviations of channels are taken from, and what Rocket is fitted to. Without them
+            channels are taken as they are, and Rocket has random weights.
+        normalization: `"channel"`, by each channel's mean and deviation in `examples`; or `"window"`, each channel
+            of each series by its own.
+        pooling: `"avg"` (the default) or `"max"` over time; Rocket has its own.
+        hidden: units of Dense layers (ReLU) between pooling and dropout; Rocket has none.
+        dropout: rate of the dropout before the logits, at least 0 and below 1; Rocket has none.
+        multi_label: one sigmoid per class; labels are multi-hot `[n, classes]`.
+        seed: of Rocket's kernels.
+
+    Returns:
+        The model, float32 `[n, length, channels]` to probabilities `[n, classes]`.
+
+    Raises:
+        InputError: an argument is wrong; the message says what to do.
+
+    >>> build_series_classifier("fcn", ["rest", "walk"], length=100, channels=6).output_shape
+    (None, 2)
+    """
+    count = classes if isinstance(classes, int) else len(classes)
+    row = find_series_backbone(backbone)
+    _check(row, count, length, multi_label, normalization, pooling)
+    series = keras.Input((length, channels), name=SERIES)
+    x = _normalized(series, normalization, None if examples is None else examples[0])
+    if row.layers is None:
+        outputs = _rocket(series, x, row, count, examples, multi_label, seed)
+    else:
+        x = row.layers(keras.layers.Reshape((1, length, channels), name="row")(x))
+        pool = getattr(keras.layers, f"Global{'Max' if pooling == 'max' else 'Average'}Pooling{len(x.shape) - 2}D")
+        outputs = add_head(pool(name="pool")(x), count, hidden=hidden, dropout=dropout, multi_label=multi_label)
+    model = keras.Model(series, outputs, name=row.name)
+    compile_classifier(model, multi_label=multi_label)
+    return model
+
+
+def _rocket(
+    series: keras.KerasTensor,
+    x: keras.KerasTensor,
+    row: SeriesBackbone,
+    classes: int,
+    examples: Examples | None,
+    multi_label: bool,
+    seed: int,
+) -> keras.KerasTensor:
+    """Rocket's features and head, fitted to examples where there are some."""
+    normalized = np.random.default_rng(seed).normal(size=(2, *x.shape[1:])).astype(np.float32)
+    if examples is not None:
+        normalized = _answers(keras.Model(series, x), examples[0])
+    features = rocket_layers(x, normalized, features=row.features, seed=seed)
+    outputs = add_head(features, classes, multi_label=multi_label)
+    if examples is not None:
+        model = keras.Model(series, outputs)
+        ridge = fit_ridge(_answers(keras.Model(series, features), examples[0]), examples[1], classes)
+        model.get_layer("logits").set_weights([ridge.weights, ridge.bias])
+    return outputs
+
+
+def _answers(model: keras.Model, series: NDArray[np.float32]) -> NDArray[np.float32]:
+    answers: NDArray[np.float32] = model.predict(series, batch_size=16, verbose=0)
+    return answers
+
+
+def _normalized(
+    series: keras.KerasTensor, normalization: str, examples: NDArray[np.float32] | None
+) -> keras.KerasTensor:
+    """Series of mean 0 and deviation 1, by a layer called `normalization`."""
+    if normalization == "window":
+        return keras.layers.GroupNormalization(
+            -1, axis=-1, epsilon=1e-6, center=False, scale=False, name="normalization"
+        )(series)
+    channels = series.shape[-1]
+    means, variances = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+    if examples is not None:
+        means, variances = examples.mean(axis=(0, 1)), examples.var(axis=(0, 1))
+    variances = np.where(variances > 0, variances, 1)  # a channel that never changes
+    return keras.layers.Normalization(axis=-1, mean=means, variance=variances, name="normalization")(series)
+
+
+def _check(
+    row: SeriesBackbone, classes: int, length: int, multi_label: bool, normalization: str, pooling: str | None
+) -> None:
+    if classes < (1 if multi_label else 2):
+        raise InputError(f"A classifier has at least 2 classes, 1 where several may hold. Received: {classes}.")
+    if length < row.shortest:
+        raise InputError(f"{row.name} takes series of {row.shortest} steps or more. Received: length={length}.")
+    if normalization not in NORMALIZATIONS:
+        ways = ", ".join(NORMALIZATIONS)
+        raise InputError(f"`normalization` must be one of {ways}. Received: normalization={normalization!r}.")
+    if pooling not in (None, *POOLINGS):
+        raise InputError(f"`pooling` must be one of {', '.join(POOLINGS)}. Received: pooling={pooling!r}.")

@@ -1,0 +1,143 @@
+"""Networks of time series: each is one flat graph of plain layers that trains, divides into stages and converts."""
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from keras_transfer.errors import InputError
+from keras_transfer.inputs import TensorSpec
+from keras_transfer.litert import convert, open_litert
+from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
+from keras_transfer.modalities.series.builder import build_series_classifier
+from keras_transfer.modalities.series.rocket import fit_ridge
+from keras_transfer.models import cut_points, freeze_backbone, stages
+
+TRAINED = [name for name, row in SERIES_BACKBONES.items() if row.layers is None]
+UNTRAINED = [name for name in SERIES_BACKBONES if name not in TRAINED]
+
+
+def waves(n: int, length: int = 64, channels: int = 3, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Slow and quick waves of any phase in noise, with channels of unlike units."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n, dtype=np.int32) % 2
+    angle = np.arange(length)[:, None] * (0.3 + 0.2 * labels[:, None, None]) + random.uniform(0, 6, (n, 1, channels))
+    noisy = np.sin(angle) + random.normal(0, 0.3, angle.shape)
+    return (noisy * [1.0, 100.0, 0.01] + [0.0, 50.0, 9.81]).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("name", SERIES_BACKBONES)
+def test_each_backbone_is_a_flat_model_of_raw_samples_that_keras_alone_loads(name: str, tmp_path):
+    examples = waves(20)
+    model = build_series_classifier(name, ["slow", "quick"], length=64, channels=3, examples=examples)
+    assert [tensor.name for tensor in model.inputs] == ["series"] and model.input_shape == (None, 64, 3)
+    assert [layer.name for layer in model.layers[-2:]] == ["logits", "predictions"]
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert all(layer.__module__.startswith("keras.") for layer in model.layers)
+    normalized = keras.Model(model.input, model.get_layer("normalization").output).predict(examples[0], verbose=0)
+    np.testing.assert_allclose(normalized.std(axis=(0, 1)), 1, atol=0.01)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    np.testing.assert_array_equal(loaded.predict(examples[0], verbose=0), model.predict(examples[0], verbose=0))
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_each_network_has_stages_and_learns(name: str):
+    series, labels = waves(40)
+    keras.utils.set_random_seed(0)
+    model = build_series_classifier(name, 2, length=64, channels=3, examples=(series, labels), dropout=0.0)
+    assert len(stages(model)) >= 1 and cut_points(model)
+    model.optimizer.learning_rate = 2e-3
+    history = model.fit(series, labels, epochs=15, batch_size=8, verbose=0).history
+    assert max(history["accuracy"]) > 0.9
+    freeze_backbone(model)
+    assert [weight.shape[-1] for weight in model.trainable_weights] == [2, 2]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_rocket_comes_trained(name: str):
+    model = build_series_classifier(name, 2, length=64, channels=3, examples=waves(40))
+    series, labels = waves(60, seed=1)
+    assert (model.predict(series, verbose=0).argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_rocket_is_the_same_for_the_same_seed():
+    examples = waves(10)
+    first, same, other = (
+        build_series_classifier("rocket_small", 2, length=64, channels=3, examples=examples, seed=seed)
+        for seed in (0, 0, 1)
+    )
+    answers = [model.predict(examples[0], verbose=0) for model in (first, same, other)]
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+
+
+def test_rocket_of_short_constant_and_few_series():
+    series = np.zeros((2, 9, 1), np.float32)
+    model = build_series_classifier("rocket", 2, length=9, channels=1, examples=(series, np.array([0, 1])))
+    np.testing.assert_allclose(model.predict(series, verbose=0), 0.5, atol=1e-3)
+
+
+def test_rocket_of_several_labels():
+    series, labels = waves(40)
+    both = np.stack([labels, 1 - labels], axis=1)
+    model = build_series_classifier("rocket_small", 2, length=64, channels=3, examples=(series, both), multi_label=True)
+    assert ((model.predict(series, verbose=0) > 0.5) == both).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", SERIES_BACKBONES)
+@pytest.mark.parametrize("length", [9, 24])
+def test_short_series_are_taken(name: str, length: int):
+    assert build_series_classifier(name, 3, length=length, channels=1).output_shape == (None, 3)
+
+
+def test_each_series_by_its_own_mean_and_deviation():
+    model = build_series_classifier("fcn", 2, length=64, channels=3, normalization="window")
+    series, _ = waves(4)
+    normalized = keras.Model(model.input, model.get_layer("normalization").output).predict(series, verbose=0)
+    np.testing.assert_allclose(normalized.mean(axis=1), 0, atol=1e-3)
+    np.testing.assert_allclose(normalized.std(axis=1), 1, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", [name for name in SERIES_BACKBONES if name != "rocket_small"])
+def test_files_agree_with_the_model(name: str):
+    series, labels = waves(40)
+    series /= [1.0, 100.0, 0.01]
+    model = build_series_classifier(name, 2, length=64, channels=3, examples=(series, labels))
+    expected = model.predict(series, verbose=0)
+    files = convert(model, ["float32"], item=TensorSpec("series", (64, 3)))
+    np.testing.assert_allclose(open_litert(files["float32"]).predict(series), expected, atol=1e-4)
+
+
+def test_ridge_leaves_each_item_out():
+    random = np.random.default_rng(0)
+    labels = np.arange(30) % 3
+    rows = random.normal(size=(30, 50)).astype(np.float32)
+    rows[:, :3] += 2 * np.eye(3)[labels]
+    ridge = fit_ridge(rows, labels, 3)
+
+    def without(item: int) -> NDArray[np.float64]:
+        kept = np.delete(np.arange(30), item)
+        x, y = rows[kept].astype(np.float64), 2 * np.eye(3)[labels[kept]] - 1
+        scale = rows.std(axis=0)
+        centered = (x - x.mean(axis=0)) / scale
+        weights = np.linalg.solve(centered.T @ centered + ridge.penalty * np.eye(50), centered.T @ (y - y.mean(axis=0)))
+        return (rows[item] - x.mean(axis=0)) / scale @ weights + y.mean(axis=0)
+
+    scores = np.stack([without(item) for item in range(30)])
+    ours = np.log(ridge.left_out)
+    ours -= ours.mean(axis=1, keepdims=True)
+    scores -= scores.mean(axis=1, keepdims=True)
+    sharpness = (ours * scores).sum() / np.square(scores).sum()
+    np.testing.assert_allclose(ours, sharpness * scores, atol=1e-3 * sharpness)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(InputError, match="rocket takes series of 9 steps or more"):
+        build_series_classifier("rocket", 2, length=8, channels=1)
+    with pytest.raises(InputError, match="Did you mean rocket"):
+        build_series_classifier("rokcet", 2, length=50, channels=1)
+    with pytest.raises(InputError, match="normalization='z'"):
+        build_series_classifier("fcn", 2, length=50, channels=1, normalization="z")
+    with pytest.raises(InputError, match="at least 2 classes"):
+        build_series_classifier("fcn", 1, length=50, channels=1)
