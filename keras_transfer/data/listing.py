@@ -197,6 +197,25 @@ class Listing:
         """The splits that the source itself has."""
         return {entry.split for entry in self.entries if entry.split}
 
+    def check_groups(self, group_by: str | None) -> None:
+        """Remarks on entries in which `group_by` finds no group: each of these stands alone.
+
+        Raises:
+            InputError: nothing would be kept together, against what was asked for.
+        """
+        alone = [entry.file for entry in self.entries if not entry.group]
+        if group_by is None or not alone:
+            return
+        if len(alone) == len(self.entries):
+            raise InputError(
+                f"`group_by` finds no group in any of {len(alone)} {self.kind.items}, such as {alone[0]}, so nothing "
+                f"would be kept together. Received: group_by={group_by!r}"
+            )
+        self.warnings.append(
+            f"--group-by {group_by!r} finds no group in {len(alone)} of {len(self.entries)} {self.kind.items}, such as "
+            f"{Path(alone[0]).name}: each of these stands alone."
+        )
+
     def rename(self, names: dict[str, str]) -> None:
         """Gives the classes other names."""
         self.entries = [replace(e, labels=tuple(names[label] for label in e.labels)) for e in self.entries]

@@ -41,13 +41,16 @@ def list_path(path: Path, layout: Layout, kind: Kind) -> Listing:
         if path.suffix.lower() not in TABLES:
             raise InputError(f"{path} is no folder, .csv or .parquet. Give one of these.")
         layout.refuse(_FOLDER_ONLY, "a folder")
-        return list_table(path, layout, kind)
+        table = list_table(path, layout, kind)
+        table.check_groups(layout.group_by)
+        return table
     layout.refuse(_TABLE_ONLY, "a table, .csv or .parquet")
     if layout.classes_at_depth is not None and layout.classes_at_depth < 1:
         raise InputError(f"`classes_at_depth` must be 1 or more. Received: {layout.classes_at_depth}")
     listing = list_folder(path, layout.classes_at_depth, kind)
     if layout.group_by is not None:
         listing.entries = [replace(e, group=_group(e.path, path, layout.group_by)) for e in listing.entries]
+        listing.check_groups(layout.group_by)
     return listing
 
 

@@ -81,11 +81,12 @@ def test_what_is_no_sound_recording_is_refused_in_words(content, words):
 
 
 def test_what_was_cut_off_is_told_from_what_is_whole():
-    for suffix in (".wav", ".flac"):
-        content = encoded(noise(2), suffix=suffix)
-        assert examine_sound(content)[1] == (2, 16000, 1)
-        with pytest.raises(InputError, match=r"cut off|damaged"):
-            examine_sound(content[: len(content) // 2])
+    for suffix in (".wav", ".flac", ".ogg"):
+        content = encoded(noise(8), suffix=suffix)
+        assert examine_sound(content)[1] == (8, 16000, 1)
+        for kept in (0.3, 0.5, 0.9, 0.999):
+            with pytest.raises(InputError, match=r"cut off|damaged"):
+                examine_sound(content[: round(kept * len(content))])
 
 
 def test_a_forged_length_takes_no_memory():

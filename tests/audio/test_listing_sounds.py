@@ -157,6 +157,35 @@ def test_copies_and_excerpts_stand_on_one_side(tmp_path):
     assert alike == {frozenset({"first.wav", "second.mp3"}), frozenset({"4.wav", "copy.flac"})}
 
 
+def test_silent_windows_are_no_copies_of_each_other(tmp_path):
+    for label in "ab":
+        for i in range(6):
+            write(tmp_path / label / f"{i}.wav", np.concatenate([noise(1, seed=seed_of(label, i)), np.zeros(32000)]))
+    data = kt.load(
+        tmp_path, window=1.0, val=0.2, test=0.2
+    )  # else all files would be one group, and none could be split
+    assert not data.similar and len({record.split for record in data.records}) == 3
+    assert any("24 of 36 sound files hold only silence" in warning for warning in data.warnings)
+
+
+def test_a_group_that_is_found_nowhere_is_refused_and_a_part_is_said(tmp_path, folder):
+    with pytest.raises(
+        InputError, match=r"finds no group in any of 26 recordings, such as .*wav.*Received: group_by='sp"
+    ):
+        list_source(str(folder), layout=Layout(group_by="speaker-(x)"))
+    listing, _ = list_source(str(folder), layout=Layout(group_by=r"(\d)\.wav"))
+    assert any(
+        "in 2 of 26 recordings, such as bad.mp3: each of these stands" in warning for warning in listing.warnings
+    )
+    rows = [(f"low/{i}.wav", "low", "") for i in range(12)]
+    with pytest.raises(InputError, match="finds no group in any of 12"):
+        list_source(str(table(folder / "g.csv", ("path", "label", "who"), *rows)), layout=Layout(group_by="who"))
+    write(tmp_path / "yard.wav", noise(4))
+    (tmp_path / "yard.txt").write_text("0\t2\ta\n2\t4\tb\n")
+    with pytest.raises(InputError, match="finds no group in any of 2 recordings"):
+        list_source(str(tmp_path), layout=Layout(group_by="street"))
+
+
 def test_silence_and_constants_are_left_out_and_clipping_is_said(tmp_path):
     for label in "ab":
         for i in range(10):

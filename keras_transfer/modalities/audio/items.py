@@ -169,10 +169,22 @@ def examine_sound(content: bytes) -> tuple[Samples, SoundFacts]:
         claimed = int.from_bytes(content[4:8], "little") + 8
         if claimed < 0xFFFF_0000 and claimed - len(content) > 64:  # writers to a pipe leave it at the most
             raise InputError(f"it is cut off: {len(content):,} of {claimed:,} bytes")
+    if content[:4] == b"OggS" and not _ends_as_ogg(content):
+        raise InputError("it is cut off: the page that ends an OGG file is missing")
     whole = min(said, math.ceil(LONGEST * rate))
     if sniff(content) != "MP3" and whole - len(samples) > 0.05 * rate:
         raise InputError(f"it is cut off after {len(samples) / rate:.2f} s of {said / rate:.2f} s")
     return samples, SoundFacts(len(samples) / rate, rate, channels)
+
+
+def _ends_as_ogg(content: bytes) -> bool:
+    """Whether the last page of an OGG file is whole, and says that it is the last: no header holds the length."""
+    page = content.rfind(b"OggS")
+    segments = page + 27
+    if segments > len(content):
+        return False
+    lengths = content[segments : segments + content[page + 26]]
+    return bool(content[page + 5] & 4) and segments + len(lengths) + sum(lengths) <= len(content)
 
 
 def measure_sound(file: str) -> SoundFacts:

@@ -39,7 +39,8 @@ class AudioExamination:
     Attributes:
         items: one for each recording; facts are seconds, sample rate and channels.
         files: what `load_sound` reads.
-        samples: a hash of each one's samples, the same in whatever format they are kept.
+        samples: a hash of each one's samples, the same in whatever format they are kept; empty of silence, which is
+            no copy of another silence.
         marks: what overlapping excerpts are found by.
     """
 
@@ -97,6 +98,7 @@ def _examine(source: str) -> tuple[Examined, str, Landmarks]:
         return Examined(sha256=sha256, problem=str(error)), "", landmarks(np.zeros(0, np.float32))
     whole = np.rint(samples * 32767).astype("<i2")
     digest = hashlib.sha256(whole.tobytes() + facts.sample_rate.to_bytes(4, "little")).hexdigest()
+    digest = "" if note == "silent" else digest
     measured = (round(facts.seconds, 3), facts.sample_rate, facts.channels)
     return Examined(sha256, "", measured, note), digest, landmarks(at_rate(samples, facts.sample_rate))
 

@@ -269,7 +269,9 @@ def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]], group_by
     ]
     if not entries:
         raise InputError(f"The label tracks of {folder} hold no labels. Draw some in Audacity, and export them.")
-    return Listing(str(folder), entries, KIND, multi_label=several)
+    listing = Listing(str(folder), entries, KIND, multi_label=several)
+    listing.check_groups(group_by)
+    return listing
 
 
 def _long(marks: Iterable[Mark]) -> Iterator[Mark]:
