@@ -368,6 +368,7 @@ MODALITIES: dict[str, str] = {
     "image": "keras_transfer.modalities.image",
     "text": "keras_transfer.modalities.text.modality",
     "audio": "keras_transfer.modalities.audio.modality",
+    "series": "keras_transfer.modalities.series.modality",
 }
 """The name of each modality, and the module whose `MODALITY` it is. The first has the sources that no other knows."""
 

@@ -52,6 +52,14 @@ def _sound(label: int, random: np.random.Generator) -> bytes:
     return content.getvalue()
 
 
+def _gesture(label: int, random: np.random.Generator) -> bytes:
+    """A CSV of three channels, of which the first swings slowly or fast."""
+    time = np.arange(50) / 25
+    wave = np.sin(2 * np.pi * (1 + 2 * label) * (time + random.uniform()))
+    rows = np.stack([wave, random.normal(0, 1, 50), random.normal(5, 0.2, 50)], axis=1)
+    return b"x,y,z\n" + b"".join(b"%.4f,%.4f,%.4f\n" % tuple(row) for row in rows)
+
+
 @dataclass(frozen=True)
 class Example:
     """A modality for the contract tests.
@@ -98,6 +106,15 @@ EXAMPLES = {
         {"window": 1},
         {"window": 1, "sample_rate": 8000},
         backbone="yamnet",
+    ),
+    "series": Example(
+        _gesture,
+        ".csv",
+        (TensorSpec("series", (48, 3)),),
+        {"length": 48},
+        {"length": 48, "fill": "zero"},
+        b"x,y,z\n1,2\n",
+        backbone="fcn",
     ),
     "bumps": Example(_bump, ".bump", (TensorSpec("signal", (64, 1)),), {"gain": 0.5}, module="bumps"),
     "words": Example(

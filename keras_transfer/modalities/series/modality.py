@@ -1,0 +1,186 @@
+"""Series as a modality: what jobs ask of it, see `keras_transfer.modalities.Modality`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Unpack
+
+from keras_transfer.data.dataset import Dataset, Record
+from keras_transfer.data.listing import Kind, Layout, Listing
+from keras_transfer.data.loading import LoadOptions, load_listing
+from keras_transfer.data.split import Split
+from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array, InputSpec, Json, Labels, Preparer, only
+from keras_transfer.modalities import InputWords, Modality
+from keras_transfer.modalities.modality import head_options
+from keras_transfer.modalities.series.items import KIND
+from keras_transfer.modalities.series.preparer import SeriesPreparer, open_preparer
+from keras_transfer.modalities.series.reader import SeriesReader, lengths_of, summarize
+from keras_transfer.modalities.series.sources import SPOOLED, list_source, recognizes, settle
+from keras_transfer.modalities.series.spool import open_spool, row_name
+from keras_transfer.progress import say
+from keras_transfer.recipe import Format, Recipe
+
+if TYPE_CHECKING:
+    import keras
+
+_OF_OTHERS = {"geometry": "pictures", "image_size": "pictures", "alpha": "pictures"}
+_EXAMPLES = 2000  # training series by which a network is normalized, and to which Rocket is fitted
+
+
+class SeriesModality(Modality):
+    """Gestures, heartbeats, vibration, power."""
+
+    name: ClassVar[str] = "series"
+    kind: ClassVar[Kind] = KIND
+    default_backbone: ClassVar[str] = "fcn"
+    formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
+    unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
+
+    def backbones(self) -> list[dict[str, Json]]:
+        """The table of networks of series."""
+        from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
+
+        names = ("name", "source", "fit_for")
+        return [{name: getattr(row, name) for name in names} for row in SERIES_BACKBONES.values()]
+
+    # Items
+
+    def recognizes(self, source: object) -> bool:
+        """Files of many series, class folders of CSV files, tables of their paths."""
+        return recognizes(source)
+
+    def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
+        """Lists the series of a source; see `sources.list_source`."""
+        return list_source(source, labels, layout)
+
+    def load_items(
+        self,
+        source: object,
+        *,
+        labels: object = None,
+        layout: Layout | None = None,
+        preparation: Mapping[str, Json] | None = None,
+        **options: Unpack[LoadOptions],
+    ) -> Dataset:
+        """The series of a source, of the length that is asked for, or else that of the longest."""
+        listing = list_source(source, labels, layout)
+        given = preparation or {}
+        preparer = settle(listing, self.preparer(given))
+        data = load_listing(listing, SeriesReader(preparer), **options)
+        if "length" in given:
+            return data
+        longest = int(lengths_of([record for record in data.records if record.split]).max(initial=1))
+        return data.prepared_by(replace(preparer, length=longest))
+
+    def reader(self, preparation: Mapping[str, Json]) -> SeriesReader:
+        """Reads, measures and compares series."""
+        return SeriesReader(self.preparer(preparation))
+
+    def items_in(self, path: Path) -> list[str] | None:
+        """The series of a file that holds many."""
+        if path.suffix.lower() not in SPOOLED:
+            return None
+        return [row_name(str(path), number) for number in range(1, len(open_spool(str(path))) + 1)]
+
+    def summarize(self, records: Sequence[Record]) -> dict[str, Json]:
+        """Lengths, channels and rates."""
+        return summarize(records)
+
+    # Inputs
+
+    def preparer(self, preparation: Mapping[str, Json]) -> SeriesPreparer:
+        """Chooses channels, resamples, cuts and fills up series."""
+        return open_preparer(preparation)
+
+    def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
+        """The length that a recipe asks for, as far as it does."""
+        length = recipe.data.sequence_length
+        return {"length": length} if length is not None else {}
+
+    def preparer_for(self, recipe: Recipe, preparer: Preparer) -> Preparer:
+        """That of the items, for every network."""
+        return preparer
+
+    def choose_preparation(
+        self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
+    ) -> dict[str, Json]:
+        """The length, channels and rate that the series were loaded with."""
+        preparer = _own(dataset.train.preparer)
+        rate = f" at {preparer.rate:g} Hz" if preparer.rate else ""
+        say(
+            f"Series are of {preparer.length} samples{rate} of {len(preparer.channels)} channels; shorter ones are "
+            "filled up with their last sample (--sequence-length sets another length)."
+        )
+        return {"preparation": dict(preparer.settings)}
+
+    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
+        """The recipe with the length."""
+        settings = chosen["preparation"]
+        assert isinstance(settings, Mapping)
+        preparer = open_preparer(settings)
+        return recipe.replace(sequence_length=preparer.length), dataset.prepared_by(preparer)
+
+    def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
+        """`length` in samples, the `channels`, and `rate` in Hz."""
+        own = _own(preparer)
+        return {"length": spec.tensor.shape[0], "channels": list(own.channels), "rate": own.rate}
+
+    def input_words(self, described: Mapping[str, Json]) -> InputWords:
+        """How long series are, and their channels."""
+        length, channels, rate = described["length"], described["channels"], described["rate"]
+        assert isinstance(channels, Sequence)
+        words = f"series of {length} samples of {len(channels)} channels"
+        return {
+            "task": "time-series-classification",
+            "words": words + (f" at {rate} Hz" if rate else "") + ", in the sensor's own units",
+            "sentence": f"Of each series {length} samples are read ({', '.join(map(str, channels))[:200]}); shorter "
+            "ones are filled up with their last sample.",
+        }
+
+    # Networks
+
+    def settled(self, recipe: Recipe) -> Recipe:
+        """Refuses what has no effect on series; networks begin with random weights."""
+        fields = recipe.fields()
+        for name, others in _OF_OTHERS.items():
+            if fields[name] is not None:
+                raise InputError(f"`{name}` is for {others}, and these are series: leave it out.")
+        from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
+
+        recipe = super().settled(recipe).replace(weights="none")
+        row = SERIES_BACKBONES.get(recipe.backbone)
+        return recipe.replace(phases=()) if row is not None and row.layers is None else recipe  # Rocket comes trained
+
+    def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
+        """The classifier of a recipe; see `build_series_classifier`."""
+        from keras_transfer.modalities.series.builder import build_series_classifier
+
+        preparer = _own(dataset.train.preparer)
+        return build_series_classifier(
+            recipe.backbone,
+            dataset.class_names,
+            length=preparer.length,
+            channels=len(preparer.channels),
+            examples=_examples(dataset.train) if len(dataset.train) else None,
+            seed=recipe.seed,
+            **head_options(recipe, dataset),
+        )
+
+    def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
+        """The recipe with the pooling."""
+        return recipe.replace(pooling=recipe.model.pooling or "avg")
+
+
+MODALITY = SeriesModality()
+
+
+def _examples(train: Split) -> tuple[Array, Labels]:
+    """Training series, float32 `[n, length, channels]`, and their labels: all, or 2,000 of all classes."""
+    drawn = train.stratified(_EXAMPLES) if len(train) > _EXAMPLES else train
+    return only(drawn.arrays(_own(train.preparer).length)), drawn.labels
+
+
+def _own(preparer: Preparer) -> SeriesPreparer:
+    assert isinstance(preparer, SeriesPreparer)
+    return preparer

@@ -1,0 +1,145 @@
+"""How a series becomes a model's input: its channels in one order, at one rate, of one length, in raw units."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from keras_transfer.errors import InputError
+from keras_transfer.inputs import Array, Arrays, Augmenter, Inputs, InputSpec, Json, Strength, TensorSpec
+from keras_transfer.modalities.series.augmentation import build_augmenter
+from keras_transfer.modalities.series.items import LONGEST, Series, Values, at_rate, fill_gaps, unpack
+from keras_transfer.modalities.series.spool import load_series
+
+SERIES = "series"
+FILLS = ("edge", "zero")
+
+
+@dataclass(frozen=True)
+class SeriesPreparer:
+    """From the bytes of a series to `float32 [length, channels]`; see `keras_transfer.inputs.Preparer`.
+
+    Attributes:
+        length: samples; what is longer is cut, what is shorter is filled up at its end.
+        channels: names, in order; empty where all of a series are taken as they come.
+        rate: samples a second, None where it is unknown: then no series is resampled.
+        fill: with what short series are filled up: `"edge"`, their last sample again, or `"zero"`.
+    """
+
+    length: int = 128
+    channels: tuple[str, ...] = ()
+    rate: float | None = None
+    fill: str = "edge"
+    modality: str = "series"
+
+    @cached_property
+    def settings(self) -> dict[str, Json]:
+        """What it was made with."""
+        return {"length": self.length, "channels": list(self.channels), "rate": self.rate, "fill": self.fill}
+
+    @property
+    def window(self) -> float:
+        """The length in seconds; in samples where the rate is unknown."""
+        return self.length / (self.rate or 1)
+
+    def spec(self, inputs: Inputs) -> InputSpec:
+        """What series become.
+
+        Args:
+            inputs: a model's input tensors, or how many samples.
+
+        Raises:
+            InputError: series cannot become such inputs.
+        """
+        if isinstance(inputs, InputSpec):
+            return inputs
+        parts: Sequence[object] = [inputs] if isinstance(inputs, int) else list(inputs)
+        tensor, width = parts[0] if len(parts) == 1 else None, len(self.channels) or None
+        if isinstance(tensor, int):
+            tensor = TensorSpec(SERIES, (tensor, width))
+
+        def fits(channels: int | None) -> bool:
+            return channels is None or width in (channels, None)
+
+        if not isinstance(tensor, TensorSpec) or len(tensor.shape) != 2 or not fits(tensor.shape[1]):
+            many = f"{width} channels" if width else "channels"
+            raise InputError(f"A model of these series takes [time, {many}]. Received: {inputs}.")
+        shape = (tensor.shape[0] or self.length, width or tensor.shape[1] or 1)
+        rate = f" at {self.rate:g} Hz" if self.rate else ""
+        meaning = f"{shape[0]} samples{rate} of {', '.join(self.channels)}"[:200]
+        own = TensorSpec(tensor.name, shape, "float32", None, None, meaning)
+        return InputSpec(self.modality, (own,), {**self.settings, "length": shape[0]})
+
+    def load(self, source: str) -> bytes:
+        """The bytes of a series; see `load_series`."""
+        return load_series(source, self.channels, self.rate)
+
+    def series(self, content: bytes) -> Series:
+        """A series as it is, with the channels and at the rate of this preparer; missing samples are interpolated.
+
+        Raises:
+            InputError: it is damaged, lacks a channel, or too many samples in a row are missing.
+        """
+        own = unpack(content)
+        values = self._chosen(own)
+        if not len(values):
+            raise InputError("a series without samples")
+        if self.rate and own.rate:
+            values = at_rate(values, own.rate, self.rate)
+        return own._replace(values=fill_gaps(values), channels=self.channels or own.channels)
+
+    def _chosen(self, series: Series) -> Values:
+        if not self.channels or self.channels == series.channels:
+            return series.values
+        if set(self.channels) <= set(series.channels):
+            return series.values[:, [series.channels.index(name) for name in self.channels]]
+        if len(self.channels) == len(series.channels) and series.channels[0] == "channel 1":
+            return series.values  # without names of its own
+        missing = [name for name in self.channels if name not in series.channels]
+        raise InputError(f"no channel {missing[0][:40]!r}; its channels: {', '.join(series.channels)[:80]}")
+
+    def prepare(self, content: bytes, spec: InputSpec) -> Arrays:
+        """The samples of one series, `float32 [length, channels]`."""
+        length = spec.tensor.shape[0] or self.length
+        return np.asarray(self._filled(self.series(content).values[None, :length], length)[0])
+
+    def adapt(self, values: Array, spec: InputSpec) -> Array:
+        """Series `float32 [n, time, channels]` cut or filled up to the length of a spec."""
+        length = spec.tensor.shape[0] or self.length
+        return self._filled(values[:, :length], length)
+
+    def _filled(self, values: Array, length: int) -> Array:
+        missing = length - values.shape[1]
+        room = ((0, 0), (0, missing), (0, 0))
+        return np.pad(values, room, "edge" if self.fill == "edge" else "constant") if missing else values
+
+    def augmenter(self, strength: Strength, per_class: float | None, classes: int) -> Augmenter:
+        """See `build_augmenter`."""
+        return build_augmenter(strength, per_class, classes)
+
+
+def open_preparer(preparation: Mapping[str, Json]) -> SeriesPreparer:
+    """A preparer with these settings; see `keras_transfer.inputs.open_preparer`.
+
+    Args:
+        preparation: `SeriesPreparer.settings`.
+
+    Raises:
+        InputError: a setting is unknown or wrong.
+
+    >>> open_preparer({"length": 64, "channels": ["x", "y"]}).spec(64).tensor.shape
+    (64, 2)
+    """
+    fields = dict(preparation)
+    try:
+        channels = fields.pop("channels", ())
+        if isinstance(channels, str) or not all(isinstance(name, str) for name in channels):  # type: ignore[union-attr]
+            raise TypeError("channels are names")
+        preparer = SeriesPreparer(channels=tuple(channels), **fields)  # type: ignore[arg-type]
+        sound = isinstance(preparer.length, int) and 1 <= preparer.length <= LONGEST and preparer.fill in FILLS
+        if not sound or isinstance(preparer.length, bool) or not (preparer.rate is None or 0 < preparer.rate < 1e9):
+            raise ValueError(f"a length from 1 to {LONGEST:,}, a rate above 0 or none, a fill of {', '.join(FILLS)}")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"These are no settings of series ({error}). Received: {str(preparation)[:200]}") from error
+    return preparer
