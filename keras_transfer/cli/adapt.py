@@ -1,4 +1,4 @@
-"""`keras-transfer adapt`: a run made fit for photographs of another kind, or less forgetful."""
+"""`keras-transfer adapt`: a run made fit for items of another kind, or less forgetful."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -33,7 +33,7 @@ def command(
     layout: options.Layout = options.Layout(),
     json: options.ResultJson = False,
 ) -> None:
-    """Adapt a run to new photographs or texts without labels.
+    """Adapt a run to new photographs, texts or recordings without labels.
 
     Or undo some of what fine-tuning forgot (--method wise-ft).
     """

@@ -31,9 +31,16 @@ def print_timeline(heard: Iterable["Segment"], form: str) -> None:
 
 
 def print_live(heard: Iterable["Segment"], form: str) -> None:
-    """What is heard now: every window as a line, or for people a line whenever that changes."""
+    """What is heard now: every window as a line, or for people a line whenever that changes; a JSON list at the end."""
+    from dataclasses import asdict
+
+    from keras_transfer.cli.output import print_json
+
+    if form == "json":
+        print_json([asdict(segment) for segment in heard])
+        return
     if form != "table":
-        for _ in _print_lines(heard, "jsonl" if form == "json" else form):
+        for _ in _print_lines(heard, form):
             pass
         return
     before: tuple[str, ...] | None = None

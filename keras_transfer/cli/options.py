@@ -108,7 +108,10 @@ class PixelsName(StrEnum):
 
 
 TARGETS = "android, edgetpu, ethos-u, mediapipe, microcontroller or web"
-_DATA = "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza, digits or made-reviews."
+_DATA = (
+    "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza, digits, made-reviews "
+    "or made-sounds."
+)
 Data = Annotated[str, typer.Argument(help=_DATA)]
 RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may name it instead.")]
 Run = Annotated[Path, typer.Argument(help="The --out of a finished `train`.")]
@@ -117,8 +120,8 @@ Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the Mobil
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="imagenet, bundled, none, or a weights file; of texts pretrained or none; of --backbone auto also a "
-        "folder.  [imagenet; pretrained]"
+        help="imagenet, bundled, none, or a weights file; of texts and recordings pretrained, none or a file; of "
+        "--backbone auto also a folder.  [imagenet; pretrained]"
     ),
 ]
 RunData = Annotated[
@@ -167,7 +170,7 @@ class Network:
         typer.Option(
             help="See `keras-transfer backbones`; or a KerasHub preset: kerashub:NAME, a handle, ./FOLDER; of texts "
             "a Hugging Face model: hf:USER/NAME, FOLDER; auto: the best on this machine.  [mobilenet_v2; of texts "
-            "minilm]"
+            "minilm, of recordings auto]"
         ),
     ] = None
     alpha: Alpha = None
@@ -183,7 +186,7 @@ class Layout:
         str | None, typer.Option(help="The folder in which relative paths of a table begin.  [the table's own]")
     ] = None
     path_column: Annotated[
-        str | None, typer.Option(help="A table's column of paths.  [path, file, filename, filepath or image]")
+        str | None, typer.Option(help="A table's column of paths.  [path, file, filename, image, audio, ...]")
     ] = None
     label_column: Annotated[
         str | None, typer.Option(help="A table's column of labels.  [label, class, category, sentiment, ...]")
@@ -264,7 +267,8 @@ class Files:
         list[str] | None,
         typer.Option(
             "--format",
-            help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four; of texts three]",
+            help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four; of texts and recordings "
+            "three]",
         ),
     ] = None
     targets: Annotated[

@@ -1,4 +1,4 @@
-"""`keras-transfer shift`: are these the photographs that a run was made for?"""
+"""`keras-transfer shift`: are these the items that a run was made for?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,14 @@ from keras_transfer.cli import options
 def command(
     run: options.Run,
     photos: Annotated[
-        str, typer.Argument(help="A folder of pictures without labels, or labelled ones as for `train`.")
+        str, typer.Argument(help="A folder of new items without labels, or labelled ones as for `train`.")
     ],
     data: options.MovedData = None,
     out: Annotated[Path | None, typer.Option(help="Where the page goes.  [shifts/PHOTOS]")] = None,
     layout: options.Layout = options.Layout(),
     json: Annotated[bool, typer.Option("--json", help="Print shift.json instead of the verdict.")] = False,
 ) -> None:
-    """Say how new photographs or texts differ from those of a run.
+    """Say how new photographs, texts or recordings differ from those of a run.
 
     How far they lie from them, in what, and what helps.
     """

@@ -21,7 +21,9 @@ _Gradual = Annotated[
 ]
 _Epochs = Annotated[
     int | None,
-    typer.Option(help="Most epochs of fine-tuning; of the head with --strategy feature-extraction.  [5 or 3; 40]"),
+    typer.Option(
+        help="Most epochs of fine-tuning; of the head with --strategy feature-extraction.  [4, of texts 3; 40]"
+    ),
 ]
 _Augmentation = Annotated[str | None, typer.Option(help="How strong: auto, none, light, medium or strong.  [auto]")]
 _Out = Annotated[Path | None, typer.Option(help="The run directory.  [runs/DATA-BACKBONE]")]
@@ -60,7 +62,7 @@ def command(
     json: options.ResultJson = False,
     profile: options.Profile = False,
 ) -> None:
-    """Train a classifier on photographs or texts; export proven files.
+    """Train a classifier on photographs, texts or recordings; export proven files.
 
     Stopped, the same command with the same --out goes on from there.
     """

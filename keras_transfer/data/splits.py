@@ -1,7 +1,8 @@
 """Which split an item is in, train, val or test: decided by its content alone."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from keras_transfer.errors import InputError
 
@@ -67,6 +68,7 @@ def assign(
     places = [next((name for name, (_, end) in bounds.items() if p < end), last) for p in positions]
     kinds: dict[frozenset[int], frozenset[int]] = {}  # clusters share them: there may be a million
     held = (frozenset(labels[i] for i in members) for members in clusters)
+    _check_counts(clusters, labels, bounds, class_names)
     _fill_empty(places, positions, [kinds.setdefault(own, own) for own in held], bounds, class_names)
     result = [""] * len(keys)
     for members, place in zip(clusters, places, strict=True):
@@ -83,6 +85,22 @@ def _bounds(shares: Mapping[str, float]) -> dict[str, tuple[float, float]]:
             bounds[name] = (start, start + share)
             start += share
     return bounds
+
+
+def _check_counts(
+    clusters: Sequence[Sequence[int]], labels: Sequence[int], splits: Collection[str], class_names: Sequence[str]
+) -> None:
+    """Raises `InputError` where a class has fewer clusters than there are splits."""
+    counts = Counter(label for members in clusters for label in {labels[i] for i in members})
+    for label, count in sorted(counts.items()):
+        if count < len(splits):
+            own = sum(each == label for each in labels)
+            whole = f"its {own} are" if own > count else "there is" if own == 1 else "there are"
+            raise InputError(
+                f"Class '{class_names[label]}' has fewer items than splits need: {whole} {count} distinct "
+                f"(near-duplicates and groups count once) for {', '.join(sorted(splits))}. Add some, or set "
+                "a split's share to 0."
+            )
 
 
 def _fill_empty(
@@ -113,12 +131,6 @@ def _fill_empty(
         return sum(places[c] == name for c in clusters_of[label])
 
     for label, own in clusters_of.items():
-        if len(own) < len(bounds):
-            raise InputError(
-                f"Class '{class_names[label]}' has fewer items than splits need: {len(own)} distinct "
-                f"(near-duplicates and groups count once) for {', '.join(sorted(bounds))}. Add some, or set "
-                "a split's share to 0."
-            )
         for name, (low, high) in bounds.items():
             if count(label, name):
                 continue

@@ -356,10 +356,15 @@ def _stretch(file: str, row: Row, roles: _Roles) -> tuple[str, str]:
     if not start and not end:
         return file, ""
     try:
-        name = stretch_name(file, float(start or 0), float(end))
+        name = stretch_name(file, _seconds(start or "0"), _seconds(end))
     except ValueError:
         return file, f"no stretch of time: {start[:20]!r} to {end[:20]!r}"
     return (name, "") if parse_stretch(name) else (file, f"no stretch of time: {start[:20]!r} to {end[:20]!r}")
+
+
+def _seconds(cell: str) -> float:
+    """A number of seconds, which spreadsheets of some languages write with a decimal comma."""
+    return float(cell.replace(",", "."))
 
 
 def _cell_entry(path: Path, row: Row, roles: _Roles) -> Entry:

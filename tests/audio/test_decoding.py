@@ -67,6 +67,7 @@ def test_a_stretch_is_read_alone(tmp_path, form):
         (b"\0\0\0\x20ftypM4A \0\0\0\0", "M4A .AAC.: save it as WAV"),
         (b"\xff\xf1\x50\x80\0\0", "AAC: save it"),
         (b"\x30\x26\xb2\x75\x8e\x66", "WMA: save it"),
+        (b"\xff\xd8\xff\xe0", "^not a recording, but a picture$"),
         (b"RIFF", "damaged"),
         (b"fLaC" + b"\0" * 40, "damaged|no sound"),
         (b"ID3\4\0\0\0\0\0\0" + b"\0" * 400, "damaged|no sound"),

@@ -89,6 +89,12 @@ def test_raw_sound_is_heard_as_it_comes(recording, block):
     assert heard[0].labels == ("loud",) and heard[-1].labels == ("silent",) and heard[-1].end == 2.0
 
 
+def test_raw_sound_of_less_than_a_window_is_heard():
+    for content, ends in ((b"\1\2" * 800, [0.05]), (b"\1\2" * 8000, [0.5]), (b"\1\2" * 8800, [0.5]), (b"\1", [])):
+        windows = AUDIO.stream(io.BufferedReader(io.BytesIO(content)), SPEC, 0.5)
+        assert windows is not None and [end for _, end, _ in windows] == ends
+
+
 def test_files_and_lists_of_paths_are_no_stream():
     for content in (encoded(noise()), b"a/b.wav\nc.wav\n", b"a.wav\0b.wav\0", "\u00e4/b.wav\n".encode(), b""):
         assert AUDIO.stream(io.BufferedReader(io.BytesIO(content)), SPEC, None) is None
@@ -116,3 +122,5 @@ def test_what_is_heard_is_printed(recording, capsys):
     assert capsys.readouterr().out.split() == ["0.5", "s", "loud", "0.80"]
     print_live(live(own, windows), "csv")
     assert capsys.readouterr().out.count("\n") == 5
+    print_live(live(own, windows), "json")
+    assert [row["end"] for row in json.loads(capsys.readouterr().out)] == [0.5, 1.0, 1.5, 2.0]

@@ -66,6 +66,15 @@ def test_a_table_names_stretches_folds_and_splits(tmp_path, folder):
         folder / "bad.csv", ("path", "label", "start", "end"), ("low/1.wav", "a", "x", 2), ("low/2.wav", "b", 3, 2)
     )
     assert all("no stretch of time" in entry.problem for entry in list_source(str(bad)).listing.entries)
+    odd = table(
+        folder / "odd.csv",
+        ("path", "label", "start", "end"),
+        ("low/1.wav", "a", "0,25", "0,5"),
+        ("low/2.wav", "b", 0, 1000),
+    )
+    listing, _ = list_source(str(odd))
+    assert names(listing) == ["1.wav#t=0.25,0.5", "2.wav#t=0,1000"]
+    assert listing.warnings[0].startswith("1 of 2 stretches end after their file does, such as 2.wav#t=0,1000")
     with pytest.raises(InputError, match="stretches need a start and an end"):
         list_source(str(table(folder / "half.csv", ("path", "label", "start"), ("low/1.wav", "a", 0))))
 

@@ -68,7 +68,11 @@ _STARTS = {
 _OTHERS = {
     b"\x30\x26\xb2\x75": "WMA", b"#!AMR": "AMR", b"\x1a\x45\xdf\xa3": "WebM or Matroska", b"MThd": "MIDI",
     b"%PDF": "a PDF", b"PK\3\4": "a ZIP archive", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture", b"BM": "a picture", b"II*\0": "a picture", b"MM\0*": "a picture",
 }  # fmt: skip
+
+
+_NO_SOUND = ("MIDI", "a PDF", "a ZIP archive", "a picture")  # from which ffmpeg makes none
 
 
 class SoundFacts(NamedTuple):
@@ -114,6 +118,8 @@ def check_format(content: bytes) -> None:
         kind = "AAC"
     if not kind:
         raise InputError("not a recording: neither WAV, FLAC, OGG, MP3 nor AIFF")
+    if kind in _NO_SOUND:
+        raise InputError(f"not a recording, but {kind}")
     raise InputError(f"{kind}: save it as WAV or FLAC, such as with `ffmpeg -i FILE FILE.wav`")
 
 

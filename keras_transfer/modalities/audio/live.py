@@ -16,7 +16,9 @@ _BYTES = 2  # of a sample
 def raw_windows(
     source: BufferedReader, preparer: AudioPreparer, hop: float | None = None
 ) -> Iterator[tuple[float, float, bytes]] | None:
-    """Windows of raw sound, as soon as all of one is there; what is left at the end is one if it is half as long.
+    """Windows of raw sound, as soon as all of one is there.
+
+    What is left at the end is one if it is half as long, or if it is all there was.
 
     Args:
         source: 16-bit samples, little end first, mono, at the preparer's rate.
@@ -42,7 +44,7 @@ def _windows(source: BufferedReader, preparer: AudioPreparer, hop: float) -> Ite
             yield place / rate, done / rate, _wav(held[:length], rate)
             held, place = held[step:], place + step // _BYTES
     end = place + len(held) // _BYTES
-    if len(held) >= length / 2 and end > done:
+    if end > done and (not done or len(held) >= length / 2):  # of less than a window all is heard
         yield place / rate, end / rate, _wav(held[: len(held) // _BYTES * _BYTES], rate)
 
 

@@ -1,5 +1,6 @@
 """Sources of labelled recordings: class folders, tables, and long recordings beside Audacity's label tracks."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,7 @@ SHORTEST, USUAL = 1.3, 10.0
 _COVERED = 99  # percent of the recordings that a window holds whole, where they are not long
 _FEWEST, _PARTS = 3, 10  # recordings of a class under which each is split into so many parts
 _TRACK_BYTES = 4 << 20
+_LATE = 0.5  # seconds by which a stretch may end after its file, as rounded times do
 _OVERLAP = 0.05  # seconds by which labels that people draw one behind the other may overlap
 
 
@@ -75,6 +77,7 @@ def list_source(
     if to_split and layout.group_by is None and (warning := group_warning(listing)):
         listing.warnings.append(warning)
     own = _spans(listing.entries, "Measuring recordings")
+    listing.warnings += _ends_behind(listing.entries, own)
     window = layout.window or choose_window([end - start for start, end in filter(None, own)])
     pairs = zip(listing.entries, own, strict=True)
     listing.entries = [each for entry, span in pairs for each in _cut(entry, span, window, layout.hop)]
@@ -131,6 +134,19 @@ def _spans(entries: Sequence[Entry], words: str) -> list[tuple[float, float] | N
     measured = ordered(_length, files)
     lengths = dict(zip(files, track(measured, words, total=len(files)), strict=True))
     return [_part(entry.file, lengths[whole_file(entry.file)]) for entry in entries]
+
+
+def _ends_behind(entries: Sequence[Entry], spans: Sequence[tuple[float, float] | None]) -> list[str]:
+    """A warning, if any, of stretches that are said to end after their file does, as those in milliseconds do."""
+    ends = [(parse_stretch(entry.file) or (entry.file, 0.0, 0.0))[2] for entry in entries]
+    late = [i for i, span in enumerate(spans) if span and span[1] + _LATE < ends[i] < math.inf]
+    if not late:
+        return []
+    first = entries[late[0]].file.rpartition("/")[2]
+    return [
+        f"{len(late)} of {len(entries)} stretches end after their file does, such as {first}: they are cut there. "
+        "Times must be in seconds."
+    ]
 
 
 def _length(file: str) -> float | None:
