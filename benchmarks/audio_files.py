@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from table import write_rows
+from table import show_rows
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
@@ -41,11 +41,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
-    rows = [row for run in options.runs for row in rows_of(run)]
-    for row in rows:
-        print(row)
-    if options.csv:
-        write_rows(options.csv, rows)
+    show_rows([row for run in options.runs for row in rows_of(run)], options.csv)
 
 
 if __name__ == "__main__":

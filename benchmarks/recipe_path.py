@@ -10,15 +10,17 @@ import sys
 import tempfile
 import threading
 import tomllib
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from types import FrameType
+
+from pydantic import BaseModel
 
 from keras_transfer.recipe import Recipe, make_recipe
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_transfer"
-SECTIONS = tuple(type(section) for section in vars(make_recipe(data="")).values() if hasattr(section, "model_fields"))
+SECTIONS = tuple(type(section) for section in vars(make_recipe(data="")).values() if isinstance(section, BaseModel))
 
 
 def floors() -> list[tuple[str, ...]]:
@@ -56,7 +58,10 @@ def main() -> None:
 
     modules = list(dict.fromkeys(module for path in passed.values() for module in path))
     ups = sum(height(b) > height(a) for path in passed.values() for a, b in pairwise(path))
-    print(f"\n{len(modules)} modules, {ups} times up: {', '.join(modules)}")
+    print()
+    for path in passed.values():
+        print(" -> ".join(module.removeprefix("keras_transfer.") for module, _ in groupby(path)))
+    print(f"{len(modules)} modules, {ups} times up: {', '.join(modules)}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,14 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
+def show_rows(rows: Sequence[dict[str, Any]], path: Path | None) -> None:
+    """Prints rows, and writes them where a path is given."""
+    for row in rows:
+        print(row)
+    if path is not None:
+        write_rows(path, rows)
+
+
 def paired_gain(own: Sequence[float], base: Sequence[float]) -> dict[str, float]:
     """Mean validation accuracy over seeds, and what it gains over another's of the same seeds."""
     gains = [one - other for one, other in zip(own, base, strict=True)]

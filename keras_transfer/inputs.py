@@ -277,6 +277,26 @@ Inputs: TypeAlias = InputSpec | Sequence[TensorSpec] | Sequence[int] | int
 """What items are to become: a spec, a model's input tensors, or a modality's short form, such as a side's length."""
 
 
+def one_tensor(inputs: "Sequence[TensorSpec] | Sequence[int] | int", name: str, items: str) -> TensorSpec:
+    """The one input of a model whose short form is a length.
+
+    Args:
+        inputs: a model's input tensors, or a length.
+        name: of the input, where a length is given.
+        items: what the modality calls its items.
+
+    Raises:
+        InputError: there are several inputs, or none.
+
+    >>> one_tensor(16000, "waveform", "recordings").shape
+    (16000,)
+    """
+    parts: list[TensorSpec | int] = [inputs] if isinstance(inputs, int) else list(inputs)
+    if len(parts) != 1:
+        raise InputError(f"A model of {items} has one input. Received: {len(parts)} inputs.")
+    return TensorSpec(name, (parts[0],)) if isinstance(parts[0], int) else parts[0]
+
+
 class Preparer(Protocol):
     """How a raw item becomes a model's inputs: one definition for training, prediction, calibration and proofs.
 

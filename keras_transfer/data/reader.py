@@ -28,14 +28,19 @@ class Examination:
         return merge([[i] for i in range(len(indices))], [self.items[i].sha256 for i in indices])
 
 
+@dataclass(frozen=True)
 class ReaderBase:
-    """What readers of items that stay as they are share.
+    """What readers of items that stay as they are share; see `keras_transfer.data.dataset.Reader`.
 
     Attributes:
         prepares: how items become inputs.
+        kind: how the items are called and recognised.
+        notes: what may be said of an item beside its facts -> the sentence about it.
     """
 
     prepares: Preparer
+    kind: Kind
+    notes: Mapping[str, str] = field(default_factory=lambda: NO_NOTES)
 
     def preparer(self) -> Preparer:
         """The preparer."""
@@ -51,16 +56,10 @@ class FileReader(ReaderBase):
     """A `keras_transfer.data.dataset.Reader` of one file for each item.
 
     Attributes:
-        kind: how the items are called and recognised.
-        prepares: the preparer.
         measure: the values of `kind.facts`, from an item's content; raises `InputError` where it is damaged.
-        notes: see `Reader`.
     """
 
-    kind: Kind
-    prepares: Preparer
-    measure: Callable[[bytes], tuple[str | float, ...]]
-    notes: Mapping[str, str] = field(default_factory=lambda: NO_NOTES)
+    measure: Callable[[bytes], tuple[str | float, ...]] = field(kw_only=True)
 
     def examine(self, paths: Sequence[Path]) -> Examination:
         """Loads, hashes and measures each file once, in parallel, with a progress bar."""

@@ -69,6 +69,27 @@ def list_files(source: object, labels: object, layout: Layout | None, kind: Kind
     return list_path(Path(source).expanduser(), layout, kind)
 
 
+def items_and_labels(source: object, labels: object, items: str, takes: str) -> tuple[object, object]:
+    """Items in memory and their labels, which are given apart or as a pair.
+
+    Args:
+        source: items, or `(items, labels)`.
+        labels: of the items, where they are given apart.
+        items: what they are, such as "arrays".
+        takes: every kind of source that there is.
+
+    Raises:
+        InputError: there are no labels, or two kinds of them.
+    """
+    if labels is not None:
+        if hasattr(source, "element_spec"):
+            raise InputError(f"`labels` goes with {items}; a tf.data.Dataset has its own.")
+        return source, labels
+    if not isinstance(source, tuple | list) or len(source) != 2:
+        raise InputError(f"Give {takes}. Received: {type(source).__name__} without `labels`.")
+    return source[0], source[1]
+
+
 def names_files(source: str | Path, extensions: Collection[str]) -> bool:
     """Whether a folder holds a file with one of these extensions, or a CSV names one; only its beginning is read."""
     try:

@@ -4,15 +4,18 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 import numpy as np
 
 from keras_transfer.exporters.demos import demo_folder
 from keras_transfer.exporters.targets.base import Kit
-from keras_transfer.files import write_bytes, write_json
+from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import Json
 from keras_transfer.litert import read_flatbuffer
+from keras_transfer.litert.flatbuffer import TensorInfo
 from keras_transfer.process import run_process
 from keras_transfer.progress import say
 from keras_transfer.schemas import N_ITEMS
@@ -21,50 +24,92 @@ SHARED = ("style.css", "icon.svg", "page.js", "classifier.js", "README.md")
 """What every page has."""
 NPM = ("package.json", "package-lock.json", "runtime.js")
 """What npm needs to fetch LiteRT.js: 19 MB that neither this package nor its wheel carries."""
+NOTHING: Mapping[str, Json] = {}
 _RUNTIME = "litert"
 _SECONDS = 180
 
 
-def write_page(kit: Kit, folder: Path, page: Mapping[str, str], about: Mapping[str, Json]) -> list[Path]:
+@dataclass(frozen=True)
+class Page:
+    """A page for items of one kind.
+
+    Attributes:
+        item: what an item is called, such as "text". `ITEM.js` is its script; `ITEM.html` what it asks for, and below
+            the line `<!-- result -->` what it shows beside the classes.
+        title: the page's.
+        modules: the other files of `web_demo/` that it needs.
+    """
+
+    item: str
+    title: str
+    modules: tuple[str, ...]
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """Its own files beside `index.html`."""
+        return (f"{self.item}.js", *self.modules)
+
+    def html(self, source: Path) -> str:
+        """The page, from the folder of the pages' parts."""
+        shell, own = ((source / f"{name}.html").read_text("utf-8") for name in ("page", self.item))
+        ask, result = (part.strip("\n") for part in own.split("<!-- result -->"))
+        return Template(shell).substitute(
+            title=self.title, item=self.item, script=f"{self.item}.js", ask=ask, result=result
+        )
+
+
+def write_page(
+    kit: Kit, folder: Path, page: Page, about: Mapping[str, Json], takes: Mapping[str, Json] = NOTHING
+) -> list[Path]:
     """Writes a page, the model and what the page must know of it, and the runtime where npm can be had.
 
     Args:
         kit: what the exporter knows of the file.
         folder: the place to write to; what is in it of an earlier export is replaced.
-        page: the page's own files, by their names there; each is the name of one in `web_demo/`.
+        page: what the page is for.
         about: what the page must know of the model beside `describe_model`.
+        takes: what it must know of the model's input beside that.
 
     Returns:
         The files. Without npm, or without a network, `litert/` is missing; the page and its README say what to do.
     """
     source = demo_folder("web_demo")
-    named = {name: name for name in (*SHARED, *NPM)} | dict(page)
-    files = [write_bytes(folder / name, (source / origin).read_bytes()) for name, origin in named.items()]
+    files = [write_bytes(folder / name, (source / name).read_bytes()) for name in (*SHARED, *NPM, *page.scripts)]
+    files.append(write_text(folder / "index.html", page.html(source)))
     files.append(write_bytes(folder / f"{kit.name}.tflite", kit.content))
-    files.append(write_json(folder / "model.json", describe_model(kit) | dict(about)))
+    files.append(write_json(folder / "model.json", describe_model(kit, takes) | dict(about)))
     problem = _add_runtime(source, folder)
     if problem:
         say(f"{folder}: LiteRT.js is still missing ({problem}). Run `npm ci` in that folder where there is a network.")
     return files + sorted(path for path in (folder / _RUNTIME).rglob("*") if path.is_file())
 
 
-def describe_model(kit: Kit) -> dict[str, Json]:
-    """What every page must know of a model: its names and sizes, its input, and how its output becomes numbers."""
+def describe_model(kit: Kit, takes: Mapping[str, Json]) -> dict[str, Json]:
+    """What every page must know of a model: its names and sizes, and how numbers become its input, its output numbers.
+
+    Args:
+        kit: what the exporter knows of the file.
+        takes: what else is to be known of its input.
+    """
     info = read_flatbuffer(kit.content)
-    input_, output = info.tensors[info.inputs[0]], info.tensors[info.outputs[0]]
-    quantized = output.dtype != "float32" and output.scale
+
+    def numbers(tensor: TensorInfo) -> dict[str, Json]:
+        quantized = tensor.dtype != "float32" and bool(tensor.scale)
+        return {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "scale": float(tensor.scale[0]) if quantized else None,
+            "zero_point": int(tensor.zero_point[0]) if quantized else None,
+        }
+
     return {
         "name": kit.name,
         "file": f"{kit.name}.tflite",
         "bytes": len(kit.content),
         "class_names": list(kit.class_names),
         "multi_label": np.ndim(kit.split.labels) == 2,
-        "input": {"dtype": input_.dtype, "shape": list(input_.shape)},
-        "output": {
-            "dtype": output.dtype,
-            "scale": float(output.scale[0]) if quantized else None,
-            "zero_point": int(output.zero_point[0]) if quantized else None,
-        },
+        "input": numbers(info.tensors[info.inputs[0]]) | dict(takes),
+        "output": numbers(info.tensors[info.outputs[0]]),
         "test": {"accuracy": kit.proof["test_accuracy"], "items": kit.proof[N_ITEMS]},
     }
 

@@ -78,12 +78,17 @@ def _kept(run: Path) -> _Kept | None:
     return cast(_Kept | None, read_json(run / _FILE)) if (run / "environment.json").is_file() else None
 
 
-def with_choice(recipe: Recipe, run: Path) -> Recipe:
-    """The recipe with the backbone that a run chose for it before it was stopped, if it did."""
+def held(recipe: Recipe, run: Path) -> tuple[Recipe, Audition | None]:
+    """The recipe with the backbone that a run chose for it before it was stopped, and the audition, if there was one.
+
+    Args:
+        recipe: settled; its backbone is `AUTO`.
+        run: the run directory.
+    """
     kept = _kept(run)
-    if recipe.model.backbone != AUTO or kept is None or kept["asked"] != recipe.model.model_dump(mode="json"):
-        return recipe
-    return with_network(recipe, kept["chosen"])
+    if kept is None or kept["asked"] != recipe.model.model_dump(mode="json"):
+        return recipe, None
+    return with_network(recipe, kept["chosen"]), kept["audition"]
 
 
 def with_network(recipe: Recipe, model: Mapping[str, object]) -> Recipe:
@@ -97,7 +102,7 @@ def choose_backbone(
     """The recipe with its backbone chosen by an audition, the items prepared for it, and the audition.
 
     Args:
-        recipe: settled. One whose backbone is not `AUTO` is returned as it is.
+        recipe: settled. One that names its backbone is returned as it is.
         data: its items.
         run: the run directory, where the choice is kept.
 
@@ -105,8 +110,7 @@ def choose_backbone(
         InputError: see `audition`.
     """
     if recipe.backbone != AUTO:
-        kept = _kept(run) if run is not None else None
-        return recipe, data, kept["audition"] if kept is not None else None
+        return recipe, data, None
     chosen, found = _hold(recipe, data)
     if run is not None:
         sections = [each.model.model_dump(mode="json") for each in (recipe, chosen)]
@@ -137,7 +141,7 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
         try:
             candidate, row, answers = _heard(settled(each), data, whole, folds)
         except InputError as error:
-            left_out.append(f"{_title(each)} is left out: {error}")
+            left_out.append(f"{modality.title(each)} is left out: {error}")
             say(f"Audition: {left_out[-1]}")
             continue
         row |= cast(AuditionRow, cross_validated(row["name"], labels, answers, groups))
@@ -212,7 +216,7 @@ def _heard(
     else:
         answers = _probe_answers(model, whole.prepared_by(own.train.preparer), folds, candidate.seed)
     return candidate, {
-        "name": _title(modality.complete(candidate, model)),
+        "name": modality.title(modality.complete(candidate, model)),
         "accuracy": 0.0,
         "error": 0.0,
         "backbone": candidate.backbone,
@@ -246,10 +250,3 @@ def _probe_answers(model: "keras.Model", whole: "Split", folds: Sequence[_Fold],
         fitted, tuned = (rows[train], labels[train]), (rows[val], labels[val])
         answers[part] = linear_probe(fitted, tuned, rows[part], classes, seed)
     return answers
-
-
-def _title(recipe: Recipe) -> str:
-    """What a candidate is called."""
-    alpha, side = recipe.model.alpha, recipe.model.image_size
-    width = f" {alpha:g}" if alpha not in (None, 1.0) else ""
-    return f"{Path(recipe.backbone).name}{width}" + (f" at {side}" if side else "")

@@ -23,7 +23,7 @@ from keras_transfer.jobs.finish import (
     save_run_model,
 )
 from keras_transfer.jobs.parts import FileOptions, build_classifier_of, check_files, epoch_recorder, load_data
-from keras_transfer.modalities import recipe_modality
+from keras_transfer.modalities import check_formats, recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Compression, ModelOptions, Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_run
@@ -235,6 +235,7 @@ def _recipe_of(base: Path, recipe: Recipe, compression: Compression, changes: Ma
 def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[Step], run: Path) -> Result:
     from keras_transfer.evaluation import load_keras
 
+    check_formats(recipe)
     check_files(recipe)
     clock = Clock(run)
     with clock.part("data"):

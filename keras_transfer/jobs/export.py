@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
-from keras_transfer.jobs.parts import FileOptions, check_formats, export_files, load_data
-from keras_transfer.modalities import recipe_modality
+from keras_transfer.jobs.parts import FileOptions, export_files, load_data
+from keras_transfer.modalities import check_formats, recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import add_to_run, moved_path, read_run

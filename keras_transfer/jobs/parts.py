@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from keras_transfer.files import write_text
 from keras_transfer.inputs import Json
 from keras_transfer.modalities import open_modality, recipe_modality
 from keras_transfer.progress import say
-from keras_transfer.recipe import Format, Recipe
+from keras_transfer.recipe import Recipe
 from keras_transfer.schemas import HistoryRow
 
 if TYPE_CHECKING:
@@ -74,24 +74,14 @@ def _compare(listing: Path, data: "Dataset", place: str, run: Path | None) -> No
 
 
 def check_files(recipe: Recipe) -> None:
-    """Raises `InputError` where a file that a recipe asks for cannot be made here: at the start of a job, not after it.
+    """Raises `InputError` where a tool is missing for a file that a recipe asks for: at the start of a job.
 
     The formats and no targets that are the default need no tool, and cost nothing to check.
     """
-    check_formats(recipe)
     if recipe.export.targets or "onnx" in (recipe.export.formats or ()):
         from keras_transfer.exporters.checks import check_tools
 
         check_tools(recipe.export.formats or (), recipe.export.targets)
-
-
-def check_formats(recipe: Recipe) -> None:
-    """Raises `InputError` where no file of a format can run a network of the recipe's modality."""
-    modality = recipe_modality(recipe)
-    for name in recipe.export.formats or ():
-        if name in modality.unfit:
-            fit = ", ".join(other for other in get_args(Format) if other not in modality.unfit)
-            raise InputError(f"{name} serves no {modality.name} models: {modality.unfit[name]}. Choose from {fit}.")
 
 
 class FileOptions(TypedDict, total=False):

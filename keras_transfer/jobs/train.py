@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_transfer.jobs.audition import choose_backbone, prepared_for, with_choice, with_network
+from keras_transfer.jobs.audition import choose_backbone, held, prepared_for, with_network
 from keras_transfer.jobs.finish import Clock, RunFacts, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import (
     build_classifier_of,
@@ -19,9 +19,9 @@ from keras_transfer.jobs.parts import (
 )
 from keras_transfer.modalities import open_modality, settled
 from keras_transfer.progress import say
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import AUTO, Recipe
 from keras_transfer.run import begin, open_run, read_result
-from keras_transfer.schemas import Result
+from keras_transfer.schemas import Audition, Result
 
 if TYPE_CHECKING:
     import keras
@@ -50,21 +50,23 @@ def train(recipe: Recipe, folder: str | Path) -> Result | None:
         GateError: all is written, but a file fell below its tolerance; `result.json` has the details.
         WorkerError: another worker has stopped.
     """
-    recipe, strategy = with_choice(settled(recipe), Path(folder)), None
+    recipe, audition, strategy = settled(recipe), None, None
+    if recipe.backbone == AUTO:
+        recipe, audition = held(recipe, Path(folder))
     if os.environ.get("TF_CONFIG"):  # TensorFlow is not imported before it is needed
         from keras_transfer.training.workers import join_workers, send, watch_workers, worker_index
 
         strategy = join_workers()
     if strategy is None:
         with open_run(folder, recipe) as run:
-            return finished(run) or _train(recipe, run)
+            return finished(run) or _train(recipe, run, audition)
     with watch_workers():
         if worker_index(strategy):
             _help(recipe, strategy)
             return None
         with open_run(folder, recipe) as run:
             send(strategy, _FINISHED if read_result(run) else _BEGUN)
-            return finished(run) or _train(recipe, run, strategy)
+            return finished(run) or _train(recipe, run, audition, strategy)
 
 
 _BEGUN, _FINISHED = b"begun", b"finished"
@@ -87,7 +89,9 @@ def _help(recipe: Recipe, strategy: "tf.distribute.Strategy") -> None:
     say("This worker is done; the chief goes on alone and writes the run.")
 
 
-def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" = None) -> Result:
+def _train(
+    recipe: Recipe, run: Path, audition: Audition | None, strategy: "tf.distribute.Strategy | None" = None
+) -> Result:
     from keras_transfer.litert import warm_up
 
     check_files(recipe)
@@ -95,12 +99,13 @@ def _train(recipe: Recipe, run: Path, strategy: "tf.distribute.Strategy | None" 
     warm_up()  # the converter's process starts while the data are read
     with clock.part("data"):
         data = load_data(recipe, run)
-    with clock.part("audition"):
-        recipe, data, audition = choose_backbone(recipe, data, run)
-        if strategy is not None:
-            from keras_transfer.training.workers import send
+    if recipe.backbone == AUTO:
+        with clock.part("audition"):
+            recipe, data, audition = choose_backbone(recipe, data, run)
+    if strategy is not None:
+        from keras_transfer.training.workers import send
 
-            send(strategy, recipe.model.model_dump_json().encode())
+        send(strategy, recipe.model.model_dump_json().encode())
     with clock.part("model"):
         from keras_transfer.evaluation import load_keras
         from keras_transfer.models import bundled

@@ -7,7 +7,7 @@ Jobs and commands know no modality by name: they ask `Modality`, and find the ri
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, get_args
 
 from keras_transfer import inputs
 from keras_transfer.data import held_out as parts
@@ -26,7 +26,7 @@ from keras_transfer.modalities.modality import (
     NetworkViews,
     StageView,
 )
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import Format, Recipe
 
 __all__ = [
     "Corruption",
@@ -36,6 +36,7 @@ __all__ = [
     "NetworkViews",
     "NoAugmenter",
     "StageView",
+    "check_formats",
     "held_out",
     "load",
     "modality_of",
@@ -95,7 +96,30 @@ def settled(recipe: Recipe) -> Recipe:
                     f"{name} is a backbone for {other.kind.items}, and {recipe.data.source} holds "
                     f"{modality.kind.items}: `keras-transfer backbones` lists what serves which."
                 )
+    _check_options(recipe, modality)
+    check_formats(recipe)
     return modality.settled(recipe)
+
+
+def check_formats(recipe: Recipe) -> None:
+    """Raises `InputError` where no file of a format can run a network of the recipe's modality."""
+    modality = recipe_modality(recipe)
+    for name in recipe.export.formats or ():
+        if name in modality.unfit:
+            fit = ", ".join(other for other in get_args(Format) if other not in modality.unfit)
+            raise InputError(f"{name} serves no {modality.name} models: {modality.unfit[name]}. Choose from {fit}.")
+
+
+def _check_options(recipe: Recipe, modality: Modality) -> None:
+    """What has no effect on a modality's items is refused rather than ignored."""
+    fields = recipe.fields()
+    for other in map(open_modality, MODALITIES):
+        for name in other.options:
+            if fields[name] is not None and name not in modality.options:
+                raise InputError(
+                    f"`{name}` is for {other.kind.items}, and these are {modality.kind.items}: leave it out. "
+                    f"Received: {fields[name]}."
+                )
 
 
 def _has_backbone(modality: Modality, name: str) -> bool:

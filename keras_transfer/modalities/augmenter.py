@@ -7,6 +7,8 @@ from keras_transfer.inputs import Array, Arrays, Strength
 
 Settings = Mapping[str, tuple[str, float]]
 """Name of a setting -> what it is, and its largest value; the least is 0."""
+AUTO = ((50, "strong"), (500, "medium"), (float("inf"), "light"))
+"""`auto` takes the first row whose number of items a class is not reached."""
 
 
 def chosen_settings(
@@ -14,7 +16,7 @@ def chosen_settings(
     per_class: float | None,
     settings: Settings,
     strengths: Mapping[str, Mapping[str, float]],
-    auto: Sequence[tuple[float, str]],
+    auto: Sequence[tuple[float, str]] = AUTO,
 ) -> dict[str, float]:
     """The settings of a strength.
 

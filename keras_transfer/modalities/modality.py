@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from keras_transfer.data.dataset import Dataset, Reader, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.loading import LoadOptions, load_listing
+from keras_transfer.data.reader import FileReader
 from keras_transfer.data.sources import list_path, names_files
 from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
@@ -119,8 +121,8 @@ class Modality(ABC):
     """What a raw item is: how items are read, prepared, corrupted and shown, and which network they get.
 
     A modality is a subclass. Its only instance is called `MODALITY`, in a module that
-    `keras_transfer.inputs.MODALITIES` names. Five members have no default: `name`, `kind`, `preparer`, `reader` and
-    `build`. Where a default offers nothing, reports leave the section out, and commands refuse by name.
+    `keras_transfer.inputs.MODALITIES` names. Four members have no default: `name`, `kind`, `preparer` and `build`.
+    Where a default offers nothing, reports leave the section out, and commands refuse by name.
 
     Attributes:
         name: its name in `MODALITIES`.
@@ -130,6 +132,7 @@ class Modality(ABC):
             (see `keras_transfer.exporters.targets.Kit`); empty where the `.tflite` files are all.
         default_backbone: of a recipe that names none; `recipe.AUTO` for the best of `candidates`.
         borrowed: names of other modalities, whose backbones serve these items as well.
+        options: fields of recipes that serve these items and not those of every modality; others refuse them.
         many: see `keras_transfer.inputs.ModalityInputs`.
         rival_name: what its simple rival of every network is called; empty where there is none.
         formats: of the files of a recipe that names none; empty for those of `keras_transfer.export`.
@@ -141,6 +144,7 @@ class Modality(ABC):
     kits: ClassVar[Mapping[str, str]] = {}
     default_backbone: ClassVar[str] = "own"
     borrowed: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[tuple[str, ...]] = ()
     many: ClassVar[int] = 500
     rival_name: ClassVar[str] = ""
     formats: ClassVar[tuple[Format, ...]] = ()
@@ -177,13 +181,26 @@ class Modality(ABC):
         """
         return layout
 
-    @abstractmethod
     def reader(self, preparation: Mapping[str, Json]) -> Reader:
-        """Reads items and makes splits of them; see `keras_transfer.data.reader.FileReader`.
+        """Reads items and makes splits of them: by default files, which `facts` looks into.
 
         Args:
             preparation: see `preparer`.
         """
+        preparer = self.preparer(preparation)
+        return FileReader(preparer, self.kind, measure=partial(self.facts, preparer))
+
+    def facts(self, preparer: Preparer, content: bytes) -> tuple[str | float, ...]:
+        """The values of `kind.facts` of an item.
+
+        Args:
+            preparer: of the items.
+            content: of one.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        return ()
 
     def load_items(
         self,
@@ -206,7 +223,14 @@ class Modality(ABC):
         Raises:
             InputError: see `keras_transfer.data.loading.load_listing`.
         """
-        return load_listing(self.list_source(source, labels, layout), self.reader(preparation or {}), **options)
+        layout = self.layout_for(layout or Layout(), preparation or {})
+        return load_listing(*self.listed(source, labels, layout, preparation or {}), **options)
+
+    def listed(
+        self, source: object, labels: object, layout: Layout, preparation: Mapping[str, Json]
+    ) -> tuple[Listing, Reader]:
+        """The items of a source as they will be split, and what reads them; see `load_items`."""
+        return self.list_source(source, labels, layout), self.reader(preparation)
 
     def load(self, recipe: Recipe, preparation: Mapping[str, Json] | None = None) -> Dataset:
         """The items that a recipe names, examined and split.
@@ -327,7 +351,14 @@ class Modality(ABC):
 
     def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
         """The recipe and the items with what `choose_preparation` chose."""
-        return recipe, dataset.prepared_by(self.preparer(chosen))
+        settings = chosen.get("preparation", chosen)
+        assert isinstance(settings, Mapping)
+        preparer = self.preparer(settings)
+        return recipe.replace(**self.data_options(preparer)), dataset.prepared_by(preparer)
+
+    def data_options(self, preparer: Preparer) -> Mapping[str, Json]:
+        """Fields of the recipe that follow from how items are prepared."""
+        return {}
 
     def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
         """Entries of `result.json` and `report.json` on how items become inputs.
@@ -373,6 +404,11 @@ class Modality(ABC):
         return recipe.replace(
             modality=self.name, backbone=backbone, formats=recipe.export.formats or self.formats or None
         )
+
+    def title(self, recipe: Recipe) -> str:
+        """What the network of a recipe is called, such as `mobilenet_v2 0.35`."""
+        alpha = recipe.model.alpha
+        return Path(recipe.backbone).name + (f" {alpha:g}" if alpha not in (None, 1.0) else "")
 
     def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
         """The networks among which an audition chooses: those whose pretrained weights are on this machine.

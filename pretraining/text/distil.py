@@ -24,9 +24,9 @@ import tensorflow as tf
 
 from keras_transfer.modalities.text.encoder import EncoderShape, build_encoder
 from keras_transfer.modalities.text.presets import encoder_shape, find_preset, load_weights
-from keras_transfer.modalities.text.wordpiece import WordPiece, read_vocabulary
+from keras_transfer.modalities.text.wordpiece import FIRST, LAST, MASK, PADDING, UNKNOWN, WordPiece, read_vocabulary
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+SPECIAL = (PADDING, UNKNOWN, FIRST, LAST, MASK)
 LENGTHS = (8, 12, 16, 20, 24, 32, 48, 64, 96, 128, 256)
 HELD_OUT = 600  # texts by which distillation is judged
 CALIBRATION = 1000  # texts to which the thinner blocks are fitted
@@ -52,13 +52,13 @@ def chosen_pieces(vocabulary: Sequence[str], counts: Counter[int], size: int) ->
 
 def encode(words: WordPiece, text: str, longest: int) -> tuple[list[int], list[int]]:
     """Ids of a text with its marks, and the number of the word of each."""
-    ids, numbers = [words.first_id], [0]
+    ids, numbers = [words.id_of(FIRST)], [0]
     for number, word in enumerate(words.words(text), start=1):
         pieces = words.pieces_of(word)
         ids += pieces
         numbers += [number] * len(pieces)
     ids, numbers = ids[: longest - 1], numbers[: longest - 1]
-    return [*ids, words.last_id], [*numbers, LAST_WORD]
+    return [*ids, words.id_of(LAST)], [*numbers, LAST_WORD]
 
 
 def split_words(text: str, old: WordPiece, new: WordPiece) -> int:

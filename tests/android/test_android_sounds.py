@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from app_folder import check_app
 from sound_kits import FRONT_END, NAMES, SAMPLES, make_kit
 
 from keras_transfer.exporters.android_app import ASSETS, GOLDEN
-from keras_transfer.exporters.demos import demo_folder
 from keras_transfer.exporters.targets import kit_writer
 from keras_transfer.modalities.audio.targets import android
 
@@ -16,12 +16,7 @@ from keras_transfer.modalities.audio.targets import android
 def test_the_folder_is_the_app_with_the_model_and_its_front_end(kind: str, tmp_path: Path) -> None:
     kit, out = make_kit(kind, "android"), tmp_path / "android"
     assert kit_writer("android", "audio") is android.write
-    files = android.write(kit, out)
-    assert sorted(files) == sorted(path for path in out.rglob("*") if path.is_file())
-    own = {out / "README.txt", *(out / ASSETS).iterdir(), *(out / GOLDEN).iterdir()}
-    for path in set(files) - own:
-        assert path.read_bytes() == (demo_folder("android_demo") / path.relative_to(out)).read_bytes()
-    assert {path.name for path in (out / ASSETS).iterdir()} == {"model.tflite", "labels.txt", "front_end.json"}
+    assert check_app(android.write(kit, out), out) == {"model.tflite", "labels.txt", "front_end.json"}
     assert (out / ASSETS / "labels.txt").read_text().splitlines() == NAMES
     assert json.loads((out / ASSETS / "front_end.json").read_text()) == FRONT_END.to_dict()
     assert len((out / GOLDEN / "clips.csv").read_text().splitlines()) == 9

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from app_folder import check_app
 from encoders import write_encoder
 from text_kits import LENGTH, NAMES, make_kit
 
 from keras_transfer.exporters.android_app import ASSETS, GOLDEN
-from keras_transfer.exporters.demos import demo_folder
 from keras_transfer.exporters.targets import kit_writer
 from keras_transfer.modalities.text.targets import android
 
@@ -15,12 +15,7 @@ from keras_transfer.modalities.text.targets import android
 def test_the_folder_is_the_app_with_the_model_and_its_tokenizer(tmp_path: Path) -> None:
     kit, out = make_kit(write_encoder(tmp_path / "encoder")), tmp_path / "android"
     assert kit_writer("android", "text") is android.write
-    files = android.write(kit, out)
-    assert sorted(files) == sorted(path for path in out.rglob("*") if path.is_file())
-    own = {out / "README.txt", *(out / ASSETS).iterdir(), *(out / GOLDEN).iterdir()}
-    for path in set(files) - own:
-        assert path.read_bytes() == (demo_folder("android_demo") / path.relative_to(out)).read_bytes()
-    assert {path.name for path in (out / ASSETS).iterdir()} == {
+    assert check_app(android.write(kit, out), out) == {
         *("model.tflite", "labels.txt", "vocab.txt", "characters.txt", "tokenizer.csv")
     }
     assert (out / ASSETS / "model.tflite").read_bytes() == kit.content

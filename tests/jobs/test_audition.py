@@ -194,10 +194,10 @@ def test_of_texts_encoders_and_tfidf_are_tried(tmp_path: Path) -> None:
 
 
 def test_a_choice_of_a_run_that_never_began_counts_for_nothing(tmp_path: Path) -> None:
-    write_json(tmp_path / "checkpoints" / "audition.json", {"asked": {}, "chosen": {}, "audition": {"rows": []}})
-    recipe = settled(make_recipe(data="photos/", backbone="mobilenet_v2"))
-    items = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
-    data = kt.load((items, ["a", "b"] * 10), val=0.2, test=0.2)
-    assert job.choose_backbone(recipe, data, tmp_path) == (recipe, data, None)
+    recipe = settled(make_recipe(data="photos/", backbone=AUTO))
+    asked = recipe.model.model_dump(mode="json")
+    chosen = asked | {"backbone": "mobilenet_v2"}
+    write_json(tmp_path / "checkpoints" / "audition.json", {"asked": asked, "chosen": chosen, "audition": {"rows": []}})
+    assert job.held(recipe, tmp_path) == (recipe, None)
     write_json(tmp_path / "environment.json", {})
-    assert job.choose_backbone(recipe, data, tmp_path) == (recipe, data, {"rows": []})
+    assert job.held(recipe, tmp_path) == (recipe.replace(backbone="mobilenet_v2"), {"rows": []})

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from keras_transfer.data.listing import Kind
-from keras_transfer.data.reader import FileReader
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
 from keras_transfer.inputs import InputSpec, TensorSpec
@@ -39,9 +38,8 @@ class Bumps(Modality):
     def preparer(self, preparation):
         return BumpPreparer(**preparation)
 
-    def reader(self, preparation):
-        preparer = self.preparer(preparation)
-        return FileReader(self.kind, preparer, lambda content: (int(preparer.prepare(content).argmax()),))
+    def facts(self, preparer, content):
+        return (int(preparer.prepare(content).argmax()),)
 
     def build(self, recipe, dataset):
         x = inputs = keras.Input((64, 1), name="signal")

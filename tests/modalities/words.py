@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from keras_transfer.data.listing import Kind
-from keras_transfer.data.reader import FileReader
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
 from keras_transfer.inputs import InputSpec, TensorSpec
@@ -61,9 +60,8 @@ class Words(Modality):
     def preparer(self, preparation):
         return WordsPreparer(**preparation)
 
-    def reader(self, preparation):
-        preparer = self.preparer(preparation)
-        return FileReader(self.kind, preparer, lambda content: (int(preparer.prepare(content)[1].sum()),))
+    def facts(self, preparer, content):
+        return (int(preparer.prepare(content)[1].sum()),)
 
     def build(self, recipe, dataset):
         return small_transformer(len(dataset.class_names))

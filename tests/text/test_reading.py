@@ -19,7 +19,7 @@ from keras_transfer import InputError, load
 from keras_transfer.data.listing import Layout, Listing
 from keras_transfer.data.loading import load_listing
 from keras_transfer.modalities.text.duplicates import near_duplicates
-from keras_transfer.modalities.text.items import decode_text, excerpt, load_text
+from keras_transfer.modalities.text.items import KIND, decode_text, excerpt, load_text
 from keras_transfer.modalities.text.reader import TextReader, summarize
 from keras_transfer.modalities.text.sources import list_source, recognizes
 
@@ -40,7 +40,7 @@ def read(listing: Listing) -> list[tuple[str, str]]:
 def loaded(source: object, **options: Any) -> Any:
     layout = {name: options.pop(name) for name in Layout.__dataclass_fields__ if name in options}
     listing = list_source(source, options.pop("labels", None), Layout(**layout))
-    return load_listing(listing, TextReader(None), **options)  # type: ignore[arg-type]  # nothing is prepared
+    return load_listing(listing, TextReader(None, KIND), **options)  # type: ignore[arg-type]  # nothing is prepared
 
 
 SWAPPED = [(label, text) for text, label in PLAIN]
@@ -174,7 +174,7 @@ def test_no_bytes_crash_the_reader(tmp_path_factory: pytest.TempPathFactory, con
         except InputError as error:
             assert "\n" not in str(error)
         else:
-            assert len(TextReader(None).examine([entry.path for entry in listing.entries]).items)  # type: ignore
+            assert len(TextReader(None, KIND).examine([entry.path for entry in listing.entries]).items)  # type: ignore
     with suppress(InputError):  # half of UTF-16
         decode_text(content)
 
@@ -375,13 +375,13 @@ def test_a_changed_table_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"%PDF-1.7 abc", b"{\\rtf1 abc}", b"PK\3\4abc", b"a\0b", b"", b" \n\t "])
 def test_what_is_no_text_has_a_problem(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(content)
-    (item,) = TextReader(None).examine([tmp_path / "a.txt"]).items  # type: ignore[arg-type]
+    (item,) = TextReader(None, KIND).examine([tmp_path / "a.txt"]).items  # type: ignore[arg-type]
     assert item.problem and not item.facts
 
 
 def test_the_same_bytes_are_hashed_that_are_loaded(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(" A text\r\n".encode("utf-16"))
-    (item,) = TextReader(None).examine([tmp_path / "a.txt"]).items  # type: ignore[arg-type]
+    (item,) = TextReader(None, KIND).examine([tmp_path / "a.txt"]).items  # type: ignore[arg-type]
     assert item.sha256 == hashlib.sha256(load_text(str(tmp_path / "a.txt"))).hexdigest()
 
 

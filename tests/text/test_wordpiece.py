@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.text.golden import golden_vectors, made_sentences, made_vocabulary
-from keras_transfer.modalities.text.wordpiece import WordPiece, read_vocabulary
+from keras_transfer.modalities.text.wordpiece import FIRST, LAST, MASK, PADDING, UNKNOWN, WordPiece, read_vocabulary
 
 MODES = [(True, None), (True, False), (False, None), (False, True)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -65,7 +65,7 @@ def test_sentences_have_the_ids_of_tokenizers(pair):
     sentences = list(made_sentences(2000, seed=1))
     ids = [words.ids(sentence) for sentence in sentences]
     assert ids == [encoding.ids for encoding in theirs.encode_batch(sentences, add_special_tokens=False)]
-    known = sum(i != words.unknown_id for sentence in ids for i in sentence)
+    known = sum(i != words.id_of(UNKNOWN) for sentence in ids for i in sentence)
     assert known > 20_000 and len({i for sentence in ids for i in sentence}) > 1000  # they are worth comparing
 
 
@@ -78,7 +78,7 @@ def test_the_vocabulary_of_minilm(shared_data: Path):
     sentences = [*made_sentences(2000, seed=2), "This film was not worth the ticket, unbelievably!"]
     theirs = reference(words).encode_batch(sentences, add_special_tokens=False)
     assert [words.ids(sentence) for sentence in sentences] == [encoding.ids for encoding in theirs]
-    assert (words.padding_id, words.unknown_id, words.first_id, words.last_id, words.mask_id) == (0, 100, 101, 102, 103)
+    assert [words.id_of(token) for token in (PADDING, UNKNOWN, FIRST, LAST, MASK)] == [0, 100, 101, 102, 103]
 
 
 def test_special_tokens_in_a_text_are_text():
@@ -111,7 +111,7 @@ def test_what_is_no_vocabulary(vocabulary, message):
 
 def test_a_missing_mask_is_named_when_it_is_needed():
     with pytest.raises(InputError, match=r"4 entries lacks \[MASK\]"):
-        _ = WordPiece(SPECIAL).mask_id
+        _ = WordPiece(SPECIAL).id_of(MASK)
 
 
 def test_files_of_vocabularies():
@@ -135,8 +135,8 @@ def test_a_tokenizer_travels_to_other_processes():
 
 def test_a_huge_text_is_no_danger():
     words = WordPiece(made_vocabulary())
-    assert words.ids("x" * 100_000) == [words.unknown_id]
-    assert words.ids("\u302e\u1baa" * 50_000) == [words.unknown_id]
+    assert words.ids("x" * 100_000) == [words.id_of(UNKNOWN)]
+    assert words.ids("\u302e\u1baa" * 50_000) == [words.id_of(UNKNOWN)]
     assert len(words.ids("no " * 33_000)) >= 33_000
 
 

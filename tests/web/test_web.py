@@ -96,7 +96,7 @@ def test_orientation_is_read_as_python_reads_it(node: str, tmp_path: Path) -> No
 def test_what_is_written(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(web_page, "_add_runtime", lambda source, folder: "npm is not installed")
     files = web.write(kit, tmp_path)
-    names = {*web.PAGE, *web_page.SHARED, *web_page.NPM, "model.json", "model_int8.tflite"}
+    names = {"index.html", *web.PAGE.scripts, *web_page.SHARED, *web_page.NPM, "model.json", "model_int8.tflite"}
     assert {path.name for path in files} == names
     assert "npm ci" in capsys.readouterr().err
     about = json.loads((tmp_path / "model.json").read_text("utf-8"))
@@ -124,8 +124,9 @@ def test_the_wheel_carries_the_whole_page() -> None:
     root = Path(__file__).parents[2]
     forced = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     carried = {Path(name).name for name in forced["force-include"] if name.startswith("web_demo/")}
-    pages = {*web.PAGE.values(), *text_web.PAGE.values(), *sound_web.PAGE.values()}
-    assert carried == {*pages, *web_page.SHARED, *web_page.NPM}
+    pages = [each.PAGE for each in (web, text_web, sound_web)]
+    own = {name for page in pages for name in (*page.scripts, f"{page.item}.html")}
+    assert carried == {"page.html", *own, *web_page.SHARED, *web_page.NPM}
     assert all((demo_folder("web_demo") / name).is_file() for name in carried)
 
 

@@ -35,7 +35,8 @@ def answer(kit: Kit, samples: list[float]) -> np.ndarray:
 def test_what_is_written(sound_kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_page, "_add_runtime", lambda source, folder: "")
     files = {path.name for path in web.write(sound_kit, tmp_path)}
-    assert files == {*web.PAGE, *web_page.SHARED, *web_page.NPM, "model.json", f"{sound_kit.name}.tflite"}
+    made = {"index.html", "model.json", f"{sound_kit.name}.tflite"}
+    assert files == {*made, *web.PAGE.scripts, *web_page.SHARED, *web_page.NPM}
     assert judge(sound_kit.content, "web")["ok"]
     about = json.loads((tmp_path / "model.json").read_text("utf-8"))
     assert (about["sample_rate"], about["samples"], about["class_names"]) == (RATE, SAMPLES, NAMES)

@@ -33,9 +33,10 @@ def test_what_is_written(text_kit: Kit, tmp_path: Path, monkeypatch: pytest.Monk
     assert kit_writer("web", "text") is web.write and judge(text_kit.content, "web")["ok"]
     files = {path.name for path in web.write(text_kit, tmp_path)}
     made = {"model.json", "model_dynamic.tflite", "vocab.txt", "characters.txt"}
-    assert files == {*web.PAGE, *web_page.SHARED, *web_page.NPM, *made}
+    assert files == {"index.html", *web.PAGE.scripts, *web_page.SHARED, *web_page.NPM, *made}
     about = json.loads((tmp_path / "model.json").read_text("utf-8"))
-    assert about["input"] == {"dtype": "int32", "shape": [1, LENGTH]} and about["class_names"] == NAMES
+    assert (about["input"]["dtype"], about["input"]["shape"]) == ("int32", [1, LENGTH])
+    assert about["class_names"] == NAMES
     assert about["lowercase"] is True and about["strip_accents"] is True
     assert "<textarea" in (tmp_path / "index.html").read_text("utf-8")
 

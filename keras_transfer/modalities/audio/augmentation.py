@@ -24,8 +24,6 @@ STRENGTHS: dict[str, dict[str, float]] = {
     "medium": {"shift": 0.1, "gain": 6, "noise": 0.3, "time_mask": 0.1},
     "strong": {"shift": 0.2, "gain": 10, "noise": 0.5, "time_mask": 0.15, "band_mask": 0.15},
 }
-AUTO = ((50, "strong"), (500, "medium"), (float("inf"), "light"))
-"""`auto` takes the first row whose number of clips a class is not reached."""
 _SNR = (10.0, 30.0)  # decibels by which noise is softer
 _LOWEST = 62.5  # Hz, where the octaves of `band_mask` begin
 
@@ -95,7 +93,7 @@ def build_augmenter(strength: Strength, per_class: float | None, classes: int, s
     >>> build_augmenter("auto", 1000, 2, 16000).settings
     {'shift': 0.1, 'gain': 6}
     """
-    settings = chosen_settings(strength, per_class, SETTINGS, STRENGTHS, AUTO)
+    settings = chosen_settings(strength, per_class, SETTINGS, STRENGTHS)
     settings = {setting: value for setting, value in settings.items() if value}
     return AudioAugmenter(settings, classes, sample_rate) if settings else NoAugmenter()
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
-from keras_transfer.data.loading import LoadOptions, load_listing
 from keras_transfer.data.split import Split
 from keras_transfer.data.stretches import parse_stretch
 from keras_transfer.errors import InputError
@@ -23,7 +22,7 @@ from keras_transfer.modalities.audio.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.audio.items import KIND, Samples, sniff
 from keras_transfer.modalities.audio.live import raw_windows
 from keras_transfer.modalities.audio.preparer import AudioPreparer, open_preparer
-from keras_transfer.modalities.audio.reader import AudioReader, summarize
+from keras_transfer.modalities.audio.reader import NOTES, AudioReader, summarize
 from keras_transfer.modalities.audio.sources import is_made, list_source, windows_of
 from keras_transfer.modalities.modality import check_choice, head_options
 from keras_transfer.progress import say
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     import keras
 
-_OF_OTHERS = {"geometry": "pictures", "image_size": "pictures", "sequence_length": "texts"}
 _THUMBNAIL = 144
 _AUDIO = 4  # `ContentProperties.AudioProperties` of TFLite Metadata
 
@@ -47,6 +45,7 @@ class AudioModality(Modality):
     kind: ClassVar[Kind] = KIND
     default_backbone: ClassVar[str] = AUTO
     borrowed: ClassVar[tuple[str, ...]] = ("image",)
+    options: ClassVar[tuple[str, ...]] = ("alpha",)
     rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
     unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
@@ -81,27 +80,19 @@ class AudioModality(Modality):
             return layout
         return replace(layout, window=open_preparer(preparation).seconds)
 
-    def load_items(
-        self,
-        source: object,
-        *,
-        labels: object = None,
-        layout: Layout | None = None,
-        preparation: Mapping[str, Json] | None = None,
-        **options: Unpack[LoadOptions],
-    ) -> Dataset:
+    def listed(
+        self, source: object, labels: object, layout: Layout, preparation: Mapping[str, Json]
+    ) -> tuple[Listing, AudioReader]:
         """The recordings of a source, as clips of the window that is asked for, or else suits them."""
-        layout = self.layout_for(layout or Layout(), preparation or {})
         windows = list_source(source, labels, layout)
         count = sum(parse_stretch(entry.file) is not None for entry in windows.listing.entries)
         if count and layout.window is None:
             say(f"Recordings are listed as {count} windows of {windows.window:g} s (--window sets another length).")
-        reader = self.reader({"window": windows.window, **(preparation or {})})
-        return load_listing(windows.listing, reader, **options)
+        return windows.listing, self.reader({"window": windows.window, **preparation})
 
     def reader(self, preparation: Mapping[str, Json]) -> AudioReader:
         """Decodes, measures and compares recordings."""
-        return AudioReader(self.preparer(preparation))
+        return AudioReader(self.preparer(preparation), KIND, NOTES)
 
     def is_item(self, content: bytes) -> bool:
         """Whether bytes begin as a recording does."""
@@ -145,12 +136,9 @@ class AudioModality(Modality):
         own = replace(preparer, front_end=find_audio_backbone(recipe.backbone).front_end)
         return {"preparation": dict(own.settings)}
 
-    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
-        """The recipe with the window."""
-        settings = chosen["preparation"]
-        assert isinstance(settings, Mapping)
-        preparer = open_preparer(settings)
-        return recipe.replace(window=preparer.seconds), dataset.prepared_by(preparer)
+    def data_options(self, preparer: Preparer) -> dict[str, Json]:
+        """The window."""
+        return {"window": _own(preparer).seconds}
 
     def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
         """`sample_rate` in Hz, and `clip_seconds`."""
@@ -184,11 +172,7 @@ class AudioModality(Modality):
     # Networks
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """Refuses what has no effect on sounds; a backbone's weights are its own unless others are named."""
-        fields = recipe.fields()
-        for name, others in _OF_OTHERS.items():
-            if fields[name] is not None:
-                raise InputError(f"`{name}` is for {others}, and these are recordings: leave it out.")
+        """A backbone's weights are its own unless others are named."""
         recipe = super().settled(recipe)
         row = AUDIO_BACKBONES.get(recipe.backbone)
         if row is None or recipe.model.weights != ModelOptions().weights:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.data.splits import merge
 from keras_transfer.modalities.audio.items import Samples, resample
 
 RATE = 8000
@@ -79,24 +78,17 @@ def overlapping(marks: Sequence[Landmarks], files: Sequence[str], read: Callable
     Returns:
         A partition of the places, in ascending order.
     """
-    joined = [[i] for i in range(len(marks))]
-    root = list(range(len(marks)))
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def top(i: int) -> int:
-        while root[i] != i:
-            root[i] = root[root[i]]
-            i = root[i]
-        return i
-
+    sounds = DisjointSet(range(len(marks)))
     compared = np.zeros(len(marks), np.int64)
     for first, second, frames in _candidates(marks, files):
-        if top(first) == top(second) or max(compared[first], compared[second]) >= _CANDIDATES:
+        if sounds.connected(first, second) or max(compared[first], compared[second]) >= _CANDIDATES:
             continue
         compared[[first, second]] += 1
         if correlation(read(first), read(second), frames * _HOP) >= ALIKE:
-            root[top(second)] = top(first)
-    names = [str(top(i)) for i in range(len(marks))]
-    return merge(joined, names)
+            sounds.merge(first, second)
+    return sorted(map(sorted, sounds.subsets()))
 
 
 def correlation(first: Samples, second: Samples, lag: int) -> float:

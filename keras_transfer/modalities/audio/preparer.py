@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Array, Arrays, Augmenter, Inputs, InputSpec, Json, Strength, TensorSpec
+from keras_transfer.inputs import Array, Arrays, Augmenter, Inputs, InputSpec, Json, Strength, TensorSpec, one_tensor
 from keras_transfer.modalities.audio.augmentation import build_augmenter
 from keras_transfer.modalities.audio.front_end import FrontEnd, front_end_of, log_mel
 from keras_transfer.modalities.audio.items import LONGEST, Samples, decode, load_sound, resample
@@ -43,25 +43,13 @@ class AudioPreparer:
         return self.samples / self.sample_rate
 
     def spec(self, inputs: Inputs) -> InputSpec:
-        """What recordings become.
-
-        Args:
-            inputs: a model's input tensors, or how many samples.
-
-        Raises:
-            InputError: recordings cannot become such inputs.
-        """
+        """What recordings become for a model's input tensors, or for so many samples; see `Preparer.spec`."""
         if isinstance(inputs, InputSpec):
             return inputs
-        parts: list[object] = [inputs] if isinstance(inputs, int) else list(inputs)
-        if len(parts) != 1:
-            raise InputError(f"A model of sounds has one input. Received: {len(parts)} inputs.")
-        tensor = parts[0]
-        if isinstance(tensor, int):
-            tensor = TensorSpec(WAVEFORM, (tensor,))
-        if isinstance(tensor, TensorSpec) and len(tensor.shape) == 1:
+        tensor = one_tensor(inputs, WAVEFORM, "recordings")
+        if len(tensor.shape) == 1:
             return self._waveforms(tensor.name, tensor.shape[0] or self.samples)
-        if isinstance(tensor, TensorSpec) and len(tensor.shape) == 2 and self.front_end is not None:
+        if len(tensor.shape) == 2 and self.front_end is not None:
             shape = self.front_end.frames(self.samples), self.front_end.mels
             if all(own in (None, other) for own, other in zip(tensor.shape, shape, strict=True)):
                 meaning = f"log-mel spectrogram, {shape[0]} frames of {shape[1]} bands"

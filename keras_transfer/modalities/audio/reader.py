@@ -2,22 +2,21 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_transfer.data.dataset import Examined, Record
-from keras_transfer.data.listing import Kind
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.reader import ReaderBase
 from keras_transfer.data.split import Paths
 from keras_transfer.data.splits import merge
 from keras_transfer.data.stretches import parse_stretch, whole_file
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Json, Preparer
-from keras_transfer.modalities.audio.items import KIND, Samples, decode, examine_sound, load_sound
+from keras_transfer.inputs import Json
+from keras_transfer.modalities.audio.items import Samples, decode, examine_sound, load_sound
 from keras_transfer.modalities.audio.overlaps import Landmarks, at_rate, landmarks, overlapping
 from keras_transfer.progress import track
 
@@ -68,17 +67,9 @@ class AudioExamination:
 class AudioReader(ReaderBase):
     """Reads recordings: see `keras_transfer.data.dataset.Reader`."""
 
-    prepares: Preparer
-    kind: Kind = KIND
-    notes: Mapping[str, str] = field(default_factory=lambda: NOTES)
-
     def examine(self, paths: Sequence[Path]) -> AudioExamination:
-        """Looks at each recording once, in parallel; what cannot be used has a `problem`, and raises nothing.
-
-        Args:
-            paths: of files, or `FILE#t=START,END`.
-        """
-        files = paths.files if isinstance(paths, Paths) else [str(path) for path in paths]
+        """Looks at each file or `FILE#t=START,END` once, in parallel; what cannot be used has a `problem`."""
+        files = Paths(paths).files
         looks = list(track(ordered(_examine, files), "Examining recordings", total=len(files)))
         items, samples, marks = zip(*looks, strict=True) if looks else ((), (), ())
         return AudioExamination(list(items), files, list(samples), list(marks))

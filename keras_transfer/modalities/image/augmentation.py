@@ -35,8 +35,6 @@ STRENGTHS: dict[str, dict[str, float]] = {
     "medium": {"flip": 1, "rotation": 0.04, "zoom": 0.3, "contrast": 0.2, "brightness": 0.1},
     "strong": {"flip": 1, "rotation": 0.08, "zoom": 0.4, "contrast": 0.3, "brightness": 0.15},
 }
-# "auto" takes the first row whose number of images a class is not reached.
-AUTO = ((50, "strong"), (500, "medium"), (float("inf"), "light"))
 
 
 class ImageAugmenter:
@@ -161,5 +159,5 @@ def build_augmenter(
     >>> build_augmenter({"flip": True, "mixup": 0.2}, classes=10)
     Augmenter(flip=1, mixup=0.2)
     """
-    chosen = chosen_settings(strength, images_per_class, SETTINGS, STRENGTHS, AUTO)
+    chosen = chosen_settings(strength, images_per_class, SETTINGS, STRENGTHS)
     return ImageAugmenter(chosen, classes)

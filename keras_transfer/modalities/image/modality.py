@@ -54,6 +54,7 @@ class ImageModality(Modality):
     }
 
     default_backbone: ClassVar[str] = "mobilenet_v2"
+    options: ClassVar[tuple[str, ...]] = ("alpha", "geometry", "image_size")
 
     def backbones(self) -> list[dict[str, Json]]:
         """The table of `keras.applications`."""
@@ -201,6 +202,11 @@ class ImageModality(Modality):
         size = recipe.model.image_size
         size = max(size, bundled.MIN_SIZE) if size is not None else None
         return recipe.replace(backbone=bundled.BACKBONE, alpha=bundled.ALPHA, weights="bundled", image_size=size)
+
+    def title(self, recipe: Recipe) -> str:
+        """The same, and the side of the pictures where it is said."""
+        side = recipe.model.image_size
+        return super().title(recipe) + (f" at {side}" if side else "")
 
     def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
         """The bundled backbone, those in Keras's own folder of weights, and those whose files the recipe names.

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from keras_transfer.data.listing import Kind, Layout, Listing
-from keras_transfer.data.sources import list_files
-from keras_transfer.errors import InputError
+from keras_transfer.data.sources import items_and_labels, list_files
 from keras_transfer.modalities.image.decode import EXTENSIONS
 from keras_transfer.modalities.image.embedded import is_embedded, load_embedded
 
@@ -51,15 +50,8 @@ def _spool(source: object, labels: object) -> Listing:
         listing = from_arrays(images, names)
         listing.warnings.append(note)
         return listing
-    if hasattr(source, "element_spec"):
-        if labels is not None:
-            raise InputError("`labels` goes with arrays; a tf.data.Dataset has its own.")
+    if hasattr(source, "element_spec") and labels is None:
         return from_dataset(source)
-    if labels is None:
-        if not isinstance(source, tuple | list) or len(source) != 2:
-            raise InputError(
-                "Give a folder, a .csv, a .parquet, 'tfds:NAME', arrays (images, labels) or a tf.data.Dataset. "
-                f"Received: {type(source).__name__} without `labels`."
-            )
-        source, labels = source
+    takes = "a folder, a .csv, a .parquet, 'tfds:NAME', arrays (images, labels) or a tf.data.Dataset"
+    source, labels = items_and_labels(source, labels, "arrays", takes)
     return from_arrays(source, labels)  # type: ignore[arg-type]  # which it checks

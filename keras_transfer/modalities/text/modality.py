@@ -31,7 +31,7 @@ from keras_transfer.modalities.text.presets import (
     find_preset,
     presets_at_hand,
 )
-from keras_transfer.modalities.text.reader import TextReader, summarize
+from keras_transfer.modalities.text.reader import NOTES, TextReader, summarize
 from keras_transfer.modalities.text.sources import is_file_name, list_source, recognizes, rows_of
 from keras_transfer.progress import say, track
 from keras_transfer.recipe import AUTO, Format, ModelOptions, Recipe
@@ -40,7 +40,6 @@ from keras_transfer.schemas import ItemView, PropertyDifference
 if TYPE_CHECKING:
     import keras
 
-_OF_PICTURES = ("geometry", "image_size", "alpha")
 _OF_STEPS = (
     *("strategy", "epochs", "gradual", "rank", "hidden", "label_smoothing", "augmentation", "views"),
     "compare_backbones",
@@ -55,6 +54,7 @@ class TextModality(Modality):
     name: ClassVar[str] = "text"
     kind: ClassVar[Kind] = KIND
     default_backbone: ClassVar[str] = "minilm"
+    options: ClassVar[tuple[str, ...]] = ("sequence_length",)
     many: ClassVar[int] = 5000
     rival_name: ClassVar[str] = "TF-IDF and logistic regression"
     # Not int8: softmax over scores and layer normalization lose too much in eight bits (docs/text.md).
@@ -90,7 +90,7 @@ class TextModality(Modality):
 
     def reader(self, preparation: Mapping[str, Json]) -> TextReader:
         """Reads, measures and compares texts."""
-        return TextReader(self.preparer(preparation))
+        return TextReader(self.preparer(preparation), KIND, NOTES)
 
     def literal(self, name: str) -> bytes | None:
         """Anything with a space in it, or that does not end like a file's name."""
@@ -118,7 +118,7 @@ class TextModality(Modality):
         """An encoder's weights are its own; where the default one cannot be had, the bundled one takes its place.
 
         Raises:
-            InputError: the recipe asks for what only pictures have, or of TF-IDF for a training by steps.
+            InputError: the recipe asks of TF-IDF for a training by steps.
         """
         if recipe.model.backbone is None:
             try:
@@ -170,12 +170,9 @@ class TextModality(Modality):
             chosen["length"] = length
         return {"preparation": chosen}
 
-    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
-        """The recipe and the texts with the length that was chosen."""
-        settings = chosen["preparation"]
-        assert isinstance(settings, Mapping)
-        preparer = open_preparer(settings)
-        return recipe.replace(sequence_length=preparer.tokens), dataset.prepared_by(preparer)
+    def data_options(self, preparer: Preparer) -> dict[str, Json]:
+        """The length in tokens."""
+        return {"sequence_length": _own(preparer).tokens}
 
     def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
         """`sequence_length` in tokens, and `tokenizer`."""
@@ -330,11 +327,8 @@ def chosen_length(counts: NDArray[np.int64], longest: int) -> int:
 
 
 def _check_options(recipe: Recipe) -> None:
-    """What has no effect on texts, or on TF-IDF, is refused rather than ignored."""
+    """What has no effect on an encoder, or on TF-IDF, is refused rather than ignored."""
     fields, own = recipe.fields(), Recipe(data=recipe.data).fields()
-    for name in _OF_PICTURES:
-        if fields[name] is not None:
-            raise InputError(f"`{name}` is for pictures, and these are texts: leave it out.")
     weights = recipe.model.weights
     if weights not in (ModelOptions().weights, "pretrained", "none") and recipe.backbone != AUTO:
         raise InputError(

@@ -21,11 +21,12 @@ from keras_transfer.inputs import (
     Strength,
     TensorSpec,
     item_lengths,
+    one_tensor,
     open_asset,
 )
 from keras_transfer.modalities.text.augmentation import build_augmenter
 from keras_transfer.modalities.text.items import load_text
-from keras_transfer.modalities.text.wordpiece import MASK, WordPiece, read_vocabulary
+from keras_transfer.modalities.text.wordpiece import FIRST, LAST, MASK, UNKNOWN, WordPiece, read_vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -126,26 +127,14 @@ class TextPreparer:
         return _HuggingFace(digest)
 
     def spec(self, inputs: Inputs) -> InputSpec:
-        """What texts become.
-
-        Args:
-            inputs: a model's input tensors, or how many tokens.
-
-        Raises:
-            InputError: texts cannot become such inputs.
-        """
+        """What texts become for a model's input tensors, or for so many tokens; see `Preparer.spec`."""
         if isinstance(inputs, InputSpec):
             return inputs
-        parts: list[object] = [inputs] if isinstance(inputs, int) else list(inputs)
-        tensors = [part for part in parts if isinstance(part, TensorSpec)]
+        tensors = [] if isinstance(inputs, int) else [part for part in inputs if isinstance(part, TensorSpec)]
         if [tensor.name for tensor in tensors] == [IDS, *_BESIDE]:
             return with_segments(self.spec(tensors[:1]))
-        if len(parts) != 1:
-            raise InputError(f"A model for texts has one input, token ids. Received: {len(parts)} inputs.")
-        tensor, length = parts[0], self.tokens
-        if isinstance(tensor, int):
-            tensor = TensorSpec("ids", (tensor,))
-        if not isinstance(tensor, TensorSpec) or len(tensor.shape) != 1:
+        tensor, length = one_tensor(inputs, "ids", "texts"), self.tokens
+        if len(tensor.shape) != 1:
             raise InputError(f"A model for texts takes a row of token ids. Received: {inputs}.")
         if tensor.shape[0] is not None:
             length = tensor.shape[0]
@@ -193,14 +182,14 @@ class _WordPieceTokenizer:
     def __init__(self, words: WordPiece) -> None:
         self._words = words
         self.size = len(words.vocabulary)
-        self.replacement = words.unknown_id
-        self.mask = words.mask_id if MASK in words.vocabulary else None
+        self.replacement = words.id_of(UNKNOWN)
+        self.mask = words.id_of(MASK) if MASK in words.vocabulary else None
 
     def encode(self, text: str, length: int | None = None) -> list[int]:
         ids = self._words.ids(text)
         if length is not None:
             ids = ids[: max(0, length - 2)]
-        return [self._words.first_id, *ids, self._words.last_id][:length]
+        return [self._words.id_of(FIRST), *ids, self._words.id_of(LAST)][:length]
 
     def pieces(self, ids: Array) -> list[str]:
         return [self._words.vocabulary[i] for i in ids]

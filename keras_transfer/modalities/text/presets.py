@@ -21,7 +21,13 @@ from keras_transfer.files import read_file
 from keras_transfer.inputs import MAX_ASSET, Array, Json, keep_asset
 from keras_transfer.modalities.text import bundled
 from keras_transfer.modalities.text.kerashub import HubPreset, hub_tokenizer_settings, is_hub_folder
-from keras_transfer.modalities.text.wordpiece import TOKENIZER_FILE, VOCABULARY_FILE, WordPiece, read_vocabulary
+from keras_transfer.modalities.text.wordpiece import (
+    PADDING,
+    TOKENIZER_FILE,
+    VOCABULARY_FILE,
+    WordPiece,
+    read_vocabulary,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -387,7 +393,7 @@ def tokenizer_settings(preset: Preset | HubPreset) -> dict[str, Json]:
             words = WordPiece(read_vocabulary(content), bool(lowercase), None if strips is None else bool(strips))
         except InputError as error:
             raise InputError(f"{vocabulary} is damaged: {error}") from error
-        if words.padding_id != settings["padding"] or len(words.vocabulary) > encoder_shape(preset).vocabulary:
+        if words.id_of(PADDING) != settings["padding"] or len(words.vocabulary) > encoder_shape(preset).vocabulary:
             raise InputError(f"{vocabulary} does not fit {preset.folder / CONFIG_FILE}: another padding, or too long.")
         return settings | {
             "tokenizer": "wordpiece",

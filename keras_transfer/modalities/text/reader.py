@@ -4,19 +4,18 @@ import hashlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_transfer.data.dataset import Examined, Record
-from keras_transfer.data.listing import Kind
 from keras_transfer.data.reader import ReaderBase
 from keras_transfer.data.split import Paths
 from keras_transfer.data.splits import merge
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Json, Preparer
+from keras_transfer.inputs import Json
 from keras_transfer.modalities.text.items import KIND, read_text
 from keras_transfer.progress import track
 
@@ -57,17 +56,9 @@ class TextExamination:
 class TextReader(ReaderBase):
     """Reads texts: see `keras_transfer.data.dataset.Reader`."""
 
-    prepares: Preparer
-    kind: Kind = KIND
-    notes: Mapping[str, str] = field(default_factory=lambda: NOTES)
-
     def examine(self, paths: Sequence[Path]) -> TextExamination:
-        """Looks at each text once; what cannot be used has a `problem`, and raises nothing.
-
-        Args:
-            paths: of files, or `TABLE#ROW`.
-        """
-        files = paths.files if isinstance(paths, Paths) else [str(path) for path in paths]
+        """Looks at each file or `TABLE#ROW` once; what cannot be used has a `problem`."""
+        files = Paths(paths).files
         return TextExamination([examine_text(name) for name in track(files, "Examining texts", len(files))], files)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_transfer.data.folders import files_below
 from keras_transfer.data.listing import Layout, Listing
-from keras_transfer.data.sources import list_files
+from keras_transfer.data.sources import items_and_labels, list_files
 from keras_transfer.data.spooled import (
     TemporaryFolder,
     dataset_items,
@@ -157,19 +157,12 @@ def _spooled(source: object, labels: object) -> Listing:
         listing = _written(source, [text for text, _, _ in rows], own, splits, items.class_names)
         listing.warnings += items.warnings
         return listing
-    if hasattr(source, "element_spec"):
-        if labels is not None:
-            raise InputError("`labels` goes with a list of texts; a tf.data.Dataset has its own.")
+    if hasattr(source, "element_spec") and labels is None:
         pairs = list(dataset_items(source, "text", lambda text, label: text.ndim == 1))
         found = [np.asarray(text).item() for text, _ in pairs]
         return _written("the tf.data.Dataset", found, stacked_labels([label for _, label in pairs]))
-    if labels is None:
-        if not isinstance(source, tuple | list) or len(source) != 2:
-            raise InputError(
-                "Give a folder, a .csv, a .parquet, a .jsonl, 'tfds:NAME', (texts, labels) or a tf.data.Dataset. "
-                f"Received: {type(source).__name__} without `labels`."
-            )
-        source, labels = source
+    takes = "a folder, a .csv, a .parquet, a .jsonl, 'tfds:NAME', (texts, labels) or a tf.data.Dataset"
+    source, labels = items_and_labels(source, labels, "a list of texts", takes)
     try:
         values, marks = list(source), list(labels)  # type: ignore[call-overload]  # checked by what follows
     except TypeError as error:

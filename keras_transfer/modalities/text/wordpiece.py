@@ -85,36 +85,15 @@ class WordPiece:
         """Whether text is decomposed and loses its nonspacing marks."""
         return self.lowercase if self.strip_accents is None else self.strip_accents
 
-    @property
-    def unknown_id(self) -> int:
-        """Of `[UNK]`, which stands for a word that the vocabulary has no pieces for."""
-        return self._ids[UNKNOWN]
-
-    @property
-    def first_id(self) -> int:
-        """Of `[CLS]`, before the text."""
-        return self._ids[FIRST]
-
-    @property
-    def last_id(self) -> int:
-        """Of `[SEP]`, after the text."""
-        return self._ids[LAST]
-
-    @property
-    def padding_id(self) -> int:
-        """Of `[PAD]`, up to the length."""
-        return self._ids[PADDING]
-
-    @property
-    def mask_id(self) -> int:
-        """Of `[MASK]`, in place of a word to guess.
+    def id_of(self, token: str) -> int:
+        """The id of an entry, such as `UNKNOWN` in place of words without pieces, `FIRST` and `LAST` around a text.
 
         Raises:
             InputError: the vocabulary has none.
         """
-        if MASK not in self._ids:
-            raise InputError(f"The vocabulary of {len(self.vocabulary)} entries lacks {MASK}.")
-        return self._ids[MASK]
+        if token not in self._ids:
+            raise InputError(f"The vocabulary of {len(self.vocabulary)} entries lacks {token}.")
+        return self._ids[token]
 
     def words(self, text: str) -> list[str]:
         """The words and punctuation marks of a text, as they are looked up.
@@ -130,7 +109,7 @@ class WordPiece:
         return [
             piece
             for word in self.words(text)
-            for piece in (pieces(word) if len(word) <= _LONGEST_WORD else (self.unknown_id,))
+            for piece in (pieces(word) if len(word) <= _LONGEST_WORD else (self.id_of(UNKNOWN),))
         ]
 
     def encode(self, text: str, length: int) -> list[int]:
@@ -141,8 +120,8 @@ class WordPiece:
         """
         if length < 2:
             raise InputError(f"`length` must be at least 2, for {FIRST} and {LAST}. Received: length={length}.")
-        ids = [self.first_id, *self.ids(text)[: length - 2], self.last_id]
-        return ids + [self.padding_id] * (length - len(ids))
+        ids = [self.id_of(FIRST), *self.ids(text)[: length - 2], self.id_of(LAST)]
+        return ids + [self.id_of(PADDING)] * (length - len(ids))
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -168,7 +147,7 @@ class WordPiece:
                 if piece is not None:
                     break
             else:
-                return (self.unknown_id,)
+                return (self.id_of(UNKNOWN),)
             found.append(piece)
             start = end
         return tuple(found)

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 from keras_transfer.exporters.targets.base import Kit
-from keras_transfer.exporters.web_page import write_page
+from keras_transfer.exporters.web_page import Page, write_page
 from keras_transfer.files import write_bytes
 from keras_transfer.inputs import open_asset
 from keras_transfer.modalities.text.characters import CHARACTERS
 from keras_transfer.modalities.text.preparer import open_wordpiece
 from keras_transfer.progress import say
 
-PAGE = {"index.html": "text.html", "text.js": "text.js", "wordpiece.js": "wordpiece.js"}
-"""Its own files."""
+PAGE = Page("text", "What does the text say?", ("wordpiece.js",))
 
 
 def write(kit: Kit, folder: Path) -> list[Path]:
