@@ -49,7 +49,7 @@ _SPEECH = FrontEnd(
 )  # fmt: skip
 
 _KEYWORDS = FrontEnd(window=640, hop=320, fft=1024, mels=40, low=20.0, high=7600.0, offset=1e-3)
-# From silence to the loudest sound as pixels in 0..255; bands and hop by ESC-10's training folds (docs/audio.md).
+# From silence to the loudest sound as values in 0..255; bands and hop by ESC-10's training folds (docs/audio.md).
 _PICTURE = FrontEnd(
     window=640, hop=160, fft=1024, mels=128, low=50.0, high=7800.0, offset=1e-3, scale=255 / 11, shift=6.9 * 255 / 11
 )
