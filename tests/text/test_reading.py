@@ -20,7 +20,7 @@ from keras_transfer.data.listing import Layout, Listing
 from keras_transfer.data.loading import load_listing
 from keras_transfer.modalities.text.duplicates import near_duplicates
 from keras_transfer.modalities.text.items import KIND, decode_text, excerpt, load_text
-from keras_transfer.modalities.text.reader import TextReader, summarize
+from keras_transfer.modalities.text.reader import NOTES, TextReader, summarize
 from keras_transfer.modalities.text.sources import list_source, recognizes
 
 GOOD, BAD = "I like it, really.", 'It "broke"\nafter a day.'
@@ -40,7 +40,7 @@ def read(listing: Listing) -> list[tuple[str, str]]:
 def loaded(source: object, **options: Any) -> Any:
     layout = {name: options.pop(name) for name in Layout.__dataclass_fields__ if name in options}
     listing = list_source(source, options.pop("labels", None), Layout(**layout))
-    return load_listing(listing, TextReader(None, KIND), **options)  # type: ignore[arg-type]  # nothing is prepared
+    return load_listing(listing, TextReader(None, KIND, NOTES), **options)  # type: ignore[arg-type]  # nothing is prepared
 
 
 SWAPPED = [(label, text) for text, label in PLAIN]
