@@ -21,7 +21,7 @@ Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx"]
 Pixels = Literal["0..255", "0..1", "-1..1", "torch", "caffe"]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
-_Seconds = Annotated[float, Field(gt=0, le=60)]
+_Window = Annotated[float, Field(gt=0, le=1_000_000)]  # seconds; samples where no rate is known
 _Rate = Annotated[float, Field(gt=0, le=10)]
 AUTO = "auto"
 """The backbone of a recipe that leaves the choice to an audition, see `keras_transfer.jobs.audition`."""
@@ -98,6 +98,7 @@ class LayoutOptions(TypedDict):
     window: float | None
     hop: float | None
     background: str | None
+    rate: float | None
 
 
 class DataOptions(_Strict):
@@ -105,22 +106,24 @@ class DataOptions(_Strict):
 
     source: str
     modality: str | None = None  # a name of `inputs.MODALITIES`
-    group_by: str | None = None  # these, down to `background`: see `data.listing.Layout`
+    group_by: str | None = None  # these, down to `rate`: see `data.listing.Layout`
     root: str | None = None
     path_column: str | None = None
     label_column: str | None = None
     classes_at_depth: _Count | None = None
     text_column: str | None = None
-    window: _Seconds | None = None
-    hop: _Seconds | None = None
+    window: _Window | None = None
+    hop: _Window | None = None
     background: str | None = None
+    rate: Annotated[float, Field(gt=0)] | None = None
     val: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     allow_bad: bool = False
     few_shot: _Count | None = None
     class_names: tuple[str, ...] | None = None  # in order, where the data's own order will not do
     geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = None  # a mode, some fields of one, or auto
-    sequence_length: _Count | None = None  # tokens of a text
+    sequence_length: _Count | None = None  # tokens of a text, samples of a series
+    normalize: Literal["channel", "window"] | None = None  # of series: by the training series, or each by itself
 
     @property
     def layout(self) -> LayoutOptions:
@@ -135,6 +138,7 @@ class DataOptions(_Strict):
             "window": self.window,
             "hop": self.hop,
             "background": self.background,
+            "rate": self.rate,
         }
 
 

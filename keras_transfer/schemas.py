@@ -343,6 +343,7 @@ class LayoutFields(TypedDict, total=False):
     window: float
     hop: float
     background: str
+    rate: float
 
 
 class AdaptationFigures(TypedDict, total=False):

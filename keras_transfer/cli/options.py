@@ -59,6 +59,23 @@ def recipe_values(context: typer.Context) -> dict[str, object]:
     return {name: value for name, value in given.items() if value is not None and value != [] and value != ()}
 
 
+def seconds(text: str | float) -> float:
+    """A length of time from the command line: a number, with `s` or `ms` behind it or without.
+
+    >>> seconds("2s"), seconds("500ms"), seconds("128")
+    (2.0, 0.5, 128.0)
+    """
+    plain = str(text).strip().lower()
+    unit = next((unit for unit in ("ms", "s") if plain.endswith(unit)), "")
+    try:
+        value = float(plain.removesuffix(unit)) * (0.001 if unit == "ms" else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1_000_000:
+        raise typer.BadParameter(f"{text!r} is no length of time, such as 2, 2s or 500ms.")
+    return value
+
+
 class StrategyName(StrEnum):
     """What may train; see `TrainingOptions.strategy`."""
 
@@ -200,10 +217,21 @@ class Layout:
     ] = None
     window: Annotated[
         float | None,
-        typer.Option(min=0.01, max=60, help="Seconds of the windows that recordings are cut into.  [from the data]"),
+        typer.Option(
+            parser=seconds,
+            metavar="SECONDS",
+            help="Seconds of the windows that recordings are cut into; of series without a known rate samples.  "
+            "[from the data]",
+        ),
     ] = None
     hop: Annotated[
-        float | None, typer.Option(min=0.01, help="Seconds from the start of a window to the next.  [the window]")
+        float | None,
+        typer.Option(
+            parser=seconds, metavar="SECONDS", help="Seconds from the start of a window to the next.  [the window]"
+        ),
+    ] = None
+    rate: Annotated[
+        float | None, typer.Option(min=1e-6, help="Samples a second of series whose files do not say it.  [unknown]")
     ] = None
 
     def source(self) -> "SourceLayout":

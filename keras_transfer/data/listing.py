@@ -94,6 +94,7 @@ class Layout:
         window: seconds of the windows that long files are cut into.
         hop: seconds from the beginning of one window to that of the next.
         background: a folder of files that become the class `background`.
+        rate: samples a second of series whose files do not say it.
     """
 
     group_by: str | None = None
@@ -105,6 +106,7 @@ class Layout:
     window: float | None = None
     hop: float | None = None
     background: str | None = None
+    rate: float | None = None
 
     def refuse(self, names: Iterable[str], needs: str) -> None:
         """Raises `InputError` where one of these fields is said, which needs another source.

@@ -14,7 +14,7 @@ from keras_transfer.errors import InputError
 
 _FILES, _BYTES = 1000, 1 << 16  # of a source, by which its modality is recognised
 _FOLDER_ONLY, _TABLE_ONLY = ("classes_at_depth",), ("root", "path_column", "label_column", "text_column")
-_STRETCHES_ONLY = ("window", "hop", "background")
+_STRETCHES_ONLY = ("window", "hop", "background", "rate")
 
 
 def list_path(path: Path, layout: Layout, kind: Kind) -> Listing:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl")
 """Files of these endings are read as tables; Excel saves "Unicode text" as .txt."""
 
-MAX_LINE, MAX_COLUMNS, MAX_ROWS, MAX_PARQUET = 1_000_000, 1000, 10_000_000, 4 << 30
+MAX_LINE, MAX_COLUMNS, MAX_ROWS, MAX_PARQUET = 1_000_000, 1000, 100_000_000, 4 << 30
 """Characters of a line or a cell, columns, rows; bytes of a Parquet file unpacked. A table with more is refused."""
 
 _DELIMITERS = ",;\t|"
@@ -78,18 +78,19 @@ def key(name: str) -> str:
 
 
 @contextmanager
-def open_table(path: Path, wanted: Sequence[Collection[str]] = ()) -> Iterator[Table]:
+def open_table(path: Path, wanted: Sequence[Collection[str]] = (), most_columns: int | None = None) -> Iterator[Table]:
     """Opens a table, whose rows can be read once.
 
     Args:
         path: a CSV separated by commas, semicolons, tabs or `|`, JSON lines, or a Parquet file.
         wanted: for each column that is needed its possible names, as `key` makes them; the items' first.
+        most_columns: a table with more is refused; `MAX_COLUMNS` unless said.
 
     Raises:
         InputError: the file cannot be read, or is no table.
     """
     if path.suffix.lower() == ".parquet":
-        with _open_parquet(path, wanted) as table:
+        with _open_parquet(path, wanted, most_columns or MAX_COLUMNS) as table:
             yield table
         return
     try:
@@ -99,7 +100,9 @@ def open_table(path: Path, wanted: Sequence[Collection[str]] = ()) -> Iterator[T
             errors = "replace" if encoding == "cp1252" else "cp1252"
             with io.TextIOWrapper(file, encoding, errors=errors, newline="") as text:
                 lines = _lines(path, text)
-                table = _json_table(path, lines) if path.suffix.lower() == ".jsonl" else _csv(path, lines, wanted)
+                most = most_columns or MAX_COLUMNS
+                is_json = path.suffix.lower() == ".jsonl"
+                table = _json_table(path, lines, most) if is_json else _csv(path, lines, wanted, most)
                 yield table._replace(encoding=encoding, warnings=_about(path, encoding, foreign))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not {error.encoding.upper()} ({error.reason}). Save it as 'CSV UTF-8'.") from error
@@ -134,9 +137,9 @@ def _lines(path: Path, file: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def _limit(path: Path, columns: Sequence[str]) -> None:
-    if len(columns) > MAX_COLUMNS:
-        raise InputError(f"{path} has {len(columns)} columns, over the limit of {MAX_COLUMNS}. Is it a table?")
+def _limit(path: Path, columns: Sequence[str], most: int) -> None:
+    if len(columns) > most:
+        raise InputError(f"{path} has {len(columns)} columns, over the limit of {most}. Is it a table?")
     if not columns:
         raise InputError(f"{path} has no rows. It needs a heading and a row for each item.")
 
@@ -172,7 +175,7 @@ class _Tape:
         self.line -= len(self.row) - 1
 
 
-def _csv(path: Path, lines: Iterator[str], wanted: Sequence[Collection[str]]) -> Table:
+def _csv(path: Path, lines: Iterator[str], wanted: Sequence[Collection[str]], most_columns: int) -> Table:
     head = list(islice(lines, _HEAD))
     marks = _DELIMITERS
     if head and (said := _SAID.fullmatch(head[0])):
@@ -184,7 +187,7 @@ def _csv(path: Path, lines: Iterator[str], wanted: Sequence[Collection[str]]) ->
     if problem:
         raise InputError(f"{path}, line {line}: {problem}.")
     columns = [name.strip() for name in heading]
-    _limit(path, columns)
+    _limit(path, columns, most_columns)
 
     def rows() -> Iterator[Row]:
         for number, (line, cells, problem) in zip(_numbers(path), parsed, strict=False):
@@ -240,7 +243,7 @@ def _likeness(head: Sequence[str], mark: str, wanted: Sequence[Collection[str]])
 # JSON lines
 
 
-def _json_table(path: Path, lines: Iterator[str]) -> Table:
+def _json_table(path: Path, lines: Iterator[str], most_columns: int) -> Table:
     numbered = ((line, text) for line, text in enumerate(lines, 1) if text.strip())
     parsed = (_json_object(line, text) for line, text in numbered)
     head = list(islice(parsed, _HEAD))
@@ -249,7 +252,7 @@ def _json_table(path: Path, lines: Iterator[str]) -> Table:
         for name, value in cells.items():
             values.setdefault(name, []).append(value)
     columns = [name for name, own in values.items() if not any(isinstance(value, dict) for value in own)]
-    _limit(path, columns)
+    _limit(path, columns, most_columns)
 
     def rows() -> Iterator[Row]:
         for number, (line, cells, problem) in zip(_numbers(path), chain(head, parsed), strict=False):
@@ -271,26 +274,26 @@ def _json_object(line: int, text: str) -> tuple[int, dict[str, object], str]:
 
 
 @contextmanager
-def _open_parquet(path: Path, wanted: Sequence[Collection[str]]) -> Iterator[Table]:
+def _open_parquet(path: Path, wanted: Sequence[Collection[str]], most_columns: int) -> Iterator[Table]:
     require("pyarrow", "parquet", "Reading Parquet")
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            yield _parquet_table(path, file, wanted[0] if wanted else ())
+            yield _parquet_table(path, file, wanted[0] if wanted else (), most_columns)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path} is not a sound Parquet file: {str(error).splitlines()[0]}") from error
 
 
-def _parquet_table(path: Path, file: "pyarrow.parquet.ParquetFile", items: Collection[str]) -> Table:
+def _parquet_table(path: Path, file: "pyarrow.parquet.ParquetFile", items: Collection[str], most_columns: int) -> Table:
     import pyarrow.types as types
 
     about, schema = file.metadata, file.schema_arrow
-    if about.num_rows > MAX_ROWS or len(schema) > MAX_COLUMNS:
+    if about.num_rows > MAX_ROWS or len(schema) > most_columns:
         raise InputError(
             f"{path} has {about.num_rows} rows and {len(schema)} columns, over the limits of {MAX_ROWS} and "
-            f"{MAX_COLUMNS}. Give a table of items and labels alone."
+            f"{most_columns}. Give a table of items and labels alone."
         )
     contents = [field.name for field in schema if _nested(types, field.type)]
     if inside := [name for name in contents if key(name) in items]:

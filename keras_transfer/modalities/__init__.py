@@ -141,6 +141,7 @@ def load(
     window: float | None = None,
     hop: float | None = None,
     background: str | Path | None = None,
+    rate: float | None = None,
     **options: Unpack[LoadOptions],
 ) -> Dataset:
     """Finds, checks and splits labelled items of any modality.
@@ -156,9 +157,10 @@ def load(
         label_column: the table's column of labels.
         text_column: the table's column of texts.
         classes_at_depth: how many levels down the class folders are.
-        window: seconds of the windows that long recordings are cut into.
+        window: seconds of the windows that long recordings are cut into; of series without a known rate samples.
         hop: seconds from one window to the next.
         background: a folder of recordings that become the class `background`.
+        rate: samples a second of series whose files do not say it.
         **options: `val`, `test`, `seed` and others; see `keras_transfer.data.loading.load_listing`.
 
     Returns:
@@ -183,6 +185,7 @@ def load(
         window,
         hop,
         os.fspath(background) if background is not None else None,
+        rate,
     )
     own = open_modality(modality) if modality is not None else modality_of(source)
     return own.load_items(source, labels=labels, layout=layout, preparation=preparation, **options)

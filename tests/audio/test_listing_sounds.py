@@ -10,8 +10,8 @@ from sounds import chirp, encoded, melody, noise, seed_of, write
 
 import keras_transfer as kt
 from keras_transfer import InputError
+from keras_transfer.data.grouping import betrayed_group
 from keras_transfer.data.listing import Layout
-from keras_transfer.modalities.audio.grouping import betrayed_group
 from keras_transfer.modalities.audio.sources import list_source, read_label_track
 
 

@@ -10,6 +10,7 @@ from terminal import AT_A_PROMPT
 from keras_transfer import __version__
 from keras_transfer.inputs import MODALITIES
 from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
+from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
 from keras_transfer.modalities.text.presets import ENCODERS
 from keras_transfer.models import BACKBONES
 
@@ -115,7 +116,9 @@ def test_native_logs_are_kept_off_the_screen_unless_asked_for() -> None:
 
 def test_backbones_lists_the_whole_table_without_tensorflow() -> None:
     listed = json.loads(command("backbones", "--json").stdout)
-    assert [row["name"] for row in listed] == [*BACKBONES, *ENCODERS, "tfidf", *AUDIO_BACKBONES]
+    assert [row["name"] for row in listed] == [
+        *BACKBONES, *ENCODERS, "tfidf", *AUDIO_BACKBONES, *SERIES_BACKBONES,
+    ]  # fmt: skip
     assert {row["modality"] for row in listed} == set(MODALITIES)
     done = command("backbones", "--fit-for", "microcontroller")
     for name, row in BACKBONES.items():

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_transfer.data.encodings import detect_encoding
 from keras_transfer.data.folders import files_below
+from keras_transfer.data.grouping import group_warning
 from keras_transfer.data.listing import Entry, Layout, Listing, group_of
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.sources import list_files
@@ -21,7 +22,6 @@ from keras_transfer.data.stretches import cut_windows, parse_stretch, stretch_na
 from keras_transfer.data.tables import MAX_LABEL
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
-from keras_transfer.modalities.audio.grouping import group_warning
 from keras_transfer.modalities.audio.items import KIND, LONGEST, measure_sound
 from keras_transfer.modalities.audio.made import NAME, NOTE, RATE, load_made
 from keras_transfer.progress import track

@@ -6,13 +6,14 @@ Networks work on maps of height 1: a convolution over time is then a `Conv2D`, w
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TypeAlias
-
-import keras
+from typing import TYPE_CHECKING, TypeAlias
 
 from keras_transfer.errors import InputError
 
-_Tensor: TypeAlias = keras.KerasTensor
+if TYPE_CHECKING:
+    import keras
+
+_Tensor: TypeAlias = "keras.KerasTensor"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class SeriesBackbone:
 
 def inception_time_layers(x: _Tensor) -> _Tensor:
     """InceptionTime: six modules of kernels of 10, 20 and 40 steps side by side, with two shortcuts."""
+    import keras
+
     layers, shortcut = keras.layers, x
     for number in range(1, 7):
         name = f"module{number}"
@@ -73,6 +76,8 @@ def fcn_layers(x: _Tensor) -> _Tensor:
 
 def ds_cnn_1d_layers(x: _Tensor) -> _Tensor:
     """A convolution and three depthwise separable ones, each on half as many steps as the one before."""
+    import keras
+
     x = _convolved(x, 32, 9, "conv")
     for number, filters in enumerate((32, 64, 64), 1):
         name = f"block{number}"
@@ -85,6 +90,8 @@ def ds_cnn_1d_layers(x: _Tensor) -> _Tensor:
 
 def transformer_1d_layers(x: _Tensor) -> _Tensor:
     """Pieces of a series as tokens, their places by a convolution (Chu et al. 2021), and three blocks of attention."""
+    import keras
+
     layers, width = keras.layers, 64
     steps = max(1, min(16, x.shape[2] // 8))
     x = layers.Conv2D(width, (1, 2 * steps), (1, steps), "same", name="pieces")(x)
@@ -145,17 +152,23 @@ def find_series_backbone(name: str) -> SeriesBackbone:
 
 
 def _convolved(x: _Tensor, filters: int, taps: int, name: str, *, relu: bool = True) -> _Tensor:
+    import keras
+
     x = keras.layers.Conv2D(filters, (1, taps), padding="same", use_bias=False, name=name)(x)
     return _normalized(x, name, relu=relu)
 
 
 def _normalized(x: _Tensor, name: str, *, relu: bool = True) -> _Tensor:
+    import keras
+
     x = keras.layers.BatchNormalization(name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
 def _with_shortcut(before: _Tensor, x: _Tensor, name: str) -> _Tensor:
     """A block's output with what went into it."""
+    import keras
+
     if before.shape[-1] != x.shape[-1]:
         before = _convolved(before, x.shape[-1], 1, f"{name}_shortcut", relu=False)
     return keras.layers.ReLU(name=f"{name}_out")(keras.layers.Add(name=f"{name}_add")([before, x]))

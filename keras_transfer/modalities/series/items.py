@@ -38,7 +38,7 @@ _TIME = re.compile(
     r"(time(?:stamp)?s?|elapsed(?:time)?|t|date(?:time)?)?(?:in)?"
     r"(\(?(?:m|milli|u|micro|n|nano)?s(?:ec(?:ond)?s?)?\)?)?"
 )
-_COUNTER = frozenset({"", "index", "sample", "samples", "row", "id", "#", "unnamed:0"})
+COUNTERS = frozenset({"", "index", "sample", "samples", "row", "id", "#", "unnamed:0"})
 _UNITS = {"m": 1e-3, "u": 1e-6, "n": 1e-9, "s": 1.0}
 
 
@@ -81,9 +81,12 @@ def unpack(content: bytes) -> Series:
         raise InputError("an empty file")
     if content.startswith(_MARK):
         head, _, body = content.partition(b"\n")
-        about = json.loads(head)
-        values = np.frombuffer(body, "<f4").reshape(-1, len(about["channels"]))
-        return Series(values, tuple(about["channels"]), about["rate"], about["note"])
+        try:
+            about = json.loads(head)
+            values = np.frombuffer(body, "<f4").reshape(-1, len(about["channels"]))
+            return Series(values, tuple(about["channels"]), about["rate"], about["note"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"damaged ({str(error)[:80]})") from error
     if content.startswith(b"\x93NUMPY"):
         return plain_series(read_array(content))
     return read_csv(content)
@@ -150,7 +153,7 @@ def read_csv(content: bytes) -> Series:
             times = read_times(cells, unit)
             continue
         values = read_numbers(cells, name or f"column {place + 1}", 1 + bool(heading))
-        if values is None or (key(name) in _COUNTER and heading and _counts(values)):
+        if values is None or (key(name) in COUNTERS and heading and _counts(values)):
             continue
         numbers[name or f"channel {place + 1}"] = values
     if not numbers:
@@ -271,9 +274,16 @@ def read_times(cells: Sequence[str], unit: float) -> NDArray[np.float64]:
         return np.asarray((dates - dates[0]).astype(np.int64) * 1e-9, np.float64)
     if not np.isfinite(times).all():
         raise InputError("a row has no time stamp")
-    if not unit:  # seconds, or since 1970 in milliseconds, microseconds, nanoseconds
-        unit = next((size for least, size in ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3)) if times.max() > least), 1.0)
-    return np.asarray((times - times[0]) * unit, np.float64)
+    return np.asarray((times - times[0]) * (unit or guessed_unit(float(times.max()))), np.float64)
+
+
+def guessed_unit(largest: float) -> float:
+    """Seconds of the unit of time stamps: one, or less where they seem to count from 1970.
+
+    >>> guessed_unit(59.2), guessed_unit(1.7e12)
+    (1.0, 0.001)
+    """
+    return next((size for least, size in ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3)) if largest > least), 1.0)
 
 
 def on_grid(times: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, str]:

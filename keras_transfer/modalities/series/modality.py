@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING, ClassVar, Unpack
 
 from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
-from keras_transfer.data.loading import LoadOptions, load_listing
+from keras_transfer.data.loading import LoadOptions
 from keras_transfer.data.split import Split
-from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, InputSpec, Json, Labels, Preparer, only
 from keras_transfer.modalities import InputWords, Modality
 from keras_transfer.modalities.modality import head_options
 from keras_transfer.modalities.series.items import KIND
+from keras_transfer.modalities.series.loading import READERS, open_spool
 from keras_transfer.modalities.series.preparer import SeriesPreparer, open_preparer
-from keras_transfer.modalities.series.reader import SeriesReader, lengths_of, summarize
-from keras_transfer.modalities.series.sources import SPOOLED, list_source, recognizes, settle
-from keras_transfer.modalities.series.spool import open_spool, row_name
+from keras_transfer.modalities.series.reader import NOTES, SeriesReader, lengths_of, summarize
+from keras_transfer.modalities.series.sources import list_source, recognizes, settle, windows_of
+from keras_transfer.modalities.series.spool import row_name
 from keras_transfer.progress import say
 from keras_transfer.recipe import Format, Recipe
 
 if TYPE_CHECKING:
     import keras
 
-_OF_OTHERS = {"geometry": "pictures", "image_size": "pictures", "alpha": "pictures"}
 _EXAMPLES = 2000  # training series by which a network is normalized, and to which Rocket is fitted
 
 
@@ -33,6 +32,7 @@ class SeriesModality(Modality):
 
     name: ClassVar[str] = "series"
     kind: ClassVar[Kind] = KIND
+    options: ClassVar[tuple[str, ...]] = ("sequence_length", "normalize", "rate")
     default_backbone: ClassVar[str] = "fcn"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
     unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
@@ -52,7 +52,29 @@ class SeriesModality(Modality):
 
     def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
         """Lists the series of a source; see `sources.list_source`."""
-        return list_source(source, labels, layout)
+        return list_source(source, labels, layout).listing
+
+    def layout_for(self, layout: Layout, preparation: Mapping[str, Json]) -> Layout:
+        """With a model's rate; and with its windows, where it was trained on windows and no others are asked for."""
+        if not preparation:
+            return layout
+        preparer = open_preparer(preparation)
+        window = preparer.window if preparer.windows and layout.window is None else layout.window
+        return replace(layout, rate=layout.rate or preparer.rate, window=window)
+
+    def listed(
+        self, source: object, labels: object, layout: Layout, preparation: Mapping[str, Json]
+    ) -> tuple[Listing, SeriesReader]:
+        """The series of a source; long recordings as windows, where they are asked for or suit them."""
+        found = list_source(source, labels, layout)
+        preparer = settle(found, self.preparer(preparation))
+        if found.window is not None:
+            if layout.window is None:
+                unit = "s" if found.rate else "samples"
+                say(f"Recordings are listed as windows of {found.window:g} {unit} (--window sets another length).")
+            length = preparer.length if "length" in preparation else round(found.window * (preparer.rate or 1))
+            preparer = replace(preparer, length=length, windows=True)
+        return found.listing, SeriesReader(preparer, KIND, NOTES)
 
     def load_items(
         self,
@@ -63,25 +85,28 @@ class SeriesModality(Modality):
         preparation: Mapping[str, Json] | None = None,
         **options: Unpack[LoadOptions],
     ) -> Dataset:
-        """The series of a source, of the length that is asked for, or else that of the longest."""
-        listing = list_source(source, labels, layout)
-        given = preparation or {}
-        preparer = settle(listing, self.preparer(given))
-        data = load_listing(listing, SeriesReader(preparer), **options)
-        if "length" in given:
+        """The series of a source, of the length that is asked for, or of the windows, or else of the longest one."""
+        data = super().load_items(source, labels=labels, layout=layout, preparation=preparation, **options)
+        preparer = _own(data.train.preparer)
+        if preparer.windows or "length" in (preparation or {}):
             return data
         longest = int(lengths_of([record for record in data.records if record.split]).max(initial=1))
         return data.prepared_by(replace(preparer, length=longest))
 
     def reader(self, preparation: Mapping[str, Json]) -> SeriesReader:
         """Reads, measures and compares series."""
-        return SeriesReader(self.preparer(preparation))
+        return SeriesReader(self.preparer(preparation), KIND, NOTES)
 
     def items_in(self, path: Path) -> list[str] | None:
         """The series of a file that holds many."""
-        if path.suffix.lower() not in SPOOLED:
+        if path.suffix.lower() not in READERS:
             return None
         return [row_name(str(path), number) for number in range(1, len(open_spool(str(path))) + 1)]
+
+    def parts(self, source: str, inputs: InputSpec, hop: float | None = None) -> Sequence[str]:
+        """The windows of a long recording, as long as a model's series."""
+        preparer = open_preparer(inputs.preparation)
+        return windows_of(source, preparer.window, preparer.rate, hop)
 
     def summarize(self, records: Sequence[Record]) -> dict[str, Json]:
         """Lengths, channels and rates."""
@@ -114,12 +139,10 @@ class SeriesModality(Modality):
         )
         return {"preparation": dict(preparer.settings)}
 
-    def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
-        """The recipe with the length."""
-        settings = chosen["preparation"]
-        assert isinstance(settings, Mapping)
-        preparer = open_preparer(settings)
-        return recipe.replace(sequence_length=preparer.length), dataset.prepared_by(preparer)
+    def data_options(self, preparer: Preparer) -> dict[str, Json]:
+        """The length, and the window where the series are windows."""
+        own = _own(preparer)
+        return {"sequence_length": own.length, **({"window": own.window} if own.windows else {})}
 
     def describe(self, preparer: Preparer, spec: InputSpec) -> dict[str, Json]:
         """`length` in samples, the `channels`, and `rate` in Hz."""
@@ -141,11 +164,7 @@ class SeriesModality(Modality):
     # Networks
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """Refuses what has no effect on series; networks begin with random weights."""
-        fields = recipe.fields()
-        for name, others in _OF_OTHERS.items():
-            if fields[name] is not None:
-                raise InputError(f"`{name}` is for {others}, and these are series: leave it out.")
+        """Networks begin with random weights."""
         from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
 
         recipe = super().settled(recipe).replace(weights="none")
@@ -162,6 +181,7 @@ class SeriesModality(Modality):
             dataset.class_names,
             length=preparer.length,
             channels=len(preparer.channels),
+            normalization=recipe.data.normalize or "channel",
             examples=_examples(dataset.train) if len(dataset.train) else None,
             seed=recipe.seed,
             **head_options(recipe, dataset),

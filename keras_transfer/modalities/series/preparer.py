@@ -1,16 +1,16 @@
 """How a series becomes a model's input: its channels in one order, at one rate, of one length, in raw units."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Array, Arrays, Augmenter, Inputs, InputSpec, Json, Strength, TensorSpec
+from keras_transfer.inputs import Array, Arrays, Augmenter, Inputs, InputSpec, Json, Strength, TensorSpec, one_tensor
 from keras_transfer.modalities.series.augmentation import build_augmenter
 from keras_transfer.modalities.series.items import LONGEST, Series, Values, at_rate, fill_gaps, unpack
-from keras_transfer.modalities.series.spool import load_series
+from keras_transfer.modalities.series.loading import load_series
 
 SERIES = "series"
 FILLS = ("edge", "zero")
@@ -25,18 +25,21 @@ class SeriesPreparer:
         channels: names, in order; empty where all of a series are taken as they come.
         rate: samples a second, None where it is unknown: then no series is resampled.
         fill: with what short series are filled up: `"edge"`, their last sample again, or `"zero"`.
+        windows: whether recordings are cut into windows of this length when they are listed.
     """
 
     length: int = 128
     channels: tuple[str, ...] = ()
     rate: float | None = None
     fill: str = "edge"
+    windows: bool = False
     modality: str = "series"
 
     @cached_property
     def settings(self) -> dict[str, Json]:
         """What it was made with."""
-        return {"length": self.length, "channels": list(self.channels), "rate": self.rate, "fill": self.fill}
+        own: dict[str, Json] = {"length": self.length, "channels": list(self.channels), "rate": self.rate}
+        return own | {"fill": self.fill, "windows": self.windows}
 
     @property
     def window(self) -> float:
@@ -54,15 +57,10 @@ class SeriesPreparer:
         """
         if isinstance(inputs, InputSpec):
             return inputs
-        parts: Sequence[object] = [inputs] if isinstance(inputs, int) else list(inputs)
-        tensor, width = parts[0] if len(parts) == 1 else None, len(self.channels) or None
-        if isinstance(tensor, int):
-            tensor = TensorSpec(SERIES, (tensor, width))
-
-        def fits(channels: int | None) -> bool:
-            return channels is None or width in (channels, None)
-
-        if not isinstance(tensor, TensorSpec) or len(tensor.shape) != 2 or not fits(tensor.shape[1]):
+        tensor, width = one_tensor(inputs, SERIES, "series"), len(self.channels) or None
+        if len(tensor.shape) == 1:  # the short form
+            tensor = replace(tensor, shape=(*tensor.shape, width))
+        if len(tensor.shape) != 2 or (None not in (width, tensor.shape[1]) and width != tensor.shape[1]):
             many = f"{width} channels" if width else "channels"
             raise InputError(f"A model of these series takes [time, {many}]. Received: {inputs}.")
         shape = (tensor.shape[0] or self.length, width or tensor.shape[1] or 1)

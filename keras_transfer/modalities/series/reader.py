@@ -2,22 +2,21 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.data.dataset import Examined, Record
-from keras_transfer.data.listing import Kind
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.reader import ReaderBase
 from keras_transfer.data.split import Paths
 from keras_transfer.data.splits import merge
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Json
-from keras_transfer.modalities.series.items import KIND, LONGEST, Values, unpack
+from keras_transfer.modalities.series.items import LONGEST, Values, unpack
 from keras_transfer.modalities.series.overlaps import overlapping
 from keras_transfer.modalities.series.preparer import SeriesPreparer
 from keras_transfer.progress import track
@@ -60,8 +59,6 @@ class SeriesReader(ReaderBase):
     """Reads series: see `keras_transfer.data.dataset.Reader`."""
 
     prepares: SeriesPreparer
-    kind: Kind = KIND
-    notes: Mapping[str, str] = field(default_factory=lambda: NOTES)
 
     def examine(self, paths: Sequence[Path]) -> SeriesExamination:
         """Looks at each series once; what cannot be used has a `problem`, and raises nothing.
@@ -69,7 +66,7 @@ class SeriesReader(ReaderBase):
         Args:
             paths: what `spool.load_series` reads.
         """
-        files = paths.files if isinstance(paths, Paths) else [str(path) for path in paths]
+        files = Paths(paths).files
         items = track(ordered(self._examine, files), "Examining series", total=len(files))
         return SeriesExamination(list(items), files, self.prepares)
 

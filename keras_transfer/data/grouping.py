@@ -1,14 +1,15 @@
-"""Groups that file names and columns betray: takes of one speaker, cuts of one recording."""
+"""Groups that file names and columns betray: takes of one speaker, cuts of one recording, subjects of a study."""
 
-import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from keras_transfer.data.listing import Listing
+from keras_transfer.data.listing import Kind, Listing
 from keras_transfer.data.stretches import whole_file
+from keras_transfer.data.table_files import key
 
 COLUMNS = (
     "speaker", "speakerid", "clientid", "subject", "subjectid", "patient", "patientid", "actor", "user", "userid",
+    "person", "personid", "participant", "participantid", "volunteer", "animal", "record", "recording", "trial",
     "session", "recordingid", "source", "sourceid", "srcfile", "device", "machine", "machineid", "site", "location",
 )  # fmt: skip
 _SHARE = 0.2  # of the files share their value with another one
@@ -16,7 +17,7 @@ _MANY = 0.9  # of the files have names of the form
 
 
 def group_warning(listing: Listing) -> str:
-    """A warning that proposes a `--group-by`, where the recordings seem to come in groups and have none; else empty.
+    """A warning that proposes a `--group-by`, where the items seem to come in groups and have none; else empty.
 
     Args:
         listing: its entries not yet cut into windows.
@@ -25,15 +26,24 @@ def group_warning(listing: Listing) -> str:
     if len(entries) < 4 or any(entry.group for entry in entries) or listing.splits - {""}:
         return ""
     names = dict.fromkeys(name for entry in entries for name in entry.columns)
-    column = next((name for name in names if re.sub(r"[ _-]", "", name).lower() in COLUMNS), None)
+    column = next((name for name in names if is_group(name)), None)
     if column is not None and 1 < len({entry.columns.get(column) for entry in entries}) < len(entries):
         values = Counter(entry.columns.get(column, "") for entry in entries)
-        return _sentence(f"The column `{column}`", values, column)
+        return _sentence(f"The column `{column}`", values, column, listing.kind)
     found = betrayed_group([(whole_file(entry.file), entry.labels) for entry in entries])
     if found is None:
         return ""
     pattern, values = found
-    return _sentence("A part of the file names", values, f"'{pattern}'")
+    return _sentence("A part of the file names", values, f"'{pattern}'", listing.kind)
+
+
+def is_group(column: str) -> bool:
+    """Whether a column's name says that it tells speakers, subjects or devices apart.
+
+    >>> is_group("Subject_ID"), is_group("label")
+    (True, False)
+    """
+    return key(column) in COLUMNS
 
 
 def betrayed_group(files: list[tuple[str, tuple[str, ...]]]) -> tuple[str, Counter[str]] | None:
@@ -87,9 +97,9 @@ def _is_class(place: int, rows: list[tuple[list[str], tuple[str, ...]]]) -> bool
     return len(seen) > 1 and all(len(values) == 1 for values in seen.values())
 
 
-def _sentence(what: str, values: Counter[str], option: str) -> str:
+def _sentence(what: str, values: Counter[str], option: str, kind: Kind) -> str:
     most, count = values.most_common(1)[0]
     return (
-        f"{what} looks like a speaker or a source: {len(values)} values, '{most[:40]}' in {count} recordings. What "
+        f"{what} looks like a person or a source: {len(values)} values, '{most[:40]}' in {count} {kind.items}. What "
         f"comes from one source on both sides of a split flatters the score: add --group-by {option}."
     )
