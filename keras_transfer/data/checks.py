@@ -89,14 +89,17 @@ def warn_of_clusters(
         )
 
 
-def warn_of_labels(records: Sequence[Record], kind: Kind, warnings: list[str]) -> None:
-    """Warns where the same content has different labels."""
-    seen: dict[str, Record] = {}
+def warn_of_labels(
+    records: Sequence[Record], similar: Sequence[Sequence[int]], kind: Kind, warnings: list[str]
+) -> None:
+    """Warns where copies have different labels."""
     clashes = []
-    for record in records:
-        first = seen.setdefault(record.sha256, record)
-        if first.label != record.label and first.file != record.file:  # the listing reports one file in two rows
-            clashes.append((first, record))
+    for members in similar:
+        seen: dict[str, Record] = {}
+        for record in (records[i] for i in members):
+            first = seen.setdefault(record.sha256, record)
+            if first.label != record.label and first.file != record.file:  # the listing reports one file in two rows
+                clashes.append((first, record))
     if clashes:
         first, second = clashes[0]
         warnings.append(

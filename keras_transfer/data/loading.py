@@ -128,7 +128,7 @@ def _place(
     warnings: list[str],
 ) -> list[Record]:
     """The sound items with their splits, or with the reason why they are left out."""
-    checks.warn_of_labels(records, listing.kind, warnings)
+    checks.warn_of_labels(records, similar, listing.kind, warnings)
     labels = [record.label if isinstance(record.label, int) else 0 for record in records]
     keys = [record.group or record.sha256 for record in records]
     together = merge(similar, [record.group for record in records])

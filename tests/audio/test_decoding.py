@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sounds import FORMATS, chirp, encoded, noise, write
+from sounds import FORMATS, chirp, encoded, melody, noise, write
 
 from keras_transfer import InputError
 from keras_transfer.data.stretches import cut_windows, parse_stretch, stretch_name
@@ -57,6 +57,18 @@ def test_a_stretch_is_read_alone(tmp_path, form):
         load_sound(f"{path}#t=5,6")
     facts = measure_sound(str(path))
     assert (facts.seconds, facts.sample_rate, facts.channels) == (pytest.approx(4, abs=0.01), 16000, 1)
+
+
+@pytest.mark.parametrize("suffix", sorted(FORMATS))
+def test_a_stretch_is_the_same_in_every_bit_whatever_was_read_before(tmp_path, suffix):
+    path = write(tmp_path / f"tones{suffix}", melody(5))
+    stretches = [f"{path}#t={part}" for part in ("0,1.3", "1.3,2.6", "2,2.5", "3.9,5", "4.6,5")]
+    first = {}
+    for stretch in stretches:
+        path.touch()  # so that it is opened anew
+        first[stretch] = load_sound(stretch)
+    for stretch in np.random.default_rng(0).choice(stretches, 60):
+        assert load_sound(str(stretch)) == first[stretch]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import keras_transfer as kt
 from keras_transfer import InputError
 from keras_transfer.data.grouping import betrayed_group
 from keras_transfer.data.listing import Layout
+from keras_transfer.data.stretches import parse_stretch
 from keras_transfer.modalities.audio.sources import list_source, read_label_track
 
 
@@ -166,15 +167,26 @@ def test_copies_and_excerpts_stand_on_one_side(tmp_path):
     assert alike == {frozenset({"first.wav", "second.mp3"}), frozenset({"4.wav", "copy.flac"})}
 
 
+def test_stretches_of_the_only_recording_share_nothing(tmp_path):
+    for label in "ab":
+        write(tmp_path / label / "all.wav", noise(40, seed=seed_of(label)))
+    data = kt.load(tmp_path, window=2.0, hop=0.5, val=0.2, test=0.2)
+    sides = {name: set[tuple[str, int]]() for name in ("train", "val", "test")}
+    for record in data.records:
+        file, start, end = parse_stretch(record.file)
+        sides[record.split] |= {(file, tenth) for tenth in range(round(10 * start), round(10 * end))}
+    assert not (sides["train"] & (sides["val"] | sides["test"]) or sides["val"] & sides["test"])
+    assert len(data.records) > 80 and any("comes from 1 recording alone" in warning for warning in data.warnings)
+
+
 def test_silent_windows_are_no_copies_of_each_other(tmp_path):
     for label in "ab":
         for i in range(6):
             write(tmp_path / label / f"{i}.wav", np.concatenate([noise(1, seed=seed_of(label, i)), np.zeros(32000)]))
-    data = kt.load(
-        tmp_path, window=1.0, val=0.2, test=0.2
-    )  # else all files would be one group, and none could be split
+    data = kt.load(tmp_path, window=1.0, val=0.2, test=0.2)  # else all files would be one group
     assert not data.similar and len({record.split for record in data.records}) == 3
-    assert any("24 of 36 sound files hold only silence" in warning for warning in data.warnings)
+    assert any(warning.startswith("24 of 36 sound files hold only silence") for warning in data.warnings)
+    assert "different labels" not in " ".join(data.warnings)
 
 
 def test_a_group_that_is_found_nowhere_is_refused_and_a_part_is_said(tmp_path, folder):

@@ -296,7 +296,11 @@ class _Kept:
         if self._sound.format == "MP3":
             samples = self._forward(first, frames)
         else:
-            before = min(first, rate) if self._sound.format == "OGG" else 0  # blocks behind a jump need those before
+            before = 0
+            if self._sound.format == "OGG":  # where a jump ends depends on the place before, but for a file just opened
+                self._sound.close()
+                self._sound = _open(self._file)
+                before = min(first, rate)  # blocks behind a jump need those before
             self._sound.seek(first - before)
             samples = _read(self._sound, frames + before)[before:]
         return checked(samples), rate

@@ -180,8 +180,12 @@ def _cut(entry: Entry, span: tuple[float, float] | None, window: float, hop: flo
 
 
 def _split_in_time(listing: Listing) -> None:
-    """Groups of a class that comes from one or two recordings: stretches of these, else no split could be made."""
+    """Groups of a class that comes from one or two recordings: stretches of these, else no split could be made.
+
+    Windows that overlap with the stretch before are left out.
+    """
     groups: dict[tuple[str, ...], dict[str, list[int]]] = {}
+    shared: set[int] = set()
     for i, entry in enumerate(listing.entries):
         groups.setdefault(entry.labels, {}).setdefault(entry.group or entry.file, []).append(i)
     for labels, own in groups.items():
@@ -189,13 +193,20 @@ def _split_in_time(listing: Listing) -> None:
         if len(own) >= _FEWEST or not any(len(places) > 1 for places in cut.values()) or listing.splits - {""}:
             continue
         for group, places in cut.items():
-            for number, i in enumerate(places):
+            spans = [(parse_stretch(listing.entries[i].file) or (group, 0.0, 0.0))[1:] for i in places]
+            before, ends = 0, 0.0  # the last part, and the end of its last window
+            for number, ((start, end), i) in enumerate(sorted(zip(spans, places, strict=True))):
                 part = number * _PARTS // len(places)
+                if part != before and start < ends - _OVERLAP:
+                    shared.add(i)  # else it would be on two sides
+                    continue
+                before, ends = part, end
                 listing.entries[i] = replace(listing.entries[i], group=f"{group}, part {part + 1}")
         listing.warnings.append(
             f"'{' '.join(labels)[:40] or BACKGROUND}' comes from {len(own)} recording{'s' * (len(own) > 1)} alone: the "
             "splits hold other stretches of the same, which flatters the score. Record it again on another day."
         )
+    listing.entries = [entry for i, entry in enumerate(listing.entries) if i not in shared]
 
 
 # A class of whatever else is heard
