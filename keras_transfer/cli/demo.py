@@ -7,16 +7,17 @@ import typer
 
 from keras_transfer.cli import options
 
-_REVIEWS, _SOUNDS = "made-reviews", "made-sounds"
+_REVIEWS, _SOUNDS, _GESTURES = "made-reviews", "made-sounds", "made-gestures"
 # What the demonstration trains on: enough test pictures that one of them is a third of a point.
 _RECIPES: dict[str, dict[str, object]] = {
     "pizza": {"data": "pizza:per_class=150", "val": 0.15, "test": 0.49},
     "digits": {"data": "digits", "val": 0.15, "test": 0.25},
     _REVIEWS: {"data": _REVIEWS, "val": 0.15, "test": 0.45, "backbone": "tfidf"},
     _SOUNDS: {"data": _SOUNDS, "val": 0.15, "test": 0.49, "backbone": "yamnet", "formats": ("float32", "float16")},
+    _GESTURES: {"data": _GESTURES, "val": 0.15, "test": 0.4, "backbone": "rocket_small"},
 }
 _PICTURES: dict[str, object] = {"weights": "bundled", "baselines": "scratch", "few_shot": 10}
-_FIRST = {"image": "pizza", "text": _REVIEWS, "audio": _SOUNDS}
+_FIRST = {"image": "pizza", "text": _REVIEWS, "audio": _SOUNDS, "series": _GESTURES}
 _OWN = {
     "image": "photographs in class folders: keras-transfer train PHOTOS/ (ImageNet weights, downloaded once)\n"
     "or without a network: keras-transfer train PHOTOS/ --weights bundled",
@@ -24,16 +25,21 @@ _OWN = {
     "or without a network: keras-transfer train TABLE.csv --backbone mini",
     "audio": "recordings in class folders: keras-transfer train SOUNDS/\n"
     "of several people or machines: keras-transfer train TABLE.csv --group-by COLUMN",
+    "series": "sensor data: keras-transfer train GESTURES/ (class folders of CSV files)\n"
+    "or one long table: keras-transfer train TABLE.csv --label-column LABEL --group-by PERSON --window 2s",
 }
 
 
 def command(
     modality: Annotated[
-        Literal["image", "text", "audio"], typer.Option(help="Pictures, texts (made reviews) or made sounds.")
+        Literal["image", "text", "audio", "series"],
+        typer.Option(help="Pictures, texts (made reviews), made sounds or series (made gestures)."),
     ] = "image",
     data: Annotated[
-        Literal["pizza", "digits", "made-reviews", "made-sounds"] | None,
-        typer.Option(help="pizza: drawn pictures of four kinds; digits: real scans; made-reviews; made-sounds."),
+        Literal["pizza", "digits", "made-reviews", "made-sounds", "made-gestures"] | None,
+        typer.Option(
+            help="pizza: drawn pictures of four kinds; digits: real scans; made-reviews; made-sounds; made-gestures."
+        ),
     ] = None,
     few_shot: Annotated[
         int | None, typer.Option(min=1, help="Training items of each class.  [10 pictures, else all]")
@@ -42,7 +48,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="The run directory.  [runs/demo-DATA]")] = None,
     json: options.ResultJson = False,
 ) -> None:
-    """See a first run on embedded pictures, made reviews or made sounds, without a network.
+    """See a first run on embedded pictures, made reviews, sounds or gestures, without a network.
 
     It trains, exports and proves files: of pictures in about two minutes.
     """

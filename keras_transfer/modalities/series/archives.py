@@ -143,7 +143,8 @@ def _filled(path: Path, built: SpoolBuilder) -> Spool:
 
 
 def read_npz(path: Path) -> Spool:
-    """The series of a NumPy archive: arrays `X` and `y`, or `X_train`, `y_train`, `X_test`, `y_test`; maybe `groups`.
+    """The series of a NumPy archive: arrays `X` and `y`, or `X_train`, `y_train`, `X_test`, `y_test`; maybe
+    `groups`, the names of the `channels`, and the `rate` in Hz.
 
     Raises:
         InputError: it is damaged, has no such arrays, or they do not fit one another.
@@ -168,7 +169,20 @@ def read_npz(path: Path) -> Spool:
         values, labels, groups = (_array(arrays, own, name) for own in (_ITEMS, _LABELS, _GROUPS))
         assert values is not None
         parts.append(spool_of_arrays(values, labels, groups, side, str(path)))
-    return _joined(path, parts)
+    return _named(path, arrays, _joined(path, parts))
+
+
+def _named(path: Path, arrays: dict[str, NDArray[Any]], spool: Spool) -> Spool:
+    """With the names of channels and the rate, where the archive says them."""
+    if (names := arrays.get("channels")) is not None:
+        if names.shape != (len(spool.channels),):
+            raise InputError(f"{path} names {names.size} channels, its series have {len(spool.channels)}.")
+        spool.channels = tuple(_words(names))
+    if (rate := arrays.get("rate")) is not None:
+        if rate.size != 1 or rate.dtype.kind not in "iuf" or not 0 < float(rate.item()) < 1e9:
+            raise InputError(f"{path}: `rate` must be samples a second. Received: {rate!r:.80}")
+        spool.rate = float(rate.item())
+    return spool
 
 
 def _array(arrays: dict[str, NDArray[Any]], names: Sequence[str], side: str) -> NDArray[Any] | None:

@@ -5,13 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Unpack
 
+import numpy as np
+
 from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.loading import LoadOptions
 from keras_transfer.data.split import Split
-from keras_transfer.inputs import Array, InputSpec, Json, Labels, Preparer, only
-from keras_transfer.modalities import InputWords, Modality
+from keras_transfer.evaluation.shift import differences
+from keras_transfer.inputs import Array, Indices, InputSpec, Json, Labels, Preparer, only
+from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.modality import head_options
+from keras_transfer.modalities.series.appearance import PROPERTIES, each_series, plot, plots
+from keras_transfer.modalities.series.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.series.items import KIND
 from keras_transfer.modalities.series.loading import READERS, open_spool
 from keras_transfer.modalities.series.preparer import SeriesPreparer, open_preparer
@@ -20,10 +25,12 @@ from keras_transfer.modalities.series.sources import list_source, recognizes, se
 from keras_transfer.modalities.series.spool import row_name
 from keras_transfer.progress import say
 from keras_transfer.recipe import Format, Recipe
+from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
     import keras
 
+_THUMBNAIL = 144
 _EXAMPLES = 2000  # training series by which a network is normalized, and to which Rocket is fitted
 
 
@@ -35,6 +42,9 @@ class SeriesModality(Modality):
     options: ClassVar[tuple[str, ...]] = ("sequence_length", "normalize", "rate")
     default_backbone: ClassVar[str] = "fcn"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
+    corruptions: ClassVar[Mapping[str, Corruption]] = {
+        name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
+    }
     unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
 
     def backbones(self) -> list[dict[str, Json]]:
@@ -47,7 +57,7 @@ class SeriesModality(Modality):
     # Items
 
     def recognizes(self, source: object) -> bool:
-        """Files of many series, class folders of CSV files, tables of their paths."""
+        """Files of many series, class folders of CSV files, tables, arrays of floats, and the made gestures."""
         return recognizes(source)
 
     def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
@@ -186,6 +196,46 @@ class SeriesModality(Modality):
             seed=recipe.seed,
             **head_options(recipe, dataset),
         )
+
+    # Reports
+
+    def properties(self, dataset: Dataset, test: Split) -> dict[str, list[float | str | None]]:
+        """Length and rate, where they differ, how large and rough each series is, and what its table says of it."""
+        found = super().properties(dataset, test)
+        columns = {name: values for name, values in found.items() if len(set(values)) > 1}
+        series = [only(test.rows([i]))[0] for i in range(len(test))]
+        for name in ("level", "size", "roughness"):
+            columns[name] = [PROPERTIES[name].measure(each) for each in series]
+        return columns
+
+    def corrupt(self, items: Split, indices: Indices, name: str, strength: int, seed: int) -> Array:
+        """Series made worse; see `corruptions.CORRUPTIONS`."""
+        return corrupt(only(items.rows(indices)), name, strength, seed)
+
+    def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
+        """Length, level, size and roughness."""
+        return differences(PROPERTIES, each_series(own), each_series(new))
+
+    def thumbnails(self, items: Split, indices: Sequence[int], side: int = _THUMBNAIL) -> dict[int, str]:
+        """Plots."""
+        return dict(plots(items, indices, side))
+
+    def views(
+        self, model: "keras.Model", test: Split, wanted: Sequence[int], asked: Mapping[int, int]
+    ) -> dict[int, ItemView]:
+        """Plots, and at which moments the asked class was seen."""
+        from keras_transfer.modalities.series.attribution import moment_weights
+
+        views = self.previews(test, wanted)
+        if not asked:
+            return views
+        series = only(test.rows(list(asked)))
+        weights = moment_weights(model, series, np.array(list(asked.values())))
+        for index, own, weight in zip(asked, series, weights, strict=True):
+            if index in views:  # both of what the model takes, what fills short series up included
+                views[index]["picture"] = plot(own, _THUMBNAIL)
+                views[index]["heat"] = plot(own, _THUMBNAIL, weight)
+        return views
 
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
         """The recipe with the pooling."""

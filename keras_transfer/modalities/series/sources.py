@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_transfer.data.folders import files_below
 from keras_transfer.data.grouping import group_warning
-from keras_transfer.data.listing import SPLIT_NAMES, Entry, Layout, Listing
+from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Layout, Listing
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.sources import list_files, refuse_layout
 from keras_transfer.data.spooled import TemporaryFolder
@@ -25,9 +25,18 @@ from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.modalities.series.items import KIND, is_number, time_unit, unpack
 from keras_transfer.modalities.series.loading import READERS, open_columns, open_file, open_spool
+from keras_transfer.modalities.series.made import CHANNELS, NAME, NOTE, RATE, load_made
 from keras_transfer.modalities.series.preparer import SeriesPreparer
 from keras_transfer.modalities.series.spool import Spool, parse_row_name, row_name
-from keras_transfer.modalities.series.tables import SERIES_LABELS, Columns, Roles, find_roles, stretches, time_warnings
+from keras_transfer.modalities.series.tables import (
+    SERIES_LABELS,
+    Columns,
+    Roles,
+    find_roles,
+    stretches,
+    time_warnings,
+    words_of,
+)
 from keras_transfer.modalities.series.windows import Recording, check_window, choose_window, cut_recordings
 from keras_transfer.progress import track
 
@@ -62,7 +71,8 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     Args:
         source: a `.ts`, `.arff` or `.npz` file, or a pair `NAME_TRAIN.ts` and `NAME_TEST.ts` (one of the two, or their
             folder); a table with a row for each series, or for each moment; a folder of class folders of CSV or NumPy
-            files; a table with a column of paths; arrays with `labels=`, or the pair `(arrays, labels)`.
+            files; a table with a column of paths; arrays with `labels=`, or the pair `(arrays, labels)`;
+            `"made-gestures"`.
         labels: of arrays.
         layout: how the source is arranged, where the user says so; `window` and `hop` in seconds where a rate is known
             (`rate`, or a column of time), else in samples.
@@ -74,6 +84,8 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     layout.refuse(("background", "text_column"), "another source than series")
     if not isinstance(source, str | os.PathLike):
         return _of_arrays(source, labels, layout)
+    if is_made(source):
+        return _made(str(source), layout)
     if labels is not None:
         raise InputError("`labels` goes with series in memory; a folder or a file has its own.")
     path = Path(source).expanduser()
@@ -134,7 +146,7 @@ def _of_files(path: Path, files: dict[Path, str], layout: Layout) -> Source:
     entries, warnings = [], list[str]()
     for file, side in files.items():
         spool = spools[file]
-        groups = _groups(file, spool, layout.group_by)
+        groups, others = _groups(file, spool, layout.group_by), _others(file, layout.group_by)
         for number in range(1, len(spool) + 1):
             label, split = ((own[number - 1] if own else "") for own in (spool.labels, spool.splits))
             entries.append(
@@ -143,12 +155,16 @@ def _of_files(path: Path, files: dict[Path, str], layout: Layout) -> Source:
                     (label,) if label else (),
                     split or side,
                     groups[number - 1] if groups else "",
-                    problem="" if label else "no label",
+                    {name: words[number - 1] for name, words in others.items()} if others else NO_COLUMNS,
+                    "" if label else "no label",
                 )
             )
         warnings += spool.warnings
     listing = Listing(str(path), entries, KIND, warnings=warnings)
-    return Source(listing, next(iter(spools.values())).channels, layout.rate)
+    if layout.group_by is None and (warning := group_warning(listing)):
+        warnings.append(warning)
+    first = next(iter(spools.values()))
+    return Source(listing, first.channels, layout.rate or first.rate)
 
 
 def _groups(file: Path, spool: Spool, group_by: str | None) -> Sequence[str]:
@@ -157,9 +173,16 @@ def _groups(file: Path, spool: Spool, group_by: str | None) -> Sequence[str]:
         return spool.groups
     if file.suffix.lower() in TABLES:
         columns = open_columns(str(file))
-        codes, words = columns.codes(find_roles(file, columns, Layout(group_by=group_by)).group or "")
-        return [words[code] for code in codes.tolist()]
+        return words_of(columns, find_roles(file, columns, Layout(group_by=group_by)).group)
     raise InputError(f"{file} holds no groups that `group_by` (--group-by) could name. Received: {group_by!r}")
+
+
+def _others(file: Path, group_by: str | None) -> dict[str, list[str]]:
+    """What else a table with a row for each series says of each."""
+    if file.suffix.lower() not in TABLES:
+        return {}
+    columns = open_columns(str(file))
+    return {name: words_of(columns, name) for name in find_roles(file, columns, Layout(group_by=group_by)).others}
 
 
 # Long tables
@@ -318,6 +341,22 @@ def _of_arrays(source: object, labels: object, layout: Layout) -> Source:
     return Source(Listing("the series", entries, KIND, owner=folder), (), layout.rate)
 
 
+def is_made(source: object) -> bool:
+    """Whether a source names the made gestures; a file or folder of that name comes first."""
+    return isinstance(source, str) and source.partition(":")[0] == NAME and not Path(source).exists()
+
+
+def _made(source: str, layout: Layout) -> Source:
+    """The made gestures as a file of a temporary folder."""
+    folder = TemporaryFolder()
+    series, labels, hands = load_made(source)
+    file = folder.path / "gestures.npz"
+    np.savez(file, X=series, y=labels, groups=hands, channels=CHANNELS, rate=RATE)
+    found = _of_files(file, {file: ""}, layout)
+    warnings = [*found.listing.warnings, NOTE]
+    return found._replace(listing=replace(found.listing, name=source, owner=folder, warnings=warnings))
+
+
 # Recognising
 
 
@@ -325,6 +364,8 @@ def recognizes(source: object) -> bool:
     """Whether a source holds series; of a folder or a table only the beginning is read."""
     if not isinstance(source, str | os.PathLike):
         return _are_series(source)
+    if is_made(source):
+        return True
     try:
         path = Path(source).expanduser()
         if path.is_dir():
