@@ -1,5 +1,9 @@
-"""The audition: which pretrained backbone a run takes, by linear probes on frozen features, before anything trains."""
+"""The audition: which backbone a run takes, by linear probes on frozen features, before anything trains.
 
+What comes trained, and a network that begins with random weights, has no such features: it is fitted in each fold.
+"""
+
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +16,8 @@ from numpy.typing import NDArray
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.inputs import Labels
-from keras_transfer.jobs.parts import build_classifier_of, load_data, read_json
-from keras_transfer.jobs.retrain import training_rows
+from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of, read_json
+from keras_transfer.jobs.retrain import retrained, training_rows
 from keras_transfer.modalities import open_modality, settled
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, ModelOptions, Recipe
@@ -29,6 +33,7 @@ ITEMS = 1000
 """An audition is held on so many items at most, or five of each class: a stratified part of more."""
 FOLDS = 5
 _BUDGET = 1e13  # multiply-adds of a candidate on all items: some minutes on two cores
+_FITS = 1e12  # of one that is trained in each fold
 _FILE = Path("checkpoints", "audition.json")
 
 _Indices = NDArray[np.int64]
@@ -52,10 +57,11 @@ class _Kept(TypedDict):
 
 
 def audition(recipe: Recipe) -> Audition:
-    """Finds the pretrained backbone on this machine that suits the data best, without training any.
+    """Finds the backbone on this machine that suits the data best, without training any pretrained one.
 
     Each candidate's frozen, pooled features of training and validation items are cross-validated with a linear probe
-    (logistic regression on standardized features; the penalty is chosen inside each fold). Near-duplicates, and what
+    (logistic regression on standardized features; the penalty is chosen inside each fold). A candidate without
+    pretrained weights is fitted whole in each fold instead. Near-duplicates, and what
     `group_by` keeps together, stand in one fold. The smallest backbone within one standard error of the best is
     chosen. Test items are not touched. Features and probes are in the cache.
 
@@ -139,7 +145,8 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
     left_out: list[str] = []
     for each in candidates:
         try:
-            candidate, row, answers = _heard(settled(each), data, whole, folds)
+            perfect = [row["parameters"] for row in rows if row["accuracy"] == 1]
+            candidate, row, answers = _heard(settled(each), data, whole, folds, min(perfect, default=math.inf))
         except InputError as error:
             left_out.append(f"{modality.title(each)} is left out: {error}")
             say(f"Audition: {left_out[-1]}")
@@ -158,7 +165,7 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
     random_split = None
     if any(record.group for record in data.records):
         torn = _folds(labels, np.arange(len(whole)), recipe.seed)
-        _, _, answers = _heard(recipes[chosen["name"]], data, whole, torn)
+        _, _, answers = _heard(recipes[chosen["name"]], data, whole, torn, math.inf)
         random_split = cross_validated("", labels, answers, np.arange(len(whole)))["accuracy"]
     sentences = audition_sentences(chosen, best, rival, random_split)
     for sentence in sentences:
@@ -198,21 +205,30 @@ def _folds(labels: Labels, groups: _Indices, seed: int) -> list[_Fold]:
 
 
 def _heard(
-    candidate: Recipe, data: "Dataset", whole: "Split", folds: Sequence[_Fold]
+    candidate: Recipe, data: "Dataset", whole: "Split", folds: Sequence[_Fold], enough: float
 ) -> tuple[Recipe, AuditionRow, _Answers]:
-    """A candidate, settled, with what it is and what probes on its features say of each item of `whole`."""
+    """A candidate, settled, with what it is and what it says of each item of `whole` that it was not fitted on.
+
+    `enough` is how many parameters an earlier candidate has that is always right.
+    """
     from keras_transfer.models import model_inputs, multiply_adds
     from keras_transfer.models.replay import at_size
 
     started, modality = time.perf_counter(), open_modality(whole.preparer.modality)
-    trained = candidate.training.phases == ()  # it comes trained, and is fitted whole in each fold
-    own = prepared_for(candidate, _data_of(data, whole, folds[0]) if trained else data)
+    whole_fits = candidate.training.phases == () or not candidate.model.pretrained
+    own = prepared_for(candidate, _data_of(data, whole, folds[0]) if whole_fits else data)
     model = build_classifier_of(candidate.replace(hidden=()), own)
     cost = multiply_adds(at_size(model, own.train.spec(model_inputs(model)).tensors))
-    if cost * len(whole) > _BUDGET:
-        raise InputError(f"it would take minutes ({cost / 1e9:.1f} billion multiply-adds per item).")
-    if trained:
-        answers = _rival_answers(data, whole, folds, candidate.seed)
+    if whole_fits and model.count_params() >= enough:
+        raise InputError("a smaller one is right on every item already.")
+    epochs = sum(phase.epochs for phase in plan_of(candidate, model, own).phases) if whole_fits else 0
+    passes = len(folds) * (1 + 3 * epochs) if whole_fits else 1  # once forward, about twice back
+    if cost * len(whole) * passes > (_FITS if whole_fits else _BUDGET):
+        raise InputError(f"it would take minutes ({cost / 1e9:.2g} billion multiply-adds per item, {passes:,} times).")
+    if whole_fits:
+        answers = np.zeros((len(whole), len(whole.class_names)), np.float32)
+        for fold in folds:
+            answers[fold.part] = retrained(candidate, _data_of(data, whole, fold), whole.part(fold.part))[0]
     else:
         answers = _probe_answers(model, whole.prepared_by(own.train.preparer), folds, candidate.seed)
     return candidate, {

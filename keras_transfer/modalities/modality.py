@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     import keras
 
+_OF_STEPS = (
+    *("strategy", "epochs", "gradual", "rank", "hidden", "label_smoothing", "augmentation", "views"),
+    "compare_backbones",
+)
 _THUMBNAIL = 144  # the longest side: sharp on a phone at the 96 it is shown at
 
 
@@ -115,6 +119,22 @@ def check_choice(recipe: Recipe) -> None:
         raise InputError(f"`alpha` goes with a named backbone, not with {AUTO!r}. Received: {own.alpha}.")
     if not own.pretrained:
         raise InputError(f"{AUTO!r} chooses among pretrained weights: name a backbone, or leave weights='none' out.")
+
+
+def check_steps(recipe: Recipe, network: str) -> None:
+    """Raises `InputError` where a recipe of a backbone that is fitted whole says how steps train one.
+
+    Args:
+        recipe: settled but for its phases.
+        network: what to name in its place, such as `"an encoder"`.
+    """
+    fields, own = recipe.fields(), Recipe(data=recipe.data).fields()
+    for name in _OF_STEPS:
+        if fields[name] != own[name] and (name, fields[name]) not in (("augmentation", "none"), ("views", 1)):
+            raise InputError(
+                f"{recipe.backbone!r} is fitted whole, without steps or phases, and takes no `{name}`: leave it out, "
+                f"or choose {network} as --backbone. Received: {fields[name]}."
+            )
 
 
 class Modality(ABC):

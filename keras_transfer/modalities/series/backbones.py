@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.series.rocket import FEATURES
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +24,6 @@ class SeriesBackbone:
     Attributes:
         name: the name to ask for it by.
         layers: from float32 `[n, 1, time, channels]` to the map below the pooling; None where `rocket.py` has them.
-        shortest: the fewest steps of a series that it takes.
         source: the paper.
         fit_for: where it is at home: `"phone"`, `"microcontroller"`, `"edgetpu"`, `"server"`.
         features: of Rocket, about how many; 0 of others.
@@ -31,7 +31,6 @@ class SeriesBackbone:
 
     name: str
     layers: Callable[[_Tensor], _Tensor] | None
-    shortest: int
     source: str
     fit_for: tuple[str, ...]
     features: int = 0
@@ -110,18 +109,18 @@ def transformer_1d_layers(x: _Tensor) -> _Tensor:
 
 
 _WANG = "Wang et al. 2017, https://arxiv.org/abs/1611.06455"
-_ANYWHERE = ("phone", "microcontroller", "edgetpu")
+_SMALL = ("microcontroller", "edgetpu")
 
 # fmt: off
 _ROWS = [
-    SeriesBackbone("rocket", None, 9, "Dempster et al. 2021 and Tan et al. 2022", ("phone",), 10_000),
-    SeriesBackbone("rocket_small", None, 9, "Dempster et al. 2021 and Tan et al. 2022", _ANYWHERE, 1_000),
-    SeriesBackbone("inception_time", inception_time_layers, 1,
+    SeriesBackbone("rocket", None, "Dempster et al. 2021 and Tan et al. 2022", ("phone",), FEATURES),
+    SeriesBackbone("rocket_small", None, "Dempster et al. 2021 and Tan et al. 2022", _SMALL, 1_000),
+    SeriesBackbone("inception_time", inception_time_layers,
                    "Ismail Fawaz et al. 2020, https://arxiv.org/abs/1909.04939", ("phone",)),
-    SeriesBackbone("resnet_1d", resnet_1d_layers, 1, _WANG, ("phone",)),
-    SeriesBackbone("fcn", fcn_layers, 1, _WANG, ("phone", "edgetpu")),
-    SeriesBackbone("ds_cnn_1d", ds_cnn_1d_layers, 1, "Zhang et al. 2017, https://arxiv.org/abs/1711.07128", _ANYWHERE),
-    SeriesBackbone("transformer_1d", transformer_1d_layers, 1,
+    SeriesBackbone("resnet_1d", resnet_1d_layers, _WANG, ("phone",)),
+    SeriesBackbone("fcn", fcn_layers, _WANG, ("phone", "edgetpu")),
+    SeriesBackbone("ds_cnn_1d", ds_cnn_1d_layers, "Zhang et al. 2017, https://arxiv.org/abs/1711.07128", _SMALL),
+    SeriesBackbone("transformer_1d", transformer_1d_layers,
                    "Vaswani et al. 2017, https://arxiv.org/abs/1706.03762", ("phone",)),
 ]
 # fmt: on

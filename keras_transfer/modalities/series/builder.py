@@ -67,7 +67,7 @@ def build_series_classifier(
     """
     count = classes if isinstance(classes, int) else len(classes)
     row = find_series_backbone(backbone)
-    _check(row, count, length, multi_label, normalization, pooling)
+    _check(count, multi_label, normalization, pooling)
     series = keras.Input((length, channels), name=SERIES)
     x = _normalized(series, normalization, None if examples is None else examples[0])
     if row.layers is None:
@@ -124,13 +124,9 @@ def _normalized(
     return keras.layers.Normalization(axis=-1, mean=means, variance=variances, name="normalization")(series)
 
 
-def _check(
-    row: SeriesBackbone, classes: int, length: int, multi_label: bool, normalization: str, pooling: str | None
-) -> None:
+def _check(classes: int, multi_label: bool, normalization: str, pooling: str | None) -> None:
     if classes < (1 if multi_label else 2):
         raise InputError(f"A classifier has at least 2 classes, 1 where several may hold. Received: {classes}.")
-    if length < row.shortest:
-        raise InputError(f"{row.name} takes series of {row.shortest} steps or more. Received: length={length}.")
     if normalization not in NORMALIZATIONS:
         ways = ", ".join(NORMALIZATIONS)
         raise InputError(f"`normalization` must be one of {ways}. Received: normalization={normalization!r}.")

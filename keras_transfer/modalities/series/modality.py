@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
@@ -14,7 +15,7 @@ from keras_transfer.data.split import Split
 from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Labels, Preparer, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
-from keras_transfer.modalities.modality import head_options
+from keras_transfer.modalities.modality import check_steps, head_options
 from keras_transfer.modalities.series.appearance import PROPERTIES, each_series, plot, plots
 from keras_transfer.modalities.series.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.series.items import KIND
@@ -24,14 +25,14 @@ from keras_transfer.modalities.series.reader import NOTES, SeriesReader, lengths
 from keras_transfer.modalities.series.sources import list_source, recognizes, settle, windows_of
 from keras_transfer.modalities.series.spool import row_name
 from keras_transfer.progress import say
-from keras_transfer.recipe import Format, Recipe
+from keras_transfer.recipe import AUTO, Format, Recipe, make_recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
     import keras
 
 _THUMBNAIL = 144
-_EXAMPLES = 2000  # training series by which a network is normalized, and to which Rocket is fitted
+_EXAMPLES = 4000  # training series by which a network is normalized, and to which Rocket is fitted
 
 
 class SeriesModality(Modality):
@@ -40,7 +41,8 @@ class SeriesModality(Modality):
     name: ClassVar[str] = "series"
     kind: ClassVar[Kind] = KIND
     options: ClassVar[tuple[str, ...]] = ("sequence_length", "normalize", "rate")
-    default_backbone: ClassVar[str] = "fcn"
+    default_backbone: ClassVar[str] = AUTO
+    rival_name: ClassVar[str] = "MiniRocket features and ridge regression"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
     corruptions: ClassVar[Mapping[str, Corruption]] = {
         name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
@@ -174,17 +176,34 @@ class SeriesModality(Modality):
     # Networks
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """Networks begin with random weights."""
-        from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
+        """Rocket is fitted whole; networks begin with random weights."""
+        from keras_transfer.modalities.series.backbones import find_series_backbone
 
         recipe = super().settled(recipe).replace(weights="none")
-        row = SERIES_BACKBONES.get(recipe.backbone)
-        return recipe.replace(phases=()) if row is not None and row.layers is None else recipe  # Rocket comes trained
+        if recipe.backbone == AUTO:
+            return recipe
+        row = find_series_backbone(recipe.backbone)
+        recipe = recipe.replace(backbone=row.name)
+        if row.layers is not None:
+            return recipe
+        check_steps(recipe, "a network")
+        return recipe.replace(phases=())
+
+    def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
+        """Rocket and the networks that suit the recipe's targets."""
+        from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
+
+        targets = set(recipe.export.targets) & {"microcontroller", "edgetpu"} or {"phone"}
+        return [recipe.replace(backbone=row.name) for row in SERIES_BACKBONES.values() if targets <= set(row.fit_for)]
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
-        """The classifier of a recipe; see `build_series_classifier`."""
+        """The classifier of a recipe; see `build_series_classifier`. Rocket is fitted to validation series, too."""
+        from keras_transfer.data.folds import joined
+        from keras_transfer.modalities.series.backbones import find_series_backbone
         from keras_transfer.modalities.series.builder import build_series_classifier
 
+        fitted = find_series_backbone(recipe.backbone).layers is None
+        known = joined([dataset.train, dataset.val]) if fitted else dataset.train
         preparer = _own(dataset.train.preparer)
         return build_series_classifier(
             recipe.backbone,
@@ -192,10 +211,18 @@ class SeriesModality(Modality):
             length=preparer.length,
             channels=len(preparer.channels),
             normalization=recipe.data.normalize or "channel",
-            examples=_examples(dataset.train) if len(dataset.train) else None,
+            examples=_examples(known) if len(known) else None,
             seed=recipe.seed,
             **head_options(recipe, dataset),
         )
+
+    def rival(self, data: Dataset, test: Split, seed: int) -> tuple[str, NDArray[np.float32]]:
+        """Rocket, fitted to training and validation series."""
+        from keras_transfer.evaluation import predict_split
+
+        model = self.build(make_recipe(data="", backbone="rocket", seed=seed), data)
+        what = f"{model.get_layer('logits').input.shape[-1]:,} features of fixed kernels"
+        return what, predict_split(model, test)
 
     # Reports
 
@@ -246,7 +273,7 @@ MODALITY = SeriesModality()
 
 
 def _examples(train: Split) -> tuple[Array, Labels]:
-    """Training series, float32 `[n, length, channels]`, and their labels: all, or 2,000 of all classes."""
+    """Training series, float32 `[n, length, channels]`, and their labels: all, or 4,000 of all classes."""
     drawn = train.stratified(_EXAMPLES) if len(train) > _EXAMPLES else train
     return only(drawn.arrays(_own(train.preparer).length)), drawn.labels
 

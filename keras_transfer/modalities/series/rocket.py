@@ -19,16 +19,18 @@ from numpy.typing import NDArray
 
 from keras_transfer.data.labels import log_loss, one_hot
 
-FEATURES = 10_000
+FEATURES = 20_000
 """About so many features are computed of a series."""
 _TAPS = 9
 _KERNELS = 84  # all ways to place three weights of 2 among nine, the others being -1
 _DILATIONS = 32  # at most, of one source
-_STEEP = 0.05  # deviations of a kernel's answers within which "how often" rises from 0 to 1
+_STEEP = 1.0  # deviations of a kernel's answers within which "how often" rises from 0 to 1: see docs/series.md
 _TOP = 6.0  # of ReLU6
 _GOLDEN = (np.sqrt(5) - 1) / 2
 _FITTED_ON = 256  # series from which thresholds are drawn
-_PENALTIES = np.logspace(-3, 5, 17)
+_PENALTIES = (0.01, 0.1, 5)  # of the mean square of an item's features, from, to, how many: see docs/series.md
+_QUIET = 0.02 * _TOP  # deviation of a feature: what varies less is not enlarged more, for the sake of int8 files
+_FEW = 500  # items, above which a smaller penalty may be right
 _SHARPNESS = np.geomspace(0.5, 50, 30)
 
 _Floats = NDArray[np.float32]
@@ -57,7 +59,7 @@ def rocket_layers(
     """The features of a series, by layers whose weights are fixed here.
 
     Args:
-        x: normalized series, float32 `[n, time, channels]`, of 9 steps or more.
+        x: normalized series, float32 `[n, time, channels]`.
         sample: training series, normalized likewise, `[m, time, channels]`: thresholds are quantiles of what the
             kernels make of them.
         features: about how many; at least 84.
@@ -73,12 +75,13 @@ def rocket_layers(
     layers, random = keras.layers, np.random.default_rng(seed)
     _, length, channels = x.shape
     row = layers.Reshape((1, length, channels), name="row")
-    change = layers.DepthwiseConv2D((1, 2), use_bias=False, trainable=False, name="change")
-    values = row(sample[random.permutation(len(sample))[:_FITTED_ON]])
-    change.build(values.shape)
-    change.set_weights([np.tile(np.array([-1, 1], np.float32)[None, :, None, None], (1, 1, channels, 1))])
-    tensor = row(x)
-    sources = {"level": (tensor, values), "change": (change(tensor), change(values))}
+    sources = {"level": (row(x), row(sample[random.permutation(len(sample))[:_FITTED_ON]]))}
+    if length > 1:
+        change = layers.DepthwiseConv2D((1, 2), use_bias=False, trainable=False, name="change")
+        change.build((None, 1, length, channels))
+        change.set_weights([np.tile(np.array([-1, 1], np.float32)[None, :, None, None], (1, 1, channels, 1))])
+        tensor, values = sources["level"]
+        sources["change"] = (change(tensor), change(values))
     each = max(1, features // (2 * _KERNELS * len(sources)))  # thresholds of a kernel in a source
     pooled, quantiles = [], _quantiles()
     for source, (tensor, values) in sources.items():
@@ -116,7 +119,7 @@ def fit_ridge(rows: _Floats, labels: NDArray[np.generic], classes: int) -> Ridge
     [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     """
     targets = 2.0 * (labels if labels.ndim == 2 else one_hot(labels, classes)).astype(np.float64) - 1
-    center, scale, middle = rows.mean(axis=0), rows.std(axis=0) + 1e-6, targets.mean(axis=0)
+    center, scale, middle = rows.mean(axis=0), np.maximum(rows.std(axis=0), _QUIET), targets.mean(axis=0)
     x, y = ((rows - center) / scale).astype(np.float64), targets - middle
     left, squares, right = _svd(x)
     turned = left.T @ y
@@ -127,7 +130,9 @@ def fit_ridge(rows: _Floats, labels: NDArray[np.generic], classes: int) -> Ridge
         scores: _Doubles = targets - (y - left @ (shares[:, None] * turned)) / np.maximum(1 - leverage, 1e-6)
         return scores
 
-    penalty = min(_PENALTIES, key=lambda each: float(np.square(targets - without(each)).sum()))
+    least, most, steps = _PENALTIES  # of few items leaving one out says little, and often too little is chosen
+    penalties = squares.sum() / len(x) * np.geomspace(min(least, _FEW * least / len(x)), most, steps)
+    penalty = min(penalties, key=lambda each: float(np.square(targets - without(each)).sum()))
     scores, several = without(penalty), labels.ndim == 2
     sharpness = min(_SHARPNESS, key=lambda each: log_loss(labels, _probabilities(each * scores, several)))
     weights = right @ ((np.sqrt(squares) / (squares + penalty))[:, None] * turned) / scale[:, None] * sharpness

@@ -17,7 +17,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
-from keras_transfer.modalities.modality import head_options
+from keras_transfer.modalities.modality import check_steps, head_options
 from keras_transfer.modalities.text.appearance import PROPERTIES
 from keras_transfer.modalities.text.bag_of_words import BACKBONE, answers, build_bag, texts, words_preparer
 from keras_transfer.modalities.text.corruptions import CORRUPTIONS
@@ -40,10 +40,6 @@ from keras_transfer.schemas import ItemView, PropertyDifference
 if TYPE_CHECKING:
     import keras
 
-_OF_STEPS = (
-    *("strategy", "epochs", "gradual", "rank", "hidden", "label_smoothing", "augmentation", "views"),
-    "compare_backbones",
-)
 _COVERED = 99  # percent of the training texts that are read to their end
 _MEASURED = 5000  # texts by which the length is chosen
 
@@ -328,19 +324,14 @@ def chosen_length(counts: NDArray[np.int64], longest: int) -> int:
 
 def _check_options(recipe: Recipe) -> None:
     """What has no effect on an encoder, or on TF-IDF, is refused rather than ignored."""
-    fields, own = recipe.fields(), Recipe(data=recipe.data).fields()
     weights = recipe.model.weights
     if weights not in (ModelOptions().weights, "pretrained", "none") and recipe.backbone != AUTO:
         raise InputError(
             f"The weights of an encoder of texts lie in its folder (--backbone FOLDER): `weights` may only be none. "
             f"Received: {weights!r}."
         )
-    for name in _OF_STEPS if recipe.backbone == BACKBONE else ():
-        if fields[name] != own[name] and (name, fields[name]) not in (("augmentation", "none"), ("views", 1)):
-            raise InputError(
-                f"{BACKBONE!r} is fitted whole, without steps or phases, and takes no `{name}`: leave it out, or "
-                f"choose an encoder as --backbone. Received: {fields[name]}."
-            )
+    if recipe.backbone == BACKBONE:
+        check_steps(recipe, "an encoder")
 
 
 def _own(preparer: Preparer) -> TextPreparer:
