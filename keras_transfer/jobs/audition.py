@@ -34,6 +34,7 @@ ITEMS = 1000
 FOLDS = 5
 _BUDGET = 1e13  # multiply-adds of a candidate on all items: some minutes on two cores
 _FITS = 1e12  # of one that is trained in each fold
+_TRAINED_ON = 200  # items, below which no network of random weights is tried
 _FILE = Path("checkpoints", "audition.json")
 
 _Indices = NDArray[np.int64]
@@ -219,7 +220,10 @@ def _heard(
     own = prepared_for(candidate, _data_of(data, whole, folds[0]) if whole_fits else data)
     model = build_classifier_of(candidate.replace(hidden=()), own)
     cost = multiply_adds(at_size(model, own.train.spec(model_inputs(model)).tensors))
-    if whole_fits and model.count_params() >= enough:
+    random_weights = whole_fits and candidate.training.phases != ()
+    if random_weights and len(whole) < _TRAINED_ON:
+        raise InputError(f"{len(whole)} {modality.kind.items} are too few to train it and tell.")
+    if random_weights and model.count_params() >= enough:
         raise InputError("a smaller one is right on every item already.")
     epochs = sum(phase.epochs for phase in plan_of(candidate, model, own).phases) if whole_fits else 0
     passes = len(folds) * (1 + 3 * epochs) if whole_fits else 1  # once forward, about twice back

@@ -10,6 +10,7 @@ from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert import convert, open_litert
 from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
 from keras_transfer.modalities.series.builder import build_series_classifier
+from keras_transfer.modalities.series.dtw import nearest_neighbour, warping_distances
 from keras_transfer.modalities.series.rocket import fit_ridge
 from keras_transfer.models import cut_points, freeze_backbone, stages
 
@@ -139,3 +140,18 @@ def test_wrong_arguments_are_named():
         build_series_classifier("fcn", 2, length=50, channels=1, normalization="z")
     with pytest.raises(InputError, match="at least 2 classes"):
         build_series_classifier("fcn", 1, length=50, channels=1)
+
+
+def test_warping_finds_a_step_wherever_it_is():
+    random = np.random.default_rng(0)
+    a, b = (random.normal(size=(n, 7, 2)).astype(np.float32) for n in (3, 4))
+
+    def warped(x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
+        table = np.full((8, 8), np.inf)
+        table[0, 0] = 0
+        for i, j in np.ndindex(7, 7):
+            table[i + 1, j + 1] = np.square(x[i] - y[j]).sum() + min(table[i, j], table[i, j + 1], table[i + 1, j])
+        return float(table[7, 7])
+
+    np.testing.assert_allclose(warping_distances(a, b), [[warped(x, y) for y in b] for x in a], rtol=1e-5)
+    assert nearest_neighbour(b, np.arange(4), b).tolist() == [0, 1, 2, 3]
