@@ -33,8 +33,9 @@ def command(
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, in_text_order, require_model
     from keras_transfer.evaluation.opening import known_inputs
-    from keras_transfer.modalities import held_out
+    from keras_transfer.modalities import held_out, open_modality
     from keras_transfer.progress import say, set_quiet
+    from keras_transfer.schemas import N_ITEMS
 
     set_quiet(json)
     require_model(model)
@@ -51,16 +52,18 @@ def command(
     if json:
         print_json({"model": str(model), "data": data, "split": part.name, **scores})
         return
+    items = open_modality(classifier.inputs.modality).kind.items
     title = f"{model} on {'all items' if part.name == 'all' else f'the {part.name} split'} of {data}"
     if "label_accuracy" in scores:
-        title += "; accuracy: images with all labels right, label_accuracy: single labels"
+        title += f"; accuracy: {items} with all labels right, label_accuracy: single labels"
     single = [(name, value) for name, value in scores.items() if not isinstance(value, dict | list)]
+    shown = {N_ITEMS: items}
     without = scores["seen"]["without"] if "seen" in scores else None
     if without is None:
-        print_table(("metric", "value"), single, title)
+        print_table(("metric", "value"), [(shown.get(name, name), value) for name, value in single], title)
     else:
         others: Mapping[str, object] = without
-        rows = [(name, value, others[name]) for name, value in single]
+        rows = [(shown.get(name, name), value, others[name]) for name, value in single]
         print_table(("metric", "value", "without those seen in training"), rows, title)
     if (files := scores.get("files")) is not None:
         print_table(("of whole files", "value"), list(files.items()), "Probabilities of a file's windows averaged")

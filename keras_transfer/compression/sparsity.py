@@ -10,6 +10,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.details import read_constants
+from keras_transfer.models.preprocessing import NAME as PREPROCESSING
 from keras_transfer.models.twin.walk import weighted_layers
 
 _WEIGHTED = ("CONV_2D", "FULLY_CONNECTED")
@@ -18,7 +19,8 @@ _WEIGHTED = ("CONV_2D", "FULLY_CONNECTED")
 def kernel_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """The convolutions and dense layers of a model from the input up, by the names that its twin has them under.
 
-    Depthwise convolutions are not among them: they hold few weights, and losing any costs accuracy.
+    Depthwise convolutions are not among them: they hold few weights, and losing any costs accuracy. Nor is what belongs
+    to the preprocessing, such as the bands of a spectrogram, which no training changes.
 
     Args:
         model: a functional or Sequential model with one input; nested models are opened.
@@ -28,7 +30,11 @@ def kernel_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     ['a']
     """
     kinds = (keras.layers.Conv2D, keras.layers.Dense)
-    return {name: layer for name, layer in weighted_layers(model).items() if isinstance(layer, kinds)}
+    return {
+        name: layer
+        for name, layer in weighted_layers(model).items()
+        if isinstance(layer, kinds) and not layer.name.startswith(PREPROCESSING)
+    }
 
 
 def spared_layers(layers: Mapping[str, keras.layers.Layer], spare: Sequence[str]) -> set[str]:

@@ -213,7 +213,7 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
     modality = recipe_modality(before)
     for step in steps:
         if step.name in modality.unfit:
-            serving = ", ".join(f"--{each.name}" for each in STEPS if each.name not in modality.unfit)
+            serving = ", ".join(f"--{_option(each)}" for each in STEPS if each.name not in modality.unfit)
             raise InputError(
                 f"The step {step.name} does not serve {modality.kind.items}: {modality.unfit[step.name]}. What does: "
                 f"{serving}; and without training `keras-transfer export {base} --format dynamic`, or int8 --repair."
@@ -221,6 +221,10 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
     recipe = _recipe_of(base, before, compression, changes)
     with open_run(folder, recipe) as run:
         return finished(run) or _compress(recipe, compression, base, steps, run)
+
+
+def _option(step: Step) -> str:
+    return "student" if step.name == "distill" else step.name
 
 
 def _recipe_of(base: Path, recipe: Recipe, compression: Compression, changes: Mapping[str, object]) -> Recipe:

@@ -10,6 +10,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import keras_transfer as kt
 from keras_transfer import InputError
+from keras_transfer.compression.cut import copy_model, cut_below
+from keras_transfer.compression.sparsity import kernel_layers
 from keras_transfer.litert import open_litert, read_flatbuffer
 from keras_transfer.litert.packing import pack
 from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
@@ -18,6 +20,7 @@ from keras_transfer.modalities.audio.front_end import log_mel
 from keras_transfer.modalities.audio.items import decode, resample
 from keras_transfer.models import boundary, cut_points, freeze_backbone, head_layers, model_inputs, prefix, suffix
 from keras_transfer.models.stage import can_train
+from keras_transfer.models.twin import make_twin
 
 NAMES = ["no", "yes"]
 CONVOLUTIONS = {"yamnet": [3, 4, 4, 12, 4], "speech_embedding": [3, 4, 4, 8, 1], "ds_cnn": [1] * 9}  # of each stage
@@ -35,6 +38,14 @@ def model(name: str) -> keras.Model:
 
 def waveforms(model: keras.Model) -> np.ndarray:
     return np.random.default_rng(0).uniform(-0.5, 0.5, (3, *model.input_shape[1:])).astype(np.float32)
+
+
+def test_compression_leaves_the_front_end_alone(name: str, model: keras.Model) -> None:
+    copy = copy_model(model)
+    layers = kernel_layers(copy)
+    assert len(layers) > 3 and not any("preprocessing" in layer for layer in layers)
+    _, top = cut_below(copy, {id(layer) for layer in list(layers.values())[-4:]}, 96_000)
+    assert make_twin(top).output_shape == (None, 2)  # whose answers it compares itself
 
 
 def test_stages_and_head(name: str, model: keras.Model) -> None:

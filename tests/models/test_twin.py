@@ -86,6 +86,15 @@ def test_sequential_and_shared_layers():
     np.testing.assert_allclose(answers(model, pictures(8)), answers(twin, pictures(8)), rtol=1e-5, atol=1e-3)
 
 
+def test_bounds_are_layers():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.ops.minimum(6.5, keras.ops.maximum(LAYERS.Rescaling(0.1)(inputs), 2.5))
+    model = keras.Model(inputs, x)
+    ours, theirs = answers(model, pictures(8)), answers(make_twin(model), pictures(8))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert ours.min() == pytest.approx(2.5) and ours.max() == pytest.approx(6.5)
+
+
 class Mine(LAYERS.Layer):
     def call(self, x):
         return x

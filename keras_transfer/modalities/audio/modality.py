@@ -48,7 +48,10 @@ class AudioModality(Modality):
     options: ClassVar[tuple[str, ...]] = ("alpha",)
     rival_name: ClassVar[str] = "Log-mel statistics and logistic regression"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
-    unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
+    unfit: ClassVar[Mapping[str, str]] = {
+        "sensitivity": "it knows the layers of pictures alone",
+        "qat": "it trains the whole network in eight bits, and that of sounds begins with a spectrogram in floats",
+    }
     kits: ClassVar[Mapping[str, str]] = {
         "android": "keras_transfer.modalities.audio.targets.android",
         "edgetpu": "keras_transfer.modalities.audio.targets.edgetpu",
@@ -119,8 +122,11 @@ class AudioModality(Modality):
         return open_preparer(preparation)
 
     def recipe_preparation(self, recipe: Recipe) -> Mapping[str, Json]:
-        """The window that a recipe asks for, as far as it does."""
-        return {"window": recipe.data.window} if recipe.data.window is not None else {}
+        """The window and the front end of the network that a recipe asks for, as far as it does."""
+        chosen: dict[str, Json] = {"window": recipe.data.window} if recipe.data.window is not None else {}
+        if recipe.backbone != AUTO and recipe.model.file is None:
+            chosen["front_end"] = find_audio_backbone(recipe.backbone).front_end.to_dict()
+        return chosen
 
     def preparer_for(self, recipe: Recipe, preparer: Preparer) -> Preparer:
         """That of the items: clips have the length as which they were listed, for every network."""

@@ -1,11 +1,12 @@
 """What each Keras 3 layer and bare operation is in `tf_keras`: one row each where the names do not say it."""
 
 import inspect
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import keras
 import numpy as np
@@ -87,13 +88,15 @@ def twin_operation(
         if len(tensors) == 1:
             constant_first = tensors[0] is operands[1]
             constant = np.asarray(keras.ops.convert_to_numpy(operands[0 if constant_first else 1]), "float32")
+            if kind in ("Maximum", "Minimum") and constant.size == 1:
+                return _bounded(layers, 1.0 if kind == "Maximum" else -1.0, float(constant), name, tensors[0])
             scaled = _BINARY[kind](constant, constant_first)
             if scaled is not None:
                 return layers.Rescaling(*(np.asarray(part).tolist() for part in scaled), name=name)(tensors[0])
     elif kind == "Concatenate":
         return layers.Concatenate(operation.axis, name=name)(args[0] if args else kwargs["xs"])
     elif len(tensors) == 1:
-        layer = _unary(layers, kind, operation, name, output)
+        layer = _unary(layers, kind, operation, name, cast("tf_keras.KerasTensor", tensors[0]), output)
         if layer is not None:
             return layer(tensors[0])
     raise InputError(f"Operation {operation.name!r} ({kind}) has no counterpart among tf_keras's layers: use a layer.")
@@ -111,8 +114,20 @@ _BINARY: dict[str, Callable[[NDArray[np.float32], bool], tuple[ArrayLike, ArrayL
 }
 
 
+def _bounded(layers: ModuleType, sign: float, bound: float, name: str, value: Value) -> Value:
+    """`maximum(value, bound)`, or with the sign -1 the minimum, by a ReLU."""
+    above = layers.ReLU(name=f"{name}_relu")(layers.Rescaling(sign, -sign * bound, name=f"{name}_shifted")(value))
+    bounded: Value = layers.Rescaling(sign, bound, name=name)(above)
+    return bounded
+
+
 def _unary(
-    layers: ModuleType, kind: str, operation: keras.Operation, name: str, output: keras.KerasTensor
+    layers: ModuleType,
+    kind: str,
+    operation: keras.Operation,
+    name: str,
+    value: "tf_keras.KerasTensor",
+    output: keras.KerasTensor,
 ) -> "tf_keras.layers.Layer | None":
     spatial = getattr(operation, "axis", None) in ((1, 2), [1, 2])
     shape = output.shape[1:]
@@ -127,11 +142,20 @@ def _unary(
     if kind in ("Mean", "Max") and spatial:
         pooling = layers.GlobalAveragePooling2D if kind == "Mean" else layers.GlobalMaxPooling2D
         return pooling(keepdims=operation.keepdims, name=name)
+    if kind == "Reshape" and None not in shape and math.prod(shape) != math.prod(value.shape[1:]):
+        return layers.Lambda(regroup, arguments={"shape": list(shape)}, name=name)
     if kind in ("Reshape", "Squeeze", "ExpandDims") and None not in shape:
         return layers.Reshape(shape, name=name)
     if kind == "Transpose" and operation.axes and operation.axes[0] == 0:
         return layers.Permute(tuple(operation.axes[1:]), name=name)
     return None
+
+
+def regroup(values: "tf.Tensor", shape: Sequence[int]) -> "tf.Tensor":
+    """Values as more or fewer items of a shape, such as the windows of clips; `tf_keras` finds this by its name."""
+    import tensorflow as tf
+
+    return tf.reshape(values, (-1, *shape))
 
 
 def twin_activation(identifier: object) -> object:
