@@ -41,7 +41,10 @@ except ImportError:
 
 LIBRARY = {"linux": "libedgetpu.so.1", "darwin": "libedgetpu.1.dylib", "win32": "edgetpu.dll"}[sys.platform]
 
-model, labels, item = [word for word in sys.argv[1:] if word != "--cpu"]
+words = [word for word in sys.argv[1:] if word != "--cpu"]
+if len(words) != 3:
+    sys.exit(__doc__)
+model, labels, item = words
 delegates = [] if "--cpu" in sys.argv else [load_delegate(LIBRARY)]
 interpreter = Interpreter(model, experimental_delegates=delegates)
 interpreter.allocate_tensors()

@@ -42,6 +42,11 @@ def test_other_sample_rates_are_named(tmp_path: Path) -> None:
     content = bytearray(sound.read_bytes())
     content[24:28] = (8000).to_bytes(4, "little")
     sound.write_bytes(content)
-    command = [sys.executable, "classify.py", "model_int8.tflite", "labels.txt", "sound.wav", "--cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
-    assert done.returncode == 1 and "ffmpeg -i sound.wav -ar 16000" in done.stderr
+    (tmp_path / "sound.flac").write_bytes(b"fLaC" + b"\0" * 40)
+    for name in ("sound.wav", "sound.flac"):
+        command = [sys.executable, "classify.py", "model_int8.tflite", "labels.txt", name, "--cpu"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+        assert done.returncode == 1 and f"ffmpeg -i {name} -ar 16000" in done.stderr
+        assert "Traceback" not in done.stderr
+    done = subprocess.run(command[:3], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 1 and "classify.py MODEL.tflite labels.txt SOUND" in done.stderr

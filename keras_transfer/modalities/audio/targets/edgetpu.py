@@ -19,9 +19,14 @@ _PREPARE = """\
 # The first seconds of the recording, in the middle of silence where it is shorter, become a spectrogram as in training.
 settings = json.loads(Path(__file__).with_name("front_end.json").read_text("utf-8"))
 front_end = front_end_of(settings["front_end"])
-with wave.open(item) as file:
+wanted = f"Give 16-bit WAV: ffmpeg -i {item} -ar {front_end.sample_rate} -c:a pcm_s16le new.wav"
+try:
+    file = wave.open(item)
+except (wave.Error, EOFError):  # floats, say, or FLAC
+    sys.exit(wanted)
+with file:
     if (file.getsampwidth(), file.getframerate()) != (2, front_end.sample_rate):
-        sys.exit(f"Give 16-bit WAV: ffmpeg -i {item} -ar {front_end.sample_rate} -c:a pcm_s16le new.wav")
+        sys.exit(wanted)
     channels, content = file.getnchannels(), file.readframes(settings["samples"])
 sound = (np.frombuffer(content, "<i2").reshape(-1, channels) / 32768).mean(axis=1, dtype=np.float32)
 clip = np.zeros(settings["samples"], np.float32)
