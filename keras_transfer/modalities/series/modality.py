@@ -22,7 +22,8 @@ from keras_transfer.modalities.series.items import KIND
 from keras_transfer.modalities.series.loading import READERS, open_spool
 from keras_transfer.modalities.series.preparer import SeriesPreparer, open_preparer
 from keras_transfer.modalities.series.reader import NOTES, SeriesReader, lengths_of, summarize
-from keras_transfer.modalities.series.sources import list_source, recognizes, settle, windows_of
+from keras_transfer.modalities.series.remarks import settle
+from keras_transfer.modalities.series.sources import list_source, recognizes, windows_of
 from keras_transfer.modalities.series.spool import row_name
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, Format, Recipe, make_recipe
@@ -79,7 +80,9 @@ class SeriesModality(Modality):
     ) -> tuple[Listing, SeriesReader]:
         """The series of a source; long recordings as windows, where they are asked for or suit them."""
         found = list_source(source, labels, layout)
-        preparer = settle(found, self.preparer(preparation))
+        preparer = self.preparer(preparation)
+        channels, rate = preparer.channels or found.channels, preparer.rate or found.rate
+        preparer = settle(found.listing, replace(preparer, channels=channels, rate=rate))
         if found.window is not None:
             if layout.window is None:
                 unit = "s" if found.rate else "samples"

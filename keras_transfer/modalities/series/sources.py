@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -23,10 +22,9 @@ from keras_transfer.data.table_files import TABLES, key, sample_table
 from keras_transfer.data.tables import LABELS, PATHS, is_prose
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
-from keras_transfer.modalities.series.items import KIND, is_number, time_unit, unpack
+from keras_transfer.modalities.series.items import KIND, is_number, time_unit
 from keras_transfer.modalities.series.loading import READERS, open_columns, open_file, open_spool
 from keras_transfer.modalities.series.made import CHANNELS, NAME, NOTE, RATE, load_made
-from keras_transfer.modalities.series.preparer import SeriesPreparer
 from keras_transfer.modalities.series.spool import Spool, parse_row_name, row_name
 from keras_transfer.modalities.series.tables import (
     SERIES_LABELS,
@@ -43,7 +41,6 @@ from keras_transfer.progress import track
 _SIDE = re.compile(r"(.+)[_-](train|test|val|valid|validation|training|testing)", re.IGNORECASE)
 _ONE_EACH = (".csv", ".tsv", ".npy", ".dat")
 _FILES = 1000  # of a folder, by which series are recognised
-_LOOKED = 200  # series, by which channels and rate are known
 _SMALL = 20_000  # bytes of a file that is too short to be cut into windows that nobody asked for
 _ANY_LAYOUT = ("root", "path_column", "text_column", "classes_at_depth", "background")
 
@@ -415,24 +412,3 @@ def _is_of_series(path: Path) -> bool:
     numbers = [bool(own) and 2 * sum(map(is_number, own)) > len(own) for own in filled]
     labelled = any(key(name) in (*LABELS, *SERIES_LABELS) or time_unit(name) is not None for name in columns)
     return sum(numbers) >= 1 and 2 * sum(numbers) >= len(columns) - 3 and (labelled or all(map(is_number, columns)))
-
-
-# What series have in common
-
-
-def settle(source: Source, preparer: SeriesPreparer) -> SeriesPreparer:
-    """The preparer with the channels of most series and their median rate, where it has none of its own."""
-    preparer = replace(preparer, channels=preparer.channels or source.channels, rate=preparer.rate or source.rate)
-    entries = source.listing.entries
-    known = bool(preparer.channels and preparer.rate) or not entries
-    shown = np.unique(np.linspace(0, len(entries) - 1, 0 if known else min(len(entries), _LOOKED)).astype(int))
-    names, rates = Counter[tuple[str, ...]](), list[float]()
-    for place in shown.tolist():
-        try:
-            series = unpack(preparer.load(entries[place].file))
-        except InputError:  # its examination says why
-            continue
-        names[series.channels] += 1
-        rates += [float(f"{series.rate:.3g}")] if series.rate else []
-    channels = preparer.channels or (names.most_common(1)[0][0] if names else ())
-    return replace(preparer, channels=channels, rate=preparer.rate or (median_low(rates) if rates else None))
