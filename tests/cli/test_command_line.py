@@ -1,6 +1,7 @@
 """The command as a person meets it: a process with arguments, two streams and an exit code."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -126,5 +127,4 @@ def test_backbones_lists_the_whole_table_without_tensorflow() -> None:
     assert command("backbones", "--fit-for", "toaster").returncode == 2
     used = python("-X", "importtime", "-m", "keras_transfer.cli", "backbones", "--debug").stderr
     assert "rich.table" in used
-    assert "| tensorflow\n" not in used
-    assert "| keras\n" not in used
+    assert not re.search(r"\| +(tensorflow|keras)$", used, re.MULTILINE)

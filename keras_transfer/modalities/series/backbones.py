@@ -9,12 +9,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
 from keras_transfer.errors import InputError
-from keras_transfer.modalities.series.rocket import FEATURES
 
 if TYPE_CHECKING:
     import keras
 
 _Tensor: TypeAlias = "keras.KerasTensor"
+FEATURES = 20_000
+"""About so many features does Rocket compute of a series."""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.data.labels import log_loss, one_hot
+from keras_transfer.modalities.series.backbones import FEATURES
 
-FEATURES = 20_000
-"""About so many features are computed of a series."""
 _TAPS = 9
 _KERNELS = 84  # all ways to place three weights of 2 among nine, the others being -1
 _DILATIONS = 32  # at most, of one source
