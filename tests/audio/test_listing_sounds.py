@@ -179,6 +179,17 @@ def test_stretches_of_the_only_recording_share_nothing(tmp_path):
     assert len(data.records) > 80 and any("comes from 1 recording alone" in warning for warning in data.warnings)
 
 
+def test_windows_on_two_sides_of_a_tables_split_share_nothing(tmp_path):
+    write(tmp_path / "long.wav", noise(40))
+    rows = [("long.wav", "ab"[i % 2], 4 * i, 4 * i + 5, ("train", "val", "test")[i % 3]) for i in range(9)]
+    listing, _ = list_source(str(table(tmp_path / "t.csv", ("path", "label", "start", "end", "split"), *rows)))
+    assert [entry.split for entry in listing.entries] == ["test"] * 3
+    assert "6 windows share sound" in listing.warnings[-1]
+    apart = [(*row[:3], row[2] + 4, row[4]) for row in rows]
+    listing, _ = list_source(str(table(tmp_path / "u.csv", ("path", "label", "start", "end", "split"), *apart)))
+    assert len(listing.entries) == 9 and not listing.warnings
+
+
 def test_silent_windows_are_no_copies_of_each_other(tmp_path):
     for label in "ab":
         for i in range(6):

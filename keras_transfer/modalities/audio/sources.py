@@ -2,10 +2,11 @@
 
 import math
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ _COVERED = 99  # percent of the recordings that a window holds whole, where they
 _FEWEST, _PARTS = 3, 10  # recordings of a class under which each is split into so many parts
 _TRACK_BYTES = 4 << 20
 _LATE = 0.5  # seconds by which a stretch may end after its file, as rounded times do
+_RANKS = {"test": 0, "val": 1, "train": 2, "": 2}
 _OVERLAP = 0.05  # seconds by which labels that people draw one behind the other may overlap
 
 
@@ -84,6 +86,7 @@ def list_source(
     if layout.background is not None:
         _add_background(listing, Path(layout.background).expanduser(), window)
     if to_split:
+        _drop_shared(listing)
         _split_in_time(listing)
     return Windows(listing, window)
 
@@ -177,6 +180,35 @@ def _cut(entry: Entry, span: tuple[float, float] | None, window: float, hop: flo
     if file != entry.file:
         return [replace(entry, group=group or file)]
     return [entry if span[1] <= LONGEST else replace(entry, file=stretch_name(file, *windows[0]))]
+
+
+def _drop_shared(listing: Listing) -> None:
+    """Leaves out windows that share sound with one of the same file on another side of the source's own split.
+
+    Of two the one nearer to training goes, so that the test split is never altered.
+    """
+    files: dict[str, list[tuple[int, float, float, int]]] = {}  # rank of the side, start, end, place
+    for i, entry in enumerate(listing.entries):
+        if listing.splits and (stretch := parse_stretch(entry.file)):
+            file, start, end = stretch
+            files.setdefault(file, []).append((_RANKS[entry.split], start, end, i))
+    dropped: set[int] = set()
+    for windows in files.values():
+        held: list[tuple[float, float]] = []
+        for rank in sorted({window[0] for window in windows}):
+            own = [window for window in windows if window[0] == rank]
+            starts, ends = [start for start, _ in held], list(accumulate((end for _, end in held), max))
+            for _, start, end, i in own:
+                before = bisect_left(starts, end - _OVERLAP)
+                if before and ends[before - 1] > start + _OVERLAP:
+                    dropped.add(i)
+            held = sorted([*held, *((start, end) for _, start, end, _ in own)])
+    if dropped:
+        listing.warnings.append(
+            f"{len(dropped)} windows share sound with one on another side of the data's own split; those on the "
+            "training side are left out."
+        )
+        listing.entries = [entry for i, entry in enumerate(listing.entries) if i not in dropped]
 
 
 def _split_in_time(listing: Listing) -> None:
