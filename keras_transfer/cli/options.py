@@ -126,8 +126,8 @@ class PixelsName(StrEnum):
 
 TARGETS = "android, edgetpu, ethos-u, mediapipe, microcontroller or web"
 _DATA = (
-    "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza, digits, made-reviews "
-    "or made-sounds."
+    "A folder of class folders, a CSV, Parquet or JSON lines file, tfds:NAME, pizza, digits, made-reviews, "
+    "made-sounds or made-gestures."
 )
 Data = Annotated[str, typer.Argument(help=_DATA)]
 RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may name it instead.")]

@@ -14,6 +14,11 @@ class _Mix(StrEnum):
     cutmix = "cutmix"
 
 
+class _Normalize(StrEnum):
+    channel = "channel"
+    window = "window"
+
+
 _MIX = {"mixup": 0.2, "cutmix": 1.0}  # the usual parameter of each one's Beta distribution
 _AllowBad = Annotated[bool | None, typer.Option("--allow-bad", help="Go on though over 5% of the files are unusable.")]
 _Gradual = Annotated[
@@ -53,7 +58,11 @@ def command(
     dropout: _Dropout = None,
     rank: Annotated[int | None, typer.Option(help="With --strategy lora or adapter: rank, units.  [8]")] = None,
     sequence_length: Annotated[
-        int | None, typer.Option(help="Tokens to which texts are cut.  [what holds 99 of 100 training texts]")
+        int | None, typer.Option(help="Tokens to which texts are cut, samples to which series are.  [from the data]")
+    ] = None,
+    normalize: Annotated[
+        _Normalize | None,
+        typer.Option(help="Of series: channel, by the training series; or window, each by itself.  [channel]"),
     ] = None,
     hidden: _Hidden = None,
     files: options.Files = options.Files(),

@@ -175,12 +175,11 @@ def _cells(content: bytes) -> tuple[list[str], list[list[str]]]:
     if "\0" in text:
         raise InputError("zero bytes, as no CSV has")
     numbered_lines = ((n, line) for n, line in enumerate(text.splitlines(), 1))
-    lines = [(n, line.strip()) for n, line in numbered_lines if line.strip() and line.lstrip()[0] not in "#%@"]
+    lines = [(n, line.strip(" \r\n")) for n, line in numbered_lines if line.strip() and line.lstrip()[0] not in "#%@"]
     if not lines:
         raise InputError("no rows")
-    sample = lines[len(lines) // 2][1]
-    mark = next((mark for mark in "\t;|," if mark in sample), None)
-    rows = [[cell.strip().strip('"') for cell in line.split(mark)] for _, line in lines]
+    mark = separator(lines[len(lines) // 2][1])
+    rows = [split_line(line, mark) for _, line in lines]
     if mark is not None and all(row[-1] == "" for row in rows):
         rows = [row[:-1] for row in rows]
     wrong = next((i for i, row in enumerate(rows) if len(row) != len(rows[0])), None)
@@ -194,6 +193,20 @@ def _cells(content: bytes) -> tuple[list[str], list[list[str]]]:
     if heading and len(set(filter(None, heading))) != len([*filter(None, heading)]):
         raise InputError(f"two columns of one name: {', '.join(heading)[:80]}")
     return heading, rows
+
+
+def separator(line: str) -> str | None:
+    """What separates the cells of a line: a tab, a semicolon, `|` or a comma; None for blanks."""
+    return next((mark for mark in "\t;|," if mark in line), None)
+
+
+def split_line(line: str, mark: str | None) -> list[str]:
+    """The cells of a line.
+
+    >>> split_line("1;2,5 ; 3", separator("1;2,5 ; 3"))
+    ['1', '2,5', '3']
+    """
+    return [cell.strip().strip('"') for cell in line.strip(" \r\n").split(mark)]
 
 
 def is_number(cell: str) -> bool:

@@ -67,10 +67,10 @@ def _moved(
     start, length = random.uniform(0.05, 0.6), random.uniform(0.9, 1.3) / pace
     inside = np.clip((time - start) / length, 0, 1)
     rise = np.clip(np.minimum(inside, 1 - inside) / 0.1, 0, 1)
-    movement = strength * random.uniform(0.7, 1.3) * rise[:, None] * make(inside * length * pace, random)
-    wander = np.cumsum(random.normal(0, 0.03, (SAMPLES, 3)), axis=0)
+    movement = strength * random.uniform(0.3, 1.3) * rise[:, None] * make(inside * length * pace, random)
+    wander = np.cumsum(random.normal(0, 0.08, (SAMPLES, 3)), axis=0)
     felt = movement + wander + np.array([0, 0, _GRAVITY])
-    return np.asarray(felt @ (turn @ _turn(random.normal(0, 0.12, 3))).T + random.normal(0, 0.15, (SAMPLES, 3)))
+    return np.asarray(felt @ (turn @ _turn(random.normal(0, 0.12, 3))).T + random.normal(0, 0.4, (SAMPLES, 3)))
 
 
 def _turn(angles: Signal) -> Signal:

@@ -1,6 +1,6 @@
 """Series as a modality: what jobs ask of it, see `keras_transfer.modalities.Modality`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Unpack
@@ -12,13 +12,15 @@ from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.loading import LoadOptions
 from keras_transfer.data.split import Split
+from keras_transfer.errors import InputError
 from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Labels, Preparer, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.modality import check_steps, head_options
 from keras_transfer.modalities.series.appearance import PROPERTIES, each_series, plot, plots
 from keras_transfer.modalities.series.corruptions import CORRUPTIONS, corrupt
-from keras_transfer.modalities.series.items import KIND
+from keras_transfer.modalities.series.items import KIND, unpack
+from keras_transfer.modalities.series.live import line_windows
 from keras_transfer.modalities.series.loading import READERS, open_spool
 from keras_transfer.modalities.series.preparer import SeriesPreparer, open_preparer
 from keras_transfer.modalities.series.reader import NOTES, SeriesReader, lengths_of, summarize
@@ -30,6 +32,8 @@ from keras_transfer.recipe import AUTO, Format, Recipe, make_recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     import keras
 
 _THUMBNAIL = 144
@@ -122,6 +126,20 @@ class SeriesModality(Modality):
         """The windows of a long recording, as long as a model's series."""
         preparer = open_preparer(inputs.preparation)
         return windows_of(source, preparer.window, preparer.rate, hop)
+
+    def is_item(self, content: bytes) -> bool:
+        """Whether bytes are one series: a CSV of numbers, or a NumPy array."""
+        try:
+            unpack(content)
+        except InputError:
+            return False
+        return True
+
+    def stream(
+        self, source: "BufferedReader", inputs: InputSpec, hop: float | None
+    ) -> Iterator[tuple[float, float, bytes]] | None:
+        """Windows of lines of numbers, as a sensor sends them: a line for each moment."""
+        return line_windows(source, open_preparer(inputs.preparation), hop)
 
     def summarize(self, records: Sequence[Record]) -> dict[str, Json]:
         """Lengths, channels and rates."""
