@@ -97,17 +97,24 @@ def out_of_fold(rows: Array, labels: Array, groups: Array, classes: int, *, fold
     Args:
         rows: features float `[n, features]`.
         labels: int `[n]` or 0/1 `[n, classes]`.
-        groups: int `[n]`; rows of one group (near-duplicates) stand in one fold.
+        groups: int `[n]`; rows of one group (near-duplicates) stand in one fold, unless most rows' classes are then
+            unknown to the probe that predicts them, as where each class comes from one recording.
         classes: how many classes there are.
-        folds: how many parts; each is predicted by a probe fitted on the others.
+        folds: how many parts at most; each is predicted by a probe fitted on the others.
         seed: of the folds.
 
     Returns:
         Probabilities, `float32 [n, classes]`.
     """
     predictions = np.zeros((len(rows), classes), np.float32)
-    cuts = stratified_folds(labels, groups, folds, seed)
-    for rest, part in track(cuts, "Out-of-fold predictions", total=folds):
+    strata = class_indices(labels)
+    folds = min(folds, int(np.bincount(strata).max(initial=0)))
+    count = min(folds, len(np.unique(groups)))
+    cuts = stratified_folds(labels, groups, count, seed) if count > 1 else []
+    known = sum(int(np.isin(strata[part], strata[rest]).sum()) for rest, part in cuts)
+    if 2 * known < len(rows):
+        cuts = stratified_folds(labels, np.arange(len(rows)), folds, seed)
+    for rest, part in track(cuts, "Out-of-fold predictions", total=len(cuts)):
         nothing = rows[:0], labels[:0]
         predictions[part] = _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed)
     return predictions

@@ -65,6 +65,14 @@ def test_one_group_never_stands_on_both_sides() -> None:
     assert apart.mean() < 0.65 and leaking.mean() > 0.8
 
 
+@pytest.mark.parametrize("groups", [np.arange(60) % 3, np.arange(60) % 2, np.zeros(60, int)])
+def test_few_groups_are_no_hindrance(groups: np.ndarray) -> None:
+    """Three recordings; one for each class; one for all."""
+    labels = np.arange(60) % 2
+    rows = (labels[:, None] + 0.1 * np.random.default_rng(0).normal(size=(60, 4))).astype(np.float32)
+    assert (out_of_fold(rows, labels, groups, 2).argmax(axis=1) == labels).all()
+
+
 def test_several_labels_are_judged_one_by_one() -> None:
     labels = np.array([[1, 0], [1, 1], [0, 1]])
     answers = np.array([[0.9, 0.1], [0.9, 0.05], [0.1, 0.9]])
