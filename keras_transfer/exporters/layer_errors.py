@@ -18,12 +18,14 @@ class LayerError(NamedTuple):
 
     layer: str
     operator: str
-    error: float  # root mean square of the difference over that of the float output; 0 is exact
+    error: float  # root mean square of the difference over that of the float output; 0 is exact, 1 is nothing in common
     added: float  # the part that the layer's inputs do not have yet
 
 
 def diagnose(float_file: bytes, int8_file: bytes, items: Arrays, layer_names: Collection[str] = ()) -> list[LayerError]:
-    """Compares every intermediate tensor that both files hold.
+    """Compares every intermediate tensor that both files hold, each channel up to a factor.
+
+    Conversion may have divided a channel by a number that the next weights are multiplied by (`litert.equalization`).
 
     Args:
         float_file: the float32 file of a model, made by this process.
@@ -36,17 +38,14 @@ def diagnose(float_file: bytes, int8_file: bytes, items: Arrays, layer_names: Co
     """
     reference, quantized = read_flatbuffer(float_file), read_flatbuffer(int8_file)
     pairs = _pairs(reference, quantized)
-    difference, power = np.zeros(len(pairs)), np.zeros(len(pairs))
+    products = [np.zeros((3, 1))] * len(pairs)
     run_float, run_int8 = _Intermediates(float_file, reference), _Intermediates(int8_file, quantized)
     for item in zip(*as_tuple(items), strict=True):
         run_float(item)
         run_int8(item)
         for position, (_, index, same) in enumerate(pairs):
-            expected = run_float.tensor(same)
-            difference[position] += np.square(run_int8.tensor(index) - expected).sum()
-            power[position] += np.square(expected).sum()
-    errors = np.sqrt(difference / np.maximum(power, 1e-12))
-    known = {index: float(error) for (_, index, _), error in zip(pairs, errors, strict=True)}
+            products[position] = products[position] + _products(run_float.tensor(same), run_int8.tensor(index))
+    known = {index: _error(*sums) for (_, index, _), sums in zip(pairs, products, strict=True)}
 
     def tensor_name(index: int) -> str:
         return quantized.tensors[index].name
@@ -61,6 +60,19 @@ def diagnose(float_file: bytes, int8_file: bytes, items: Arrays, layer_names: Co
         for operator, index, _ in pairs
     ]
     return sorted(layers, key=lambda layer: -layer.error)
+
+
+def _products(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sums of squares and products of each channel, float64 `[3, channels]`."""
+    channels = expected.shape[-1] if expected.ndim else 1
+    a, b = (values.reshape(-1, channels).astype(np.float64) for values in (expected, actual))
+    return np.stack([(a * a).sum(axis=0), (a * b).sum(axis=0), (b * b).sum(axis=0)])
+
+
+def _error(power: NDArray[np.float64], product: NDArray[np.float64], own: NDArray[np.float64]) -> float:
+    """What is left when each channel has the factor above 0 with which it fits best."""
+    explained = np.square(np.maximum(product, 0)) / np.maximum(own, 1e-30)
+    return float(np.sqrt(np.maximum(power - explained, 0).sum() / max(power.sum(), 1e-12)))
 
 
 def _pairs(reference: FileInfo, quantized: FileInfo) -> list[tuple[OperatorInfo, int, int]]:

@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
+from keras_transfer.litert.equalization import equalize
 from keras_transfer.litert.frozen import FrozenGraph
 from keras_transfer.litert.packing import pack
 from keras_transfer.litert.protocol import Answer, Options, Request
@@ -92,6 +93,8 @@ def _quantized(format_: str, frozen: FrozenGraph, calibration: list[Array], opti
     converter.representative_dataset = lambda: iter([read(0)])
     converter._experimental_calibrate_only = True
     prepared = _run(converter)
+    if format_ == "int8":  # to 16 bits all ranges are alike
+        prepared = equalize(prepared, len(calibration[0]), read)
     give_back_memory()  # of the converter
     bytes_range = frozen.offset, 255 * frozen.scale + frozen.offset
     return quantize(

@@ -50,7 +50,8 @@ def convert(
 
     In the `int8` file all is integer, input and output too; the others give `float32`. Where a model starts with one
     scale and offset for all channels (`keras.layers.Rescaling`), that becomes the int8 input's quantization. Biases are
-    corrected for what rounding the weights adds in the mean (Nagel et al. 2019, https://arxiv.org/abs/1906.04721).
+    corrected for what rounding the weights adds in the mean (Nagel et al. 2019, https://arxiv.org/abs/1906.04721), and
+    channels behind a ReLU brought to like ranges (`keras_transfer.litert.equalization`).
 
     Args:
         model: `keras.Model` of any precision with one or more inputs and outputs (`keras_transfer.as_classifier` makes

@@ -111,7 +111,7 @@ class _Layer(NamedTuple):
 
 def _layer(model: schema.ModelT, operator: OperatorInfo, per_tensor_dense: bool) -> _Layer | None:
     """None where the weights are computed, or quantized already."""
-    weights, bias = (_constant(model, index) for index in (*operator.inputs[1:], -1)[:2])
+    weights, bias = (constant(model, index) for index in (*operator.inputs[1:], -1)[:2])
     if weights is None:
         return None
     whole = per_tensor_dense and operator.name == "FULLY_CONNECTED"
@@ -124,7 +124,7 @@ def _layer(model: schema.ModelT, operator: OperatorInfo, per_tensor_dense: bool)
     return _Layer(operator, np.round(weights / step) * step - weights, zeros if bias is None else bias)
 
 
-def _constant(model: schema.ModelT, index: int) -> Floats | None:
+def constant(model: schema.ModelT, index: int) -> Floats | None:
     """A tensor's constant float values; None where it is absent, computed or of another type."""
     tensor = model.subgraphs[0].tensors[index]
     data = model.buffers[tensor.buffer].data
@@ -144,7 +144,7 @@ def _observe(
     """The range of every activation over the items, and the mean of some activations and inputs."""
     tensors = model.subgraphs[0].tensors
     seen = [i for o in info.operators for i in o.outputs if getattr(tensors[i].quantization, "min", None) is not None]
-    opened = open_litert(mark_as_ours(pack(_with(model, outputs=seen))))
+    opened = open_litert(mark_as_ours(pack(with_graph(model, outputs=seen))))
 
     def watch(start: int) -> tuple[dict[int, list[Floats]], dict[int, Floats]]:
         random = np.random.default_rng(start)
@@ -216,7 +216,7 @@ def _correct_biases(model: schema.ModelT, layers: list[_Layer], means: dict[int,
     layers = [layer for layer in layers if layer.operator.inputs[0] in means]
     if not layers:
         return
-    alone = _with(model, operators=[], tensors=list(graph.tensors), inputs=[], outputs=[])
+    alone = with_graph(model, operators=[], tensors=list(graph.tensors), inputs=[], outputs=[])
     alone.buffers = list(model.buffers)
     errors = alone.subgraphs[0]
     for layer in layers:
@@ -224,10 +224,14 @@ def _correct_biases(model: schema.ModelT, layers: list[_Layer], means: dict[int,
         operator = copy.copy(graph.operators[layer.operator.index])
         operator.builtinOptions = copy.copy(operator.builtinOptions)
         operator.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
-        errors.inputs.append(_add(alone, graph.tensors[read]))
-        errors.outputs.append(_add(alone, graph.tensors[layer.operator.outputs[0]]))
+        errors.inputs.append(add_tensor(alone, graph.tensors[read]))
+        errors.outputs.append(add_tensor(alone, graph.tensors[layer.operator.outputs[0]]))
         zeros = np.zeros_like(layer.bias)
-        operator.inputs = [errors.inputs[-1], _add(alone, graph.tensors[weights], layer.errors), _bias(alone, zeros)]
+        operator.inputs = [
+            errors.inputs[-1],
+            add_tensor(alone, graph.tensors[weights], layer.errors),
+            _bias(alone, zeros),
+        ]
         operator.outputs = [errors.outputs[-1]]
         errors.operators.append(operator)
     outputs = open_litert(mark_as_ours(pack(alone))).run([means[layer.operator.inputs[0]] for layer in layers])
@@ -237,7 +241,7 @@ def _correct_biases(model: schema.ModelT, layers: list[_Layer], means: dict[int,
         graph.operators[layer.operator.index].inputs = [*layer.operator.inputs[:2], _bias(model, layer.bias - mean)]
 
 
-def _with(model: schema.ModelT, **changes: object) -> schema.ModelT:
+def with_graph(model: schema.ModelT, **changes: object) -> schema.ModelT:
     """The model with another main graph; what is not changed is shared with it."""
     changed, graph = copy.copy(model), copy.copy(model.subgraphs[0])
     changed.signatureDefs, changed.subgraphs = None, [graph, *model.subgraphs[1:]]
@@ -245,7 +249,7 @@ def _with(model: schema.ModelT, **changes: object) -> schema.ModelT:
     return changed
 
 
-def _add(model: schema.ModelT, like: schema.TensorT, data: Floats | None = None) -> int:
+def add_tensor(model: schema.ModelT, like: schema.TensorT, data: Floats | None = None) -> int:
     """Adds a float tensor, an activation or (with data) a constant, and returns its index."""
     tensor = copy.copy(like)
     tensor.buffer, tensor.quantization = 0, None
@@ -261,7 +265,7 @@ def _add(model: schema.ModelT, like: schema.TensorT, data: Floats | None = None)
 def _bias(model: schema.ModelT, values: Floats) -> int:
     tensor = schema.TensorT()
     tensor.type, tensor.name = schema.TensorType.FLOAT32, f"bias_{len(model.buffers)}"
-    return _add(model, tensor, values)
+    return add_tensor(model, tensor, values)
 
 
 def _to_int8(prepared: bytes, input_dtype: str, per_tensor_dense: bool, in_float: list[str]) -> bytes:
