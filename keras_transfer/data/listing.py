@@ -181,6 +181,9 @@ class Listing:
         warnings: a sentence each.
         missing_hint: a sentence for where files are missing.
         one_class_hint: a sentence for where there is one class only.
+        left_out: by an item's `Examined.note` why it is left out, though it is not damaged, where it has other labels
+            than those of `spared`.
+        spared: class names.
     """
 
     name: str
@@ -193,6 +196,8 @@ class Listing:
     warnings: list[str] = field(default_factory=list)
     missing_hint: str = ""
     one_class_hint: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    spared: frozenset[str] = frozenset()
 
     @property
     def splits(self) -> set[str]:

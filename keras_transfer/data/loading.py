@@ -71,6 +71,7 @@ def load_listing(
     warnings = list(listing.warnings)
     checks.check_problems(listing, records, allow_bad, warnings)
     checks.warn_of_notes(listing, examination.items, reader.notes, warnings)
+    records = _without(listing, records, examination.items)
     checks.check_classes(listing, names, records, shares, warnings)
     good = [i for i, record in enumerate(records) if not record.problem]
     similar = examination.clusters(good, near_duplicates)
@@ -87,6 +88,16 @@ def load_listing(
     data = Dataset(names, listing.multi_label, records, reader=reader, warnings=warnings, similar=groups, **splits)
     checks.check_training_classes(data)
     return data
+
+
+def _without(listing: Listing, records: Sequence[Record], examined: Sequence[Examined]) -> list[Record]:
+    """The records, with a problem where an item is of no use for its labels; see `Listing.left_out`."""
+    return [
+        replace(record, problem=listing.left_out.get(item.note, ""))
+        if not record.problem and not listing.spared.issuperset(entry.labels)
+        else record
+        for record, entry, item in zip(records, listing.entries, examined, strict=True)
+    ]
 
 
 def _class_names(listing: Listing, wanted: Sequence[str] | None) -> list[str]:

@@ -190,13 +190,20 @@ def test_windows_on_two_sides_of_a_tables_split_share_nothing(tmp_path):
     assert len(listing.entries) == 9 and not listing.warnings
 
 
-def test_silent_windows_are_no_copies_of_each_other(tmp_path):
+def test_silent_windows_are_left_out_unless_silence_is_their_class(tmp_path):
     for label in "ab":
         for i in range(6):
-            write(tmp_path / label / f"{i}.wav", np.concatenate([noise(1, seed=seed_of(label, i)), np.zeros(32000)]))
-    data = kt.load(tmp_path, window=1.0, val=0.2, test=0.2)  # else all files would be one group
-    assert not data.similar and len({record.split for record in data.records}) == 3
-    assert any(warning.startswith("24 of 36 sound files hold only silence") for warning in data.warnings)
+            sound = np.concatenate([noise(1, seed=seed_of(label, i)), np.zeros(32000)])
+            write(tmp_path / "sounds" / label / f"{i}.wav", sound)
+    write(tmp_path / "room" / "quiet.wav", np.concatenate([noise(1), np.zeros(80000)]))
+    data = kt.load(tmp_path / "sounds", window=1.0, val=0.2, test=0.2, background=tmp_path / "room")
+    silent = [record for record in data.records if record.problem]
+    assert len(silent) == 24 and {record.problem for record in silent} == {
+        "only silence, in a recording that has sound"
+    }
+    assert len(data.train) + len(data.val) + len(data.test) == 12 + 6
+    assert not data.similar  # silences are no copies, else what holds some would be one group
+    assert any(warning.startswith("29 of 42 sound files hold only silence") for warning in data.warnings)
     assert "different labels" not in " ".join(data.warnings)
 
 

@@ -25,7 +25,7 @@ SILENT = 1e-4
 CLIPPED = 0.01
 """Share of the samples at full scale, from which on a recording is remarked on."""
 NOTES = {
-    "silent": "hold only silence, as windows of longer recordings do",
+    "silent": "hold only silence, as windows of longer recordings do: left out, unless of a class such as `background`",
     "clipped": f"are clipped: over {CLIPPED:.0%} of their samples are at full scale, so they were recorded too loud",
 }
 """What is said once of recordings that can be used, by the key that `Examined.note` holds."""

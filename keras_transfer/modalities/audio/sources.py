@@ -34,6 +34,8 @@ _COVERED = 99  # percent of the recordings that a window holds whole, where they
 _FEWEST, _PARTS = 3, 10  # recordings of a class under which each is split into so many parts
 _TRACK_BYTES = 4 << 20
 _LATE = 0.5  # seconds by which a stretch may end after its file, as rounded times do
+_LEFT_OUT = {"silent": "only silence, in a recording that has sound"}
+_QUIET = frozenset({BACKGROUND, "silence", "silent", "none", "nothing"})  # classes that silence belongs to
 _RANKS = {"test": 0, "val": 1, "train": 2, "": 2}
 _OVERLAP = 0.05  # seconds by which labels that people draw one behind the other may overlap
 
@@ -85,6 +87,7 @@ def list_source(
     listing.entries = [each for entry, span in pairs for each in _cut(entry, span, window, layout.hop)]
     if layout.background is not None:
         _add_background(listing, Path(layout.background).expanduser(), window)
+    listing.left_out, listing.spared = _LEFT_OUT, _QUIET
     if to_split:
         _drop_shared(listing)
         _split_in_time(listing)
