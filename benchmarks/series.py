@@ -20,13 +20,11 @@ from typing import Any
 import numpy as np
 from table import write_rows
 
-from keras_transfer.data import joined
+from keras_transfer.data.folds import joined
 from keras_transfer.errors import GateError
-from keras_transfer.inputs import only
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.train import train
-from keras_transfer.modalities import settled
-from keras_transfer.modalities.series.dtw import nearest_neighbour
+from keras_transfer.modalities import open_modality, settled
 from keras_transfer.recipe import make_recipe
 from keras_transfer.run import read_result
 
@@ -63,15 +61,10 @@ def row_of(place: Path, seed: int, fields: dict[str, Any]) -> dict[str, Any]:
 def rivals_of(place: Path) -> dict[str, Any]:
     """What the largest class and the nearest neighbour by dynamic time warping reach: both know all training series."""
     data = load_data(settled(make_recipe(data=str(place))))
-    known, inputs = joined([data.train, data.val]), data.train.spec(data.train.preparer.settings["length"])
-    series, test = (only(split.arrays(inputs)) for split in (known, data.test))
-    mean, deviation = series.mean(axis=(0, 1)), series.std(axis=(0, 1)) + 1e-9
-    nearest = nearest_neighbour((series - mean) / deviation, known.labels, (test - mean) / deviation)
-    largest = np.bincount(known.labels).argmax()
-    return {
-        "1-NN DTW": _percent(float((nearest == data.test.labels).mean())),
-        "majority": _percent(float((largest == data.test.labels).mean())),
-    }
+    [(_, make)] = open_modality("series").other_baselines(data, data.test).items()
+    known = joined([data.train, data.val]).labels
+    answers = {"1-NN DTW": make()[1].argmax(axis=1), "majority": np.bincount(known).argmax()}
+    return {name: _percent(float((own == data.test.labels).mean())) for name, own in answers.items()}
 
 
 def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

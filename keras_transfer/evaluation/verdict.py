@@ -28,7 +28,7 @@ def verdict(accuracy: Interval, n_items: int, baselines: Sequence[BaselineRow], 
         accuracy: of the run on its test split, 0..1.
         n_items: test items.
         baselines: the kinds are `"scratch"`, `"random probe"`, `"majority"`, `"rival"` (a simple method of the field),
-            `"pretrained probe"` and `"backbone"`.
+            `"pretrained probe"`, `"backbone"` and `"other"`, of which nothing is said.
         transfers: whether the run began from pretrained weights.
 
     Returns:

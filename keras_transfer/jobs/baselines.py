@@ -35,7 +35,8 @@ class Baseline:
 
     Attributes:
         name: what it is called.
-        kind: `"majority"`, `"rival"`, `"pretrained probe"`, `"random probe"`, `"scratch"` or `"backbone"`.
+        kind: `"majority"`, `"rival"`, `"pretrained probe"`, `"random probe"`, `"scratch"`, `"backbone"`
+            or `"other"`.
         what: how it was made, a sentence.
         probabilities: `float32 [n, classes]` on the test split; None where it could not be made.
         seconds: what it took now; next to nothing where it came from the cache.
@@ -64,10 +65,12 @@ def make_baselines(
     """
     wanted: list[tuple[str, str, _Make]] = [("Majority class", "majority", partial(majority, data, test))]
     transfers = recipe.model.pretrained
+    modality = open_modality(data.train.preparer.modality)
+    if recipe.report.baselines != "none":
+        wanted += [(name, "other", make) for name, make in modality.other_baselines(data, test).items()]
     if recipe.training.phases == ():  # the model came trained, as the rival does: there is nothing that others share
         return [_timed(*each) for each in wanted]
     built_here = not recipe.backbone.startswith("hub:") and not recipe.model.weights.startswith("hub:")
-    modality = open_modality(data.train.preparer.modality)
     if recipe.report.baselines != "none" and modality.rival_name:
         wanted.append((modality.rival_name, "rival", partial(modality.rival, data, test, recipe.seed)))
     if recipe.report.baselines != "none" and transfers:

@@ -1,7 +1,7 @@
 """What jobs and commands ask of a modality."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -528,6 +528,17 @@ class Modality(ABC):
             How it was made, in a few words, and its probabilities, `float32 [n, classes]`.
         """
         raise NotImplementedError
+
+    def other_baselines(
+        self, data: Dataset, test: Split
+    ) -> Mapping[str, Callable[[], tuple[str, NDArray[np.float32]]]]:
+        """What the table of baselines shows beside the rival: name -> what gives as `rival` does; by default nothing.
+
+        Args:
+            data: see `rival`.
+            test: see `rival`.
+        """
+        return {}
 
     # Reports
 

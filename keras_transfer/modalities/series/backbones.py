@@ -9,9 +9,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.series.channelwise import channelwise_layers, channelwise_weights
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
+    from numpy.typing import NDArray
 
 _Tensor: TypeAlias = "keras.KerasTensor"
 FEATURES = 20_000
@@ -28,6 +31,8 @@ class SeriesBackbone:
         source: the paper.
         fit_for: where it is at home: `"phone"`, `"microcontroller"`, `"edgetpu"`, `"server"`.
         features: of Rocket, about how many; 0 of others.
+        pretrained: gives its weights in their order, where there are some in this package.
+        apart: whether its map has a row for each channel, whose means are features of their own.
     """
 
     name: str
@@ -35,6 +40,8 @@ class SeriesBackbone:
     source: str
     fit_for: tuple[str, ...]
     features: int = 0
+    pretrained: "Callable[[], list[NDArray[np.float32]]] | None" = None
+    apart: bool = False
 
 
 def inception_time_layers(x: _Tensor) -> _Tensor:
@@ -116,6 +123,8 @@ _SMALL = ("microcontroller", "edgetpu")
 _ROWS = [
     SeriesBackbone("rocket", None, "Dempster et al. 2021 and Tan et al. 2022", ("phone",), FEATURES),
     SeriesBackbone("rocket_small", None, "Dempster et al. 2021 and Tan et al. 2022", _SMALL, 1_000),
+    SeriesBackbone("channelwise", channelwise_layers, "pretraining/series of this project", ("phone",),
+                   pretrained=channelwise_weights, apart=True),
     SeriesBackbone("inception_time", inception_time_layers,
                    "Ismail Fawaz et al. 2020, https://arxiv.org/abs/1909.04939", ("phone",)),
     SeriesBackbone("resnet_1d", resnet_1d_layers, _WANG, ("phone",)),

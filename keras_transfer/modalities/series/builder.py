@@ -1,6 +1,7 @@
 """Classifiers of time series: normalization, backbone, pooling and head as one flat graph on raw samples."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import keras
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.series.backbones import SeriesBackbone, find_series_backbone
 from keras_transfer.modalities.series.rocket import fit_ridge, rocket_layers
-from keras_transfer.models import add_head, compile_classifier
+from keras_transfer.models import add_head, compile_classifier, load_model
+from keras_transfer.models.stage import can_train
 
 POOLINGS = ("avg", "max")
 NORMALIZATIONS = ("channel", "window")
@@ -29,6 +31,7 @@ def build_series_classifier(
     channels: int,
     examples: Examples | None = None,
     normalization: str = "channel",
+    weights: str = "none",
     pooling: str | None = None,
     hidden: Sequence[int] = (),
     dropout: float = 0.2,
@@ -50,6 +53,9 @@ def build_series_classifier(
             channels are taken as they are, and Rocket has random weights.
         normalization: `"channel"`, by each channel's mean and deviation in `examples`; or `"window"`, each channel
             of each series by its own.
+        weights: `"none"` for random ones, `"pretrained"` for those in this package (of `"channelwise"`), or a run, or
+            its `model.keras`, of the same backbone: of all its layers below the head, the first excepted where the
+            channels are others.
         pooling: `"avg"` (the default) or `"max"` over time; Rocket has its own.
         hidden: units of Dense layers (ReLU) between pooling and dropout; Rocket has none.
         dropout: rate of the dropout before the logits, at least 0 and below 1; Rocket has none.
@@ -73,12 +79,51 @@ def build_series_classifier(
     if row.layers is None:
         outputs = _rocket(series, x, row, count, examples, multi_label, seed)
     else:
-        x = row.layers(keras.layers.Reshape((1, length, channels), name="row")(x))
-        pool = getattr(keras.layers, f"Global{'Max' if pooling == 'max' else 'Average'}Pooling{len(x.shape) - 2}D")
-        outputs = add_head(pool(name="pool")(x), count, hidden=hidden, dropout=dropout, multi_label=multi_label)
+        start = keras.layers.Reshape((1, length, channels), name="row")(x)
+        x = row.layers(start)
+        if weights != "none":
+            _load(keras.Model(start, x), row, weights)
+        features = _pooled(x, pooling or "avg", row.apart)
+        outputs = add_head(features, count, hidden=hidden, dropout=dropout, multi_label=multi_label)
     model = keras.Model(series, outputs, name=row.name)
     compile_classifier(model, multi_label=multi_label)
     return model
+
+
+def _pooled(x: keras.KerasTensor, pooling: str, apart: bool) -> keras.KerasTensor:
+    """Features of a map, float32 `[n, features]`: over time alone where its rows are channels."""
+    kind = {"avg": "Average", "max": "Max"}[pooling]
+    if not apart:
+        return getattr(keras.layers, f"Global{kind}Pooling{len(x.shape) - 2}D")(name="pool")(x)
+    pool = getattr(keras.layers, f"{kind}Pooling2D")((1, x.shape[2]), name="pool_time")
+    return keras.layers.Flatten(name="pool")(pool(x))
+
+
+def _load(body: keras.Model, row: SeriesBackbone, weights: str) -> None:
+    """Gives a backbone weights of this package or of a run."""
+    layers = [layer for layer in body.layers if can_train(layer)]
+    if weights == "pretrained":
+        if row.pretrained is None:
+            raise InputError(
+                f"{row.name} has no pretrained weights: give weights='none'. Received: weights={weights!r}."
+            )
+        variables = [variable for layer in layers for variable in layer.weights]
+        for variable, array in zip(variables, row.pretrained(), strict=True):
+            variable.assign(array)
+        return
+    place = Path(weights).expanduser()
+    place = place / "model.keras" if place.is_dir() else place
+    if not place.is_file():
+        raise InputError(
+            f"`weights` must be none, pretrained, a run or its model.keras. Received: weights={weights!r}."
+        )
+    theirs = {layer.name: [np.asarray(value) for value in layer.get_weights()] for layer in load_model(place).layers}
+    for layer in layers:
+        own, given = [value.shape for value in layer.get_weights()], theirs.get(layer.name, [])
+        if [value.shape for value in given] == own:
+            layer.set_weights(given)
+        elif layer is not layers[0]:
+            raise InputError(f"{place} is no {row.name}: it has no such layer {layer.name!r}. Name its --backbone.")
 
 
 def _rocket(

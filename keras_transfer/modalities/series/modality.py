@@ -1,6 +1,6 @@
 """Series as a modality: what jobs ask of it, see `keras_transfer.modalities.Modality`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Unpack
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.data.dataset import Dataset, Record
+from keras_transfer.data.folds import joined
+from keras_transfer.data.labels import one_hot
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.loading import LoadOptions
 from keras_transfer.data.split import Split
@@ -19,6 +21,7 @@ from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.modality import check_steps, head_options
 from keras_transfer.modalities.series.appearance import PROPERTIES, each_series, plot, plots
 from keras_transfer.modalities.series.corruptions import CORRUPTIONS, corrupt
+from keras_transfer.modalities.series.dtw import BUDGET, cells, nearest_neighbour
 from keras_transfer.modalities.series.items import KIND, unpack
 from keras_transfer.modalities.series.live import line_windows
 from keras_transfer.modalities.series.loading import READERS, open_spool
@@ -28,7 +31,7 @@ from keras_transfer.modalities.series.remarks import settle
 from keras_transfer.modalities.series.sources import list_source, recognizes, windows_of
 from keras_transfer.modalities.series.spool import row_name
 from keras_transfer.progress import say
-from keras_transfer.recipe import AUTO, Format, Recipe, make_recipe
+from keras_transfer.recipe import AUTO, Format, ModelOptions, Recipe, make_recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -197,29 +200,42 @@ class SeriesModality(Modality):
     # Networks
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """Rocket is fitted whole; networks begin with random weights."""
+        """Rocket is fitted whole; other networks have the weights of this package, of a run, or random ones."""
         from keras_transfer.modalities.series.backbones import find_series_backbone
 
-        recipe = super().settled(recipe).replace(weights="none")
+        recipe = super().settled(recipe)
         if recipe.backbone == AUTO:
             return recipe
         row = find_series_backbone(recipe.backbone)
         recipe = recipe.replace(backbone=row.name)
-        if row.layers is not None:
-            return recipe
-        check_steps(recipe, "a network")
-        return recipe.replace(phases=())
+        if row.layers is None:
+            check_steps(recipe, "a network")
+            return recipe.replace(weights="none", phases=())
+        given = recipe.model.weights != ModelOptions().weights
+        return recipe if given else recipe.replace(weights="pretrained" if row.pretrained else "none")
 
     def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
-        """Rocket and the networks that suit the recipe's targets."""
-        from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
+        """Rocket, the networks that suit the recipe's targets, and that of the run whose weights it names.
 
+        Raises:
+            InputError: that is no run of a network.
+        """
+        from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
+        from keras_transfer.run import read_result
+
+        own, plain = recipe.model.weights, recipe.replace(weights=ModelOptions().weights)
         targets = set(recipe.export.targets) & {"microcontroller", "edgetpu"} or {"phone"}
-        return [recipe.replace(backbone=row.name) for row in SERIES_BACKBONES.values() if targets <= set(row.fit_for)]
+        rows = [plain.replace(backbone=row.name) for row in SERIES_BACKBONES.values() if targets <= set(row.fit_for)]
+        if own == plain.model.weights:
+            return rows
+        result = read_result(Path(own).expanduser())
+        row = SERIES_BACKBONES.get(result["backbone"]) if result is not None else None
+        if row is None or row.layers is None:
+            raise InputError(f"{own} is no finished run of a network whose weights could be carried over.")
+        return [*rows, recipe.replace(backbone=row.name)]
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
         """The classifier of a recipe; see `build_series_classifier`. Rocket is fitted to validation series, too."""
-        from keras_transfer.data.folds import joined
         from keras_transfer.modalities.series.backbones import find_series_backbone
         from keras_transfer.modalities.series.builder import build_series_classifier
 
@@ -232,6 +248,7 @@ class SeriesModality(Modality):
             length=preparer.length,
             channels=len(preparer.channels),
             normalization=recipe.data.normalize or "channel",
+            weights=recipe.model.weights,
             examples=_examples(known) if len(known) else None,
             seed=recipe.seed,
             **head_options(recipe, dataset),
@@ -241,9 +258,25 @@ class SeriesModality(Modality):
         """Rocket, fitted to training and validation series."""
         from keras_transfer.evaluation import predict_split
 
-        model = self.build(make_recipe(data="", backbone="rocket", seed=seed), data)
+        model = self.build(make_recipe(data="", backbone="rocket", weights="none", seed=seed), data)
         what = f"{model.get_layer('logits').input.shape[-1]:,} features of fixed kernels"
         return what, predict_split(model, test)
+
+    def other_baselines(
+        self, data: Dataset, test: Split
+    ) -> Mapping[str, Callable[[], tuple[str, NDArray[np.float32]]]]:
+        """The nearest neighbour by dynamic time warping, where that is cheap."""
+        known, length = joined([data.train, data.val]), _own(data.train.preparer).length
+
+        def neighbours() -> tuple[str, NDArray[np.float32]]:
+            series, others = (only(split.arrays(length)) for split in (known, test))
+            mean, deviation = series.mean(axis=(0, 1)), series.std(axis=(0, 1)) + 1e-9
+            own = one_hot(known.labels, len(data.class_names))
+            answers = nearest_neighbour((series - mean) / deviation, own, (others - mean) / deviation)
+            return f"says what the nearest of {len(series)} series is, channels normalized", answers.astype(np.float32)
+
+        cheap = cells(len(known), len(test), length) <= BUDGET
+        return {"Nearest neighbour by time warping": neighbours} if cheap else {}
 
     # Reports
 
