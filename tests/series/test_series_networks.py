@@ -1,5 +1,7 @@
 """Networks of time series: each is one flat graph of plain layers that trains, divides into stages and converts."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -10,9 +12,12 @@ from keras_transfer.inputs import TensorSpec
 from keras_transfer.litert import convert, open_litert
 from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
 from keras_transfer.modalities.series.builder import build_series_classifier
+from keras_transfer.modalities.series.channelwise import FILE
 from keras_transfer.modalities.series.dtw import nearest_neighbour, warping_distances
+from keras_transfer.modalities.series.modality import MODALITY
 from keras_transfer.modalities.series.rocket import fit_ridge
 from keras_transfer.models import cut_points, freeze_backbone, stages
+from keras_transfer.recipe import make_recipe
 
 TRAINED = [name for name, row in SERIES_BACKBONES.items() if row.layers is None]
 UNTRAINED = [name for name in SERIES_BACKBONES if name not in TRAINED]
@@ -155,3 +160,52 @@ def test_warping_finds_a_step_wherever_it_is():
 
     np.testing.assert_allclose(warping_distances(a, b), [[warped(x, y) for y in b] for x in a], rtol=1e-5)
     assert nearest_neighbour(b, np.arange(4), b).tolist() == [0, 1, 2, 3]
+
+
+def test_weights_of_ones_own_run_are_carried_over(tmp_path: Path):
+    old = build_series_classifier("ds_cnn_1d", 2, length=64, channels=3)
+    old.save(tmp_path / "model.keras")
+    new = build_series_classifier("ds_cnn_1d", 5, length=48, channels=3, weights=str(tmp_path))
+    for layer in new.layers:
+        if layer.weights and layer.name not in ("logits", "normalization"):
+            np.testing.assert_array_equal(layer.get_weights()[0], old.get_layer(layer.name).get_weights()[0])
+    other = build_series_classifier("ds_cnn_1d", 2, length=64, channels=1, weights=str(tmp_path / "model.keras"))
+    np.testing.assert_array_equal(
+        other.get_layer("block2_pointwise").get_weights()[0], old.get_layer("block2_pointwise").get_weights()[0]
+    )
+    with pytest.raises(InputError, match="is no fcn"):
+        build_series_classifier("fcn", 2, length=64, channels=3, weights=str(tmp_path))
+    with pytest.raises(InputError, match="fcn has no pretrained weights"):
+        build_series_classifier("fcn", 2, length=64, channels=3, weights="pretrained")
+    with pytest.raises(InputError, match="`weights` must be none, pretrained, a run"):
+        build_series_classifier("fcn", 2, length=64, channels=3, weights=str(tmp_path / "nothing"))
+
+
+def test_the_bundled_weights_take_any_channels_and_tell_waves_apart():
+    random, pretrained = (
+        build_series_classifier("channelwise", 2, length=64, channels=3, weights=weights)
+        for weights in ("none", "pretrained")
+    )
+    shapes = [[weight.shape for weight in model.weights] for model in (random, pretrained)]
+    assert shapes[0] == shapes[1] and FILE.stat().st_size < 1_000_000
+    assert build_series_classifier("channelwise", 2, length=200, channels=9, weights="pretrained").count_params() > 1e5
+
+
+def test_what_an_audition_hears_follows_from_the_target():
+    recipe = make_recipe(data="gestures/")
+    heard = {
+        target: {row.backbone for row in MODALITY.candidates(recipe.replace(targets=(target,) if target else ()))}
+        for target in ("", "microcontroller")
+    }
+    assert "rocket" in heard[""] and "rocket_small" not in heard[""]
+    assert heard["microcontroller"] == {"rocket_small", "ds_cnn_1d"}
+    with pytest.raises(InputError, match="no finished run"):
+        MODALITY.candidates(recipe.replace(weights="nowhere/"))
+
+
+def test_rocket_takes_no_steps():
+    with pytest.raises(InputError, match="'rocket' is fitted whole"):
+        MODALITY.settled(make_recipe(data="gestures/", backbone="Rocket", epochs=3))
+    assert MODALITY.settled(make_recipe(data="gestures/", backbone="Rocket")).training.phases == ()
+    assert MODALITY.settled(make_recipe(data="gestures/", backbone="fcn")).model.weights == "none"
+    assert MODALITY.settled(make_recipe(data="gestures/", backbone="channelwise")).model.weights == "pretrained"
