@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import TensorSpec
+from keras_transfer.inputs import InputSpec, TensorSpec
 from keras_transfer.litert import convert, open_litert
 from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
 from keras_transfer.modalities.series.builder import build_series_classifier
@@ -105,13 +105,18 @@ def test_each_series_by_its_own_mean_and_deviation():
     np.testing.assert_allclose(normalized.std(axis=1), 1, atol=1e-2)
 
 
-@pytest.mark.parametrize("name", [name for name in SERIES_BACKBONES if name != "rocket_small"])
+@pytest.mark.parametrize("name", SERIES_BACKBONES)
 def test_files_agree_with_the_model(name: str):
     series, labels = waves(40)
     series /= [1.0, 100.0, 0.01]
     model = build_series_classifier(name, 2, length=64, channels=3, examples=(series, labels))
     expected = model.predict(series, verbose=0)
-    files = convert(model, ["float32"], item=TensorSpec("series", (64, 3)))
+    item = TensorSpec("series", (64, 3))
+    files = convert(model, ["float32", "int8"], calibration=series, item=item, input_dtype="int8")
+    if name in TRAINED:  # the others' weights are random
+        spec = InputSpec("series", (item,), {"length": 64})
+        int8 = open_litert(files["int8"], inputs=spec).predict(series)
+        np.testing.assert_array_equal(int8.argmax(axis=1), labels)
     np.testing.assert_allclose(open_litert(files["float32"]).predict(series), expected, atol=1e-4)
 
 
