@@ -100,9 +100,23 @@ def test_label_tracks_beside_long_recordings(tmp_path):
     (tmp_path / "yard.txt").write_text("1\t3\tdog\n2\t4\train\n")
     listing, _ = list_source(str(tmp_path))
     assert listing.multi_label and [entry.labels for entry in listing.entries] == [("dog",), ("dog", "rain"), ("rain",)]
+    write(tmp_path / "forest.wav", noise(2))
+    (warning,) = list_source(str(tmp_path)).listing.warnings
+    assert warning.startswith("1 recordings of") and "(first: forest.wav)" in warning
     (tmp_path / "yard.txt").write_text("one two\n")
     with pytest.raises(InputError, match="Export it from Audacity"):
         list_source(str(tmp_path))
+
+
+def test_label_tracks_in_folders_of_days(tmp_path):
+    for day in ("monday", "tuesday"):
+        write(tmp_path / day / "yard.wav", noise(4))
+        (tmp_path / day / "yard.txt").write_text("0\t2\tdog\n2\t4\train\n")
+    listing, _ = list_source(str(tmp_path))
+    assert {entry.labels for entry in listing.entries} == {("dog",), ("rain",)} and not listing.warnings
+    assert len({entry.group for entry in listing.entries}) == 2
+    write(tmp_path / "tuesday" / "forest.wav", noise(2))  # so these are class folders with a text in each
+    assert {entry.labels for entry in list_source(str(tmp_path)).listing.entries} == {("monday",), ("tuesday",)}
 
 
 @given(st.binary(max_size=200))

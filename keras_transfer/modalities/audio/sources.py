@@ -70,7 +70,7 @@ def list_source(
     folder = Path(source).expanduser() if isinstance(source, str | os.PathLike) else None
     if is_made(source):
         listing = _made(str(source))
-    elif folder is not None and folder.is_dir() and (tracks := list(_tracks(folder))):
+    elif folder is not None and folder.is_dir() and (tracks := _tracks_below(folder)):
         layout.refuse(("classes_at_depth", "root", "path_column", "label_column", "text_column"), "class folders")
         listing = _of_tracks(folder, tracks, layout.group_by)
     else:
@@ -320,6 +320,22 @@ def _tracks(folder: Path) -> Iterator[tuple[Path, list[Mark]]]:
             raise InputError(f"{beside}: {error}. Export it from Audacity again, or remove it.") from error
 
 
+def _tracks_below(folder: Path) -> list[tuple[Path, list[Mark]]]:
+    """Those directly in a folder; where there are none, those in its folders if each recording in them has one."""
+    if tracks := list(_tracks(folder)):
+        return tracks
+    try:
+        inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+        tracks = [track for path in inner for track in _tracks(path)]
+        return tracks if tracks and len(tracks) == sum(len(_recordings(path)) for path in inner) else []
+    except (InputError, OSError):  # notes of another kind
+        return []
+
+
+def _recordings(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix.lower() in KIND.extensions and path.is_file()]
+
+
 def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]], group_by: str | None) -> Listing:
     """Each mark as a stretch; where marks overlap, the pieces between their ends, each with its labels."""
     several = any(_overlap(marks) for _, marks in tracks)
@@ -333,6 +349,10 @@ def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]], group_by
         raise InputError(f"The label tracks of {folder} hold no labels. Draw some in Audacity, and export them.")
     listing = Listing(str(folder), entries, KIND, multi_label=several)
     listing.check_groups(group_by)
+    if lone := {path.name for path in _recordings(folder)} - {path.name for path, _ in tracks}:
+        listing.warnings.append(
+            f"{len(lone)} recordings of {folder} have no label track beside them and are not used (first: {min(lone)})."
+        )
     return listing
 
 
