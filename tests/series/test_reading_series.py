@@ -67,8 +67,8 @@ def test_decimal_commas_missing_cells_and_columns_of_words():
         (b"name,place\na,b\n", "no column of numbers"),
         (b"x\n1\n2\0\n", "zero bytes"),
         (b"", "an empty file"),
-        (b"t,x\n0,1\n0,2\n", "one time stamp"),
-        (b"t,x\n0,1\n,2\n", "no time stamp"),
+        (b"time,x\n0,1\n0,2\n", "one time stamp"),
+        (b"time,x\n0,1\n,2\n", "no time stamp"),
         (b"t,x\n0,1\n1,2\n2,2\n99999999,3\n", "with gaps"),
     ],
 )
@@ -214,3 +214,25 @@ def test_arrays_in_memory(tmp_path):
     assert data.train.preparer.length == 24 and len(data.records) == 20
     with pytest.raises(InputError, match="a label for each series"):
         kt.load(unequal, labels=y[:3])
+
+
+def test_a_column_t_of_temperatures_is_a_channel():
+    assert read_csv(b"T,x\n20.5,1\n20.1,2\n20.4,3\n20.2,4\n").channels == ("T", "x")
+    assert read_csv(b"T,x\n0,1\n1,2\n2,3\n").channels == ("x",)
+
+
+def test_long_tables_in_parquet(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    random, path = np.random.default_rng(0), tmp_path / "imu.parquet"
+    columns = {
+        "timestamp": np.arange(800) / 50,
+        "x": random.normal(size=800).astype(np.float32),
+        "activity": ["rest" if i // 100 % 2 else "walk" for i in range(800)],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    data = kt.load(path, window=0.5)
+    assert data.train.preparer.rate == 50 and data.train.preparer.length == 25 and len(data.records) == 32
+    first = unpack(load_series(data.records[0].file, ("x",))).values[:, 0]
+    assert np.allclose(first, columns["x"][:25])

@@ -19,7 +19,7 @@ Values = NDArray[np.float32]
 KIND = Kind(
     "series",
     "time series",
-    frozenset({".csv", ".tsv", ".ts", ".arff", ".npz", ".npy", ".parquet"}),
+    frozenset({".csv", ".tsv", ".ts", ".arff", ".npz", ".npy"}),
     ("length", "channels", "rate"),
     "recording.csv",
     "series",
@@ -32,6 +32,7 @@ GAP = 10
 LONGEST = 1_000_000
 """Samples of an item."""
 
+_RISING = 0.6  # share of the steps of time that lead forward, if the rows are not shuffled
 _MARK = b'{"series": 1, '
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "?", "-"})
 _TIME = re.compile(
@@ -148,8 +149,8 @@ def read_csv(content: bytes) -> Series:
     numbers: dict[str, NDArray[np.float64]] = {}
     times = None
     for place, (name, cells) in enumerate(zip(names, columns, strict=True)):
-        unit = time_unit(name) if heading else None
-        if unit is not None and times is None:
+        unit = time_unit(name) if heading and times is None else None
+        if unit is not None and (key(name) != "t" or rises(cells)):
             times = read_times(cells, unit)
             continue
         values = read_numbers(cells, name or f"column {place + 1}", 1 + bool(heading))
@@ -269,6 +270,17 @@ def time_unit(name: str) -> float | None:
         return None
     said = (match[2] or "").strip("()")
     return 0.0 if not said else _UNITS[said[0]]
+
+
+def rises(cells: Sequence[str]) -> bool:
+    """Whether numbers mostly rise, as time does: a column `T` may as well hold temperatures.
+
+    >>> rises(["0", "0.02", "0.04"]), rises(["20.1", "20.0", "20.2"])
+    (True, False)
+    """
+    numbers = [to_number(cell) for cell in cells if is_number(cell)]
+    steps = np.diff(numbers) if len(numbers) == len(cells) else np.zeros(0)
+    return len(steps) == 0 or float((steps > 0).mean()) > _RISING
 
 
 def read_times(cells: Sequence[str], unit: float) -> NDArray[np.float64]:

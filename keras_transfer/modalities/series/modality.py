@@ -126,7 +126,9 @@ class SeriesModality(Modality):
         return [row_name(str(path), number) for number in range(1, len(open_spool(str(path))) + 1)]
 
     def parts(self, source: str, inputs: InputSpec, hop: float | None = None) -> Sequence[str]:
-        """The windows of a long recording, as long as a model's series."""
+        """The series of a file of many; the windows of a long recording, as long as a model's series."""
+        if hop is None and (rows := self.items_in(Path(source))) is not None:
+            return rows
         preparer = open_preparer(inputs.preparation)
         return windows_of(source, preparer.window, preparer.rate, hop)
 

@@ -21,6 +21,7 @@ from keras_transfer.modalities.series.items import (
     guessed_unit,
     is_number,
     numbered,
+    rises,
     time_unit,
     to_number,
 )
@@ -139,10 +140,11 @@ class _Reading:
 
     def _look(self, cells: Sequence[Sequence[str]]) -> None:
         for i, (name, own) in enumerate(zip(self.names, cells, strict=True)):
-            unit = time_unit(name) if self.heading else None
+            unit = time_unit(name) if self.heading and self.time is None else None
+            unit = None if key(name) == "t" and not rises(own) else unit
             filled = [cell for cell in own if cell.strip()]
             numbers = sum(map(is_number, filled))
-            if unit is not None and self.time is None:
+            if unit is not None:
                 self.time, self.unit = i, unit
             elif filled and 2 * numbers > len(filled):
                 if not (key(name) in COUNTERS and _counts(own)):
