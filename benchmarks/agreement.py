@@ -15,7 +15,7 @@ from pathlib import Path
 from table import write_rows
 
 from keras_transfer.litert import convert
-from keras_transfer.models import build_imagenet_classifier
+from keras_transfer.modalities.image.builder import build_imagenet_classifier
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from table import write_rows
 from keras_transfer.evaluation import keras_classifier, metrics, open_classifier, predict_split
 from keras_transfer.evaluation.intervals import score_intervals, share_interval
 from keras_transfer.modalities import held_out
-from keras_transfer.models import build_imagenet_classifier
+from keras_transfer.modalities.image.builder import build_imagenet_classifier
 
 SAMPLES, SIZES = 200, (60, 200, 500)
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "top_3", "auc_roc", "log_loss")

@@ -14,7 +14,9 @@ PUBLIC = {
     "modalities.audio.builder": "build_audio_classifier",
     "modalities.image": "build_augmenter decode_image load_images",
     "modalities.text.builder": "build_text_classifier",
-    "models": "BACKBONES adapt_batchnorm as_classifier batchnorm_shift boundary build_classifier copy_weights "
+    "modalities.image.backbones": "BACKBONES",
+    "modalities.image.builder": "build_classifier",
+    "models": "adapt_batchnorm as_classifier batchnorm_shift boundary copy_weights "
     "freeze_backbone make_twin stages unfreeze_top",
     "litert": "convert open_litert",
     "training": "find_learning_rate fit layerwise_optimizer",

@@ -23,6 +23,9 @@ _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
 _Window = Annotated[float, Field(gt=0, le=1_000_000)]  # seconds; samples where no rate is known
 _Rate = Annotated[float, Field(gt=0, le=10)]
+DOWNLOADED = "imagenet"
+NAMED_WEIGHTS = (DOWNLOADED, "bundled")
+"""Pretrained weights of pictures that have a name; all others lie in a file."""
 AUTO = "auto"
 """The backbone of a recipe that leaves the choice to an audition, see `keras_transfer.jobs.audition`."""
 

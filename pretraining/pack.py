@@ -4,7 +4,7 @@ import sys
 
 import keras
 
-from keras_transfer.models import bundled
+from keras_transfer.modalities.image import bundled
 
 
 def main() -> None:

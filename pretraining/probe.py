@@ -26,7 +26,7 @@ def pooled(backbone: str, weights: str, alpha: float | None, pixels: np.ndarray)
     import keras
 
     from keras_transfer.litert import convert, open_litert
-    from keras_transfer.models import build_classifier
+    from keras_transfer.modalities.image.builder import build_classifier
 
     keras.utils.set_random_seed(0)
     model = build_classifier(backbone, 2, image_size=pixels.shape[1], weights=weights, alpha=alpha)

@@ -83,7 +83,7 @@ def teacher_file(weights: Path) -> bytes:
     import keras
 
     from keras_transfer.litert import convert
-    from keras_transfer.models import build_classifier
+    from keras_transfer.modalities.image.builder import build_classifier
 
     model = build_classifier("mobilenet_v2", 2, image_size=TEACHER, weights=str(weights))
     pooled = next(layer.output for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))

@@ -31,10 +31,9 @@ def command(
     """
     from keras_transfer.cli import predict
     from keras_transfer.jobs.zero_shot import class_folders, write_zero_shot
-    from keras_transfer.models.clip import PROMPTS
 
     names = [name.strip() for part in classes or () for name in part.split(",") if name.strip()]
-    written = write_zero_shot(out, photos, clip, names or class_folders(photos), prompts or PROMPTS)
+    written = write_zero_shot(out, photos, clip, names or class_folders(photos), prompts or ())
     predict.command(written, [photos], top_k=top_k, json=json)
     if not json:
         print(f"\nNext, with class folders: keras-transfer evaluate {written} {photos}")

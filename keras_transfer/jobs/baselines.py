@@ -15,7 +15,7 @@ from keras_transfer.jobs.parts import build_classifier_of, from_scratch, frozen_
 from keras_transfer.jobs.retrain import retrained
 from keras_transfer.modalities import open_modality
 from keras_transfer.progress import say
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import DOWNLOADED, NAMED_WEIGHTS, Recipe
 
 if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
@@ -166,8 +166,6 @@ def _other(recipe: Recipe, text: str) -> Recipe:
         raise InputError(
             f"A backbone to compare is NAME, NAME@ALPHA or NAME=WEIGHTS, such as mobilenet@0.25. Received: {text}."
         ) from None
-    from keras_transfer.models.weights import DOWNLOADED, NAMES
-
-    if weights and not Path(weights).is_file() and weights not in NAMES:
+    if weights and not Path(weights).is_file() and weights not in NAMED_WEIGHTS:
         raise InputError(f"{text}: there is no weights file {weights}.")
     return recipe.replace(backbone=name, alpha=width, weights=weights or DOWNLOADED)

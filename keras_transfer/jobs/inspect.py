@@ -116,7 +116,7 @@ def _inspection(recipe: Recipe, data: "Dataset", judged: _Judged, stages: Sequen
 
 def _features(recipe: Recipe, data: "Dataset", splits: "Sequence[Split]") -> tuple[Recipe, list[NDArray[np.float32]]]:
     """`frozen_features`, and the recipe they are of: without a network the bundled backbone's, which is said."""
-    from keras_transfer.models.weights import WeightsUnreachable
+    from keras_transfer.models.download import WeightsUnreachable
 
     try:
         return recipe, frozen_features(recipe, data, splits)

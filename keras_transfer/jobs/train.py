@@ -19,7 +19,7 @@ from keras_transfer.jobs.parts import (
 )
 from keras_transfer.modalities import open_modality, settled
 from keras_transfer.progress import say
-from keras_transfer.recipe import AUTO, Recipe
+from keras_transfer.recipe import AUTO, DOWNLOADED, Recipe
 from keras_transfer.run import begin, open_run, read_result
 from keras_transfer.schemas import Audition, Result
 
@@ -108,7 +108,6 @@ def _train(
         send(strategy, recipe.model.model_dump_json().encode())
     with clock.part("model"):
         from keras_transfer.evaluation import load_keras
-        from keras_transfer.models import bundled
 
         model, recipe, plan = build_model(recipe, data, strategy)
     with clock.part("geometry"):
@@ -118,7 +117,7 @@ def _train(
         if strategy is not None:
             send(strategy, json.dumps(chosen).encode())
     with clock.part("model"):
-        notes = [bundled.ADVICE] if recipe.model.weights == "bundled" and audition is None else []
+        notes = modality.advice(recipe) if audition is None else []
         for note in notes:
             say(f"Note: {note}")
         begin(run, recipe, weights=_weights_origin(recipe.backbone, recipe.model.weights))
@@ -151,12 +150,9 @@ def build_model(
 
 def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", plan: "Plan") -> Recipe:
     """The recipe with what it left open, as it was chosen for this model and data."""
-    from keras_transfer.models import bundled
 
     modality = open_modality(data.train.preparer.modality)
     recipe = recipe.replace(modality=modality.name, phases=plan.phases, views=plan.views)
-    if recipe.model.weights == "bundled":
-        recipe = recipe.replace(alpha=bundled.ALPHA)
     return modality.complete(recipe, model)
 
 
@@ -168,8 +164,6 @@ def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, plan: "Plan", ru
 
 def _weights_origin(backbone: str, weights: str) -> dict[str, str | None]:
     import hashlib
-
-    from keras_transfer.models.weights import DOWNLOADED
 
     path = Path(weights)
     if weights == DOWNLOADED:  # or the file of a KerasHub preset's folder

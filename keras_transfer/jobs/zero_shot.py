@@ -21,14 +21,14 @@ def class_folders(source: str) -> list[str]:
 def write_zero_shot(
     out: str | Path, source: str, preset: str, class_names: Sequence[str], prompts: Sequence[str]
 ) -> Path:
-    """Writes a classifier by CLIP; see `keras_transfer.models.clip.build_zero_shot_classifier`.
+    """Writes a classifier of what classes are called; see `Modality.zero_shot`.
 
     Args:
         out: the `.keras` file.
         source: pictures, by which the modality is known.
         preset: of CLIP.
         class_names: of the classes, which stand in `labels.txt` beside the file as well.
-        prompts: sentences with `{}` for a name.
+        prompts: sentences with `{}` for a name; none for the modality's own.
 
     Returns:
         `out`.
@@ -38,12 +38,11 @@ def write_zero_shot(
     """
     from keras_transfer.files import write_text
     from keras_transfer.models import model_inputs, save_model
-    from keras_transfer.models.clip import build_zero_shot_classifier
 
     modality, path = modality_of(source), Path(out)
     if path.suffix != ".keras":
         raise InputError(f"`out` must be the name of a .keras file. Received: {path}.")
-    model = build_zero_shot_classifier(preset, class_names, prompts)
+    model = modality.zero_shot(preset, class_names, prompts)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, path, modality.preparer({}).spec(model_inputs(model)))
     write_text(path.with_name("labels.txt"), "".join(f"{name}\n" for name in class_names))

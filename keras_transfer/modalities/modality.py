@@ -485,6 +485,23 @@ class Modality(ABC):
         alpha = recipe.model.alpha
         return ["--backbone", recipe.backbone, *(["--alpha", alpha] if alpha is not None else [])]
 
+    def advice(self, recipe: Recipe) -> list[str]:
+        """Sentences on the network that a recipe asks for, such as that another one is better."""
+        return []
+
+    def zero_shot(self, preset: str, class_names: Sequence[str], prompts: Sequence[str]) -> "keras.Model":
+        """A classifier from the names of its classes, without training.
+
+        Args:
+            preset: of a network that knows words and items alike.
+            class_names: at least two.
+            prompts: sentences with `{}` where the name goes; none for the modality's own.
+
+        Raises:
+            InputError: the classifier cannot be made; by default always.
+        """
+        raise InputError(f"There is no classifier without training for {self.kind.items}.")
+
     def offline(self, recipe: Recipe) -> Recipe | None:
         """The recipe with a pretrained network that lies in this package, for where none can be downloaded, if any."""
         return None

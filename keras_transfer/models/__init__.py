@@ -2,10 +2,8 @@
 
 from keras_transfer.public_names import on_first_use
 
-# Module -> the public names that it holds; BACKBONES alone needs no TensorFlow.
+# Module -> the public names that it holds.
 PUBLIC = {
-    "backbones": "BACKBONES Backbone find_backbone",
-    "builder": "build_classifier build_imagenet_classifier",
     "head": "add_head compile_classifier logits_of",
     "graph": "cut_points model_inputs side_inputs",
     "stage": "Stage backbone_layers head_layers stages",

@@ -27,6 +27,14 @@ class DownloadError(InputError):
         self.url, self.path, self.reason = url, path, reason
 
 
+class WeightsUnreachable(InputError):
+    """Pretrained weights are not on this machine and cannot be downloaded; `reason` says why."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 @contextmanager
 def safe_downloads() -> Iterator[None]:
     """What Keras downloads inside the block appears under its name only when it is complete.

@@ -11,9 +11,9 @@ from terminal import AT_A_PROMPT
 from keras_transfer import __version__
 from keras_transfer.inputs import MODALITIES
 from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
+from keras_transfer.modalities.image.backbones import BACKBONES
 from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
 from keras_transfer.modalities.text.presets import ENCODERS
-from keras_transfer.models import BACKBONES
 
 HEAVY = ("tensorflow", "keras", "sklearn", "PIL", "ai_edge_litert", "pydantic", "rich.table")
 

@@ -199,7 +199,7 @@ def paint(folder: Path, per_class: int, seed: int) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photographs and a run of them that another process made, told by relative paths, and then moved."""
     from keras_transfer.modalities.image import load_images
-    from keras_transfer.models import build_classifier
+    from keras_transfer.modalities.image.builder import build_classifier
     from keras_transfer.training.probe import settle_batchnorm
 
     folder = tmp_path_factory.mktemp("made") / "project"

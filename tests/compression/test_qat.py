@@ -13,7 +13,7 @@ from keras_transfer.compression.fake_quantization import correct_biases, fake_qu
 from keras_transfer.compression.qat import QuantizationAware, quantize_aware
 from keras_transfer.errors import InputError
 from keras_transfer.litert import convert, open_litert, read_flatbuffer
-from keras_transfer.models import build_classifier
+from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.models.twin import make_twin
 
 LAYERS = keras.layers

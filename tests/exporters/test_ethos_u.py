@@ -32,7 +32,8 @@ def network() -> bytes:
 
 @pytest.mark.parametrize("backbone", ["mobilenet", "mobilenet_v2", "mobilenet_v3_small_minimalistic"])
 def test_all_of_the_mobilenets_runs_on_the_npu(backbone):
-    from keras_transfer.models import BACKBONES, build_classifier
+    from keras_transfer.modalities.image.backbones import BACKBONES
+    from keras_transfer.modalities.image.builder import build_classifier
 
     smallest = min(BACKBONES[backbone].alphas, default=None)
     model = build_classifier(backbone, 4, weights=None, image_size=96, alpha=smallest)

@@ -21,7 +21,7 @@ from keras_transfer.jobs import audition as job
 from keras_transfer.jobs.inspect import inspect_data
 from keras_transfer.jobs.train import train
 from keras_transfer.modalities import settled
-from keras_transfer.models import build_classifier
+from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.recipe import AUTO, Phase, Recipe, make_recipe
 from keras_transfer.schemas import Audition, Result
 

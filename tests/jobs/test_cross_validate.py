@@ -9,7 +9,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.jobs import retrain
 from keras_transfer.jobs.cross_validate import cross_validate
 from keras_transfer.jobs.parts import load_data
-from keras_transfer.models import build_classifier
+from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.recipe import Phase, make_recipe
 from keras_transfer.training import features
 

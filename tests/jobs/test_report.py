@@ -15,7 +15,7 @@ from keras_transfer.jobs import baselines as baselines_module
 from keras_transfer.jobs import learning_curve as curve_module
 from keras_transfer.jobs.report import report_run
 from keras_transfer.jobs.train import train
-from keras_transfer.models import build_classifier
+from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.recipe import Phase, make_recipe
 
 NASTY = "<script>alert(1)</script> & \"x\" 'y' | `z`".replace("/", "∕")

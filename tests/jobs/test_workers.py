@@ -14,7 +14,7 @@ from in_turn import short_command
 from keras_transfer.errors import InputError
 from keras_transfer.jobs.parts import read_history
 from keras_transfer.modalities.image import load_images
-from keras_transfer.models import build_classifier
+from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.recipe import Phase, make_recipe, write_recipe
 from keras_transfer.training.probe import settle_batchnorm
 from keras_transfer.training.workers import join_workers

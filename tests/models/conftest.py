@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_transfer.models.backbones import BACKBONES, Backbone
+from keras_transfer.modalities.image.backbones import BACKBONES, Backbone
 
 # One small member of each family stands for it in the default run.
 QUICK = (
@@ -65,7 +65,7 @@ def pixels() -> Callable[[Backbone | int], np.ndarray]:
 @pytest.fixture(scope="session")
 def model_of() -> Callable[[Backbone], Any]:
     """A classifier of a row at its least size with random weights; those of the default run are built once."""
-    from keras_transfer.models import build_classifier
+    from keras_transfer.modalities.image.builder import build_classifier
 
     built: dict[str, Any] = {}
 

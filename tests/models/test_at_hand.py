@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keras_transfer.errors import InputError
-from keras_transfer.models.at_hand import downloaded, file_of, weights_in
+from keras_transfer.modalities.image.at_hand import downloaded, file_of, weights_in
 
 
 @pytest.mark.parametrize(

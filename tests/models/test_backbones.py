@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import BACKBONES, backbone_layers, find_backbone
-from keras_transfer.models.backbones import Backbone
+from keras_transfer.modalities.image.backbones import BACKBONES, Backbone, find_backbone
+from keras_transfer.models import backbone_layers
 from keras_transfer.models.preprocessing import NAME, preprocessing_layer
 
 MODULES = {

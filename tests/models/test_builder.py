@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import build_classifier, logits_of, preprocessing_of
-from keras_transfer.models.builder import build_imagenet_classifier
+from keras_transfer.modalities.image.builder import build_classifier, build_imagenet_classifier
+from keras_transfer.models import logits_of, preprocessing_of
 from keras_transfer.models.preprocessing import preprocessing_layer
 
 TINY = {"backbone": "mobilenet", "alpha": 0.25, "image_size": 32, "weights": "none"}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
-from keras_transfer.models import bundled
+from keras_transfer.modalities.image import bundled
+from keras_transfer.modalities.image.builder import build_imagenet_classifier
 
 # Of the restored float32 weights, in order: the same on every machine.
 RESTORED = "4e4efb7bcd7ac947b941ad17d305c6acd25e64729c22d8bee2e9b60425e2e689"
@@ -42,7 +43,7 @@ def test_any_size_from_64_and_no_other_network():
     with pytest.raises(kt.InputError, match="resnet50"):
         kt.build_classifier("resnet50", 2, weights="bundled")
     with pytest.raises(kt.InputError):
-        kt.models.build_imagenet_classifier("mobilenet_v2", weights="bundled", alpha=0.35)
+        build_imagenet_classifier("mobilenet_v2", weights="bundled", alpha=0.35)
 
 
 def test_packing_refuses_what_float16_cannot_hold(tmp_path):

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from keras_transfer.cli.app import app
 from keras_transfer.errors import InputError
 from keras_transfer.litert import convert, open_litert
-from keras_transfer.models import build_classifier, load_model, stages
-from keras_transfer.models.clip import build_zero_shot_classifier
+from keras_transfer.modalities.image.builder import build_classifier
+from keras_transfer.modalities.image.clip import build_zero_shot_classifier
+from keras_transfer.models import load_model, stages
 
 keras_hub = pytest.importorskip("keras_hub", reason="needs keras-hub: pip install keras-hub", exc_type=ImportError)
 

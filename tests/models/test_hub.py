@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import boundary, build_classifier, freeze_backbone, load_model, prefix, stages, unfreeze_top
+from keras_transfer.modalities.image.builder import build_classifier
+from keras_transfer.models import boundary, freeze_backbone, load_model, prefix, stages, unfreeze_top
 
 CONVERTER = """
 import sys, numpy

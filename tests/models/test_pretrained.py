@@ -9,11 +9,12 @@ from test_backbones import module_of
 
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.image import decode_image
-from keras_transfer.models import BACKBONES, build_classifier, head_layers, prefix
-from keras_transfer.models.builder import build_imagenet_classifier
+from keras_transfer.modalities.image.backbones import BACKBONES
+from keras_transfer.modalities.image.builder import build_classifier, build_imagenet_classifier
+from keras_transfer.modalities.image.weights import construct
+from keras_transfer.models import head_layers, prefix
 from keras_transfer.models.graph import cut_nodes
 from keras_transfer.models.preprocessing import MEAN, STD
-from keras_transfer.models.weights import construct
 
 
 def shaken(model: keras.Model) -> keras.Model:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import backbone_layers, build_classifier, cut_points, head_layers, prefix, stages, suffix
-from keras_transfer.models.builder import build_imagenet_classifier
+from keras_transfer.modalities.image.builder import build_classifier, build_imagenet_classifier
+from keras_transfer.models import backbone_layers, cut_points, head_layers, prefix, stages, suffix
 from keras_transfer.models.stage import can_train
 
 # Outputs of the stages at the native size, by the names that the papers and Keras give them.

@@ -6,7 +6,7 @@ import pytest
 from tame_networks import shake
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import build_classifier
+from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.models.twin import copy_weights, make_twin
 
 LAYERS = keras.layers

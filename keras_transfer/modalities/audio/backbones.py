@@ -6,8 +6,8 @@ from difflib import get_close_matches
 
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.audio.front_end import FrontEnd
-from keras_transfer.models.backbones import BACKBONES, find_backbone
-from keras_transfer.models.bundled import MIN_SIZE
+from keras_transfer.modalities.image.backbones import BACKBONES, find_backbone
+from keras_transfer.modalities.image.bundled import MIN_SIZE
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ _ROWS = [
 # fmt: on
 
 AUDIO_BACKBONES: dict[str, AudioBackbone] = {row.name: row for row in _ROWS}
-"""Every backbone of sounds by its name; those of pictures (`keras_transfer.models.BACKBONES`) serve, too."""
+"""Every backbone of sounds by its name; those of pictures (`keras_transfer.BACKBONES`) serve, too."""
 
 
 def find_audio_backbone(name: str) -> AudioBackbone:

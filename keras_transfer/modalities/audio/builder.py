@@ -12,7 +12,8 @@ from keras_transfer.modalities.audio.ds_cnn import ds_cnn_layers, ds_cnn_weights
 from keras_transfer.modalities.audio.layers import log_mel_layers
 from keras_transfer.modalities.audio.speech_embedding import speech_embedding_layers, speech_embedding_weights
 from keras_transfer.modalities.audio.yamnet import yamnet_layers, yamnet_weights
-from keras_transfer.models import add_head, build_classifier, compile_classifier
+from keras_transfer.modalities.image.builder import build_classifier
+from keras_transfer.models import add_head, compile_classifier
 from keras_transfer.models.replay import replay
 from keras_transfer.models.stage import can_train
 

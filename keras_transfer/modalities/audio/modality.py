@@ -26,7 +26,7 @@ from keras_transfer.modalities.audio.reader import NOTES, AudioReader, summarize
 from keras_transfer.modalities.audio.sources import is_made, list_source, windows_of
 from keras_transfer.modalities.modality import check_choice, head_options
 from keras_transfer.progress import say
-from keras_transfer.recipe import AUTO, Format, ModelOptions, Recipe
+from keras_transfer.recipe import AUTO, NAMED_WEIGHTS, Format, ModelOptions, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -191,14 +191,13 @@ class AudioModality(Modality):
         Raises:
             InputError: the recipe says what belongs to one backbone.
         """
-        from keras_transfer.models import bundled
-        from keras_transfer.models.at_hand import downloaded, weights_in
-        from keras_transfer.models.weights import NAMES
+        from keras_transfer.modalities.image import bundled
+        from keras_transfer.modalities.image.at_hand import downloaded, weights_in
 
         own = recipe.model
         check_choice(recipe)
         rows = [recipe.replace(backbone="yamnet", weights="pretrained")]
-        place = None if own.weights in NAMES else Path(own.weights).expanduser()
+        place = None if own.weights in NAMED_WEIGHTS else Path(own.weights).expanduser()
         speech = place is not None and (place.suffix == ".onnx" or (place / SPEECH_FILE).is_file())
         if speech:
             rows.append(recipe.replace(backbone="speech_embedding"))
@@ -291,8 +290,10 @@ class AudioModality(Modality):
         return views
 
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
-        """The recipe with the pooling."""
-        return recipe.replace(pooling=recipe.model.pooling or "avg")
+        """The recipe with the pooling, and the width of the bundled network of pictures."""
+        from keras_transfer.modalities.image import bundled
+
+        return bundled.with_width(recipe.replace(pooling=recipe.model.pooling or "avg"))
 
 
 MODALITY = AudioModality()

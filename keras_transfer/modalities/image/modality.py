@@ -28,7 +28,7 @@ from keras_transfer.modalities.image.sources import KIND, list_source
 from keras_transfer.modalities.image.thumbnails import SIDE, heat_thumbnail, sheet, thumbnail
 from keras_transfer.modalities.modality import check_choice, head_options
 from keras_transfer.progress import say, track
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import NAMED_WEIGHTS, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ImageModality(Modality):
 
     def backbones(self) -> list[dict[str, Json]]:
         """The table of `keras.applications`."""
-        from keras_transfer.models import BACKBONES
+        from keras_transfer.modalities.image.backbones import BACKBONES
 
         return [asdict(row) for row in BACKBONES.values()]
 
@@ -178,7 +178,7 @@ class ImageModality(Modality):
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
         """The classifier of a recipe; see `build_classifier`."""
-        from keras_transfer.models import build_classifier
+        from keras_transfer.modalities.image.builder import build_classifier
 
         own, head = recipe.model, head_options(recipe, dataset)
         return build_classifier(
@@ -197,7 +197,7 @@ class ImageModality(Modality):
 
     def offline(self, recipe: Recipe) -> Recipe:
         """The recipe with the bundled backbone, at its own size or at that of the recipe, if it can be."""
-        from keras_transfer.models import bundled
+        from keras_transfer.modalities.image import bundled
 
         size = recipe.model.image_size
         size = max(size, bundled.MIN_SIZE) if size is not None else None
@@ -214,12 +214,11 @@ class ImageModality(Modality):
         Raises:
             InputError: the recipe says what belongs to one backbone.
         """
-        from keras_transfer.models.at_hand import downloaded, weights_in
-        from keras_transfer.models.weights import NAMES
+        from keras_transfer.modalities.image.at_hand import downloaded, weights_in
 
         own = recipe.model
         check_choice(recipe)
-        rows = [] if own.weights in NAMES else weights_in(Path(own.weights))
+        rows = [] if own.weights in NAMED_WEIGHTS else weights_in(Path(own.weights))
         rows += downloaded() if own.weights != "bundled" else []
         return [
             self.offline(recipe),
@@ -231,14 +230,28 @@ class ImageModality(Modality):
             ),
         ]
 
+    def advice(self, recipe: Recipe) -> list[str]:
+        """That the bundled network is small."""
+        from keras_transfer.modalities.image import bundled
+
+        return [bundled.ADVICE] if recipe.model.weights == "bundled" else []
+
+    def zero_shot(self, preset: str, class_names: Sequence[str], prompts: Sequence[str]) -> "keras.Model":
+        """A classifier by CLIP; see `clip.build_zero_shot_classifier`."""
+        from keras_transfer.modalities.image.clip import PROMPTS, build_zero_shot_classifier
+
+        return build_zero_shot_classifier(preset, class_names, prompts or PROMPTS)
+
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
-        """The recipe with the model's picture size and pooling."""
+        """The recipe with the model's picture size and pooling, and the width of the bundled network."""
+        from keras_transfer.modalities.image import bundled
+
         token = any(layer.name == "class_token" for layer in model.layers)
         size, pooling = (
             recipe.model.image_size or model.input_shape[1],
             recipe.model.pooling or ("token" if token else "avg"),
         )
-        return recipe.replace(image_size=size, pooling=pooling)
+        return bundled.with_width(recipe.replace(image_size=size, pooling=pooling))
 
     def adopt(self, model: "keras.Model", recipe: Recipe, dataset: Dataset) -> tuple["keras.Model", Recipe]:
         """An image classifier from anywhere as one of ours."""

@@ -6,11 +6,11 @@ from pathlib import Path
 import keras
 
 from keras_transfer.errors import InputError
-from keras_transfer.models import bundled
-from keras_transfer.models.backbones import Backbone, find_backbone
+from keras_transfer.modalities.image import bundled
+from keras_transfer.modalities.image.backbones import Backbone, find_backbone
+from keras_transfer.modalities.image.weights import flat_backbone, load_pretrained
 from keras_transfer.models.head import add_head, compile_classifier
 from keras_transfer.models.kerashub import preset_backbone, preset_of
-from keras_transfer.models.weights import flat_backbone, load_pretrained
 
 
 def build_classifier(

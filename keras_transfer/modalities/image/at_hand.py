@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keras_transfer.errors import InputError
-from keras_transfer.models.backbones import BACKBONES
-from keras_transfer.models.weights import DOWNLOADED, keras_folder
+from keras_transfer.modalities.image.backbones import BACKBONES
+from keras_transfer.modalities.image.weights import keras_folder
+from keras_transfer.recipe import DOWNLOADED
 
 _EXTENSIONS = (".h5", ".keras")
 _ALPHA = re.compile(r"(?<![\d.])(\d)[._](\d{1,2})(?!\d|\.\d)")

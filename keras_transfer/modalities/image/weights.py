@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from keras_transfer.errors import InputError, in_one_line
-from keras_transfer.models import bundled
-from keras_transfer.models.backbones import Backbone
-from keras_transfer.models.download import DownloadError, safe_downloads
+from keras_transfer.modalities.image import bundled
+from keras_transfer.modalities.image.backbones import Backbone
+from keras_transfer.models.download import DownloadError, WeightsUnreachable, safe_downloads
 from keras_transfer.models.loading import load_model
 from keras_transfer.models.preprocessing import NAME as PREPROCESSING
 from keras_transfer.models.preprocessing import STD, preprocessing_layer
@@ -100,7 +100,12 @@ def _download(row: Backbone, alpha: float | None, side: int, include_top: bool) 
             shape = (nearest, nearest, 3)
             return _arrays(construct(row, alpha, weights="imagenet", include_top=include_top, input_shape=shape))
     except DownloadError as error:
-        raise WeightsUnreachable(row.name, error) from error
+        raise WeightsUnreachable(
+            f"The ImageNet weights of {row.name} cannot be downloaded ({error.reason}). Without a network choose "
+            f"--weights bundled, the small {bundled.BACKBONE} of this package; or fetch {error.url} on a connected "
+            f"machine and put it at {error.path}, or give its path with --weights.",
+            error.reason,
+        ) from error
     except Exception as error:
         raise InputError(
             f"The ImageNet weights of {row.name} cannot be loaded ({in_one_line(error)}): delete their file in "
@@ -111,18 +116,6 @@ def _download(row: Backbone, alpha: float | None, side: int, include_top: bool) 
 def keras_folder() -> Path:
     """Where Keras keeps the weights that it has downloaded."""
     return Path(os.environ.get("KERAS_HOME", Path("~", ".keras"))).expanduser() / "models"
-
-
-class WeightsUnreachable(InputError):
-    """ImageNet weights are not on this machine and cannot be downloaded; `reason` says why."""
-
-    def __init__(self, name: str, cause: DownloadError) -> None:
-        self.reason = cause.reason
-        super().__init__(
-            f"The ImageNet weights of {name} cannot be downloaded ({cause.reason}). Without a network choose --weights "
-            f"bundled, the small {bundled.BACKBONE} of this package; or fetch {cause.url} on a connected machine and "
-            f"put it at {cause.path}, or give its path with --weights."
-        )
 
 
 def _read(path: Path, model: keras.Model, row: Backbone, alpha: float | None, include_top: bool) -> Arrays:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.errors import InputError
+from keras_transfer.recipe import Recipe
 
 BACKBONE, ALPHA, IMAGE_SIZE, MIN_SIZE = "mobilenet_v2", 0.35, 96, 64
 FILE = Path(__file__).with_name("mobilenet_v2_0.35.npz")
@@ -40,6 +41,11 @@ def choose(
     if min((size,) if isinstance(size, int) else size) < MIN_SIZE:
         raise InputError(f"The bundled weights take pictures of {MIN_SIZE} pixels or more. Received: {image_size}.")
     return ALPHA, size
+
+
+def with_width(recipe: Recipe) -> Recipe:
+    """The recipe with the width of the bundled network, where it asks for its weights."""
+    return recipe.replace(alpha=ALPHA) if recipe.model.weights == "bundled" else recipe
 
 
 @cache
