@@ -81,7 +81,7 @@ def open_hub_preset(preset: HubPreset, weights: bool) -> TokenModel:
     from keras_transfer.models.kerashub import load_backbone, require_savable
     from keras_transfer.models.replay import replay
 
-    padding = int(str(hub_tokenizer_settings(preset)["padding"]))
+    padding = _padding(_tokenizer(preset))
     backbone = load_backbone(preset.folder, weights)
     kind = type(backbone).__name__
     if kind not in _SERVED:
@@ -109,18 +109,10 @@ def hub_tokenizer_settings(preset: HubPreset) -> dict[str, Json]:
     Raises:
         InputError: KerasHub is not installed, or the tokenizer cannot be had.
     """
-    require("keras_hub", "keras-hub", "A KerasHub preset of texts")
+    own = _tokenizer(preset)
     import keras_hub
 
-    from keras_transfer.models.download import limited_silence
-
-    try:
-        with limited_silence():
-            own = keras_hub.tokenizers.Tokenizer.from_preset(preset.folder)
-            config = keras_hub.models.Backbone.from_preset(preset.folder, load_weights=False).get_config()
-    except Exception as error:  # of KerasHub, of the hubs' clients
-        raise InputError(f"KerasHub cannot load the tokenizer of {preset.folder} ({in_one_line(error)}).") from error
-    longest = config.get("max_sequence_length") or _LONGEST
+    longest, padding = _longest(preset), _padding(own)
     if isinstance(own, keras_hub.tokenizers.WordPieceTokenizer):
         strips = bool(own.strip_accents)
         words = own.get_vocabulary()
@@ -128,15 +120,48 @@ def hub_tokenizer_settings(preset: HubPreset) -> dict[str, Json]:
         content = "".join(f"{word}\n" for word in words).encode()
         return {
             "tokenizer": "wordpiece", "lowercase": bool(own.lowercase), "strip_accents": strips,
-            "assets": {VOCABULARY_FILE: keep_asset(content)}, "longest": longest, "padding": int(own.pad_token_id),
+            "assets": {VOCABULARY_FILE: keep_asset(content)}, "longest": longest, "padding": padding,
         }  # fmt: skip
     marks = _marks(own)
     made = (_byte_pairs if isinstance(own, keras_hub.tokenizers.BytePairTokenizer) else _unigrams)(own)
     made.post_processor = _between(*marks)
-    # GPT-2 has no token to fill up with: the one that ends a text serves.
-    padding = own.end_token_id if isinstance(own, keras_hub.tokenizers.GPT2Tokenizer) else own.pad_token_id
     asset = keep_asset(made.to_str().encode())
-    return {"tokenizer": "tokenizers", "assets": {TOKENIZER_FILE: asset}, "longest": longest, "padding": int(padding)}
+    return {"tokenizer": "tokenizers", "assets": {TOKENIZER_FILE: asset}, "longest": longest, "padding": padding}
+
+
+def _tokenizer(preset: HubPreset) -> "keras_hub.tokenizers.Tokenizer":
+    require("keras_hub", "keras-hub", "A KerasHub preset of texts")
+    import keras_hub
+
+    from keras_transfer.models.download import limited_silence
+
+    try:
+        with limited_silence():
+            return keras_hub.tokenizers.Tokenizer.from_preset(preset.folder)
+    except Exception as error:  # of KerasHub, of the hubs' clients
+        raise InputError(f"KerasHub cannot load the tokenizer of {preset.folder} ({in_one_line(error)}).") from error
+
+
+def _padding(own: "keras_hub.tokenizers.Tokenizer") -> int:
+    """The token that fills texts up; GPT-2 has none: the one that ends a text serves."""
+    import keras_hub
+
+    return int(own.end_token_id if isinstance(own, keras_hub.tokenizers.GPT2Tokenizer) else own.pad_token_id)
+
+
+def _longest(preset: HubPreset) -> int:
+    """How many tokens a preset's backbone takes, without building it."""
+    from keras_hub.src.utils.preset_utils import load_json  # KerasHub has no public way
+
+    from keras_transfer.models.download import limited_silence
+
+    try:
+        with limited_silence():
+            config = load_json(preset.folder)
+    except Exception as error:  # of KerasHub, of the hubs' clients
+        raise InputError(f"KerasHub cannot load {preset.folder} ({in_one_line(error)}).") from error
+    own = config.get("config", config)  # of KerasHub, or of Hugging Face as it is
+    return int(own.get("max_sequence_length") or min(own.get("max_position_embeddings") or _LONGEST, _LONGEST))
 
 
 def _marks(own: "keras_hub.tokenizers.Tokenizer") -> tuple[Sequence[tuple[str, int]], Sequence[tuple[str, int]]]:

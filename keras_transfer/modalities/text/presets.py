@@ -181,7 +181,7 @@ def find_preset(backbone: str) -> Preset | HubPreset:
     if backbone == BUNDLED:
         return Preset(bundled.FOLDER, BUNDLED)
     place = ENCODERS[backbone].handle if backbone in ENCODERS else backbone
-    if place.startswith(("kerashub:", "kaggle:", "hf://")):
+    if place.startswith(("kerashub:", "kaggle:", "modelscope:", "hf://")):
         from keras_transfer.models.kerashub import preset_of
 
         return HubPreset(str(preset_of(place)))
