@@ -20,7 +20,7 @@ def list_unlabelled(
     Args:
         folder: it, or one file.
         reader: of the items' modality.
-        parts: the names of the items that a file holds, such as the windows of a long recording.
+        parts: the names of the items that a file holds, such as the windows of a long recording, or a table's rows.
 
     Returns:
         A split named after the folder, whose labels are all 0 of one class `""`; and a sentence for each file that
@@ -33,7 +33,7 @@ def list_unlabelled(
     if not folder.exists():
         raise InputError(f"There is no folder {folder}. Give a folder of {kind.items}.")
     paths = [folder] if folder.is_file() else list(files_below(folder))
-    own = [path for path in paths if path.suffix.lower() in kind.extensions]
+    own = [path for path in paths if folder.is_file() or path.suffix.lower() in kind.extensions]
     paths = [Path(name) for path in own for name in parts(str(path))]
     examined = list(zip(paths, reader.examine(paths).items, strict=True))
     problems = [f"{path}: {item.problem}" for path, item in examined if item.problem]

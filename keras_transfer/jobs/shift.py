@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from keras_transfer.data.listing import Layout
-from keras_transfer.data.table_files import TABLES
+from keras_transfer.data.table_files import TABLES, key, sample_table
+from keras_transfer.data.tables import LABELS
 from keras_transfer.data.unlabelled import list_unlabelled, unlabelled
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
@@ -77,18 +78,18 @@ def open_new_items(source: str | Path, own: "Dataset", layout: Layout | None = N
     Raises:
         InputError: there are none.
     """
-    folder, class_names = Path(source), own.class_names
+    folder, class_names, preparer = Path(source), own.class_names, own.train.preparer
+    modality, inputs = open_modality(preparer.modality), InputSpec(preparer.modality, (), preparer.settings)
     said = layout is not None and bool(layout.said())
-    labelled = said or folder.suffix.lower() in TABLES or not folder.exists()
+    rows = modality.items_in(folder) if not said and _is_bare(folder) else None
+    labelled = rows is None and (said or folder.suffix.lower() in TABLES or not folder.exists())
     if folder.is_dir() and not said:
         names = {path.name for path in folder.glob("*") if path.is_dir()}
         sides = {path.name for side in ("test", "testing") for path in folder.glob(f"{side}/*") if path.is_dir()}
         labelled = bool(names) and (names <= set(class_names) or (bool(sides) and sides <= set(class_names)))
-    preparer = own.train.preparer
     if not labelled:
-        modality, inputs = open_modality(preparer.modality), InputSpec(preparer.modality, (), preparer.settings)
         split, problems = list_unlabelled(
-            folder, modality.reader(preparer.settings), lambda name: modality.parts(name, inputs)
+            folder, modality.reader(preparer.settings), lambda name: rows or modality.parts(name, inputs)
         )
         return NewItems(split, False, problems)
     items = held_out(
@@ -99,6 +100,13 @@ def open_new_items(source: str | Path, own: "Dataset", layout: Layout | None = N
         relabelled = replace(items, labels=columns[items.labels], class_names=list(class_names))
         return NewItems(relabelled, True, [])
     return NewItems(unlabelled(items), False, [])
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether it is a table without a column of labels."""
+    if path.suffix.lower() not in TABLES or not path.is_file():
+        return False
+    return all(key(name) not in LABELS for name in sample_table(path, [LABELS], whole=False)[0])
 
 
 def shift_run(

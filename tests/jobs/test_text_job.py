@@ -320,13 +320,18 @@ def test_a_format_without_kernels_is_refused(run: Path, tmp_path: Path) -> None:
         export_run(run, formats=["16x8"], out=tmp_path)
 
 
-def test_a_run_is_pretrained_further_on_texts_without_labels(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("new", ["new", "new.csv"])
+def test_a_run_is_pretrained_further_on_texts_without_labels(run: Path, tmp_path: Path, new: str) -> None:
     with (run.parent / "reviews.csv").open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file)):
-            (tmp_path / "new").mkdir(exist_ok=True)
-            (tmp_path / "new" / f"{number}.txt").write_text(row["review"])
+        texts = [row["review"] for row in csv.DictReader(file)]
+    if new == "new":
+        (tmp_path / new).mkdir()
+        for number, text in enumerate(texts):
+            (tmp_path / new / f"{number}.txt").write_text(text)
+    else:
+        (tmp_path / new).write_text("\n".join(["review", *texts]))
     with suppress(GateError):  # so small a network may lose what it knew
-        adapt_run(run, tmp_path / "adapted", method="pretrain", new_items=tmp_path / "new")
+        adapt_run(run, tmp_path / "adapted", method="pretrain", new_items=tmp_path / new)
     result = json.loads((tmp_path / "adapted" / "result.json").read_text())
     losses = [row["loss"] for row in result["adapted"]["epochs"]]
     assert len(losses) == 3 and losses[2] < losses[0]
