@@ -22,13 +22,13 @@ from keras_transfer.modalities.audio.builder import build_audio_classifier as bu
 from keras_transfer.modalities.image import build_augmenter as build_augmenter
 from keras_transfer.modalities.image import decode_image as decode_image
 from keras_transfer.modalities.image import load_images as load_images
+from keras_transfer.modalities.image.backbones import BACKBONES as BACKBONES
+from keras_transfer.modalities.image.builder import build_classifier as build_classifier
 from keras_transfer.modalities.text.builder import build_text_classifier as build_text_classifier
-from keras_transfer.models import BACKBONES as BACKBONES
 from keras_transfer.models import adapt_batchnorm as adapt_batchnorm
 from keras_transfer.models import as_classifier as as_classifier
 from keras_transfer.models import batchnorm_shift as batchnorm_shift
 from keras_transfer.models import boundary as boundary
-from keras_transfer.models import build_classifier as build_classifier
 from keras_transfer.models import copy_weights as copy_weights
 from keras_transfer.models import freeze_backbone as freeze_backbone
 from keras_transfer.models import make_twin as make_twin

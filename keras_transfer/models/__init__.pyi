@@ -1,10 +1,5 @@
 # What type checkers and editors see of the package, whose names are imported when they are first used.
 
-from keras_transfer.modalities.image.backbones import BACKBONES as BACKBONES
-from keras_transfer.modalities.image.backbones import Backbone as Backbone
-from keras_transfer.modalities.image.backbones import find_backbone as find_backbone
-from keras_transfer.modalities.image.builder import build_classifier as build_classifier
-from keras_transfer.modalities.image.builder import build_imagenet_classifier as build_imagenet_classifier
 from keras_transfer.models.batchnorm import adapt_batchnorm as adapt_batchnorm
 from keras_transfer.models.batchnorm import batchnorm_shift as batchnorm_shift
 from keras_transfer.models.classifiers import as_classifier as as_classifier

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.models import (
     backbone_layers,
     boundary,
-    build_classifier,
     compile_classifier,
     freeze_backbone,
     head_layers,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
+from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.models import (
     as_classifier,
     boundary,
-    build_classifier,
     compile_classifier,
     freeze_backbone,
     head_layers,
