@@ -190,11 +190,14 @@ def test_names_of_items_are_read_again_and_wrong_ones_refused(tmp_path):
 
 
 def test_channels_are_found_by_name_and_rates_are_made_the_same():
-    preparer = open_preparer({"length": 4, "channels": ["y", "x"], "rate": 1.0})
+    preparer = open_preparer({"length": 4, "channels": ["y", "x"], "rate": 1.0, "fill": "edge"})
     spec = preparer.spec(4)
     assert preparer.prepare(b"x,y\n1,2\n3,4\n", spec).tolist() == [[2, 1], [4, 3], [4, 3], [4, 3]]
     half = pack(Series(np.array([[0, 0], [2, 2]], np.float32), ("x", "y"), 0.5))
     assert preparer.prepare(half, spec).shape == (4, 2) and preparer.prepare(half, spec)[-1].tolist() == [2, 2]
+    for fill, last in (("mean", [3, 2]), ("zero", [0, 0])):
+        other = open_preparer({**preparer.settings, "fill": fill})
+        assert other.prepare(b"x,y\n1,2\n3,4\n", spec).tolist() == [[2, 1], [4, 3], last, last]
     with pytest.raises(InputError, match="no channel 'y'"):
         preparer.prepare(b"x,z\n1,2\n3,4\n", spec)
     for wrong in ({"length": 0}, {"channels": "xy"}, {"rate": -1}, {"fill": "best"}, {"size": 3}):

@@ -104,7 +104,7 @@ def test_gaps_in_time_and_time_that_begins_anew_are_borders(tmp_path):
     assert any("1 gaps of over 10 samples" in w for w in found.listing.warnings)
     assert any("1 times the time stamps go back" in w for w in found.listing.warnings)
     random = np.random.default_rng(0).permutation(120)
-    path.write_text("t,x,label\n" + "".join(f"{t},{i},{'ab'[i >= 60]}\n" for i, t in enumerate(random)))
+    path.write_text("time,x,label\n" + "".join(f"{t},{i},{'ab'[i >= 60]}\n" for i, t in enumerate(random)))
     with pytest.raises(InputError, match="sort it by time"):
         list_source(path)
 

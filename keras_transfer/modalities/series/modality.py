@@ -173,7 +173,7 @@ class SeriesModality(Modality):
         rate = f" at {preparer.rate:g} Hz" if preparer.rate else ""
         say(
             f"Series are of {preparer.length} samples{rate} of {len(preparer.channels)} channels; shorter ones are "
-            "filled up with their last sample (--sequence-length sets another length)."
+            "filled up with their mean (--sequence-length sets another length)."
         )
         return {"preparation": dict(preparer.settings)}
 
@@ -196,7 +196,7 @@ class SeriesModality(Modality):
             "task": "time-series-classification",
             "words": words + (f" at {rate} Hz" if rate else "") + ", in the sensor's own units",
             "sentence": f"Of each series {length} samples are read ({', '.join(map(str, channels))[:200]}); shorter "
-            "ones are filled up with their last sample.",
+            "ones are filled up with their mean.",
         }
 
     # Networks

@@ -13,7 +13,7 @@ from keras_transfer.modalities.series.items import LONGEST, Series, Values, at_r
 from keras_transfer.modalities.series.loading import load_series
 
 SERIES = "series"
-FILLS = ("edge", "zero")
+FILLS = {"mean": "mean", "edge": "edge", "zero": "constant"}  # as NumPy calls them
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,15 @@ class SeriesPreparer:
         length: samples; what is longer is cut, what is shorter is filled up at its end.
         channels: names, in order; empty where all of a series are taken as they come.
         rate: samples a second, None where it is unknown: then no series is resampled.
-        fill: with what short series are filled up: `"edge"`, their last sample again, or `"zero"`.
+        fill: with what short series are filled up: `"mean"`, each channel's own, which told JapaneseVowels' training
+            series apart best (benchmarks/series_filling.py); `"edge"`, their last sample; or `"zero"`.
         windows: whether recordings are cut into windows of this length when they are listed.
     """
 
     length: int = 128
     channels: tuple[str, ...] = ()
     rate: float | None = None
-    fill: str = "edge"
+    fill: str = "mean"
     windows: bool = False
     modality: str = "series"
 
@@ -109,8 +110,10 @@ class SeriesPreparer:
 
     def _filled(self, values: Array, length: int) -> Array:
         missing = length - values.shape[1]
-        room = ((0, 0), (0, missing), (0, 0))
-        return np.pad(values, room, "edge" if self.fill == "edge" else "constant") if missing else values
+        if not missing:
+            return values
+        room, mode = ((0, 0), (0, missing), (0, 0)), FILLS[self.fill]
+        return np.asarray(np.pad(values, room, mode))  # type: ignore[call-overload]  # one of its modes
 
     def augmenter(self, strength: Strength, per_class: float | None, classes: int) -> Augmenter:
         """See `build_augmenter`."""
