@@ -463,6 +463,10 @@ class ModalityInputs(Protocol):
         """The part of a model that files in whole numbers hold."""
         ...
 
+    def preparer_with(self, model: "keras.Model", preparer: Preparer) -> Preparer:
+        """The preparer with what a model's own layers say of inputs of its parts."""
+        ...
+
     def parts(self, source: str, inputs: InputSpec, hop: float | None = None) -> Sequence[str]:
         """The names of the items that a file is for a model: itself, or windows of a long recording."""
         ...

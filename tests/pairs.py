@@ -54,6 +54,7 @@ def registered() -> Iterator[None]:
     module.MODALITY = SimpleNamespace(
         parts=lambda source, inputs: [source],
         quantized_part=lambda model: model,
+        preparer_with=lambda model, preparer: preparer,
         preparer=lambda preparation: PairPreparer(),
         kits={},
         input_contract=plain_contract,

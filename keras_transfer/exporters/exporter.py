@@ -19,6 +19,7 @@ from keras_transfer.exporters.proof import compare, run_files
 from keras_transfer.exporters.repair import REMEDIES, Conversion, repair_quantization
 from keras_transfer.exporters.targets import TARGETS, check_targets
 from keras_transfer.exporters.task import Answers, ExportOptions, File, Task, contents_by_name, inputs_by_name
+from keras_transfer.inputs import Preparer, open_modality
 from keras_transfer.litert import convert
 from keras_transfer.litert.convert import CALIBRATION_ITEMS, DEFAULT_FORMATS
 from keras_transfer.litert.frozen import CALIBRATED
@@ -82,6 +83,8 @@ def export(
     check_options("export", options, ExportOptions)
     names = list(class_names if class_names is not None else proof.class_names)
     model = as_plain(model, preparer_of(proof).modality, options_of(proof, options))
+    proof = _prepared_for(model, proof)
+    calibration, validation = (split and _prepared_for(model, split) for split in (calibration, validation))
     model = at_size(model, preparer_of(proof).spec(model_inputs(model)).tensors)
     kinds = DEFAULT_FORMATS if formats is None else formats
     check_call(model, names, tolerance, proof, kinds, calibration)
@@ -99,6 +102,15 @@ def export(
     for sentence in (*artifacts.problems, *artifacts.notes):
         say(f"Note: {sentence}")
     return artifacts
+
+
+def _prepared_for(model: "keras.Model", split: "Split") -> "Split":
+    """The split with what the model itself says of how its parts' inputs are made."""
+    preparer: Preparer | None = getattr(split, "preparer", None)
+    if preparer is None:  # items in memory
+        return split
+    own = open_modality(preparer.modality).preparer_with(model, preparer)
+    return split if own is preparer else split.prepared_by(own)
 
 
 def _task(

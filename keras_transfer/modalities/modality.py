@@ -356,6 +356,10 @@ class Modality(ABC):
         """
         return self.preparer(self.recipe_preparation(recipe))
 
+    def preparer_with(self, model: "keras.Model", preparer: Preparer) -> Preparer:
+        """The preparer with what a model's own layers say of inputs of its parts; see `quantized_part`."""
+        return preparer
+
     def choose_preparation(
         self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
     ) -> dict[str, Json]:

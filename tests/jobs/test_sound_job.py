@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import keras_transfer as kt
 from keras_transfer.cli.app import app
 from keras_transfer.errors import InputError
 from keras_transfer.jobs.adapt import adapt_run
@@ -15,6 +16,7 @@ from keras_transfer.jobs.compress import compress
 from keras_transfer.jobs.shift import shift_run
 from keras_transfer.jobs.train import train
 from keras_transfer.litert.labels import read_inputs
+from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
 from keras_transfer.models import read_inputs as inputs_of_model
 from keras_transfer.recipe import Compression, make_recipe
 
@@ -65,6 +67,14 @@ def test_a_compressed_run_keeps_its_front_end(run: Path, tmp_path: Path) -> None
     assert inputs_of_model(tmp_path / "smaller" / "model.keras") == before
     file = read_inputs((tmp_path / "smaller" / "export" / "model_int8.tflite").read_bytes())
     assert file is not None and len(file.tensor.shape) == 2 and file.preparation == before.preparation
+
+
+def test_a_network_of_ones_own_is_exported_with_its_front_end(recordings: Path, tmp_path: Path) -> None:
+    data = kt.load(recordings, window=1.0, val=0.3, test=0.3)
+    model = kt.build_audio_classifier("ds_cnn", data.class_names, samples=16_000, weights="none")
+    files = kt.export(model, tmp_path, calibration=data.train, proof=data.test, formats=["int8"], tolerance=0.9)
+    inputs = read_inputs((tmp_path / Path(files[0]["path"]).name).read_bytes())
+    assert inputs is not None and inputs.preparation["front_end"] == AUDIO_BACKBONES["ds_cnn"].front_end.to_dict()
 
 
 def test_steps_that_serve_no_recordings_are_refused_at_once(run: Path, tmp_path: Path) -> None:

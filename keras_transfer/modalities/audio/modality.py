@@ -132,6 +132,15 @@ class AudioModality(Modality):
         """That of the items: clips have the length as which they were listed, for every network."""
         return preparer
 
+    def preparer_with(self, model: "keras.Model", preparer: Preparer) -> Preparer:
+        """With the front end that the model begins with."""
+        from keras_transfer.modalities.audio.layers import front_end_of_layers
+
+        own = _own(preparer)
+        known = [row.front_end for row in AUDIO_BACKBONES.values()] + [find_audio_backbone("mobilenet_v2").front_end]
+        found = None if own.front_end is not None else front_end_of_layers(model, known)
+        return own if found is None else replace(own, front_end=found)
+
     def choose_preparation(
         self, recipe: Recipe, dataset: Dataset, model: "keras.Model", run: Path | None
     ) -> dict[str, Json]:
