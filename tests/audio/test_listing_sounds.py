@@ -253,5 +253,8 @@ def test_silence_and_constants_are_left_out_and_clipping_is_said(tmp_path):
     assert set(problems) == {"silent.wav", "dc.wav", "empty.wav", "cut.wav"}
     assert "silence" in problems["silent.wav"] and "(DC)" in problems["dc.wav"] and "cut off" in problems["cut.wav"]
     assert any("1 of 25 sound files are clipped" in warning for warning in data.warnings)
+    write(tmp_path / "a" / "loud.wav", 1e30 * noise(1), subtype="FLOAT")
+    data = kt.load(tmp_path, val=0.2, test=0.2, allow_bad=True)
+    assert any("1 of 25 sound files hold floats far beyond -1..1" in warning for warning in data.warnings)
     with pytest.raises(InputError, match="4 of 25 sound files"):
         kt.load(tmp_path, val=0.2, test=0.2)

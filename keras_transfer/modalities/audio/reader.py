@@ -24,8 +24,11 @@ SILENT = 1e-4
 """The largest sample of a silent recording: -80 dB of full scale, three steps of 16 bits."""
 CLIPPED = 0.01
 """Share of the samples at full scale, from which on a recording is remarked on."""
+BEYOND = 4.0
+"""The largest sample of floats from which on they are no sound within -1..1 with a few peaks beyond."""
 NOTES = {
     "silent": "hold only silence, as windows of longer recordings do: left out, unless of a class such as `background`",
+    "beyond": "hold floats far beyond -1..1, which are clipped there: divide them, by 32768 say",
     "clipped": f"are clipped: over {CLIPPED:.0%} of their samples are at full scale, so they were recorded too loud",
 }
 """What is said once of recordings that can be used, by the key that `Examined.note` holds."""
@@ -87,7 +90,7 @@ def _examine(source: str) -> tuple[Examined, str, Landmarks]:
             raise InputError("a constant voltage (DC), and no sound" if constant else "only silence, below -80 dB")
     except InputError as error:
         return Examined(sha256=sha256, problem=str(error)), "", landmarks(np.zeros(0, np.float32))
-    whole = np.rint(samples * 32767).astype("<i2")
+    whole = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2")
     digest = hashlib.sha256(whole.tobytes() + facts.sample_rate.to_bytes(4, "little")).hexdigest()
     digest = "" if note == "silent" else digest
     measured = (round(facts.seconds, 3), facts.sample_rate, facts.channels)
@@ -97,6 +100,8 @@ def _examine(source: str) -> tuple[Examined, str, Landmarks]:
 def _note(samples: Samples) -> str:
     if np.abs(samples - samples.mean()).max() <= SILENT:
         return "silent"
+    if np.abs(samples).max() > BEYOND:
+        return "beyond"
     return "clipped" if (np.abs(samples) >= 0.999).mean() > CLIPPED else ""
 
 
