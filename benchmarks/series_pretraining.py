@@ -4,7 +4,7 @@
 
 A folder holds `NAME_TRAIN.ts` and `NAME_TEST.ts`. For 5, 10, 20 and all training series a class, and five draws of
 them: test accuracy in percent with the bundled weights and with random ones, `frozen` (logistic regression on the
-features) and `trained` (as `train` would), and Rocket's on the same series. `gain` is paired by draw, with the 95%
+features) and `trained` (as `train` would). `gain` is paired by draw, with the 95%
 interval of its mean over draws (a t-interval); `wins` says in how many draws it is above 0.
 """
 
@@ -21,7 +21,7 @@ from keras_transfer.data.dataset import Dataset
 from keras_transfer.data.folds import joined
 from keras_transfer.jobs.parts import build_classifier_of, load_data
 from keras_transfer.jobs.retrain import retrained
-from keras_transfer.modalities import open_modality, settled
+from keras_transfer.modalities import settled
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.training.probe import pooled_features, settle_batchnorm, tuned_probe
 
@@ -48,7 +48,7 @@ WAYS = {"frozen": frozen, "trained": trained}
 
 def measure(place: Path, few: int | None, way: str) -> dict[str, Any]:
     """One row of the table."""
-    with_weights, without, rocket = [], [], []
+    with_weights, without = [], []
     for seed in range(DRAWS):
         base = make_recipe(data=str(place), backbone="channelwise", few_shot=few, seed=seed)
         data = load_data(settled(base))
@@ -59,7 +59,6 @@ def measure(place: Path, few: int | None, way: str) -> dict[str, Any]:
         scored = partial(accuracy, labels=data.test.labels)
         with_weights.append(scored(WAYS[way](settled(base), data)))
         without.append(scored(WAYS[way](settled(base.replace(weights="none")), data)))
-        rocket.append(scored(open_modality("series").rival(data, data.test, seed)[1]))
     gains = np.array(with_weights) - np.array(without)
     half = float(t.ppf(0.975, DRAWS - 1) * gains.std(ddof=1) / DRAWS**0.5)
     return {
@@ -72,7 +71,6 @@ def measure(place: Path, few: int | None, way: str) -> dict[str, Any]:
         "from": round(float(gains.mean()) - half, 2),
         "to": round(float(gains.mean()) + half, 2),
         "wins": f"{int((gains > 0).sum())} of {DRAWS}",
-        "rocket": round(float(np.mean(rocket)), 2),
     }
 
 
