@@ -11,12 +11,14 @@ from keras_transfer.errors import InputError
 from keras_transfer.inputs import InputSpec, TensorSpec
 from keras_transfer.litert import convert, open_litert
 from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
-from keras_transfer.modalities.series.builder import build_series_classifier
+from keras_transfer.modalities.series.builder import build_series_classifier, normalization_of
 from keras_transfer.modalities.series.channelwise import FILE
 from keras_transfer.modalities.series.dtw import nearest_neighbour, warping_distances
+from keras_transfer.modalities.series.items import Series, pack
 from keras_transfer.modalities.series.modality import MODALITY
+from keras_transfer.modalities.series.preparer import SeriesPreparer, open_preparer
 from keras_transfer.modalities.series.rocket import fit_ridge
-from keras_transfer.models import cut_points, freeze_backbone, stages
+from keras_transfer.models import cut_points, freeze_backbone, model_inputs, stages
 from keras_transfer.recipe import make_recipe
 
 TRAINED = [name for name, row in SERIES_BACKBONES.items() if row.layers is None]
@@ -214,3 +216,32 @@ def test_rocket_takes_no_steps():
     assert MODALITY.settled(make_recipe(data="gestures/", backbone="Rocket")).training.phases == ()
     assert MODALITY.settled(make_recipe(data="gestures/", backbone="fcn")).model.weights == "none"
     assert MODALITY.settled(make_recipe(data="gestures/", backbone="channelwise")).model.weights == "pretrained"
+
+
+@pytest.mark.parametrize("normalization", ["channel", "window"])
+def test_int8_files_of_unlike_units_begin_behind_the_normalization(normalization: str):
+    series, labels = waves(40)
+    model = build_series_classifier(
+        "rocket_small", 2, length=64, channels=3, examples=(series, labels), normalization=normalization
+    )
+    preparer = SeriesPreparer(64, ("x", "y", "z"), normalization=normalization_of(model))
+    assert open_preparer(preparer.settings) == preparer
+    part = MODALITY.quantized_part(model)
+    assert [tensor.name for tensor in part.inputs] == ["normalized"]
+    spec = preparer.spec(model_inputs(part))
+    content = [pack(Series(each, ("x", "y", "z"), None)) for each in series]
+    normalized = np.stack([preparer.prepare(each, spec) for each in content])
+    expected = model.predict(series, verbose=0)
+    np.testing.assert_allclose(part.predict(normalized, verbose=0), expected, atol=1e-3)
+    files = convert(part, ["int8"], calibration=normalized, item=spec.tensor, input_dtype="int8")
+    answers = open_litert(files["int8"], inputs=spec).predict(normalized)
+    assert (answers.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.95
+
+
+def test_int8_files_of_like_units_take_raw_samples():
+    series, labels = waves(20)
+    series = (series - [0.0, 50.0, 9.81]).astype(np.float32) / np.array([1.0, 100.0, 0.01], np.float32)
+    model = build_series_classifier("rocket_small", 2, length=64, channels=3, examples=(series, labels))
+    assert MODALITY.quantized_part(model) is model
+    with pytest.raises(InputError, match="not known"):
+        SeriesPreparer(64, ("x", "y", "z")).spec([TensorSpec("normalized", (64, 3))])

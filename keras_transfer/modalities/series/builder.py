@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.series.backbones import SeriesBackbone, find_series_backbone
+from keras_transfer.modalities.series.preparer import NORMALIZED, SERIES, Normalization
 from keras_transfer.modalities.series.rocket import fit_ridge, rocket_layers
 from keras_transfer.models import add_head, compile_classifier, load_model
+from keras_transfer.models.freezing import suffix
+from keras_transfer.models.replay import replay
 from keras_transfer.models.stage import can_train
 
 POOLINGS = ("avg", "max")
 NORMALIZATIONS = ("channel", "window")
-SERIES = "series"
-"""The name of a model's input."""
-
 Examples: TypeAlias = tuple[NDArray[np.float32], NDArray[np.generic]]
 """Training series, float32 `[m, time, channels]` in raw units, and their labels: int `[m]`, or 0/1 `[m, classes]`."""
 
@@ -88,6 +88,28 @@ def build_series_classifier(
     model = keras.Model(series, outputs, name=row.name)
     compile_classifier(model, multi_label=multi_label)
     return model
+
+
+def normalization_of(model: keras.Model) -> Normalization:
+    """How a classifier normalizes series; empty where it has no such layer.
+
+    Args:
+        model: a classifier of series.
+    """
+    layer = next((layer for layer in model.layers if layer.name == "normalization"), None)
+    if isinstance(layer, keras.layers.GroupNormalization):
+        return "window"
+    if not isinstance(layer, keras.layers.Normalization):
+        return ()
+    mean, variance = (np.asarray(value).ravel() for value in (layer.mean, layer.variance))
+    return tuple(zip(mean.tolist(), np.sqrt(variance).tolist(), strict=True))
+
+
+def behind_normalization(model: keras.Model) -> keras.Model:
+    """The classifier without its normalization, whose input is called `normalized`; layers are shared."""
+    part = suffix(model, model.get_layer("normalization").output)
+    normalized = keras.Input(part.input.shape[1:], name=NORMALIZED)
+    return keras.Model(normalized, replay(part, [normalized]), name=model.name)
 
 
 def _pooled(x: keras.KerasTensor, pooling: str, apart: bool) -> keras.KerasTensor:

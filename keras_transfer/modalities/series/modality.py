@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     import keras
 
 _THUMBNAIL = 144
+_SPREAD = 3  # deviations on either side of the mean, within which samples are
+_SHARED = 16  # the range of all channels over that of the narrowest, which then has four bits of eight
 _EXAMPLES = 4000  # training series by which a network is normalized, and to which Rocket is fitted
 
 
@@ -175,7 +177,9 @@ class SeriesModality(Modality):
             f"Series are of {preparer.length} samples{rate} of {len(preparer.channels)} channels; shorter ones are "
             "filled up with their mean (--sequence-length sets another length)."
         )
-        return {"preparation": dict(preparer.settings)}
+        from keras_transfer.modalities.series.builder import normalization_of
+
+        return {"preparation": dict(replace(preparer, normalization=normalization_of(model)).settings)}
 
     def data_options(self, preparer: Preparer) -> dict[str, Json]:
         """The length, and the window where the series are windows."""
@@ -255,6 +259,18 @@ class SeriesModality(Modality):
             seed=recipe.seed,
             **head_options(recipe, dataset),
         )
+
+    def quantized_part(self, model: "keras.Model") -> "keras.Model":
+        """All of it, or what is behind the normalization where eight bits for all channels are too few for one."""
+        from keras_transfer.modalities.series.builder import behind_normalization, normalization_of
+
+        own = normalization_of(model)
+        if own != "window":
+            ends = [mean + side * _SPREAD * deviation for mean, deviation in own for side in (-1, 1)]
+            narrowest = min((2 * _SPREAD * deviation for _, deviation in own), default=1)
+            if not own or (max(ends) - min(ends)) / narrowest <= _SHARED:
+                return model
+        return behind_normalization(model)
 
     def rival(self, data: Dataset, test: Split, seed: int) -> tuple[str, NDArray[np.float32]]:
         """Rocket, fitted to training and validation series."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from keras_transfer.modalities.series.augmentation import build_augmenter
 from keras_transfer.modalities.series.items import LONGEST, Series, Values, at_rate, fill_gaps, unpack
 from keras_transfer.modalities.series.loading import load_series
 
-SERIES = "series"
+SERIES, NORMALIZED = "series", "normalized"
+Normalization: TypeAlias = tuple[tuple[float, float], ...] | Literal["window"]
+"""Mean and deviation of each channel, or that each channel of each series has its own."""
 FILLS = {"mean": "mean", "edge": "edge", "zero": "constant"}  # as NumPy calls them
 
 
@@ -27,6 +30,7 @@ class SeriesPreparer:
         fill: with what short series are filled up: `"mean"`, each channel's own, which told JapaneseVowels' training
             series apart best (benchmarks/series_filling.py); `"edge"`, their last sample; or `"zero"`.
         windows: whether recordings are cut into windows of this length when they are listed.
+        normalization: of a network, for files that begin behind it; empty where it is unknown.
     """
 
     length: int = 128
@@ -34,13 +38,15 @@ class SeriesPreparer:
     rate: float | None = None
     fill: str = "mean"
     windows: bool = False
+    normalization: Normalization = ()
     modality: str = "series"
 
     @cached_property
     def settings(self) -> dict[str, Json]:
         """What it was made with."""
         own: dict[str, Json] = {"length": self.length, "channels": list(self.channels), "rate": self.rate}
-        return own | {"fill": self.fill, "windows": self.windows}
+        normalization = self.normalization if self.normalization == "window" else [*map(list, self.normalization)]
+        return own | {"fill": self.fill, "windows": self.windows, "normalization": normalization}
 
     @property
     def window(self) -> float:
@@ -64,9 +70,12 @@ class SeriesPreparer:
         if len(tensor.shape) != 2 or (None not in (width, tensor.shape[1]) and width != tensor.shape[1]):
             many = f"{width} channels" if width else "channels"
             raise InputError(f"A model of these series takes [time, {many}]. Received: {inputs}.")
+        if tensor.name == NORMALIZED and not self.normalization:
+            raise InputError(f"How these series are normalized is not known. Received: {inputs}.")
         shape = (tensor.shape[0] or self.length, width or tensor.shape[1] or 1)
         rate = f" at {self.rate:g} Hz" if self.rate else ""
         meaning = f"{shape[0]} samples{rate} of {', '.join(self.channels)}"[:200]
+        meaning += ", each less its mean and by its deviation" if tensor.name == NORMALIZED else ""
         own = TensorSpec(tensor.name, shape, "float32", None, None, meaning)
         return InputSpec(self.modality, (own,), {**self.settings, "length": shape[0]})
 
@@ -101,7 +110,16 @@ class SeriesPreparer:
     def prepare(self, content: bytes, spec: InputSpec) -> Arrays:
         """The samples of one series, `float32 [length, channels]`."""
         length = spec.tensor.shape[0] or self.length
-        return np.asarray(self._filled(self.series(content).values[None, :length], length)[0])
+        values = np.asarray(self._filled(self.series(content).values[None, :length], length)[0])
+        return self.normalized(values) if spec.tensor.name == NORMALIZED else values
+
+    def normalized(self, values: Array) -> Array:
+        """Samples `float32 [..., time, channels]` as the normalization of the network gives them."""
+        if self.normalization == "window":
+            mean, deviation = values.mean(axis=-2, keepdims=True), values.std(axis=-2, keepdims=True)
+            return np.asarray((values - mean) / np.maximum(deviation, 1e-3), np.float32)
+        mean, deviation = np.array(self.normalization).T
+        return np.asarray((values - mean) / deviation, np.float32)
 
     def adapt(self, values: Array, spec: InputSpec) -> Array:
         """Series `float32 [n, time, channels]` cut or filled up to the length of a spec."""
@@ -137,7 +155,10 @@ def open_preparer(preparation: Mapping[str, Json]) -> SeriesPreparer:
         channels = fields.pop("channels", ())
         if isinstance(channels, str) or not all(isinstance(name, str) for name in channels):  # type: ignore[union-attr]
             raise TypeError("channels are names")
-        preparer = SeriesPreparer(channels=tuple(channels), **fields)  # type: ignore[arg-type]
+        normalization = fields.pop("normalization", ())
+        if normalization != "window":
+            normalization = tuple((float(mean), float(deviation)) for mean, deviation in normalization)  # type: ignore
+        preparer = SeriesPreparer(channels=tuple(channels), normalization=normalization, **fields)  # type: ignore[arg-type]
         sound = isinstance(preparer.length, int) and 1 <= preparer.length <= LONGEST and preparer.fill in FILLS
         if not sound or isinstance(preparer.length, bool) or not (preparer.rate is None or 0 < preparer.rate < 1e9):
             raise ValueError(f"a length from 1 to {LONGEST:,}, a rate above 0 or none, a fill of {', '.join(FILLS)}")
