@@ -179,7 +179,8 @@ class SeriesModality(Modality):
         )
         from keras_transfer.modalities.series.builder import normalization_of
 
-        return {"preparation": dict(replace(preparer, normalization=normalization_of(model)).settings)}
+        own = normalization_of(model) if model is not None else ()
+        return {"preparation": dict(replace(preparer, normalization=own).settings)}
 
     def data_options(self, preparer: Preparer) -> dict[str, Json]:
         """The length, and the window where the series are windows."""
