@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sound_kits import FRONT_END, NAMES, SAMPLES, make_clips, make_kit
 
+from keras_transfer.exporters import judge
 from keras_transfer.litert import tflm
 from keras_transfer.modalities.audio.targets import microcontroller
 
@@ -37,6 +38,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = microcontroller.write(make_kit("int8", "microcontroller"), place)
     assert sorted(files) == sorted(path for path in place.rglob("*") if path.is_file())
     return place
+
+
+def test_networks_of_pictures_are_not_suggested_for_sounds() -> None:
+    found = judge(make_kit("int8", "microcontroller").content, "microcontroller", fit="flash=1KB")
+    assert found["why"].startswith("needs ") and "would fit" not in found["why"]
 
 
 def run(folder: Path, program: str, sound: bytes) -> tuple[int, str]:

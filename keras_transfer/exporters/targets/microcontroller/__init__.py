@@ -67,7 +67,8 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
         fits, too_large = judge_fit(room, len(content), arena)
         board_fit = {"board": board, "fit": fits}
         if too_large and not why:
-            why = f"{too_large}. {suggestion(room).rstrip('.')}"
+            measured = len(info.tensors[info.inputs[0]].shape) == 4  # the table is of networks on pictures
+            why = f"{too_large}. {suggestion(room).rstrip('.')}" if measured else too_large
     judged = verdict("microcontroller", info, why, refused)
     return {**judged, "arena_bytes": arena, "flash_bytes": len(content), "notes": notes, **board_fit}
 
