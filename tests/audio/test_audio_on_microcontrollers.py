@@ -2,34 +2,22 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sound_kits import FRONT_END, NAMES, SAMPLES, make_clips, make_kit
+from tflm_program import check_sketch, run_program
 
 from keras_transfer.exporters import judge
 from keras_transfer.litert import tflm
 from keras_transfer.modalities.audio.targets import microcontroller
 
-API = Path(__file__).parents[1] / "exporters" / "tflm_api"
 SOURCES = ("classifier.cc", "model.cc", "golden.cc", "listener.cc", "log_mel.cc")
 pytestmark = [
     pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++"),
     pytest.mark.skipif(not tflm.has_tflm(), reason="needs the extra `microcontroller`"),
 ]
-# A program is a library here, opened in a process that has TFLM's library: it is made for Python, which must be there.
-RUN = """
-import ctypes, os, sys
-sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)
-from tflite_micro import runtime
-library = ctypes.CDLL(sys.argv[1])
-code = library.main()
-library.fflush(None)
-sys.exit(code)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +34,7 @@ def test_networks_of_pictures_are_not_suggested_for_sounds() -> None:
 
 
 def run(folder: Path, program: str, sound: bytes) -> tuple[int, str]:
-    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", f"-I{API}", f"-I{folder}"]
-    library = folder.parent / f"{program}.so"
-    subprocess.run([*command, *(folder / name for name in (program, *SOURCES)), "-o", library], check=True)
-    done = subprocess.run([sys.executable, "-c", RUN, library], input=sound, capture_output=True, check=False)
-    return done.returncode, done.stdout.decode()
+    return run_program(folder, program, SOURCES, sound)
 
 
 def test_the_front_end_is_pythons_within_a_step(folder: Path) -> None:
@@ -77,9 +61,5 @@ def test_it_listens(folder: Path) -> None:
 
 
 def test_the_sketch_compiles_and_has_all_it_needs(folder: Path) -> None:
-    sketch = folder / "arduino" / "classifier"
-    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{API}", f"-I{API / 'arduino'}"]
-    subprocess.run([*command, *sorted(sketch.glob("*.cpp"))], check=True)
-    subprocess.run([*command, "-include", "Arduino.h", "-x", "c++", sketch / "classifier.ino"], check=True)
-    assert {path.stem for path in sketch.glob("*.cpp")} == {"model", "classifier", "golden", "listener", "log_mel"}
+    assert check_sketch(folder) == {"model", "classifier", "golden", "listener", "log_mel"}
     assert "log_mel_test.cc compares" in (folder / "README.txt").read_text()

@@ -54,6 +54,9 @@ class SeriesModality(Modality):
     default_backbone: ClassVar[str] = AUTO
     rival_name: ClassVar[str] = "MiniRocket features and ridge regression"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
+    kits: ClassVar[Mapping[str, str]] = {
+        "microcontroller": "keras_transfer.modalities.series.targets.microcontroller",
+    }
     corruptions: ClassVar[Mapping[str, Corruption]] = {
         name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
     }

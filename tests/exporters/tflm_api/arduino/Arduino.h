@@ -14,4 +14,7 @@ struct SerialPort {
 };
 extern SerialPort Serial;
 unsigned long millis();
+unsigned long micros();
+int analogRead(int pin);
+constexpr int A0 = 14;
 void delay(unsigned long milliseconds);

@@ -2,6 +2,8 @@
 #ifndef CLASSIFIER_H_
 #define CLASSIFIER_H_
 
+#include <math.h>
+
 #include <cstdint>
 
 #include "model.h"

@@ -36,11 +36,13 @@ class MicroOpResolver {
   DO(DepthwiseConv2D, DEPTHWISE_CONV_2D, DepthwiseConv2D, 4) \
   DO(FullyConnected, FULLY_CONNECTED, FullyConnected, 9) \
   DO(Logistic, LOGISTIC, Logistic, 14)           \
+  DO(MaxPool2D, MAX_POOL_2D, Pool, 17)           \
   DO(Mul, MUL, Mul, 18)                          \
   DO(Reshape, RESHAPE, Reshape, 22)              \
   DO(Softmax, SOFTMAX, Softmax, 25)              \
   DO(Pad, PAD, Pad, 34)                          \
   DO(Mean, MEAN, Reducer, 40)                    \
+  DO(Sub, SUB, Sub, 41)                          \
   DO(HardSwish, HARD_SWISH, HardSwish, 117)
 
 #define DECLARE(method, name, parser, number) TFLMRegistration Register_##name();
@@ -58,6 +60,7 @@ DECLARE(Reshape)
 DECLARE(Softmax)
 DECLARE(Pad)
 DECLARE(Reducer)
+DECLARE(Sub)
 DECLARE(HardSwish)
 #undef DECLARE
 

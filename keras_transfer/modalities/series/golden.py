@@ -1,0 +1,65 @@
+"""Golden vectors: series with what Python makes of them for a model's input, against which twins are tested.
+
+A folder of golden vectors holds `series.csv` (a heading line, no quotes), with the columns `name`, `dtype`, `scale` and
+`zero_point` (both 0 of floats). For each row of it there are
+
+- `NAME.samples`: float32, little-endian: raw samples, those of each moment together;
+- `NAME.input`: what the model takes of them, `dtype`, little-endian.
+
+`web_demo/classifier.js`, `android_demo/core/.../Tensor.kt` and `Quantize()` of a microcontroller's sources are equal
+to it in every bit.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_transfer.files import write_bytes, write_text
+from keras_transfer.litert.flatbuffer import TensorInfo
+from keras_transfer.litert.runtime import quantized
+
+Values = NDArray[np.float32]
+
+
+def golden_vectors(folder: str | Path, tensor: TensorInfo, series: Iterable[Values] | None = None) -> Path:
+    """Writes golden vectors, in the form that this module's docstring describes.
+
+    Args:
+        folder: the place to write to.
+        tensor: a model's input.
+        series: float32 of any shape; without any, `hard_values`.
+
+    Returns:
+        `series.csv`.
+
+    >>> import tempfile
+    >>> tensor = TensorInfo(0, "series", (1, 8, 1), "int8", (0.5,), (3,))
+    >>> print(golden_vectors(tempfile.mkdtemp(), tensor).read_text())
+    name,dtype,scale,zero_point
+    series_000,int8,0.5,3
+    <BLANKLINE>
+    """
+    folder = Path(folder)
+    scale, zero_point = (tensor.scale[0], tensor.zero_point[0]) if tensor.scale else (0, 0)
+    rows = ["name,dtype,scale,zero_point"]
+    for i, values in enumerate([hard_values(scale or 1)] if series is None else series):
+        name = f"series_{i:03d}"
+        write_bytes(folder / f"{name}.samples", values.astype("<f4").tobytes())
+        write_bytes(folder / f"{name}.input", quantized(values, tensor).tobytes())
+        rows.append(f"{name},{tensor.dtype},{float(scale)!r},{int(zero_point)}")
+    return write_text(folder / "series.csv", "".join(f"{row}\n" for row in rows))
+
+
+def hard_values(scale: float, seed: int = 0) -> Values:
+    """Samples that are easily rounded otherwise: halves of steps and their neighbours, and what is out of range.
+
+    >>> hard_values(0.5)[:4].tolist()
+    [-150.25, -149.75, -149.25, -148.75]
+    """
+    halves = (np.arange(-300.5, 301) * np.float32(scale)).astype(np.float32)
+    beside = [np.nextafter(halves, np.float32(sign * np.inf)) for sign in (-1, 1)]
+    extremes = np.array([0, -0.0, 1e-40, 1e9, -1e9, 1e30, -1e30], np.float32)
+    random = np.random.default_rng(seed).normal(0, 100 * scale, 5000).astype(np.float32)
+    return np.concatenate([halves, *beside, extremes, random])
