@@ -14,10 +14,12 @@ from keras_transfer.compression.cut import copy_model, cut_below
 from keras_transfer.compression.sparsity import kernel_layers
 from keras_transfer.litert import open_litert, read_flatbuffer
 from keras_transfer.litert.packing import pack
+from keras_transfer.modalities import open_modality
 from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
 from keras_transfer.modalities.audio.builder import POOLINGS
 from keras_transfer.modalities.audio.front_end import log_mel
 from keras_transfer.modalities.audio.items import decode, resample
+from keras_transfer.modalities.audio.preparer import AudioPreparer
 from keras_transfer.models import boundary, cut_points, freeze_backbone, head_layers, model_inputs, prefix, suffix
 from keras_transfer.models.stage import can_train
 from keras_transfer.models.twin import make_twin
@@ -46,6 +48,13 @@ def test_compression_leaves_the_front_end_alone(name: str, model: keras.Model) -
     assert len(layers) > 3 and not any("preprocessing" in layer for layer in layers)
     _, top = cut_below(copy, {id(layer) for layer in list(layers.values())[-4:]}, 96_000)
     assert make_twin(top).output_shape == (None, 2)  # whose answers it compares itself
+
+
+def test_a_front_end_is_known_by_its_kernels(name: str, model: keras.Model) -> None:
+    preparer = AudioPreparer(samples=24000)
+    found = open_modality("audio").preparer_with(model, preparer)
+    assert found.settings["front_end"] == AUDIO_BACKBONES[name].front_end.to_dict()
+    assert open_modality("audio").preparer_with(keras.Sequential([keras.Input((24000,))]), preparer) is preparer
 
 
 def test_stages_and_head(name: str, model: keras.Model) -> None:
