@@ -81,8 +81,10 @@ def open_new_items(source: str | Path, own: "Dataset", layout: Layout | None = N
     folder, class_names, preparer = Path(source), own.class_names, own.train.preparer
     modality, inputs = open_modality(preparer.modality), InputSpec(preparer.modality, (), preparer.settings)
     said = layout is not None and bool(layout.said())
-    rows = modality.items_in(folder) if not said and _is_bare(folder) else None
-    labelled = rows is None and (said or folder.suffix.lower() in TABLES or not folder.exists())
+    bare = not said and _is_bare(folder)
+    rows, suffix = modality.items_in(folder) if bare else None, folder.suffix.lower()
+    an_item = bare and suffix in modality.kind.extensions
+    labelled = rows is None and not an_item and (said or suffix in TABLES or not folder.exists())
     if folder.is_dir() and not said:
         names = {path.name for path in folder.glob("*") if path.is_dir()}
         sides = {path.name for side in ("test", "testing") for path in folder.glob(f"{side}/*") if path.is_dir()}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import keras_transfer as kt
 from keras_transfer import InputError
-from keras_transfer.modalities import modality_of
+from keras_transfer.modalities import modality_of, open_modality
 from keras_transfer.modalities.series.archives import read_arff, read_npz, read_ts
 from keras_transfer.modalities.series.items import Series, at_rate, fill_gaps, on_grid, pack, read_csv, unpack
 from keras_transfer.modalities.series.loading import load_series, open_spool
@@ -153,6 +153,8 @@ def test_a_row_for_each_series_with_and_without_a_heading(tmp_path):
     data = kt.load(table)
     assert modality_of(table).name == "series" and data.class_names == ["0", "1"] and len(data.records) == 40
     assert any("no heading: each row is read as a series, the first column" in w for w in data.warnings)
+    series = open_modality("series")
+    assert series.items_in(table) == [f"{table}#row={i}" for i in range(1, 41)]
     heading = ",".join(["label", *(f"x_{i}" for i in range(15)), *(f"y_{i}" for i in range(15))])
     table.write_text("\n".join([heading, *lines]) + "\n")
     with pytest.raises(InputError, match="no table with a row for each series"):

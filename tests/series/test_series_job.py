@@ -92,3 +92,6 @@ def test_pages_show_worse_series_and_where_new_ones_differ(run, tmp_path):
         np.save(tmp_path / "new" / f"{i}.npy", values)
     shift = shift_run(run[0], tmp_path / "new", tmp_path / "out")
     assert any("stronger" in (row["words"] or "") for row in shift["differences"])
+    bare = tmp_path / "bare.csv"
+    bare.write_text("x,y,z\n" + "".join(f"{a:.3f},{b:.3f},{c:.3f}\n" for a, b, c in series.reshape(-1, 3)))
+    assert shift_run(run[0], bare, tmp_path / "again")["images"]["new"] == 60

@@ -63,6 +63,15 @@ def open_columns(file: str) -> Columns:
     return _once(file, read_columns)
 
 
+def is_wide(file: str) -> bool:
+    """Whether each row of a table is a series.
+
+    Raises:
+        InputError: it is no table of series.
+    """
+    return find_roles(Path(file), open_columns(file), Layout()).wide
+
+
 def open_recording(file: str) -> Spool:
     """A table with a row for each moment, as one series of all columns of numbers."""
     return _once(file, _read_recording)

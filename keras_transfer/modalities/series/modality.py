@@ -14,6 +14,7 @@ from keras_transfer.data.labels import one_hot
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.loading import LoadOptions
 from keras_transfer.data.split import Split
+from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Labels, Preparer, only
@@ -24,7 +25,7 @@ from keras_transfer.modalities.series.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.series.dtw import BUDGET, cells, nearest_neighbour
 from keras_transfer.modalities.series.items import KIND, unpack
 from keras_transfer.modalities.series.live import line_windows
-from keras_transfer.modalities.series.loading import READERS, open_spool
+from keras_transfer.modalities.series.loading import READERS, is_wide, open_spool
 from keras_transfer.modalities.series.preparer import SeriesPreparer, open_preparer
 from keras_transfer.modalities.series.reader import NOTES, SeriesReader, lengths_of, summarize
 from keras_transfer.modalities.series.remarks import settle
@@ -60,7 +61,10 @@ class SeriesModality(Modality):
     corruptions: ClassVar[Mapping[str, Corruption]] = {
         name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
     }
-    unfit: ClassVar[Mapping[str, str]] = {"sensitivity": "it knows the layers of pictures alone"}
+    unfit: ClassVar[Mapping[str, str]] = {
+        "sensitivity": "it knows the layers of pictures alone",
+        "qat": "raw samples have no range that is known before",
+    }
 
     def backbones(self) -> list[dict[str, Json]]:
         """The table of networks of series."""
@@ -125,10 +129,12 @@ class SeriesModality(Modality):
         return SeriesReader(self.preparer(preparation), KIND, NOTES)
 
     def items_in(self, path: Path) -> list[str] | None:
-        """The series of a file that holds many."""
-        if path.suffix.lower() not in READERS:
-            return None
-        return [row_name(str(path), number) for number in range(1, len(open_spool(str(path))) + 1)]
+        """The series of a file that holds many, or of a table with a row for each."""
+        try:
+            many = path.suffix.lower() in READERS or (path.suffix.lower() in TABLES and is_wide(str(path)))
+        except InputError:  # it is no such table
+            many = False
+        return [row_name(str(path), number) for number in range(1, len(open_spool(str(path))) + 1)] if many else None
 
     def parts(self, source: str, inputs: InputSpec, hop: float | None = None) -> Sequence[str]:
         """The series of a file of many; the windows of a long recording, as long as a model's series."""

@@ -305,10 +305,10 @@ def _without_heading(path: Path, columns: Columns, layout: Layout) -> Roles:
     names = sorted(columns.names, key=lambda name: int(name.rpartition(" ")[2]))
     label = next((name for name in (names[0], names[-1]) if _is_label(columns, name)), None)
     samples = [name for name in names if name != label and name in columns.numbers]
-    if label is None or len(samples) < 2:
-        raise InputError(f"{path} has no heading, and neither its first nor its last column holds a few labels.")
-    where = "first" if label == names[0] else "last"
-    warning = f"{path.name} has no heading: each row is read as a series, the {where} column as its label."
+    if len(samples) < _SAMPLES - 1:
+        raise InputError(f"{path} has no heading, and no {_SAMPLES} columns of samples: put a heading above it.")
+    where = {None: "no", names[0]: "the first"}.get(label, "the last")
+    warning = f"{path.name} has no heading: each row is read as a series, {where} column as its label."
     return Roles({numbered(1)[0]: samples}, label, warning=warning)
 
 
