@@ -4,10 +4,11 @@
 
 Each run's int8 file is made twice, without and with them: accuracy on the run's test split, and how often the file
 decides as the Keras model does, there and on the validation split. `seconds` is the conversion of the frozen graph;
-`same bytes` says whether the two files are one.
+`same bytes` says whether the two files are one. Rows of other runs that the CSV file has are kept.
 """
 
 import argparse
+import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,11 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
+    if options.csv.is_file():
+        with options.csv.open(newline="") as file:
+            rows += csv.DictReader(file)
     for run in options.runs:
-        rows += rows_of(run)
+        rows = [row for row in rows if row["run"] != run.name] + rows_of(run)
         print(*rows[-2:], sep="\n", flush=True)
         write_rows(options.csv, rows)
 

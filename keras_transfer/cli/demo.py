@@ -13,7 +13,7 @@ _RECIPES: dict[str, dict[str, object]] = {
     "pizza": {"data": "pizza:per_class=150", "val": 0.15, "test": 0.49},
     "digits": {"data": "digits", "val": 0.15, "test": 0.25},
     _REVIEWS: {"data": _REVIEWS, "val": 0.15, "test": 0.45, "backbone": "tfidf"},
-    _SOUNDS: {"data": _SOUNDS, "val": 0.15, "test": 0.49, "backbone": "yamnet", "formats": ("float32", "float16")},
+    _SOUNDS: {"data": _SOUNDS, "val": 0.15, "test": 0.49, "backbone": "yamnet"},
     _GESTURES: {"data": _GESTURES, "val": 0.15, "test": 0.4, "backbone": "rocket_small"},
 }
 _PICTURES: dict[str, object] = {"weights": "bundled", "baselines": "scratch", "few_shot": 10}
