@@ -74,6 +74,8 @@ def test_overlapping_series_are_found_and_idle_ones_are_not():
     recording = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     series = [recording[:50], recording[25:75], recording[100:150], np.zeros((50, 2), np.float32), recording[130:180]]
     assert overlapping(5, series.__getitem__) == [[0, 1], [2, 4], [3]]
+    switches = [np.repeat([0.0, 1.0], [4, 16]).astype(np.float32)[:, None], np.repeat([0, 1, 0], [4, 8, 9])[:, None]]
+    assert overlapping(2, lambda i: switches[i].astype(np.float32)) == [[0], [1]]
 
 
 def test_gestures_come_from_hands_that_stay_together():

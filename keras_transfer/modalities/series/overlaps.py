@@ -27,7 +27,7 @@ def overlapping(count: int, read: Callable[[int], Values]) -> list[list[int]]:
     heads = np.zeros(count, np.uint64)
     for i in range(count):
         block = read(i)[:BLOCK]
-        if len(block) == BLOCK and (block != block[0]).any():
+        if len(block) == BLOCK and 2 * len(np.unique(block, axis=0)) >= BLOCK:  # no idle sensor, no switch
             (heads[i],) = _hashes(block)
     known = np.unique(heads[heads != 0])
     owners: dict[int, list[int]] = {}
@@ -38,7 +38,9 @@ def overlapping(count: int, read: Callable[[int], Values]) -> list[list[int]]:
     for i in range(count if len(known) else 0):
         values = read(i)
         if len(values) >= BLOCK:
-            for head in np.intersect1d(_hashes(values), known).tolist():
+            hashes = _hashes(values)
+            places = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+            for head in np.unique(hashes[known[places] == hashes]).tolist():
                 pairs += [(i, other) for other in owners[head] if other != i and len(owners[head]) <= _SHARED]
     return merge([[i] for i in range(count)] + [list(pair) for pair in pairs], [""] * count)
 
