@@ -1,12 +1,20 @@
 """Running a program while its time and memory are measured (Linux)."""
 
+import argparse
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+from table import write_rows
+
+from keras_transfer.run import processor
 
 _EVERY = 1.0  # seconds between two looks: each takes some 10 ms a GB from what is measured
 
@@ -48,6 +56,37 @@ def run_measured(words: list[str], environment: dict[str, str] | None = None) ->
     if process.returncode not in (0, 3):
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
     return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, most[0] // 1024, output)
+
+
+def measure_reading(
+    about: str | None, script: str, make_table: Callable[[Path, int], Path], load: Callable[[Path], dict[str, float]]
+) -> None:
+    """The command of a benchmark that reads made tables, each in a process of its own.
+
+    Args:
+        about: what `--help` says.
+        script: the benchmark itself, which is started again to load a table.
+        make_table: writes a table of so many rows.
+        load: loads one, and returns figures.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="*", default=[])
+    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--load", type=Path, help="a table to load in this process")
+    options = parser.parse_args()
+    if options.load:
+        print(json.dumps(load(options.load)))
+        return
+    rows = []
+    for count in options.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            path = make_table(Path(folder) / "table.csv", count)
+            measured = run_measured([script, "--load", str(path)])
+            size = {"processor": processor(), "rows": count, "file_mb": path.stat().st_size // 2**20}
+        figures = json.loads(measured.output.splitlines()[-1])
+        rows.append({**size, "peak_mb": measured.peak_mb, "cpu_seconds": round(measured.cpu_seconds, 1), **figures})
+        print(rows[-1], flush=True)
+    write_rows(options.csv, rows)
 
 
 def _memory_kb(pid: int) -> int:

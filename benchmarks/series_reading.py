@@ -6,43 +6,16 @@ Makes tables of a time, three channels of noise at 50 Hz, a label that changes n
 into windows of 2 s by subject, in a process of its own, without TensorFlow.
 """
 
-import argparse
-import json
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from measured import run_measured
-from table import write_rows
+from measured import measure_reading
 
 from keras_transfer.data.listing import Layout
 from keras_transfer.modalities import open_modality
-from keras_transfer.run import processor
 
 _CHUNK = 100_000
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[])
-    parser.add_argument("--csv", type=Path)
-    parser.add_argument("--load", type=Path, help="a table to load in this process")
-    options = parser.parse_args()
-    if options.load:
-        print(json.dumps(load(options.load)))
-        return
-    rows = []
-    for count in options.rows:
-        with tempfile.TemporaryDirectory() as folder:
-            path = make_table(Path(folder) / "samples.csv", count)
-            measured = run_measured([__file__, "--load", str(path)])
-            file_mb = path.stat().st_size // 2**20
-        figures = json.loads(measured.output.splitlines()[-1])
-        size = {"processor": processor(), "rows": count, "file_mb": file_mb, "peak_mb": measured.peak_mb}
-        rows.append({**size, "cpu_seconds": round(measured.cpu_seconds, 1), **figures})
-        print(rows[-1], flush=True)
-    write_rows(options.csv, rows)
 
 
 def make_table(path: Path, count: int) -> Path:
@@ -67,4 +40,4 @@ def load(path: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    measure_reading(__doc__, __file__, make_table, load)

@@ -1,6 +1,9 @@
 """What augmentations share: the settings of a strength, and the augmentation that changes nothing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array, Arrays, Strength
@@ -49,7 +52,49 @@ def chosen_settings(
         if not isinstance(value, int | float) or not 0 <= value <= largest:
             raise InputError(f"`{setting}` ({what}) must be from 0 to {largest}. Received: {setting}={value!r}")
         chosen[setting] = float(value)
-    return chosen
+    return {setting: value for setting, value in chosen.items() if value}
+
+
+def mixup(items: Array, labels: Array, alpha: float, classes: int, random: np.random.Generator) -> tuple[Array, Array]:
+    """Blends each item of a batch with another one (Zhang et al. 2018, https://arxiv.org/abs/1710.09412).
+
+    Args:
+        items: `[b, ...]`.
+        labels: class indices `[b]`, or `[b, classes]`.
+        alpha: of the Beta distribution that shares are drawn from.
+        classes: how many.
+        random: draws shares and partners.
+
+    Returns:
+        The items, and their labels as `float32 [b, classes]`.
+    """
+    rows = labels.astype(np.float32) if labels.ndim == 2 else np.eye(classes, dtype=np.float32)[labels]
+    share = random.beta(alpha, alpha, (len(items), 1)).astype(np.float32)
+    partner = random.permutation(len(items))
+    own = share.reshape(-1, *[1] * (items.ndim - 1))
+    return own * items + (1 - own) * items[partner], share * rows + (1 - share) * rows[partner]
+
+
+@dataclass(frozen=True)
+class SettingsAugmenter:
+    """What augmentations of arrays by settings share; see `keras_transfer.inputs.Augmenter`.
+
+    Attributes:
+        settings: what is done, by name.
+        classes: number of classes, for MixUp.
+    """
+
+    settings: Mapping[str, float]
+    classes: int
+
+    @property
+    def mixes(self) -> bool:
+        """Whether it mixes items."""
+        return "mixup" in self.settings
+
+    def __bool__(self) -> bool:
+        """That it changes something."""
+        return bool(self.settings)
 
 
 class NoAugmenter:

@@ -244,7 +244,12 @@ class Modality(ABC):
             InputError: see `keras_transfer.data.loading.load_listing`.
         """
         layout = self.layout_for(layout or Layout(), preparation or {})
-        return load_listing(*self.listed(source, labels, layout, preparation or {}), **options)
+        data = load_listing(*self.listed(source, labels, layout, preparation or {}), **options)
+        return self.measured(data, preparation or {})
+
+    def measured(self, dataset: Dataset, preparation: Mapping[str, Json]) -> Dataset:
+        """The items, prepared by what was found when they were examined, where `preparation` leaves that open."""
+        return dataset
 
     def listed(
         self, source: object, labels: object, layout: Layout, preparation: Mapping[str, Json]

@@ -1,12 +1,11 @@
 """Augmentation of sounds: moved in time, louder or softer, behind noise, with gaps in time and in frequency, mixed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_transfer.inputs import Array, Arrays, Augmenter, Strength, only
-from keras_transfer.modalities.augmenter import NoAugmenter, chosen_settings
+from keras_transfer.modalities.augmenter import NoAugmenter, SettingsAugmenter, chosen_settings, mixup
 
 SETTINGS = {
     "shift": ("at most this share of the clip earlier or later", 1),
@@ -29,27 +28,14 @@ _LOWEST = 62.5  # Hz, where the octaves of `band_mask` begin
 
 
 @dataclass(frozen=True)
-class AudioAugmenter:
-    """A `keras_transfer.inputs.Augmenter` of waveforms.
+class AudioAugmenter(SettingsAugmenter):
+    """A `keras_transfer.inputs.Augmenter` of waveforms, by `SETTINGS`.
 
     Attributes:
-        settings: what is done, by the names of `SETTINGS`.
-        classes: number of classes, for MixUp.
         sample_rate: of the waveforms.
     """
 
-    settings: Mapping[str, float]
-    classes: int
     sample_rate: int
-
-    @property
-    def mixes(self) -> bool:
-        """Whether it mixes clips."""
-        return "mixup" in self.settings
-
-    def __bool__(self) -> bool:
-        """That it changes something."""
-        return True
 
     def __call__(self, arrays: Arrays, labels: Array, /, seed: int) -> tuple[Arrays, Array]:
         """Other clips `float32 [b, samples]` in -1..1, the same for the same seed; and the labels.
@@ -72,7 +58,7 @@ class AudioAugmenter:
         if "time_mask" in own:
             _silence(views, own["time_mask"], random)
         if "mixup" in own:
-            views, labels = _mixed(views, labels, own["mixup"], self.classes, random)
+            views, labels = mixup(views, labels, own["mixup"], self.classes, random)
         return np.clip(views, -1, 1).astype(clips.dtype), labels
 
 
@@ -94,7 +80,6 @@ def build_augmenter(strength: Strength, per_class: float | None, classes: int, s
     {'shift': 0.1, 'gain': 6}
     """
     settings = chosen_settings(strength, per_class, SETTINGS, STRENGTHS)
-    settings = {setting: value for setting, value in settings.items() if value}
     return AudioAugmenter(settings, classes, sample_rate) if settings else NoAugmenter()
 
 
@@ -151,11 +136,3 @@ def _without_band(clips: Array, most: float, sample_rate: int, random: np.random
     for row, (low, high) in zip(spectrum, bands.astype(int), strict=True):
         row[low:high] = 0
     return np.asarray(fft.irfft(spectrum, size)[:, : clips.shape[1]], np.float32)
-
-
-def _mixed(clips: Array, labels: Array, alpha: float, classes: int, random: np.random.Generator) -> tuple[Array, Array]:
-    """MixUp within the batch; labels come out as `float32 [b, classes]`."""
-    rows = labels.astype(np.float32) if labels.ndim == 2 else np.eye(classes, dtype=np.float32)[labels]
-    share = random.beta(alpha, alpha, (len(clips), 1)).astype(np.float32)
-    partner = random.permutation(len(clips))
-    return share * clips + (1 - share) * clips[partner], share * rows + (1 - share) * rows[partner]

@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from keras_transfer.errors import InputError
 from keras_transfer.modalities.audio.front_end import FrontEnd
-from keras_transfer.modalities.image.backbones import BACKBONES, find_backbone
+from keras_transfer.modalities.image.backbones import BACKBONES, Backbone
 from keras_transfer.modalities.image.bundled import MIN_SIZE
+from keras_transfer.modalities.rows import find_row
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,9 @@ def find_audio_backbone(name: str) -> AudioBackbone:
     >>> find_audio_backbone("yamnet").samples, find_audio_backbone("mobilenet_v2").front_end.mels
     (15600, 128)
     """
-    plain = str(name).lower().replace("-", "_")
-    if plain in AUDIO_BACKBONES:
-        return AUDIO_BACKBONES[plain]
-    try:
-        own = find_backbone(name)
-    except InputError as error:
-        near = get_close_matches(plain, [*AUDIO_BACKBONES, *BACKBONES], n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"Choose from: {', '.join(AUDIO_BACKBONES)}."
-        raise InputError(f"There is no backbone of sounds {name!r}. {hint}") from error
+    rows: dict[str, AudioBackbone | Backbone] = {**BACKBONES, **AUDIO_BACKBONES}
+    own = find_row(name, rows, "backbone of sounds")
+    if isinstance(own, AudioBackbone):
+        return own
     frames = max(own.min_size, MIN_SIZE)
     return AudioBackbone(own.name, _PICTURE, frames, own.parameters, own.licence, own.source, own.fit_for)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.modalities.audio.augmentation import loudness
 from keras_transfer.modalities.audio.items import Samples, as_mp3, decode, resample
+from keras_transfer.modalities.rows import find_strength
 
 _TELEPHONE = (300.0, 3400.0)  # Hz that a telephone lets through
 _MU = 255.0  # of G.711's companding
@@ -89,14 +89,9 @@ def corrupt(clips: Array, sample_rate: int, name: str, strength: int, seed: int 
     >>> float(corrupt(np.full((1, 800), 0.5, np.float32), 16000, "gain", 2)[0, 0]) < 0.051
     True
     """
-    if name not in CORRUPTIONS:
-        raise InputError(f"There is no corruption {name!r} of recordings. Take one of {', '.join(CORRUPTIONS)}.")
-    row = CORRUPTIONS[name]
-    if strength not in range(1, len(row.strengths) + 1):
-        raise InputError(f"`strength` must be 1 to {len(row.strengths)}. Received: strength={strength}.")
+    row, value = find_strength(name, strength, CORRUPTIONS, "recordings")
     worse = [
-        row.apply(clip, sample_rate, row.strengths[strength - 1], np.random.default_rng([seed, place]))
-        for place, clip in enumerate(clips)
+        row.apply(clip, sample_rate, value, np.random.default_rng([seed, place])) for place, clip in enumerate(clips)
     ]
     return np.asarray(np.clip(np.stack(worse), -1, 1), np.float32)
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.errors import InputError
+from keras_transfer.data.made import made_count
 
 Signal: TypeAlias = NDArray[np.float64]
 
@@ -41,12 +41,7 @@ def load_made(source: str) -> tuple[list[NDArray[np.float32]], list[str]]:
     Raises:
         InputError: what stands behind the colon is no number from 40 to 20,000.
     """
-    said = source.partition(":")[2]
-    if said and (not said.isascii() or not said.isdigit() or not _FEWEST <= int(said[:9]) <= _MOST):
-        raise InputError(
-            f"{NAME} takes how many, from {_FEWEST} to {_MOST}, as in {NAME}:400. Received: {source[:80]!r}."
-        )
-    return made_sounds(int(said) if said else _COUNT)
+    return made_sounds(made_count(source, _COUNT, _FEWEST, _MOST))
 
 
 def _heard(make: Callable[[Signal, np.random.Generator], Signal], random: np.random.Generator) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
+from keras_transfer.data.made import is_made
 from keras_transfer.data.split import Split
 from keras_transfer.data.stretches import parse_stretch
 from keras_transfer.errors import InputError
@@ -21,9 +22,10 @@ from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES, SPEECH_FI
 from keras_transfer.modalities.audio.corruptions import CORRUPTIONS, corrupt
 from keras_transfer.modalities.audio.items import KIND, Samples, sniff
 from keras_transfer.modalities.audio.live import raw_windows
+from keras_transfer.modalities.audio.made import NAME
 from keras_transfer.modalities.audio.preparer import AudioPreparer, open_preparer
 from keras_transfer.modalities.audio.reader import NOTES, AudioReader, summarize
-from keras_transfer.modalities.audio.sources import is_made, list_source, windows_of
+from keras_transfer.modalities.audio.sources import list_source, windows_of
 from keras_transfer.modalities.modality import check_choice, head_options
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, NAMED_WEIGHTS, Format, ModelOptions, Recipe
@@ -71,7 +73,7 @@ class AudioModality(Modality):
 
     def recognizes(self, source: object) -> bool:
         """Folders and tables of recordings, and the made sounds."""
-        return is_made(source) or super().recognizes(source)
+        return is_made(source, NAME) or super().recognizes(source)
 
     def list_source(self, source: object, labels: object = None, layout: Layout | None = None) -> Listing:
         """Lists the recordings of a source, long ones as windows; see `sources.list_source`."""

@@ -16,6 +16,7 @@ from keras_transfer.data.encodings import detect_encoding
 from keras_transfer.data.folders import files_below
 from keras_transfer.data.grouping import group_warning
 from keras_transfer.data.listing import Entry, Layout, Listing, group_of
+from keras_transfer.data.made import is_made
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.sources import list_files
 from keras_transfer.data.spooled import TemporaryFolder, spooled_listing
@@ -68,7 +69,7 @@ def list_source(
     """
     layout = layout or Layout()
     folder = Path(source).expanduser() if isinstance(source, str | os.PathLike) else None
-    if is_made(source):
+    if is_made(source, NAME):
         listing = _made(str(source))
     elif folder is not None and folder.is_dir() and (tracks := _tracks_below(folder)):
         layout.refuse(("classes_at_depth", "root", "path_column", "label_column", "text_column"), "class folders")
@@ -92,11 +93,6 @@ def list_source(
         _drop_shared(listing)
         _split_in_time(listing)
     return Windows(listing, window)
-
-
-def is_made(source: object) -> bool:
-    """Whether a source names the made sounds; a file or folder of that name comes first."""
-    return isinstance(source, str) and source.partition(":")[0] == NAME and not Path(source).exists()
 
 
 def _made(source: str) -> Listing:

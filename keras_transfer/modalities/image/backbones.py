@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
-from keras_transfer.errors import InputError
+from keras_transfer.modalities.rows import find_row
 
 _SLIM = "tensorflow/models (TF-Slim)"
 _HE, _LIU = "KaimingHe/deep-residual-networks", "liuzhuang13/DenseNet"
@@ -144,14 +143,4 @@ def find_backbone(name: str) -> Backbone:
     >>> find_backbone("MobileNetV2").image_size
     224
     """
-    plain = {_plain(known): known for known in BACKBONES}
-    wanted = _plain(str(name))
-    if wanted in plain:
-        return BACKBONES[plain[wanted]]
-    near = [plain[match] for match in get_close_matches(wanted, plain, n=3, cutoff=0.5)]
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Choose from: {', '.join(BACKBONES)}."
-    raise InputError(f"There is no backbone {name!r}. {hint}")
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    return find_row(name, BACKBONES, "backbone")

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.modalities.image.decode import luma
+from keras_transfer.modalities.rows import find_strength
 
 _SIDE = 224  # the side for which the strengths of blur were chosen
 
@@ -77,13 +77,9 @@ def corrupt(pixels: Array, name: str, strength: int, seed: int = 0) -> Array:
     >>> corrupt(np.full((1, 8, 8, 3), 100, np.uint8), "darkness", 1)[0, 0, 0].tolist()
     [74, 74, 74]
     """
-    if name not in CORRUPTIONS:
-        raise InputError(f"There is no corruption {name!r}. Take one of {', '.join(CORRUPTIONS)}.")
-    row = CORRUPTIONS[name]
-    if strength not in range(1, len(row.strengths) + 1):
-        raise InputError(f"`strength` must be 1 to {len(row.strengths)}. Received: strength={strength}.")
+    row, value = find_strength(name, strength, CORRUPTIONS, "photographs")
     if pixels.shape[-1] == 1:
         return luma(corrupt(np.repeat(pixels, 3, axis=-1), name, strength, seed))
     random = np.random.default_rng(seed)
-    worse = [row.apply(picture, row.strengths[strength - 1], random) for picture in pixels]
+    worse = [row.apply(picture, value, random) for picture in pixels]
     return np.stack([np.clip(np.rint(picture), 0, 255).astype(np.uint8) for picture in worse])

@@ -1,12 +1,11 @@
 """Augmentation of series: noise, other amplitudes, bent in size and in time, cut, without a channel, mixed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_transfer.inputs import Array, Arrays, Augmenter, Strength, only
-from keras_transfer.modalities.augmenter import NoAugmenter, chosen_settings
+from keras_transfer.modalities.augmenter import NoAugmenter, SettingsAugmenter, chosen_settings, mixup
 
 SETTINGS = {
     "jitter": ("noise, as a share of each channel's standard deviation", 2),
@@ -31,25 +30,8 @@ _KNOTS = 4  # of the smooth curves
 
 
 @dataclass(frozen=True)
-class SeriesAugmenter:
-    """A `keras_transfer.inputs.Augmenter` of series.
-
-    Attributes:
-        settings: what is done, by the names of `SETTINGS`.
-        classes: number of classes, for MixUp.
-    """
-
-    settings: Mapping[str, float]
-    classes: int
-
-    @property
-    def mixes(self) -> bool:
-        """Whether it mixes series."""
-        return "mixup" in self.settings
-
-    def __bool__(self) -> bool:
-        """That it changes something."""
-        return True
+class SeriesAugmenter(SettingsAugmenter):
+    """A `keras_transfer.inputs.Augmenter` of series, by `SETTINGS`."""
 
     def __call__(self, arrays: Arrays, labels: Array, /, seed: int) -> tuple[Arrays, Array]:
         """Other series `float32 [b, time, channels]`, the same for the same seed; and the labels."""
@@ -73,7 +55,7 @@ class SeriesAugmenter:
             silent &= ~silent.all(axis=2, keepdims=True)
             views = np.where(silent, middle, views)
         if "mixup" in own:
-            views, labels = _mixed(views, labels, own["mixup"], self.classes, random)
+            views, labels = mixup(views, labels, own["mixup"], self.classes, random)
         return views.astype(series.dtype), labels
 
 
@@ -94,7 +76,6 @@ def build_augmenter(strength: Strength, per_class: float | None, classes: int) -
     {'jitter': 0.03, 'scaling': 0.05}
     """
     settings = chosen_settings(strength, per_class, SETTINGS, STRENGTHS, AUTO)
-    settings = {setting: value for setting, value in settings.items() if value}
     return SeriesAugmenter(settings, classes) if settings else NoAugmenter()
 
 
@@ -121,12 +102,3 @@ def _moved(views: Array, warp: float, cut: float, random: np.random.Generator) -
     right = np.minimum(left + 1, length - 1)
     at = np.arange(count)[:, None]
     return np.asarray(views[at, left] * (1 - rest) + views[at, right] * rest)
-
-
-def _mixed(views: Array, labels: Array, alpha: float, classes: int, random: np.random.Generator) -> tuple[Array, Array]:
-    """MixUp within the batch; labels come out as `float32 [b, classes]`."""
-    rows = labels.astype(np.float32) if labels.ndim == 2 else np.eye(classes, dtype=np.float32)[labels]
-    share = random.beta(alpha, alpha, (len(views), 1)).astype(np.float32)
-    partner = random.permutation(len(views))
-    mixed = share[..., None] * views + (1 - share[..., None]) * views[partner]
-    return mixed, share * rows + (1 - share) * rows[partner]

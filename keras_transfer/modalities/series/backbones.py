@@ -5,10 +5,9 @@ Networks work on maps of height 1: a convolution over time is then a `Conv2D`, w
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
-from keras_transfer.errors import InputError
+from keras_transfer.modalities.rows import find_row
 from keras_transfer.modalities.series.channelwise import channelwise_layers, channelwise_weights
 
 if TYPE_CHECKING:
@@ -151,13 +150,7 @@ def find_series_backbone(name: str) -> SeriesBackbone:
     >>> find_series_backbone("InceptionTime").name
     'inception_time'
     """
-    names = {each.replace("_", ""): each for each in SERIES_BACKBONES}
-    plain = str(name).lower().replace("-", "").replace("_", "")
-    if plain in names:
-        return SERIES_BACKBONES[names[plain]]
-    near = [names[each] for each in get_close_matches(plain, names, n=3, cutoff=0.5)]
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Choose from: {', '.join(SERIES_BACKBONES)}."
-    raise InputError(f"There is no backbone of time series {name!r}. {hint}")
+    return find_row(name, SERIES_BACKBONES, "backbone of time series")
 
 
 def _convolved(x: _Tensor, filters: int, taps: int, name: str, *, relu: bool = True) -> _Tensor:

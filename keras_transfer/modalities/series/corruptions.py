@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
+from keras_transfer.modalities.rows import find_strength
 from keras_transfer.modalities.series.items import Values, at_rate
 
 
@@ -91,13 +91,6 @@ def corrupt(series: Array, name: str, strength: int, seed: int = 0) -> Array:
     >>> corrupt(np.ones((1, 8, 2), np.float32), "noise", 3)[0, 0].tolist()
     [1.0, 1.0]
     """
-    if name not in CORRUPTIONS:
-        raise InputError(f"There is no corruption {name!r} of series. Take one of {', '.join(CORRUPTIONS)}.")
-    row = CORRUPTIONS[name]
-    if strength not in range(1, len(row.strengths) + 1):
-        raise InputError(f"`strength` must be 1 to {len(row.strengths)}. Received: strength={strength}.")
-    worse = [
-        row.apply(each, row.strengths[strength - 1], np.random.default_rng([seed, place]))
-        for place, each in enumerate(series)
-    ]
+    row, value = find_strength(name, strength, CORRUPTIONS, "series")
+    worse = [row.apply(each, value, np.random.default_rng([seed, place])) for place, each in enumerate(series)]
     return np.asarray(np.stack(worse), np.float32)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.folds import joined
 from keras_transfer.data.labels import one_hot
 from keras_transfer.data.listing import Kind, Layout, Listing
-from keras_transfer.data.loading import LoadOptions
 from keras_transfer.data.split import Split
 from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
@@ -107,22 +106,13 @@ class SeriesModality(Modality):
             preparer = replace(preparer, length=length, windows=True)
         return found.listing, SeriesReader(preparer, KIND, NOTES)
 
-    def load_items(
-        self,
-        source: object,
-        *,
-        labels: object = None,
-        layout: Layout | None = None,
-        preparation: Mapping[str, Json] | None = None,
-        **options: Unpack[LoadOptions],
-    ) -> Dataset:
-        """The series of a source, of the length that is asked for, or of the windows, or else of the longest one."""
-        data = super().load_items(source, labels=labels, layout=layout, preparation=preparation, **options)
-        preparer = _own(data.train.preparer)
-        if preparer.windows or "length" in (preparation or {}):
-            return data
-        longest = int(lengths_of([record for record in data.records if record.split]).max(initial=1))
-        return data.prepared_by(replace(preparer, length=longest))
+    def measured(self, dataset: Dataset, preparation: Mapping[str, Json]) -> Dataset:
+        """Series of the length that is asked for, or of the windows, or else of the longest one."""
+        preparer = _own(dataset.train.preparer)
+        if preparer.windows or "length" in preparation:
+            return dataset
+        longest = int(lengths_of([record for record in dataset.records if record.split]).max(initial=1))
+        return dataset.prepared_by(replace(preparer, length=longest))
 
     def reader(self, preparation: Mapping[str, Json]) -> SeriesReader:
         """Reads, measures and compares series."""

@@ -14,6 +14,7 @@ import numpy as np
 from keras_transfer.data.folders import files_below
 from keras_transfer.data.grouping import group_warning
 from keras_transfer.data.listing import NO_COLUMNS, SPLIT_NAMES, Entry, Layout, Listing
+from keras_transfer.data.made import is_made
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.sources import list_files, refuse_layout
 from keras_transfer.data.spooled import TemporaryFolder
@@ -81,7 +82,7 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     layout.refuse(("background", "text_column"), "another source than series")
     if not isinstance(source, str | os.PathLike):
         return _of_arrays(source, labels, layout)
-    if is_made(source):
+    if is_made(source, NAME):
         return _made(str(source), layout)
     if labels is not None:
         raise InputError("`labels` goes with series in memory; a folder or a file has its own.")
@@ -338,11 +339,6 @@ def _of_arrays(source: object, labels: object, layout: Layout) -> Source:
     return Source(Listing("the series", entries, KIND, owner=folder), (), layout.rate)
 
 
-def is_made(source: object) -> bool:
-    """Whether a source names the made gestures; a file or folder of that name comes first."""
-    return isinstance(source, str) and source.partition(":")[0] == NAME and not Path(source).exists()
-
-
 def _made(source: str, layout: Layout) -> Source:
     """The made gestures as a file of a temporary folder."""
     folder = TemporaryFolder()
@@ -361,7 +357,7 @@ def recognizes(source: object) -> bool:
     """Whether a source holds series; of a folder or a table only the beginning is read."""
     if not isinstance(source, str | os.PathLike):
         return _are_series(source)
-    if is_made(source):
+    if is_made(source, NAME):
         return True
     try:
         path = Path(source).expanduser()

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from keras_transfer.errors import InputError
+from keras_transfer.data.made import made_count
 
 Reviews: TypeAlias = tuple[list[str], list[str]]
 
@@ -62,10 +62,7 @@ def load_made(source: str) -> Reviews:
     Raises:
         InputError: what stands behind the colon is no number from 30 to 100,000.
     """
-    said = source.partition(":")[2]
-    if said and (not said.isascii() or not said.isdigit() or not 30 <= int(said[:9]) <= _MOST):
-        raise InputError(f"{NAME} takes how many, from 30 to {_MOST}, as in {NAME}:400. Received: {source[:80]!r}.")
-    return made_reviews(int(said) if said else _COUNT)
+    return made_reviews(made_count(source, _COUNT, 30, _MOST))
 
 
 def _review(label: str, random: np.random.Generator) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_transfer.data.folders import files_below
 from keras_transfer.data.listing import Layout, Listing
+from keras_transfer.data.made import is_made
 from keras_transfer.data.sources import items_and_labels, list_files
 from keras_transfer.data.spooled import (
     TemporaryFolder,
@@ -49,7 +50,7 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
     Raises:
         InputError: the source is missing or of no known kind, or `layout` does not fit it.
     """
-    made = isinstance(source, str) and (source.startswith("tfds:") or is_made(source))
+    made = isinstance(source, str) and (source.startswith("tfds:") or is_made(source, NAME))
     listing = list_files(None if made else source, labels, layout, KIND)
     return listing if listing is not None else replace(_spooled(source, labels), kind=KIND)
 
@@ -58,7 +59,7 @@ def recognizes(source: object) -> bool:
     """Whether a source holds texts: see `list_source`. Of a folder or a table only the beginning is read."""
     try:
         if isinstance(source, str | os.PathLike):
-            if is_made(source):
+            if is_made(source, NAME):
                 return True
             if str(source).startswith("tfds:"):
                 return tfds_holds(str(source), "Text")
@@ -97,11 +98,6 @@ def rows_of(path: Path) -> list[str]:
     if not names:
         raise InputError(f"{path} has no rows. It needs a heading and a row for each text.")
     return names
-
-
-def is_made(source: object) -> bool:
-    """Whether a source names the made reviews; a file or folder of that name comes first."""
-    return isinstance(source, str) and source.partition(":")[0] == NAME and not _exists(source)
 
 
 def _is_of_texts(folder: Path) -> bool:
@@ -144,7 +140,7 @@ def _exists(name: str) -> bool:
 
 
 def _spooled(source: object, labels: object) -> Listing:
-    if isinstance(source, str) and is_made(source):
+    if isinstance(source, str) and is_made(source, NAME):
         texts, names = load_made(source)
         listing = _written(source, texts, np.asarray(names))
         listing.warnings.append(NOTE)
