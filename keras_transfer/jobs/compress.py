@@ -23,7 +23,7 @@ from keras_transfer.jobs.finish import (
     save_run_model,
 )
 from keras_transfer.jobs.parts import FileOptions, build_classifier_of, check_files, epoch_recorder, load_data
-from keras_transfer.modalities import check_formats, recipe_modality
+from keras_transfer.modalities import check_formats, recipe_modality, settled
 from keras_transfer.progress import say
 from keras_transfer.recipe import Compression, ModelOptions, Recipe, make_recipe
 from keras_transfer.run import begin, open_run, read_run
@@ -233,7 +233,8 @@ def _recipe_of(base: Path, recipe: Recipe, compression: Compression, changes: Ma
         recipe = recipe.model_copy(update={"model": ModelOptions()}).replace(phases=None)
     fields = recipe.fields() | {"base": str(base), "compression": compression}
     fields |= {"baselines": "none", "compare_backbones": ()}
-    return make_recipe(None, **fields | {name: value for name, value in changes.items() if value is not None})
+    made = make_recipe(None, **fields | {name: value for name, value in changes.items() if value is not None})
+    return settled(made) if compression.distill else made  # a student's weights are its modality's choice
 
 
 def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[Step], run: Path) -> Result:

@@ -85,6 +85,12 @@ def test_steps_that_serve_no_recordings_are_refused_at_once(run: Path, tmp_path:
     assert not (tmp_path / "smaller").exists()
 
 
+def test_a_student_has_its_own_weights_and_front_end(run: Path, tmp_path: Path) -> None:
+    asked = Compression(distill=True, epochs=1)
+    result = compress(run, tmp_path / "student", asked, backbone="ds_cnn", formats=("float32",), tolerance=0.9)
+    assert result["steps"][-1]["name"] == "distill" and result["weights"] == "none"
+
+
 def test_new_recordings_are_compared_and_adapted_to(run: Path, tmp_path: Path) -> None:
     write(tmp_path / "new" / "yard.ogg", np.concatenate([noise(3, seed=5), melody(9, seed=6)]))
     found = shift_run(run, tmp_path / "new", tmp_path / "shift")
