@@ -161,7 +161,7 @@ def _nothing(root: Path, tops: dict[Path, str], depth: int | None, kind: Kind) -
         )
     files = [Path(child) for child, is_folder in _children(root) if not is_folder]
     items = sum(file.suffix.lower() in kind.extensions for file in files)
-    tables = [file for file in files if file.suffix.lower() in TABLES]
+    tables = [file for file in files if file.suffix.lower() in TABLES and file.suffix.lower() not in kind.extensions]
     if items and tables:
         return f"{root} holds no folders but {items} {kind.items}. If {tables[0].name} lists them, give {tables[0]}."
     if items:

@@ -117,11 +117,23 @@ def test_ts_files_of_unequal_length_with_missing_samples_and_time_stamps(tmp_pat
     for text, why in (
         ("@targetLabel true\n@data\n1,2:3\n", "measured values"),
         ("hello\n", "before @data"),
-        ("@data\n", "nothing below @data"),
+        ("@data\n1:a\n", "no line '@classLabel true'"),
+        ("@classLabel true a\n@data\n", "nothing below @data"),
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=why):
             read_ts(path)
+
+
+def test_what_a_folder_is_instead_is_said(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("x,y\n1,2\n3,4\n")
+    with pytest.raises(InputError, match=r"no folders but 2 series\. Put each class into a folder"):
+        open_modality("series").load_items(tmp_path)
+    (tmp_path / "Set").mkdir()
+    (tmp_path / "Set" / "Set_TRAIN.ts").write_text("@classLabel true a\n@data\n1,2:a\n")
+    with pytest.raises(InputError, match="give one of these files"):
+        open_modality("series").load_items(tmp_path)
 
 
 def test_arff_and_npz(tmp_path):

@@ -35,7 +35,9 @@ def read_ts(path: Path) -> Spool:
     for line in _lines(path):
         word, _, rest = line.lower().partition(" ")
         if in_data:
-            built.add(*_ts_series(line, labelled, stamped))
+            built.add(*_ts_series(line, stamped))
+        elif word == "@data" and not labelled:
+            raise InputError(f"{path} has no labels: there is no line '@classLabel true' above @data.")
         elif word == "@data":
             in_data = True
         elif word == "@classlabel":
@@ -49,9 +51,9 @@ def read_ts(path: Path) -> Spool:
     return _filled(path, built)
 
 
-def _ts_series(line: str, labelled: bool, stamped: bool) -> tuple[Values | None, str, str]:
+def _ts_series(line: str, stamped: bool) -> tuple[Values | None, str, str]:
     """The samples `[time, channels]` of a line, its label, and what is wrong with it."""
-    body, mark, label = line.rpartition(":") if labelled else (line, ":", "")
+    body, mark, label = line.rpartition(":")
     if not body or not mark or "(" in label:
         return None, "", "a line without samples or without a label"
     if stamped:  # (time,value),(time,value):(time,value)

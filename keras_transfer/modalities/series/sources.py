@@ -97,6 +97,9 @@ def list_source(source: object, labels: object = None, layout: Layout | None = N
         return _of_recording(path, columns, roles, layout)
     listing = list_files(source, None, layout, KIND)
     assert listing is not None
+    many = next((entry.path for entry in listing.entries if entry.path.suffix.lower() in READERS), None)
+    if many is not None:
+        raise InputError(f"{path} holds files of many series, such as {many}, in folders: give one of these files.")
     return _with_windows(listing, layout)
 
 
