@@ -28,7 +28,7 @@ from keras_transfer.modalities import open_modality, settled
 from keras_transfer.recipe import make_recipe
 from keras_transfer.run import read_result
 
-_MEANS = ("cross-validated", "int8", "int8 kB", "1-NN DTW", "majority")
+_MEANS = ("cross-validated", "int8", "int8 kB", "arena kB", "1-NN DTW", "majority")
 
 
 def row_of(place: Path, seed: int, fields: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def row_of(place: Path, seed: int, fields: dict[str, Any]) -> dict[str, Any]:
             result = read_result(Path(folder))
         assert result is not None
     int8 = next((file for file in result["artifacts"] if file["format"] == "int8"), None)
+    arenas = [verdict.get("arena_bytes") for file in result["artifacts"] for verdict in file["targets"].values()]
     audition = result.get("audition")
     chosen = (
         next((row for row in audition["candidates"] if row["name"] == audition["chosen"]), None) if audition else None
@@ -54,6 +55,7 @@ def row_of(place: Path, seed: int, fields: dict[str, Any]) -> dict[str, Any]:
         "accuracy": _percent(result["test"]["accuracy"]),
         "int8": _percent(int8["test_accuracy"]) if int8 else "",
         "int8 kB": round(int8["bytes"] / 1000, 1) if int8 else "",
+        "arena kB": next((round(arena / 1000, 1) for arena in arenas if arena), ""),
         "seconds": round(result["seconds"]),
     }
 
@@ -83,9 +85,14 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "accuracy": round(float(np.mean(accuracies)), 2),
             "least": min(accuracies),
             "most": max(accuracies),
-            **{key: round(float(np.mean([float(row[key]) for row in own])), 2) for key in _MEANS},
+            **{key: _mean([row[key] for row in own]) for key in _MEANS},
         })  # fmt: skip
     return found
+
+
+def _mean(values: Sequence[Any]) -> float | str:
+    given = [float(value) for value in values if value not in ("", None)]
+    return round(float(np.mean(given)), 2) if given else ""
 
 
 def _percent(share: float) -> float:
