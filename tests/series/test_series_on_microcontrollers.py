@@ -3,18 +3,24 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from series_kits import LENGTH, NAMES, RATE, make_kit, make_series
+from series_kits import CHANNELS, LENGTH, NAMES, RATE, make_kit, make_model, make_series
 from tflm_program import STRICT, check_sketch, run_program
 
+from keras_transfer.errors import GateError
 from keras_transfer.exporters.targets import Kit, kit_writer
-from keras_transfer.litert import open_litert, read_flatbuffer, tflm
+from keras_transfer.litert import convert, open_litert, read_flatbuffer, tflm
 from keras_transfer.litert.runtime import quantized
+from keras_transfer.modalities.series.builder import normalization_of
 from keras_transfer.modalities.series.golden import hard_values
+from keras_transfer.modalities.series.modality import MODALITY
+from keras_transfer.modalities.series.preparer import SeriesPreparer
 from keras_transfer.modalities.series.targets import microcontroller
+from keras_transfer.models import model_inputs
 
 SOURCES = ("classifier.cc", "model.cc", "golden.cc", "sensor.cc")
 pytestmark = [
@@ -97,3 +103,19 @@ def test_another_sensor_has_a_place(width: int, reads: str, tmp_path: Path) -> N
     text = (tmp_path / "arduino" / "classifier" / "classifier.ino").read_text()
     assert reads in text and "IMU" not in text
     assert "kSampleRate = 0.0f" in (tmp_path / "sensor.h").read_text()
+
+
+def test_channels_in_unlike_units_are_normalized_as_python_does(kit: Kit, tmp_path: Path) -> None:
+    model, series = make_model(), make_series(96)[0]
+    preparer = SeriesPreparer(LENGTH, CHANNELS, RATE, normalization=normalization_of(model))
+    part = MODALITY.quantized_part(model)
+    assert part is not model
+    spec, normalized = preparer.spec(model_inputs(part)), preparer.normalized(series)
+    options = {"calibration": normalized, "input_dtype": "int8", "per_tensor_dense": True}
+    content = convert(part, ["int8"], item=spec.tensors, **options)["int8"]
+    microcontroller.write(replace(kit, content=content, inputs=spec), tmp_path)
+    code, said = run_program(tmp_path, "sensor_test.cc", SOURCES, (tmp_path / "golden_series.raw").read_bytes())
+    assert (code, said) == (0, f"4 series, 0 of {4 * 6 * LENGTH} bytes differ.\n")
+    by_window = replace(preparer, normalization="window").spec(spec.tensors)
+    with pytest.raises(GateError, match="train without --normalize window"):
+        microcontroller.write(replace(kit, content=content, inputs=by_window), tmp_path)

@@ -118,7 +118,7 @@ class SeriesPreparer:
         if self.normalization == "window":
             mean, deviation = values.mean(axis=-2, keepdims=True), values.std(axis=-2, keepdims=True)
             return np.asarray((values - mean) / np.maximum(deviation, 1e-3), np.float32)
-        mean, deviation = np.array(self.normalization).T
+        mean, deviation = np.array(self.normalization, np.float32).T  # float32 throughout, as devices compute
         return np.asarray((values - mean) / deviation, np.float32)
 
     def adapt(self, values: Array, spec: InputSpec) -> Array:

@@ -1,25 +1,37 @@
 """What a microcontroller's owner gets around a model of series: a sensor's raw samples in, scores over time out."""
 
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 
+import numpy as np
+
+from keras_transfer.errors import GateError
 from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.exporters.targets.microcontroller import sources
 from keras_transfer.files import write_bytes
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.runtime import input_values
 from keras_transfer.modalities.series.live import OVERLAP
-from keras_transfer.modalities.series.preparer import open_preparer
+from keras_transfer.modalities.series.preparer import NORMALIZED, SERIES, SeriesPreparer, open_preparer
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _OWN = ("sensor.h", "sensor.cc", "main.cc", "sensor_test.cc", "classifier.ino")
 _NAMED = 8  # channels that a comment names
 _DECLARATION = Template("""\
 // Input: $length moments of $width channels ($channels), one moment after the other. A sample, in the units of the
-// training data, becomes a byte by Quantize() of classifier.h.
+// training data, becomes a byte by Normalized() and Quantize() of classifier.h.
 constexpr int kInputLength = $length;
 constexpr int kInputChannels = $width;
-constexpr int kInputBytes = kInputLength * kInputChannels;""")
+constexpr int kInputBytes = kInputLength * kInputChannels;$channels_are""")
+_AS_THEY_ARE = """
+// The model takes raw samples.
+inline float Normalized(float sample, int) { return sample; }"""
+_NORMALIZED = Template("""
+// The model takes each channel less its mean and by its deviation in the training data.
+constexpr float kMeans[] = {$means};
+constexpr float kDeviations[] = {$deviations};
+inline float Normalized(float sample, int channel) { return (sample - kMeans[channel]) / kDeviations[channel]; }""")
 _QUANTIZE = """\
 // A sample as the model takes it, bit for bit as Python makes it. Do not compile with -ffast-math.
 inline int8_t Quantize(float sample) {
@@ -81,9 +93,15 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     """Writes the sources of `exporters.targets.microcontroller.sources`, and what keeps and reads samples.
 
     Raises:
-        GateError: see there.
+        GateError: see there; or each series is normalized by itself, and the ring holds bytes.
     """
     preparer = open_preparer(kit.inputs.preparation)
+    normalizes = kit.inputs.tensor.name == NORMALIZED
+    if normalizes and preparer.normalization == "window":
+        raise GateError(
+            "A series that is normalized by itself is not known before its end, and a microcontroller's sources make "
+            "bytes of each moment: train without --normalize window."
+        )
     length, width = kit.inputs.tensor.shape
     assert length is not None and width is not None
     names = [sources.c_string(name) for name in preparer.channels]
@@ -97,13 +115,24 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     }
     rate = f"{preparer.rate:g} moments a second" if preparer.rate else "at the rate of the training data"
     words = sources.InputWords(
-        _DECLARATION.substitute(known, channels=channels),
+        _DECLARATION.substitute(known, channels=channels, channels_are=_channels(preparer, normalizes)),
         _QUANTIZE,
         "",
         _PREPARATION.substitute(known, channels=channels, rate=rate, ram=f"{length * width:,}"),
     )
-    series = sources.test_items(kit.split, kit.inputs.tensors)
+    series = sources.test_items(kit.split, [replace(kit.inputs.tensor, name=SERIES)])
     info = read_flatbuffer(kit.content)
-    inputs = input_values(series, info.tensors[info.inputs[0]])
+    inputs = input_values(preparer.normalized(series) if normalizes else series, info.tensors[info.inputs[0]])
     file = write_bytes(folder / "golden_series.raw", series[: sources.IN_FLASH].astype("<f4").tobytes())
     return [file, *sources.write(kit, folder, words, own, inputs)]
+
+
+def _channels(preparer: SeriesPreparer, normalizes: bool) -> str:
+    """How a sample becomes what is quantized, in C."""
+    if not normalizes:
+        return _AS_THEY_ARE
+    means, deviations = (
+        ", ".join(f"{float(np.float32(value))!r}f" for value in values)
+        for values in zip(*preparer.normalization, strict=True)
+    )
+    return _NORMALIZED.substitute(means=means, deviations=deviations)

@@ -30,7 +30,7 @@ const float* Run() {
 
 const float* Sense(const float* samples) {
   int8_t* moment = g_ring + g_next * kInputChannels;
-  for (int i = 0; i < kInputChannels; ++i) moment[i] = Quantize(samples[i]);
+  for (int i = 0; i < kInputChannels; ++i) moment[i] = Quantize(Normalized(samples[i], i));
   g_next = (g_next + 1) % kInputLength;
   if (--g_missing > 0) return nullptr;
   g_missing = kHop;

@@ -11,7 +11,7 @@ int main() {
   for (int item = 0; item < kGoldenCount; ++item) {
     if (fread(samples, sizeof(float), kInputBytes, stdin) != kInputBytes) return 1;
     for (int i = 0; i < kInputBytes; ++i) {
-      if (Quantize(samples[i]) != g_golden_inputs[item][i]) ++different;
+      if (Quantize(Normalized(samples[i], i % kInputChannels)) != g_golden_inputs[item][i]) ++different;
     }
   }
   printf("%d series, %d of %d bytes differ.\n", kGoldenCount, different, kGoldenCount * kInputBytes);
