@@ -215,4 +215,6 @@ def held_out(
     """
     own = open_modality(modality) if modality is not None else modality_of(source)
     layout = own.layout_for(layout or Layout(), preparation or {})
-    return parts.held_out(own.list_source(source, layout=layout), own.reader({}), split, allow_bad=allow_bad)
+    return parts.held_out(
+        own.list_source(source, layout=layout), own.reader(preparation or {}), split, allow_bad=allow_bad
+    )

@@ -251,5 +251,5 @@ def test_long_tables_in_parquet(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
     data = kt.load(path, window=0.5)
     assert data.train.preparer.rate == 50 and data.train.preparer.length == 25 and len(data.records) == 32
-    first = unpack(load_series(data.records[0].file, ("x",))).values[:, 0]
+    first = unpack(load_series(data.records[0].file)).values[:, 0]
     assert np.allclose(first, columns["x"][:25])

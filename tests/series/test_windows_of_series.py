@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import keras_transfer as kt
 from keras_transfer import InputError
 from keras_transfer.data.listing import Layout
-from keras_transfer.modalities import modality_of, open_modality
+from keras_transfer.modalities import held_out, modality_of, open_modality
 from keras_transfer.modalities.series.sources import list_source, windows_of
 from keras_transfer.modalities.series.spool import parse_row_name
 from keras_transfer.modalities.series.windows import Recording, cut_recordings
@@ -157,3 +157,24 @@ def test_bad_cells_and_rows_count_as_missing(tmp_path):
     data = kt.load(path, window=50)
     assert any("1 rows of t.csv have another number of cells" in w for w in data.warnings)
     assert any("1 cells of t.csv hold no numbers" in w for w in data.warnings)
+
+
+def test_labels_and_groups_may_be_numbers_and_a_rate_may_be_said(tmp_path):
+    table = tmp_path / "t.csv"
+    random = np.random.default_rng(0)
+    rows = [f"{random.normal():.4f},{i // 100 % 2},{i // 400}" for i in range(1600)]
+    table.write_text("\n".join(["x,label,subject", *rows]) + "\n")
+    data = kt.load(table, window=0.5, rate=100, group_by="subject", val=0.25, test=0.25)
+    assert data.train.preparer.channels == ("x",) and data.train.preparer.length == 50
+    assert np.isfinite(data.train.arrays(50)).all() and data.class_names == ["0", "1"]
+    held = held_out(str(table), "all", preparation=data.train.preparer.settings).prepared_by(data.train.preparer)
+    assert len(held) == 32 and held.arrays(50).shape == (32, 50, 1)
+    assert set(data.train.hashes) <= set(held.hashes)
+    for label in ("up", "down"):
+        (tmp_path / "d" / label).mkdir(parents=True)
+        for i in range(4):
+            (tmp_path / "d" / label / f"{i}.csv").write_text("x\n" + "".join(f"{v}\n" for v in random.normal(size=300)))
+    data = kt.load(tmp_path / "d", window=0.5, rate=100)
+    held = held_out(str(tmp_path / "d"), "all", preparation=data.train.preparer.settings)
+    assert len(held) == len(data.records) == 48 and set(data.train.hashes) <= set(held.hashes)
+    assert held.prepared_by(data.train.preparer).arrays(50).shape == (48, 50, 1)

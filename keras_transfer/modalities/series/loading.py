@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -26,13 +26,12 @@ _kept: OrderedDict[tuple[str, str, int, int], object] = OrderedDict()
 _lock = threading.RLock()
 
 
-def load_series(source: str, channels: Sequence[str] = (), rate: float | None = None) -> bytes:
+def load_series(source: str, rate: float | None = None) -> bytes:
     """The bytes of an item: those of a file that is one series, else its samples as `items.pack` writes them.
 
     Args:
         source: the path of a file; `FILE#row=N`; `FILE#row=FIRST-LAST`; or `FILE#t=START,END`, in seconds where the
             rate is known, else in samples.
-        channels: which of a file with many series are wanted; none for all.
         rate: samples a second, where the file does not say it.
 
     Raises:
@@ -41,7 +40,7 @@ def load_series(source: str, channels: Sequence[str] = (), rate: float | None = 
     if (row := parse_row_name(source)) is not None:
         file, number, last = row
         spool = open_spool(file) if last is None else open_recording(file)
-        return pack(_chosen(spool.series(number, last), channels))
+        return pack(spool.series(number, last))
     if (stretch := parse_stretch(source)) is not None:
         file, start, end = stretch
         series = open_file(file)
@@ -49,7 +48,7 @@ def load_series(source: str, channels: Sequence[str] = (), rate: float | None = 
         first, behind = round(start * per_second), round(min(end * per_second, len(series.values)))
         if first >= behind:
             raise InputError(f"it ends before {start:g} is reached")
-        return pack(_chosen(series._replace(values=series.values[first:behind]), channels))
+        return pack(series._replace(values=series.values[first:behind]))
     return read_file(source)
 
 
@@ -123,11 +122,3 @@ def _read_spool(path: Path) -> Spool:
     if not roles.wide:
         raise InputError(f"{path} is no table with a row for each series")
     return wide_spool(columns, roles)
-
-
-def _chosen(series: Series, channels: Sequence[str]) -> Series:
-    """A series with some of its channels, in their order; all of them where it lacks one."""
-    if not channels or tuple(channels) == series.channels or not set(channels) <= set(series.channels):
-        return series
-    places = [series.channels.index(name) for name in channels]
-    return series._replace(values=series.values[:, places], channels=tuple(channels))

@@ -81,7 +81,7 @@ class SeriesPreparer:
 
     def load(self, source: str) -> bytes:
         """The bytes of a series; see `load_series`."""
-        return load_series(source, self.channels, self.rate)
+        return load_series(source, self.rate)
 
     def series(self, content: bytes) -> Series:
         """A series as it is, with the channels and at the rate of this preparer; missing samples are interpolated.
