@@ -180,6 +180,18 @@ def test_a_row_for_each_series_with_and_without_a_heading(tmp_path):
     )
 
 
+def test_a_pair_of_tables_without_headings(tmp_path):
+    random = np.random.default_rng(0)
+    for side, count in (("TRAIN", 30), ("TEST", 12)):
+        rows = [[str(i % 2 + 1), *(f"{value:.4f}" for value in random.normal(size=40))] for i in range(count)]
+        (tmp_path / f"Set_{side}.tsv").write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    (tmp_path / "README.md").write_text("About the set.")
+    for source in (tmp_path, tmp_path / "Set_TRAIN.tsv"):
+        assert modality_of(source).name == "series"
+        data = kt.load(source, val=0.2)
+        assert len(data.test) == 12 and len(data.train) + len(data.val) == 30 and data.class_names == ["1", "2"]
+
+
 def test_rows_of_unequal_length_end_where_their_samples_end(tmp_path):
     table = tmp_path / "ecg.tsv"
     full = "\t".join(["1", *map(str, range(30))])

@@ -113,7 +113,10 @@ def files_of_many(path: Path) -> dict[Path, str]:
         InputError: a folder holds several data sets.
     """
     if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in READERS and file.is_file()]
+        inside = sorted(path.iterdir())
+        files = [file for file in inside if file.suffix.lower() in READERS and file.is_file()]
+        if not files and not any(child.is_dir() for child in inside):  # NAME_TRAIN.tsv and NAME_TEST.tsv
+            files = [file for file in inside if file.suffix.lower() in TABLES and _SIDE.fullmatch(file.stem)]
         suffixes = [file.suffix.lower() for file in files]
         files = [file for file in files if file.suffix.lower() == suffixes[0]]  # the same data as .arff and .ts
     elif path.suffix.lower() in (*READERS, *TABLES) and path.is_file():
