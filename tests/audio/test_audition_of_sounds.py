@@ -30,6 +30,8 @@ def test_recordings_are_auditioned_where_nobody_names_a_network(recordings: Path
     found = kt.audition(recipe)
     assert {row["backbone"] for row in found["candidates"]} >= {"yamnet"}
     assert max(row["accuracy"] for row in found["candidates"]) > 0.9
+    (why,) = (sentence for sentence in found["left_out"] if "speech_embedding" in sentence)
+    assert "knows words and voices" in why and "none was given" in why and "openwakeword" in why
     assert found["rival"] is not None and found["rival"]["accuracy"] > 0.9  # and is no candidate
 
 

@@ -197,7 +197,7 @@ class AudioModality(Modality):
         return recipe.replace(weights="pretrained" if row.licence else "none")
 
     def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
-        """YAMNet, what the recipe's weights are of, and networks of pictures on this machine.
+        """YAMNet, speech_embedding, what the recipe's weights are of, and networks of pictures on this machine.
 
         Raises:
             InputError: the recipe says what belongs to one backbone.
@@ -210,8 +210,8 @@ class AudioModality(Modality):
         rows = [recipe.replace(backbone="yamnet", weights="pretrained")]
         place = None if own.weights in NAMED_WEIGHTS else Path(own.weights).expanduser()
         speech = place is not None and (place.suffix == ".onnx" or (place / SPEECH_FILE).is_file())
-        if speech:
-            rows.append(recipe.replace(backbone="speech_embedding"))
+        weights = own.weights if speech else "pretrained"  # without its file it is left out, and says where that is
+        rows.append(recipe.replace(backbone="speech_embedding", weights=weights))
         files = weights_in(place) if place is not None and (not speech or any(place.glob("*.h5"))) else []
         rows.append(recipe.replace(backbone=bundled.BACKBONE, alpha=bundled.ALPHA, weights="bundled"))
         files += downloaded() if own.weights != "bundled" else []

@@ -72,8 +72,9 @@ def speech_embedding_weights(weights: str) -> list[NDArray[np.float32]]:
     if not place.is_file():
         none = "none was given" if weights == "pretrained" else f"there is none at {place}"
         raise InputError(
-            f"speech_embedding needs a file of weights, and {none}: give the path of {SPEECH_FILE} "
-            "as `weights` (--weights); it lies in the Python package openwakeword 0.4.0 under resources/models."
+            f"speech_embedding, which knows words and voices, needs a file of weights, and {none}: give the path of "
+            f"{SPEECH_FILE} as `weights` (--weights); it lies in the Python package openwakeword 0.4.0 under "
+            "resources/models."
         )
     found = read_initializers(read_file(place), str(place))
     try:
