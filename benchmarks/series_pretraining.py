@@ -4,8 +4,8 @@
 
 A folder holds `NAME_TRAIN.ts` and `NAME_TEST.ts`. For 5, 10, 20 and all training series a class, and five draws of
 them: test accuracy in percent with the bundled weights and with random ones, `frozen` (logistic regression on the
-features) and `trained` (as `train` would). `gain` is paired by draw, with the 95%
-interval of its mean over draws (a t-interval); `wins` says in how many draws it is above 0.
+features) and `trained` (as `train` would). `gain` is paired by draw, with the 95% interval of its mean over draws (a
+t-interval); `wins` says in how many draws it is above 0.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from scipy.stats import t
 from table import write_rows
@@ -22,8 +23,9 @@ from keras_transfer.data.folds import joined
 from keras_transfer.jobs.parts import build_classifier_of, load_data
 from keras_transfer.jobs.retrain import retrained
 from keras_transfer.modalities import settled
+from keras_transfer.models import model_inputs
 from keras_transfer.recipe import Recipe, make_recipe
-from keras_transfer.training.probe import pooled_features, settle_batchnorm, tuned_probe
+from keras_transfer.training.probe import settle_batchnorm, tuned_probe
 
 FEW = (5, 10, 20, None)
 DRAWS = 5
@@ -34,7 +36,9 @@ def frozen(recipe: Recipe, data: Dataset) -> Any:
     known, model = joined([data.train, data.val]), build_classifier_of(recipe, data)
     if not recipe.model.pretrained:
         settle_batchnorm(model, data.train, recipe.seed)
-    rows, test = pooled_features(model, (known, data.test))
+    features = keras.Model(model.input, model.get_layer("pool").output)
+    inputs = model_inputs(model)
+    rows, test = (features.predict(split.arrays(inputs), batch_size=64, verbose=0) for split in (known, data.test))
     return tuned_probe((rows, known.labels), test, len(data.class_names), recipe.seed)
 
 
