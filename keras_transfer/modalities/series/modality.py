@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _THUMBNAIL = 144
 _SPREAD = 3  # deviations on either side of the mean, within which samples are
 _SHARED = 16  # the range of all channels over that of the narrowest, which then has four bits of eight
-_EXAMPLES = 4000  # training series by which a network is normalized, and to which Rocket is fitted
+_EXAMPLES = 2000  # training series by which a network is normalized, and to which Rocket is fitted
 
 
 class SeriesModality(Modality):
@@ -345,7 +345,7 @@ MODALITY = SeriesModality()
 
 
 def _examples(train: Split) -> tuple[Array, Labels]:
-    """Training series, float32 `[n, length, channels]`, and their labels: all, or 4,000 of all classes."""
+    """Training series, float32 `[n, length, channels]`, and their labels: all, or 2,000 of all classes."""
     drawn = train.stratified(_EXAMPLES) if len(train) > _EXAMPLES else train
     return only(drawn.arrays(_own(train.preparer).length)), drawn.labels
 
