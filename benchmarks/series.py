@@ -49,7 +49,7 @@ def row_of(place: Path, seed: int, fields: dict[str, Any]) -> dict[str, Any]:
     return {
         "set": place.name,
         "seed": seed,
-        "fields": " ".join(f"{name}={value}" for name, value in fields.items()),
+        "fields": " ".join(f"{name}={value[0] if name == 'targets' else value}" for name, value in fields.items()),
         "backbone": result["backbone"],
         "cross-validated": _percent(chosen["accuracy"]) if chosen else "",
         "accuracy": _percent(result["test"]["accuracy"]),
