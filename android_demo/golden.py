@@ -3,7 +3,8 @@
 `sizes/` has pictures of many sizes and orientations; `uint8/`, `int8/`, `float32/` what a small model with such outputs
 answers, `gray/` one of one channel; `photographs/` the same of the photographs that are given; `assets/` that model,
 its labels and a geometry, for the APK; `alpha.bytes` every byte with every alpha, laid on white; `sentences/` a folder
-of made sentences for each way of treating letters and accents; `sounds/` one of made clips for each front end.
+of made sentences for each way of treating letters and accents; `sounds/` one of made clips for each front end;
+`series/` one for each type of input.
 """
 
 import io
@@ -22,11 +23,13 @@ from PIL import Image
 
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
+from keras_transfer.litert.flatbuffer import TensorInfo
 from keras_transfer.litert.io_types import int8_io
 from keras_transfer.litert.labels import labels_text, write_labels
 from keras_transfer.modalities.audio import golden as audio_golden
 from keras_transfer.modalities.image import decode_image
 from keras_transfer.modalities.image.golden import golden_vectors
+from keras_transfer.modalities.series import golden as series_golden
 from keras_transfer.modalities.text import golden as text_golden
 from keras_transfer.modalities.text.wordpiece import WordPiece
 
@@ -45,6 +48,10 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
         text_golden.golden_vectors(folder / f"sentences/{i}", tokenizer, seed=i)
     for name, front_end in audio_golden.FRONT_ENDS.items():
         audio_golden.golden_vectors(folder / f"sounds/{name}", front_end)
+    for dtype, *quantization in (("uint8", (0.5,), (131,)), ("int8", (float(np.float32(0.0123)),), (3,)), ("float32",)):
+        tensor = TensorInfo(0, "series", (), dtype, *quantization)
+        series_golden.golden_vectors(folder / f"series/{dtype}", tensor)
+        series_golden.golden_vectors(folder / f"series/normalized_{dtype}", tensor, None, [(9.81, 0.3), (-1e-3, 70.0)])
     assets = folder / "assets"
     assets.mkdir()
     (assets / "model.tflite").write_bytes(write_labels(files["uint8"], CLASSES))

@@ -160,8 +160,8 @@ def _download(wanted: list[str], folder: Path) -> None:
 def make_golden(folder: Path, photographs: Sequence[Path]) -> list[Path]:
     """Golden vectors of pictures and of a small model with each kind of ends.
 
-    `sentences/` and `sounds/` have folders of their own. All in a process of its own: TensorFlow says much, and is not
-    needed after.
+    `sentences/`, `sounds/` and `series/` have folders of their own. All in a process of its own: TensorFlow says much,
+    and is not needed after.
     """
     call([sys.executable, str(ROOT / "golden.py"), str(folder), *map(str, photographs)])
     return sorted(path.parent for path in folder.glob("*/cases.csv"))
@@ -196,8 +196,9 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     made = golden[0].parent
     sentences = sorted((made / "sentences").iterdir())
     sounds = sorted((made / "sounds").iterdir())
+    series = sorted((made / "series").iterdir())
     properties = [f"-Dgolden={_path(golden)}", f"-Dalpha={made / 'alpha.bytes'}", f"-Dsentences={_path(sentences)}"]
-    properties.append(f"-Dsounds={_path(sounds)}")
+    properties += [f"-Dsounds={_path(sounds)}", f"-Dseries={_path(series)}"]
     java = [*JAVA, *properties, "-cp", _path([main, test, *junit, *kotlin.library])]
     said = call([*java, "org.junit.runner.JUnitCore", *(f"kerastransfer.core.{name}" for name in classes)])
     passed = re.search(r"OK \((\d+) tests?\)", said)
@@ -207,7 +208,7 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     cases = sum(len((path / "cases.csv").read_text("utf-8").splitlines()) - 1 for path in golden)
     texts = sum(len((path / "sentences.csv").read_text("utf-8").splitlines()) - 1 for path in sentences)
     clips = sum(len((path / "clips.csv").read_text("utf-8").splitlines()) - 1 for path in sounds)
-    vectors = f"{cases} golden vectors of pictures, {texts} of sentences and {clips} of sounds"
+    vectors = f"{cases} golden vectors of pictures, {texts} of sentences, {clips} of sounds, {len(series)} of series"
     print(f" {written} tests on {vectors},", end="")
 
 

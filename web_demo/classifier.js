@@ -1,8 +1,8 @@
-// The model in the browser: LiteRT.js on pixels of preprocess.js, token ids of wordpiece.js, or sound.
+// The model in the browser: LiteRT.js on pixels of preprocess.js, token ids of wordpiece.js, sound, or measurements.
 
 /**
- * Loads the model that model.json describes. `predict` takes pixels as a Uint8Array, token ids as an Int32Array, or
- * sound as a Float32Array: samples, or spectrograms of log_mel.js.
+ * Loads the model that model.json describes. `predict` takes pixels as a Uint8Array, token ids as an Int32Array, or a
+ * Float32Array: samples of sound, spectrograms of log_mel.js, or what series.js reads.
  *
  * @returns {Promise<{about: object, predict: (item: TypedArray) => Promise<{scores: Float32Array, milliseconds: number}>}>}
  */
@@ -38,8 +38,14 @@ export function prepared(values, input) {
 
 function quantized(values, { scale, zero_point }) {
   const step = Math.fround(scale);
-  const byte = (value) => Math.round(Math.fround(value / step)) + zero_point;
+  const byte = (value) => rounded(Math.fround(value / step)) + zero_point;
   return Uint8Array.from(values, (value) => Math.min(255, Math.max(0, byte(value))));
+}
+
+/** A whole number, of halves the even neighbour, as in Python. */
+function rounded(value) {
+  const up = Math.round(value);
+  return up - value === 0.5 && up % 2 ? up - 1 : up;
 }
 
 /** The bytes of rows of R G B themselves, or normalized floats; or the same of their luma. */

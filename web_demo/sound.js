@@ -3,16 +3,16 @@
 import { openClassifier } from "./classifier.js";
 import { LogMel } from "./log_mel.js";
 import { find, known, later, say, showClasses, showFacts } from "./page.js";
+import { drawTimeline } from "./timeline.js";
 
 const HOP = 0.25; // seconds from one look of the model to the next
 const MEMORY = 0.5; // how much of what is shown live was heard before: against single wrong answers
 const SHOWN = 30; // seconds of the microphone that are shown
-const ROWS = 6; // classes that are
 
 const [listen, pick] = [find("listen"), find("pick")];
 let classifier;
 let stop; // the microphone, if it is open
-let timeline = []; // {seconds, scores}
+let timeline = []; // {at, scores}, in seconds
 
 /** What the model makes of a clip of its own length. */
 async function hear(clip, spectrograms) {
@@ -28,7 +28,7 @@ function show(scores, seconds, { preparing, milliseconds }) {
   const time = `${milliseconds.toFixed(0)} ms for the model, ${preparing.toFixed(0)} ms for the spectrogram`;
   const heard = `${(about.samples / about.sample_rate).toFixed(1)} s at a time, every ${HOP} s`;
   showFacts(about, "recordings", ["Time", time], ["Heard", heard]);
-  drawTimeline(seconds); // once it is to be seen, and so has a width
+  draw(seconds); // once it is to be seen, and so has a width
 }
 
 /** For whoever puts the page into something larger, and for the tests. */
@@ -55,7 +55,7 @@ async function read(file, spectrograms) {
     clip.set(sound.subarray(start, start + samples), Math.max(0, samples - sound.length) >> 1);
     heard = await hear(clip, spectrograms);
     heard.scores.forEach((score, i) => (sums[i] += score));
-    timeline.push({ seconds: (start + samples) / rate, scores: heard.scores });
+    timeline.push({ at: (start + samples) / rate, scores: heard.scores });
     announce({ file: file.name, seconds: start / rate, samples: clip, ...heard });
   }
   const mean = sums.map((sum) => sum / timeline.length);
@@ -112,40 +112,17 @@ function ear(samples, rate, spectrograms) {
     smoothed = smoothed
       ? answer.scores.map((score, i) => (1 - MEMORY) * score + MEMORY * smoothed[i])
       : answer.scores;
-    timeline = [...timeline.filter((point) => point.seconds > seconds - SHOWN), { seconds, scores: smoothed }];
+    timeline = [...timeline.filter(({ at }) => at > seconds - SHOWN), { at: seconds, scores: smoothed }];
     show(smoothed, seconds, answer);
     announce({ seconds, samples: clip, smoothed, ...answer });
   };
 }
 
-/** The classes with the highest scores in what was heard, a row each; time goes to the right. */
-function drawTimeline(end) {
-  const { class_names: names } = classifier.about;
-  const peaks = names.map((_, i) => Math.max(...timeline.map(({ scores }) => scores[i])));
-  const shown = [...names.keys()].sort((a, b) => peaks[b] - peaks[a]).slice(0, ROWS).sort((a, b) => a - b);
-  const canvas = find("timeline");
-  const [scale, height] = [devicePixelRatio, 1.6 * 16];
-  const [width, left] = [canvas.clientWidth, canvas.clientWidth / 3];
-  canvas.width = width * scale;
-  canvas.height = shown.length * height * scale;
-  const context = canvas.getContext("2d");
-  context.scale(scale, scale);
-  const style = getComputedStyle(document.body);
+/** Draws what was heard up to `end`, of the microphone the last of it. */
+function draw(end) {
   const begin = stop ? Math.max(0, end - SHOWN) : 0;
-  const across = (seconds) => left + ((width - left) * (seconds - begin)) / (stop ? Math.max(SHOWN, end - begin) : end);
-  context.font = `14px ${style.fontFamily}`;
-  context.textBaseline = "middle";
-  shown.forEach((index, row) => {
-    context.globalAlpha = 1;
-    context.fillStyle = style.color;
-    context.fillText(names[index], 0, (row + 0.5) * height, left - 8);
-    context.fillStyle = style.getPropertyValue("--accent");
-    timeline.forEach(({ seconds, scores }, i) => {
-      const from = across(timeline[i - 1]?.seconds ?? (stop ? seconds - HOP : 0));
-      context.globalAlpha = scores[index];
-      context.fillRect(from, row * height + 2, across(seconds) - from, height - 4);
-    });
-  });
+  const first = stop ? timeline[0].at - HOP : 0;
+  drawTimeline(classifier.about.class_names, timeline, first, begin, stop ? Math.max(SHOWN, end) : end);
   find("caption").textContent = `Scores over ${(end - begin).toFixed(0)} s`;
 }
 

@@ -4,6 +4,8 @@
 // Each of "texts" is typed into the page for texts; its result is {text, ids, scores, milliseconds, said, classes, facts}.
 // With "microphone", a WAV file, the page for sounds listens to it for so many "seconds"; a result is one of its answers,
 // {seconds, samples, scores, smoothed, ...}; those of each of "recordings", picked as files, follow: {file, samples, ...}.
+// With "motion", rows of six numbers, the page for measurements is sent one of them each 1/"rate" seconds as the device's
+// motion, until it has answered for so many "moments"; its answers come like the microphone's.
 // A shot is {path, width, height, dark}: the page as it looks after the last file.
 
 import { chromium } from "playwright-core";
@@ -11,7 +13,8 @@ import { chromium } from "playwright-core";
 const [url, executablePath] = process.argv.slice(2);
 let text = "";
 for await (const chunk of process.stdin) text += chunk;
-const { files = [], texts = [], shots = [], recordings = [], by = "click", microphone, seconds } = JSON.parse(text);
+const { files = [], texts = [], shots = [], recordings = [], by = "click", ...live } = JSON.parse(text);
+const { microphone, seconds, motion, rate, moments } = live;
 
 const fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
 const heard = microphone ? [...fake, `--use-file-for-fake-audio-capture=${microphone}`] : [];
@@ -85,6 +88,23 @@ try {
     await page.click("#listen");
     await page.waitForFunction((until) => window.classified?.seconds >= until || document.querySelector("#status.fault"), seconds);
     results.push(...(await answers()));
+  }
+  if (ready === "Ready." && motion) {
+    await page.click("#sense");
+    await page.evaluate(
+      ([rows, wait]) => {
+        let next = 0;
+        window.moving = setInterval(() => {
+          const [x, y, z, alpha, beta, gamma] = rows[next++ % rows.length];
+          const about = { accelerationIncludingGravity: { x, y, z }, rotationRate: { alpha, beta, gamma } };
+          window.dispatchEvent(new DeviceMotionEvent("devicemotion", about));
+        }, wait);
+      },
+      [motion, 1000 / rate],
+    );
+    await page.waitForFunction((until) => window.classified?.moments >= until, moments);
+    results.push(...(await answers()));
+    await page.evaluate(() => clearInterval(window.moving));
   }
   for (const file of ready === "Ready." ? recordings : []) {
     await page.evaluate(() => ([window.answers, window.classified] = [[], undefined]));

@@ -2,6 +2,8 @@
 // node compare.js input FOLDER: the same for what the model takes.
 // node compare.js ids FOLDER: the golden sentences whose ids differ.
 // node compare.js log_mel FOLDER: the largest difference of the golden clips' spectrograms.
+// node compare.js series FOLDER: the golden series whose input differs.
+// node compare.js csv FILE CHANNEL...: the samples of a CSV in base64, or what is wrong with it.
 // node compare.js orientation FILE...: what decode.js reads as EXIF orientation of each file, one a line.
 
 import { readFileSync } from "node:fs";
@@ -10,6 +12,7 @@ import { prepared } from "../../web_demo/classifier.js";
 import { findOrientation } from "../../web_demo/decode.js";
 import { LogMel } from "../../web_demo/log_mel.js";
 import { preprocess } from "../../web_demo/preprocess.js";
+import { normalized, readMeasurements } from "../../web_demo/series.js";
 import { WordPiece } from "../../web_demo/wordpiece.js";
 
 const [what, ...paths] = process.argv.slice(2);
@@ -59,6 +62,25 @@ if (what === "preprocess" || what === "input") {
     made.forEach((value, i) => (largest = Math.max(largest, Math.abs(value - expected.readFloatLE(4 * i)))));
   }
   console.log(largest);
+} else if (what === "series") {
+  const [folder] = paths;
+  const [, ...known] = readFileSync(`${folder}/normalization.csv`, "utf8").trim().split("\n");
+  const pairs = known.map((row) => row.split(",").map(Number));
+  const [, ...rows] = readFileSync(`${folder}/series.csv`, "utf8").trim().split("\n");
+  for (const row of rows) {
+    const [name, dtype, scale, zero_point] = row.split(",");
+    const samples = new Float32Array(Uint8Array.from(readFileSync(`${folder}/${name}.samples`)).buffer);
+    const made = prepared(normalized(samples, pairs.length ? pairs : null, pairs.length), { dtype, scale: Number(scale), zero_point: Number(zero_point) });
+    if (!readFileSync(`${folder}/${name}.input`).equals(Buffer.from(made.buffer))) console.log(row);
+  }
+  console.log(`${rows.length} series`);
+} else if (what === "csv") {
+  const [path, ...channels] = paths;
+  try {
+    console.log(Buffer.from(readMeasurements(readFileSync(path, "utf8"), channels).buffer).toString("base64"));
+  } catch (error) {
+    console.log(error.message);
+  }
 } else {
   for (const path of paths) console.log(findOrientation(readFileSync(path)).orientation);
 }

@@ -55,7 +55,9 @@ class SeriesModality(Modality):
     rival_name: ClassVar[str] = "MiniRocket features and ridge regression"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
     kits: ClassVar[Mapping[str, str]] = {
+        "android": "keras_transfer.modalities.series.targets.android",
         "microcontroller": "keras_transfer.modalities.series.targets.microcontroller",
+        "web": "keras_transfer.modalities.series.targets.web",
     }
     corruptions: ClassVar[Mapping[str, Corruption]] = {
         name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()

@@ -12,6 +12,7 @@ from keras_transfer.exporters.targets.microcontroller import sources
 from keras_transfer.files import write_bytes
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.runtime import input_values
+from keras_transfer.modalities.series.items import numbered
 from keras_transfer.modalities.series.live import OVERLAP
 from keras_transfer.modalities.series.preparer import NORMALIZED, SERIES, SeriesPreparer, open_preparer
 
@@ -104,7 +105,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
         )
     length, width = kit.inputs.tensor.shape
     assert length is not None and width is not None
-    names = [sources.c_string(name) for name in preparer.channels]
+    names = [sources.c_string(name) for name in preparer.channels or numbered(width)]
     channels = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     library, read = _SENSORS.get(width, ("// The library of your sensor belongs here.", _ANALOG))
     known = {"length": length, "width": width, "hop": max(1, length // OVERLAP)}

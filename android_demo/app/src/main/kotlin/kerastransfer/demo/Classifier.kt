@@ -14,8 +14,10 @@ import kerastransfer.core.Label
 import kerastransfer.core.LogMel
 import kerastransfer.core.Picture
 import kerastransfer.core.Quantization
+import kerastransfer.core.SensorSettings
 import kerastransfer.core.WordPiece
 import kerastransfer.core.dequantize
+import kerastransfer.core.normalized
 import kerastransfer.core.preprocess
 import kerastransfer.core.quantize
 import kerastransfer.core.readLabels
@@ -28,6 +30,7 @@ private const val MODEL = "model.tflite"
 private const val LABELS = "labels.txt"
 private const val GEOMETRY = "geometry.json"
 private const val FRONT_END = "front_end.json"
+private const val SENSOR = "sensor.json"
 private const val VOCABULARY = "vocab.txt"
 private const val CHARACTERS = "characters.txt"
 private const val TOKENIZER = "tokenizer.csv"
@@ -37,12 +40,17 @@ private const val MOST_THREADS = 4
 internal class Answer(val labels: List<Label>, val milliseconds: Double)
 
 /** What the model in the assets is of. */
-internal enum class Items { PICTURES, TEXTS, SOUNDS }
+internal enum class Items { PICTURES, TEXTS, SOUNDS, SERIES }
 
-/** By what lies beside the model: a vocabulary, a front end, or neither. */
+/** By what lies beside the model: a vocabulary, a front end, what a sensor is to give, or none of these. */
 internal fun itemsOf(assets: AssetManager): Items {
     val names = assets.list("").orEmpty()
-    return if (VOCABULARY in names) Items.TEXTS else if (FRONT_END in names) Items.SOUNDS else Items.PICTURES
+    return when {
+        VOCABULARY in names -> Items.TEXTS
+        FRONT_END in names -> Items.SOUNDS
+        SENSOR in names -> Items.SERIES
+        else -> Items.PICTURES
+    }
 }
 
 /**
@@ -137,6 +145,29 @@ internal class SoundClassifier(assets: AssetManager) : Classifier(assets) {
     /** A probability for each class of a clip of samples in -1..1. */
     fun scores(clip: FloatArray): FloatArray {
         val values = if (shape.size == 2) clip else spectrograms.spectrogram(clip)
+        return scores(quantize(values, element(input), quantization(input)))
+    }
+}
+
+/** Classifies series of raw samples. */
+internal class SeriesClassifier(assets: AssetManager) : Classifier(assets) {
+    private val shape = input.shape()
+    val settings: SensorSettings = SensorSettings(read(assets, SENSOR))
+
+    init {
+        require(shape.size == 3 && shape[0] == 1 && shape[2] in setOf(3, 6)) {
+            "$MODEL takes ${shape.toList()}, not one series of an accelerometer, or of that and a gyroscope"
+        }
+    }
+
+    /** Moments of a series. */
+    val length: Int = shape[1]
+
+    val channels: Int = shape[2]
+
+    /** A probability for each class of a series, the samples of each moment together. */
+    fun scores(series: FloatArray): FloatArray {
+        val values = normalized(series, settings.means, settings.deviations)
         return scores(quantize(values, element(input), quantization(input)))
     }
 }

@@ -25,7 +25,7 @@ private const val TAKE = 2
 private const val HEAR = 3
 private const val URI = "uri"
 
-/** The one screen: a picture from the gallery or the camera, a text, or the microphone, and what the model says of it. */
+/** The one screen: a picture from the gallery or the camera, a text, the microphone or the motion sensor, and what the model says of it. */
 class MainActivity : Activity() {
     private lateinit var session: Session
     private var uri: Uri? = null
@@ -36,7 +36,7 @@ class MainActivity : Activity() {
         window.decorView.part<Button>(R.id.gallery).setOnClickListener { pick() }
         window.decorView.part<Button>(R.id.camera).setOnClickListener { take() }
         session = lastNonConfigurationInstance as Session? ?: Session(applicationContext)
-        val shown = ofItems(R.id.pictures, R.id.texts, R.id.listen)
+        val shown = ofItems(R.id.pictures, R.id.texts, R.id.listen, R.id.listen)
         window.decorView.part<View>(shown).visibility = View.VISIBLE
         window.decorView.part<Button>(R.id.ask).setOnClickListener { ask() }
         window.decorView.part<Button>(R.id.listen).setOnClickListener { listen() }
@@ -86,7 +86,7 @@ class MainActivity : Activity() {
     private fun listen() {
         when {
             session.listening -> session.stop()
-            checkSelfPermission(RECORD_AUDIO) == PERMISSION_GRANTED -> session.listen()
+            session.items == Items.SERIES || checkSelfPermission(RECORD_AUDIO) == PERMISSION_GRANTED -> session.listen()
             else -> requestPermissions(arrayOf(RECORD_AUDIO), HEAR)
         }
     }
@@ -126,8 +126,8 @@ class MainActivity : Activity() {
             if (session.listening) View.ACCESSIBILITY_LIVE_REGION_NONE else View.ACCESSIBILITY_LIVE_REGION_POLITE
         status.text =
             when (screen) {
-                Screen.Empty -> getString(ofItems(R.string.empty, R.string.empty_text, R.string.empty_sound))
-                Screen.Working -> getString(ofItems(R.string.working, R.string.reading, R.string.listening))
+                Screen.Empty -> getString(ofItems(R.string.empty, R.string.empty_text, R.string.empty_sound, R.string.empty_series))
+                Screen.Working -> getString(ofItems(R.string.working, R.string.reading, R.string.listening, R.string.sensing))
                 is Screen.Failure -> screen.message
                 is Screen.Result -> {
                     val best = screen.answer.labels.first()
@@ -135,17 +135,19 @@ class MainActivity : Activity() {
                 }
             }
         window.decorView.part<Timeline>(R.id.timeline).history = result?.history
-        window.decorView.part<Button>(R.id.listen).setText(if (session.listening) R.string.stop else R.string.listen)
+        val begin = if (session.items == Items.SERIES) R.string.sense else R.string.listen
+        window.decorView.part<Button>(R.id.listen).setText(if (session.listening) R.string.stop else begin)
         val list = window.decorView.part<ViewGroup>(R.id.labels)
         list.removeAllViews()
         result?.answer?.labels?.forEach { list.addView(row(it, list)) }
     }
 
-    private fun ofItems(pictures: Int, texts: Int, sounds: Int): Int =
+    private fun ofItems(pictures: Int, texts: Int, sounds: Int, series: Int): Int =
         when (session.items) {
             Items.PICTURES -> pictures
             Items.TEXTS -> texts
             Items.SOUNDS -> sounds
+            Items.SERIES -> series
         }
 
     private fun row(label: Label, list: ViewGroup): View {

@@ -7,11 +7,18 @@ import android.media.MediaRecorder
 
 private const val FULL = 32768f // of 16 bits
 
-/** Hears the microphone on the thread that calls [listen], until another calls [stop]. */
-internal class Microphone(private val sampleRate: Int, private val samples: Int, private val hop: Int) {
+/** What is classified over and over: it comes on the thread that calls [listen], until another calls [stop]. */
+internal interface Source {
+    fun stop()
+
+    fun listen(heard: (FloatArray) -> Unit)
+}
+
+/** Hears the microphone. */
+internal class Microphone(private val sampleRate: Int, private val samples: Int, private val hop: Int) : Source {
     @Volatile private var open = true
 
-    fun stop() {
+    override fun stop() {
         open = false
     }
 
@@ -21,7 +28,7 @@ internal class Microphone(private val sampleRate: Int, private val samples: Int,
      * @throws IllegalStateException there is no microphone, or another app has it
      */
     @SuppressLint("MissingPermission") // MainActivity asks for it
-    fun listen(heard: (FloatArray) -> Unit) {
+    override fun listen(heard: (FloatArray) -> Unit) {
         val format = AudioFormat.ENCODING_PCM_16BIT
         val least = AudioRecord.getMinBufferSize(sampleRate, AudioFormat.CHANNEL_IN_MONO, format)
         val bytes = maxOf(least, 2 * maxOf(samples, 2 * hop))

@@ -35,16 +35,17 @@ internal sealed interface Screen {
 internal class Session(private val context: Context) {
     private val worker = Executors.newSingleThreadExecutor()
     private val main = Handler(Looper.getMainLooper())
-    private var pictures: PictureClassifier? = null // of the worker, as is the next
+    private var pictures: PictureClassifier? = null // of the worker, as are the next
     private var texts: TextClassifier? = null
     private var sounds: SoundClassifier? = null
-    @Volatile private var microphone: Microphone? = null
+    private var series: SeriesClassifier? = null
+    @Volatile private var source: Source? = null
     @Volatile private var turn = 0
 
     /** What the model is of. */
     val items: Items = itemsOf(context.assets)
 
-    /** Whether the microphone is heard. */
+    /** Whether the microphone is heard, or the sensor read. */
     @Volatile
     var listening: Boolean = false
         private set
@@ -77,36 +78,42 @@ internal class Session(private val context: Context) {
         Screen.Result(null, model.classify(text, SHOWN_LABELS))
     }
 
-    /** Classifies what the microphone hears, until [stop]; whoever calls has the permission. */
+    /** Classifies what the microphone hears or the sensor says, until [stop]; whoever calls has the permission. */
     fun listen() {
         listening = true
         work {
-            val model = sounds ?: SoundClassifier(context.assets).also { sounds = it }
-            val ears = Microphone(model.sampleRate, model.samples, model.sampleRate / HOPS)
-            microphone = ears
-            if (listening) hear(model, ears) else Screen.Empty
+            if (items == Items.SERIES) {
+                val model = series ?: SeriesClassifier(context.assets).also { series = it }
+                hear(model.names, Motion(context, model)) { model.scores(it) }
+            } else {
+                val model = sounds ?: SoundClassifier(context.assets).also { sounds = it }
+                val microphone = Microphone(model.sampleRate, model.samples, model.sampleRate / HOPS)
+                hear(model.names, microphone) { model.scores(it) }
+            }
         }
     }
 
     /** Hears no more; what was heard stays to be seen. */
     fun stop() {
         listening = false
-        microphone?.stop()
+        source?.stop()
     }
 
-    private fun hear(model: SoundClassifier, microphone: Microphone): Screen {
+    private fun hear(names: List<String>, from: Source, scores: (FloatArray) -> FloatArray): Screen {
+        source = from
+        if (!listening) return Screen.Empty
         val mine = turn
         val heard = ArrayList<FloatArray>()
         var last: Screen = Screen.Empty
-        microphone.listen { clip ->
+        from.listen { item ->
             val start = System.nanoTime()
-            val now = model.scores(clip)
+            val now = scores(item)
             val took = (System.nanoTime() - start) / 1e6
             heard.lastOrNull()?.let { old -> now.indices.forEach { now[it] += MEMORY * (old[it] - now[it]) } }
             heard.add(now)
             if (heard.size > SHOWN_HOPS) heard.removeAt(0)
-            val answer = Answer(topK(now, model.names, SHOWN_LABELS), took)
-            val found = Screen.Result(null, answer, History(model.names, SHOWN_HOPS, ArrayList(heard)))
+            val answer = Answer(topK(now, names, SHOWN_LABELS), took)
+            val found = Screen.Result(null, answer, History(names, SHOWN_HOPS, ArrayList(heard)))
             last = found
             main.post { if (mine == turn) screen = found }
         }
@@ -133,6 +140,7 @@ internal class Session(private val context: Context) {
             pictures?.close()
             texts?.close()
             sounds?.close()
+            series?.close()
         }
         worker.shutdown()
     }
@@ -150,12 +158,13 @@ internal class Session(private val context: Context) {
         }
 
     private fun failure(error: Exception): Screen {
-        val without = pictures == null && texts == null && sounds == null && error is FileNotFoundException
+        val without = listOfNotNull(pictures, texts, sounds, series).isEmpty() && error is FileNotFoundException
         val text =
             when {
                 without -> R.string.no_model
                 items == Items.TEXTS -> R.string.failed_text
                 items == Items.SOUNDS -> R.string.failed_sound
+                items == Items.SERIES -> R.string.failed_series
                 else -> R.string.failed
             }
         return Screen.Failure(context.getString(text, error.message ?: error.javaClass.simpleName))

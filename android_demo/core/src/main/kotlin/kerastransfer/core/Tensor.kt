@@ -46,10 +46,10 @@ fun quantize(picture: Picture, element: Element, channels: Int): ByteBuffer {
 fun quantize(values: FloatArray, element: Element, quantization: Quantization): ByteBuffer {
     val buffer = ByteBuffer.allocateDirect(values.size * element.bytes).order(ByteOrder.nativeOrder())
     for (value in values) {
-        val step = if (element == Element.FLOAT32) 0 else Math.rint((value / quantization.scale).toDouble()).toInt()
+        val step = Math.rint((value / quantization.scale).toDouble()) + quantization.zeroPoint
         when (element) {
-            Element.UINT8 -> buffer.put((step + quantization.zeroPoint).coerceIn(0, 255).toByte())
-            Element.INT8 -> buffer.put((step + quantization.zeroPoint).coerceIn(-128, 127).toByte())
+            Element.UINT8 -> buffer.put(step.coerceIn(0.0, 255.0).toInt().toByte())
+            Element.INT8 -> buffer.put(step.coerceIn(-128.0, 127.0).toInt().toByte())
             Element.FLOAT32 -> buffer.putFloat(value)
         }
     }
