@@ -21,6 +21,7 @@ from keras_transfer.modalities.image import decode_image
 from keras_transfer.modalities.image.decode import _orientation
 from keras_transfer.modalities.image.golden import golden_vectors
 from keras_transfer.modalities.image.targets import web
+from keras_transfer.modalities.series.targets import web as series_web
 from keras_transfer.modalities.text.targets import web as text_web
 
 SIZE = (48, 64)
@@ -124,7 +125,7 @@ def test_the_wheel_carries_the_whole_page() -> None:
     root = Path(__file__).parents[2]
     forced = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     carried = {Path(name).name for name in forced["force-include"] if name.startswith("web_demo/")}
-    pages = [each.PAGE for each in (web, text_web, sound_web)]
+    pages = [each.PAGE for each in (web, text_web, sound_web, series_web)]
     own = {name for page in pages for name in (*page.scripts, f"{page.item}.html")}
     assert carried == {"page.html", *own, *web_page.SHARED, *web_page.NPM}
     assert all((demo_folder("web_demo") / name).is_file() for name in carried)
