@@ -163,4 +163,6 @@ def test_verify(verify, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     pictures = 224 + 4 * 16 + len(photographs)
     assert "All passed" in done.stdout
-    assert f"on {pictures} golden vectors of pictures, {4 * 2000} of sentences and 48 of sounds" in done.stdout
+    assert (
+        f"on {pictures} golden vectors of pictures, {4 * 2000} of sentences, 48 of sounds, 6 of series" in done.stdout
+    )
