@@ -4,7 +4,6 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from keras_transfer.data.listing import SPLIT_NAMES
 from keras_transfer.data.table_files import key
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import DAMAGED_ARCHIVE
+from keras_transfer.inputs import DAMAGED_ARCHIVE, Array
 from keras_transfer.modalities.series.items import Values, numbered, to_number
 from keras_transfer.modalities.series.spool import MAX_VALUES, Spool, SpoolBuilder
 
@@ -174,7 +173,7 @@ def read_npz(path: Path) -> Spool:
     return _named(path, arrays, _joined(path, parts))
 
 
-def _named(path: Path, arrays: dict[str, NDArray[Any]], spool: Spool) -> Spool:
+def _named(path: Path, arrays: dict[str, Array], spool: Spool) -> Spool:
     """With the names of channels and the rate, where the archive says them."""
     if (names := arrays.get("channels")) is not None:
         if names.shape != (len(spool.channels),):
@@ -187,13 +186,11 @@ def _named(path: Path, arrays: dict[str, NDArray[Any]], spool: Spool) -> Spool:
     return spool
 
 
-def _array(arrays: dict[str, NDArray[Any]], names: Sequence[str], side: str) -> NDArray[Any] | None:
+def _array(arrays: dict[str, Array], names: Sequence[str], side: str) -> Array | None:
     return next((arrays[name + side] for name in names if name + side in arrays), None)
 
 
-def spool_of_arrays(
-    values: NDArray[Any], labels: NDArray[Any] | None, groups: NDArray[Any] | None, split: str, source: str
-) -> Spool:
+def spool_of_arrays(values: Array, labels: Array | None, groups: Array | None, split: str, source: str) -> Spool:
     """Series of one length.
 
     Args:
@@ -231,7 +228,7 @@ def spool_of_arrays(
     )
 
 
-def _words(values: NDArray[Any]) -> list[str]:
+def _words(values: Array) -> list[str]:
     if values.dtype.kind == "f":
         return [f"{value:g}" for value in values.tolist()]
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
