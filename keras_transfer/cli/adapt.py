@@ -33,7 +33,7 @@ def command(
     layout: options.Layout = options.Layout(),
     json: options.ResultJson = False,
 ) -> None:
-    """Adapt a run to new photographs, texts or recordings without labels.
+    """Adapt a run to new photographs, texts, recordings or series without labels.
 
     Or undo some of what fine-tuning forgot (--method wise-ft).
     """

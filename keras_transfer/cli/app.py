@@ -52,7 +52,7 @@ class _Grouped(TyperGroup):
 app = typer.Typer(
     cls=_Grouped,
     name="keras-transfer",
-    help="Transfer learning with Keras: from photographs, texts or recordings to a proven file on a device.",
+    help="Transfer learning with Keras: from photographs, texts, recordings or series to a proven file.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

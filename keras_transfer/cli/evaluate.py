@@ -29,7 +29,7 @@ def command(
     layout: options.Layout = options.Layout(),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Score a model on labelled photographs, texts or recordings."""
+    """Score a model on labelled photographs, texts, recordings or series."""
     from keras_transfer.cli.output import print_json, print_table
     from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, in_text_order, require_model
     from keras_transfer.evaluation.opening import known_inputs

@@ -137,8 +137,8 @@ Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the Mobil
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="imagenet, bundled, none, or a weights file; of texts and recordings pretrained, none or a file; of "
-        "--backbone auto also a folder.  [imagenet; pretrained]"
+        help="imagenet, bundled, none, or a weights file; of others pretrained or none, of recordings also a file, of "
+        "series a run; of --backbone auto also a folder.  [imagenet; pretrained]"
     ),
 ]
 RunData = Annotated[
@@ -187,7 +187,7 @@ class Network:
         typer.Option(
             help="See `keras-transfer backbones`; or a KerasHub preset: kerashub:NAME, a handle, ./FOLDER; of texts "
             "a Hugging Face model: hf:USER/NAME, FOLDER; auto: the best on this machine.  [mobilenet_v2; of texts "
-            "minilm, of recordings auto]"
+            "minilm, else auto]"
         ),
     ] = None
     alpha: Alpha = None
@@ -295,8 +295,7 @@ class Files:
         list[str] | None,
         typer.Option(
             "--format",
-            help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [the first four; of texts and recordings "
-            "three]",
+            help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [of pictures the first four, else three]",
         ),
     ] = None
     targets: Annotated[

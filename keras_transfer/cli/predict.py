@@ -1,4 +1,4 @@
-"""`keras-transfer predict`: what a model says of photographs, texts or recordings."""
+"""`keras-transfer predict`: what a model says of photographs, texts, recordings or series."""
 
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
@@ -49,7 +49,7 @@ def command(
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line, as they come.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
 ) -> None:
-    """Say what a model sees in photographs, hears in recordings, or makes of texts.
+    """Say what a model sees in photographs, hears in recordings, or makes of texts and series.
 
     One that cannot be read is reported in its place.
     """

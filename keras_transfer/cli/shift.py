@@ -18,7 +18,7 @@ def command(
     layout: options.Layout = options.Layout(),
     json: Annotated[bool, typer.Option("--json", help="Print shift.json instead of the verdict.")] = False,
 ) -> None:
-    """Say how new photographs, texts or recordings differ from those of a run.
+    """Say how new photographs, texts, recordings or series differ from those of a run.
 
     How far they lie from them, in what, and what helps.
     """

@@ -71,7 +71,7 @@ def command(
     json: options.ResultJson = False,
     profile: options.Profile = False,
 ) -> None:
-    """Train a classifier on photographs, texts or recordings; export proven files.
+    """Train a classifier on photographs, texts, recordings or series; export proven files.
 
     Stopped, the same command with the same --out goes on from there.
     """
