@@ -2,6 +2,7 @@
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const BESIDE = /^(|#|t|time.*|elapsed.*|date.*|index|samples?|row|id|unnamed.*)$/i; // what is no channel
+const EPSILON = 1e-6; // of preparer.py
 
 /**
  * The samples of a CSV, those of each moment together, in the order of a model's channels: by their names in its first
@@ -65,7 +66,7 @@ function momentsOf(samples, width) {
     const own = samples.filter((_, i) => i % width === channel);
     const mean = own.reduce((sum, value) => sum + value, 0) / own.length;
     const square = own.reduce((sum, value) => sum + (value - mean) ** 2, 0) / own.length;
-    return [mean, Math.max(Math.sqrt(square), 1e-3)];
+    return [mean, Math.sqrt(square + EPSILON)];
   });
 }
 

@@ -3,6 +3,7 @@
 // node compare.js ids FOLDER: the golden sentences whose ids differ.
 // node compare.js log_mel FOLDER: the largest difference of the golden clips' spectrograms.
 // node compare.js series FOLDER: the golden series whose input differs.
+// node compare.js window FILE WIDTH: samples of a series normalized by itself, in base64.
 // node compare.js csv FILE CHANNEL...: the samples of a CSV in base64, or what is wrong with it.
 // node compare.js orientation FILE...: what decode.js reads as EXIF orientation of each file, one a line.
 
@@ -74,6 +75,9 @@ if (what === "preprocess" || what === "input") {
     if (!readFileSync(`${folder}/${name}.input`).equals(Buffer.from(made.buffer))) console.log(row);
   }
   console.log(`${rows.length} series`);
+} else if (what === "window") {
+  const samples = new Float32Array(Uint8Array.from(readFileSync(paths[0])).buffer);
+  console.log(Buffer.from(normalized(samples, "window", Number(paths[1])).buffer).toString("base64"));
 } else if (what === "csv") {
   const [path, ...channels] = paths;
   try {

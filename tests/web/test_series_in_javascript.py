@@ -11,6 +11,7 @@ from serving import HERE
 from keras_transfer.litert.flatbuffer import TensorInfo
 from keras_transfer.modalities.series.golden import golden_vectors
 from keras_transfer.modalities.series.items import read_csv
+from keras_transfer.modalities.series.preparer import SeriesPreparer
 
 TEXTS = {
     "heading": "t,x,y\n0,1,2\n1,3,4.25\n",
@@ -41,6 +42,14 @@ def test_every_byte_of_the_input_is_pythons(
     (tmp_path / "series_000.input").write_bytes(bytes(len((tmp_path / "series_000.input").read_bytes())))
     assert say(node, "series", str(tmp_path)).startswith("series_000")
     assert index.name == "series.csv"
+
+
+def test_a_series_is_normalized_by_itself_as_in_python(node: str, tmp_path: Path) -> None:
+    series = (np.random.default_rng(0).normal(size=(64, 3)) * [1, 1e-3, 1e-6] + [0, 9.81, 0]).astype(np.float32)
+    (tmp_path / "a.samples").write_bytes(series.tobytes())
+    found = np.frombuffer(base64.b64decode(say(node, "window", str(tmp_path / "a.samples"), "3")), "<f4")
+    expected = SeriesPreparer(normalization="window").normalized(series)
+    np.testing.assert_allclose(found.reshape(-1, 3), expected, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())

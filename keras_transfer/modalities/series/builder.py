@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
 from keras_transfer.modalities.series.backbones import SeriesBackbone, find_series_backbone
-from keras_transfer.modalities.series.preparer import NORMALIZED, SERIES, Normalization
+from keras_transfer.modalities.series.preparer import EPSILON, NORMALIZED, SERIES, Normalization
 from keras_transfer.modalities.series.rocket import fit_ridge, rocket_layers
 from keras_transfer.models import add_head, compile_classifier, load_model
 from keras_transfer.models.freezing import suffix
@@ -181,7 +181,7 @@ def _normalized(
     """Series of mean 0 and deviation 1, by a layer called `normalization`."""
     if normalization == "window":
         return keras.layers.GroupNormalization(
-            -1, axis=-1, epsilon=1e-6, center=False, scale=False, name="normalization"
+            -1, axis=-1, epsilon=EPSILON, center=False, scale=False, name="normalization"
         )(series)
     channels = series.shape[-1]
     means, variances = np.zeros(channels, np.float32), np.ones(channels, np.float32)

@@ -16,6 +16,8 @@ from keras_transfer.modalities.series.loading import load_series
 SERIES, NORMALIZED = "series", "normalized"
 Normalization: TypeAlias = tuple[tuple[float, float], ...] | Literal["window"]
 """Mean and deviation of each channel, or that each channel of each series has its own."""
+EPSILON = 1e-6
+"""What is added to the variance of each series that is normalized by itself, lest a still channel is all noise."""
 FILLS = {"mean": "mean", "edge": "edge", "zero": "constant"}  # as NumPy calls them
 
 
@@ -116,8 +118,8 @@ class SeriesPreparer:
     def normalized(self, values: Array) -> Array:
         """Samples `float32 [..., time, channels]` as the normalization of the network gives them."""
         if self.normalization == "window":
-            mean, deviation = values.mean(axis=-2, keepdims=True), values.std(axis=-2, keepdims=True)
-            return np.asarray((values - mean) / np.maximum(deviation, 1e-3), np.float32)
+            mean, variance = values.mean(axis=-2, keepdims=True), values.var(axis=-2, keepdims=True)
+            return np.asarray((values - mean) / np.sqrt(variance + EPSILON), np.float32)
         mean, deviation = np.array(self.normalization, np.float32).T  # float32 throughout, as devices compute
         return np.asarray((values - mean) / deviation, np.float32)
 
