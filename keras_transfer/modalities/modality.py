@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, NotRequired, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +54,13 @@ class InputWords(TypedDict):
         task: Hugging Face's name of the task.
         words: what the model takes.
         sentence: how an item becomes that; may be empty.
+        shown: what the report shows of an answer beside its item.
     """
 
     task: str
     words: str
     sentence: str
+    shown: NotRequired[str]
 
 
 class FilterSheet(TypedDict):

@@ -86,6 +86,7 @@ def test_pages_show_worse_series_and_where_new_ones_differ(run, tmp_path):
     report_run(run[0], corruptions=True)
     page = (run[0] / "report.html").read_text()
     assert "samples that did not arrive" in page and "data:image/png" in page
+    assert "the moments glow whose deletion" in page and "Grad-CAM" not in page
     series, _, _ = made_gestures(60, 9)
     (tmp_path / "new").mkdir()
     for i, values in enumerate(3 * series):

@@ -184,6 +184,8 @@ class AudioModality(Modality):
             "words": f"clips of {seconds:g} s of mono sound at {rate} Hz, as floats in -1..1",
             "sentence": f"Of each recording {seconds:g} s are heard, mixed down to one channel at {rate} Hz; what is "
             "shorter is filled up with silence, what is longer is cut into windows.",
+            "shown": "Pictures are spectrograms, time to the right and high notes on top; the second one lights up "
+            "where the network heard what it answered (integrated gradients).",
         }
 
     # Networks

@@ -174,6 +174,7 @@ class ImageModality(Modality):
             "task": "image-classification",
             "words": f"RGB images of {size[0]} x {size[1]} pixels in 0..255: {geometry['words']}",
             "sentence": str(geometry.get("sentence") or f"Of each picture: {geometry['words']}."),
+            "shown": "The second picture lights up where the network saw what it answered (Grad-CAM).",
         }
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":

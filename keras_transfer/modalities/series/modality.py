@@ -203,6 +203,7 @@ class SeriesModality(Modality):
             "words": words + (f" at {rate} Hz" if rate else "") + ", in the sensor's own units",
             "sentence": f"Of each series {length} samples are read ({', '.join(map(str, channels))[:200]}); shorter "
             "ones are filled up with their mean.",
+            "shown": "In the second picture the moments glow whose deletion costs the answer most.",
         }
 
     # Networks

@@ -181,6 +181,8 @@ class TextModality(Modality):
             "task": "text-classification",
             "words": f"texts of up to {length} tokens",
             "sentence": f"Of each text the first {length} tokens are read (tokenizer: {tokenizer}).",
+            "shown": "Words that spoke for the answer are marked in blue, those against it in orange (integrated "
+            "gradients).",
         }
 
     def tensor_notes(self, inputs: InputSpec) -> list[TensorNotes]:
