@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -89,21 +89,6 @@ class Phase(_Strict):
         return self.stages is None and self.layers is None and self.from_layer is None
 
 
-class LayoutOptions(TypedDict):
-    """How a source is arranged: the fields of `keras_transfer.data.listing.Layout`, keywords of `load`."""
-
-    group_by: str | None
-    root: str | None
-    path_column: str | None
-    label_column: str | None
-    classes_at_depth: int | None
-    text_column: str | None
-    window: float | None
-    hop: float | None
-    background: str | None
-    rate: float | None
-
-
 class DataOptions(_Strict):
     """Which items, how they are split, and how they become the model's inputs. None: chosen from the data."""
 
@@ -127,22 +112,6 @@ class DataOptions(_Strict):
     geometry: Annotated[Geometry | None, BeforeValidator(_geometry)] = None  # a mode, some fields of one, or auto
     sequence_length: _Count | None = None  # tokens of a text, samples of a series
     normalize: Literal["channel", "window"] | None = None  # of series: by the training series, or each by itself
-
-    @property
-    def layout(self) -> LayoutOptions:
-        """How the source is arranged."""
-        return {
-            "group_by": self.group_by,
-            "root": self.root,
-            "path_column": self.path_column,
-            "label_column": self.label_column,
-            "classes_at_depth": self.classes_at_depth,
-            "text_column": self.text_column,
-            "window": self.window,
-            "hop": self.hop,
-            "background": self.background,
-            "rate": self.rate,
-        }
 
 
 class ModelOptions(_Strict):

@@ -219,6 +219,7 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
                 f"{serving}; and without training `keras-transfer export {base} --format dynamic`, or int8 --repair."
             )
     recipe = _recipe_of(base, before, compression, changes)
+    check_formats(recipe, modality)
     with open_run(folder, recipe) as run:
         return finished(run) or _compress(recipe, compression, base, steps, run)
 
@@ -240,7 +241,6 @@ def _recipe_of(base: Path, recipe: Recipe, compression: Compression, changes: Ma
 def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[Step], run: Path) -> Result:
     from keras_transfer.evaluation import load_keras
 
-    check_formats(recipe)
     check_files(recipe)
     clock = Clock(run)
     with clock.part("data"):

@@ -69,7 +69,7 @@ def export_run(
         tolerance=tolerance,
         data=data,
     )
-    check_formats(recipe)
+    check_formats(recipe, recipe_modality(recipe))
     target_options = _target_options(recipe, board, fit)
     with add_to_run(run) if out is None else nullcontext():
         from keras_transfer.evaluation import load_keras

@@ -97,13 +97,12 @@ def settled(recipe: Recipe) -> Recipe:
                     f"{modality.kind.items}: `keras-transfer backbones` lists what serves which."
                 )
     _check_options(recipe, modality)
-    check_formats(recipe)
+    check_formats(recipe, modality)
     return modality.settled(recipe)
 
 
-def check_formats(recipe: Recipe) -> None:
-    """Raises `InputError` where no file of a format can run a network of the recipe's modality."""
-    modality = recipe_modality(recipe)
+def check_formats(recipe: Recipe, modality: Modality) -> None:
+    """Raises `InputError` where no file of a format that a recipe asks for can run a network of its modality."""
     for name in recipe.export.formats or ():
         if name in modality.unfit:
             fit = ", ".join(other for other in get_args(Format) if other not in modality.unfit)
@@ -175,18 +174,8 @@ def load(
     >>> load((items, ["cat", "dog"] * 10), val=0.2, test=0.2)
     Dataset(2 classes; train ..., val ..., test ...)
     """
-    layout = Layout(
-        group_by,
-        os.fspath(root) if root is not None else None,
-        path_column,
-        label_column,
-        classes_at_depth,
-        text_column,
-        window,
-        hop,
-        os.fspath(background) if background is not None else None,
-        rate,
-    )
+    top, behind = (os.fspath(place) if place is not None else None for place in (root, background))
+    layout = Layout(group_by, top, path_column, label_column, classes_at_depth, text_column, window, hop, behind, rate)
     own = open_modality(modality) if modality is not None else modality_of(source)
     return own.load_items(source, labels=labels, layout=layout, preparation=preparation, **options)
 

@@ -272,7 +272,7 @@ class Modality(ABC):
         data = recipe.data
         return self.load_items(
             data.source,
-            layout=Layout(**data.layout),
+            layout=Layout.of(data),
             preparation=preparation or self.recipe_preparation(recipe),
             val=data.val,
             test=data.test,

@@ -53,10 +53,9 @@ def test_a_layout_goes_from_the_command_line_to_the_job(
     monkeypatch.setattr("keras_transfer.evaluation.opening.known_inputs", lambda model: None)
     with pytest.raises(Stop):
         app([*words, *WORDS], standalone_mode=False)
-    recipes = [one.data.layout for one in told if isinstance(one, Recipe)]
-    layouts = [one.said() for one in told if isinstance(one, Layout)]
-    (said,) = recipes or layouts
-    assert {key: value for key, value in said.items() if value is not None} == SAID
+    recipes = [Layout.of(one.data) for one in told if isinstance(one, Recipe)]
+    (layout,) = recipes or [one for one in told if isinstance(one, Layout)]
+    assert layout.said() == SAID
 
 
 def test_no_command_that_takes_data_lacks_the_options() -> None:
@@ -71,8 +70,7 @@ def test_no_command_that_takes_data_lacks_the_options() -> None:
 def test_a_recipe_keeps_the_layout(tmp_path: Path) -> None:
     recipe = make_recipe(data="table.csv", **SAID)
     again = make_recipe(write_recipe(tmp_path / "recipe.yaml", recipe))
-    assert again == recipe and {key: again.data.layout[key] for key in SAID} == SAID
-    assert set(again.data.layout) == set(Layout.__dataclass_fields__)
+    assert again == recipe and Layout.of(again.data).said() == SAID
 
 
 @pytest.mark.parametrize("moved", [True, False])
