@@ -14,6 +14,7 @@ from keras_transfer.modalities.series.archives import read_arff, read_npz, read_
 from keras_transfer.modalities.series.items import Series, at_rate, fill_gaps, on_grid, pack, read_csv, unpack
 from keras_transfer.modalities.series.loading import load_series, open_spool
 from keras_transfer.modalities.series.preparer import open_preparer
+from keras_transfer.modalities.series.sources import list_source
 
 SAMPLES = st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=20)
 
@@ -180,6 +181,25 @@ def test_a_row_for_each_series_with_and_without_a_heading(tmp_path):
     )
 
 
+@pytest.mark.parametrize("first", ["label", "kind"])
+def test_a_row_for_each_series_has_the_label_that_is_named(tmp_path, first):
+    random, table = np.random.default_rng(0), tmp_path / "ecg.csv"
+    rows = [
+        [f"p{i % 5}", "ab"[i % 2], "cd"[i // 2 % 2], *(f"{value:.4f}" for value in random.normal(size=30))]
+        for i in range(40)
+    ]
+    heading = ["who", first, "mood", *(f"x_{i}" for i in range(30))]
+    table.write_text("\n".join(map(",".join, [heading, *rows])) + "\n")
+    for column, own in ((first, ["a", "b"]), ("mood", ["c", "d"])):
+        data = kt.load(table, label_column=column, group_by="who")
+        assert data.class_names == own and len(data.records) == 40 and data.train.preparer.channels == ("x",)
+        other = "mood" if column == first else first
+        assert {(r.group, *r.columns) for r in data.records} == {(f"p{i}", other) for i in range(5)}
+    np.savez(tmp_path / "a.npz", X=np.zeros((4, 9, 1)), y=list("abab"))
+    with pytest.raises(InputError, match=r"--label-column\) needs a table"):
+        kt.load(tmp_path / "a.npz", label_column="kind")
+
+
 def test_a_pair_of_tables_without_headings(tmp_path):
     random = np.random.default_rng(0)
     for side, count in (("TRAIN", 30), ("TEST", 12)):
@@ -198,7 +218,8 @@ def test_rows_of_unequal_length_end_where_their_samples_end(tmp_path):
     short = "\t".join(["2", *map(str, range(10)), *["NaN"] * 20])
     table.write_text("\n".join([full, short] * 3) + "\n")
     spool = open_spool(str(table))
-    assert [len(spool.series(i).values) for i in (1, 2)] == [30, 10] and spool.labels[:2] == ["1", "2"]
+    assert [len(spool.series(i).values) for i in (1, 2)] == [30, 10]
+    assert [entry.labels for entry in list_source(table).listing.entries] == [("1",), ("2",)] * 3
 
 
 def test_names_of_items_are_read_again_and_wrong_ones_refused(tmp_path):

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from keras_transfer.data.sources import list_files, refuse_layout
 from keras_transfer.data.spooled import TemporaryFolder
 from keras_transfer.data.stretches import cut_windows, parse_stretch, stretch_name, whole_file
 from keras_transfer.data.table_files import TABLES, key, sample_table
-from keras_transfer.data.tables import LABELS, PATHS, is_prose
+from keras_transfer.data.tables import PATHS, is_prose
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Array
 from keras_transfer.modalities.series.items import KIND, is_number, time_unit
@@ -32,6 +31,7 @@ from keras_transfer.modalities.series.tables import (
     Columns,
     Roles,
     find_roles,
+    sample_columns,
     stretches,
     time_warnings,
     words_of,
@@ -146,19 +146,18 @@ def _side(file: Path) -> str:
 def _of_files(path: Path, files: dict[Path, str], layout: Layout) -> Source:
     """The series of files that hold many; splits that a file says of its own come first."""
     layout.refuse((*_ANY_LAYOUT, "window", "hop"), "another source than a file of many series")
-    spools = {file: open_spool(str(file)) for file in files}
+    spools = {file: _labelled(file, layout) for file in files}
     entries, warnings = [], list[str]()
     for file, side in files.items():
-        spool = spools[file]
-        groups, others = _groups(file, spool, layout.group_by), _others(file, layout.group_by)
+        spool, others = spools[file]
         for number in range(1, len(spool) + 1):
-            label, split = ((own[number - 1] if own else "") for own in (spool.labels, spool.splits))
+            label, group, split = (own[number - 1] if own else "" for own in (spool.labels, spool.groups, spool.splits))
             entries.append(
                 Entry(
                     row_name(str(file), number),
                     (label,) if label else (),
                     split or side,
-                    groups[number - 1] if groups else "",
+                    group,
                     {name: words[number - 1] for name, words in others.items()} if others else NO_COLUMNS,
                     "" if label else "no label",
                 )
@@ -167,26 +166,23 @@ def _of_files(path: Path, files: dict[Path, str], layout: Layout) -> Source:
     listing = Listing(str(path), entries, KIND, warnings=warnings)
     if layout.group_by is None and (warning := group_warning(listing)):
         warnings.append(warning)
-    first = next(iter(spools.values()))
+    first, _ = next(iter(spools.values()))
     return Source(listing, first.channels, layout.rate or first.rate)
 
 
-def _groups(file: Path, spool: Spool, group_by: str | None) -> Sequence[str]:
-    """The groups of a file of many series."""
-    if group_by is None:
-        return spool.groups
-    if file.suffix.lower() in TABLES:
-        columns = open_columns(str(file))
-        return words_of(columns, find_roles(file, columns, Layout(group_by=group_by)).group)
-    raise InputError(f"{file} holds no groups that `group_by` (--group-by) could name. Received: {group_by!r}")
-
-
-def _others(file: Path, group_by: str | None) -> dict[str, list[str]]:
-    """What else a table with a row for each series says of each."""
+def _labelled(file: Path, layout: Layout) -> tuple[Spool, dict[str, list[str]]]:
+    """A file of many series, and what else a table says of each: its columns are those that the layout names."""
+    spool = open_spool(str(file))
     if file.suffix.lower() not in TABLES:
-        return {}
+        layout.refuse(("label_column", "group_by"), "a table with a row for each series")
+        return spool, {}
     columns = open_columns(str(file))
-    return {name: words_of(columns, name) for name in find_roles(file, columns, Layout(group_by=group_by)).others}
+    roles = find_roles(file, columns, layout)
+    labels, groups, splits = (words_of(columns, name) for name in (roles.label, roles.group, roles.split))
+    splits = [SPLIT_NAMES.get(word.lower(), "") for word in splits]
+    warnings = [*spool.warnings, *filter(None, [roles.warning])]
+    others = {name: words_of(columns, name) for name in roles.others}
+    return replace(spool, labels=labels, groups=groups, splits=splits, warnings=warnings), others
 
 
 # Long tables
@@ -412,5 +408,6 @@ def _is_of_series(path: Path) -> bool:
         return False
     filled = [[cell for cell in own if cell.strip()] for own in cells]
     numbers = [bool(own) and 2 * sum(map(is_number, own)) > len(own) for own in filled]
-    labelled = any(key(name) in (*LABELS, *SERIES_LABELS) or time_unit(name) is not None for name in columns)
+    labelled = any(key(name) in SERIES_LABELS or time_unit(name) is not None for name in columns)
+    labelled = labelled or bool(sample_columns(columns))
     return sum(numbers) >= 1 and 2 * sum(numbers) >= len(columns) - 3 and (labelled or all(map(is_number, columns)))

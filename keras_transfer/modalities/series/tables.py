@@ -322,7 +322,7 @@ def _is_label(columns: Columns, name: str) -> bool:
 
 
 def wide_spool(columns: Columns, roles: Roles) -> Spool:
-    """The series of a table with a row for each; missing samples at the end of a row are none."""
+    """The samples of a table with a row for each series; missing ones at the end of a row are none."""
     blocks = [[columns.numbers.index(name) for name in own] for own in roles.channels.values()]
     values = columns.values[:, [place for own in blocks for place in own]]
     values = values.reshape(len(values), len(blocks), -1).transpose(0, 2, 1)
@@ -333,10 +333,7 @@ def wide_spool(columns: Columns, roles: Roles) -> Spool:
         np.ascontiguousarray(values[kept]),
         np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
         tuple(roles.channels),
-        labels=words_of(columns, roles.label),
-        groups=words_of(columns, roles.group),
-        splits=[SPLIT_NAMES.get(word.lower(), "") for word in words_of(columns, roles.split)],
-        warnings=[*columns.warnings, *filter(None, [roles.warning])],
+        warnings=columns.warnings,
     )
 
 
