@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from table import write_rows
+from table import read_rows, write_rows
 from threadpoolctl import threadpool_limits
 
 import keras_transfer as kt
@@ -126,10 +126,7 @@ def main() -> None:
     parser.add_argument("--pictures", required=True, help="ImageNet weights of mobilenet_v2")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
-    rows: list[dict[str, object]] = []
-    if options.csv.is_file():  # rows that it has are not made again
-        with options.csv.open(newline="") as file:
-            rows += csv.DictReader(file)
+    rows = read_rows(options.csv)  # which are not made again
     done = {(row["data"], row["features"]) for row in rows}
     for read in (esc10, spoken_digits):
         sounds = read(options.data / read.__name__)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from measured import run_measured
-from table import write_rows
+from table import read_rows, write_rows
 
 from keras_transfer.run import processor
 
@@ -54,10 +54,7 @@ def main() -> None:
     parser.add_argument("--fields", default="", help="options of the command, such as weights=FOLDER")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
-    rows: list[Row] = []
-    if options.csv.is_file():
-        with options.csv.open(newline="") as file:
-            rows += csv.DictReader(file)
+    rows: list[Row] = [*read_rows(options.csv)]
     done = {tuple(str(row[key]) for key in KEYS) for row in rows}
     fields = ", ".join(f"{name}={Path(value).name}" for name, _, value in map(_parts, options.fields.split()))
     for seed in options.seeds:

@@ -8,11 +8,10 @@ fields that the CSV file has are replaced. `flattery` is by how many points a ra
 """
 
 import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
-from table import write_rows
+from table import read_rows, write_rows
 
 from keras_transfer.jobs.audition import audition
 from keras_transfer.recipe import make_recipe
@@ -47,10 +46,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     rows = rows_of(options.data, dict(field.split("=", 1) for field in options.fields))
-    kept: list[dict[str, Any]] = []
-    if options.csv.is_file():
-        with options.csv.open(newline="") as file:
-            kept = [row for row in csv.DictReader(file) if row["data"] != rows[0]["data"]]
+    kept = [row for row in read_rows(options.csv) if row["data"] != rows[0]["data"]]
     write_rows(options.csv, [*kept, *rows])
 
 

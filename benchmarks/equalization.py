@@ -8,14 +8,13 @@ decides as the Keras model does, there and on the validation split. `seconds` is
 """
 
 import argparse
-import csv
 import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
-from table import write_rows
+from table import read_rows, write_rows
 
 from keras_transfer.data.split import Split
 from keras_transfer.evaluation import load_keras
@@ -83,10 +82,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    if options.csv.is_file():
-        with options.csv.open(newline="") as file:
-            rows += csv.DictReader(file)
+    rows = read_rows(options.csv)
     for run in options.runs:
         rows = [row for row in rows if row["run"] != run.name] + rows_of(run)
         print(*rows[-2:], sep="\n", flush=True)

@@ -10,7 +10,6 @@ its int8 file and the rivals say of the test split. Arguments behind the folders
 """
 
 import argparse
-import csv
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from table import write_rows
+from table import read_rows, write_rows
 
 from keras_transfer.data.folds import joined
 from keras_transfer.errors import GateError
@@ -110,10 +109,7 @@ def main() -> None:
         "targets" if name == "target" else name: (value,) if name == "target" else value
         for name, value in given.items()
     }
-    rows: list[Mapping[str, Any]] = []
-    if options.csv.is_file():
-        with options.csv.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    rows: list[Mapping[str, Any]] = [*read_rows(options.csv)]
     for place in map(Path, (each for each in options.sets if "=" not in each)):
         rivals = rivals_of(place)
         for seed in range(options.seeds):

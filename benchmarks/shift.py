@@ -8,7 +8,6 @@ scored on.
 """
 
 import argparse
-import csv
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
-from table import write_rows
+from table import read_rows, write_rows
 
 from keras_transfer.data.unlabelled import list_unlabelled
 from keras_transfer.evaluation import load_keras, predict_split
@@ -79,10 +78,7 @@ def main() -> None:
     options = parser.parse_args()
     recipe = make_recipe(options.run / "recipe.yaml", data=options.data, weights=options.weights)
     data = load_data(recipe)
-    rows: list[dict[str, Any]] = []
-    if options.csv.is_file():
-        with options.csv.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    rows = read_rows(options.csv)
     done = {(row["shift"], row["way"]) for row in rows}
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(recipe, data, options.run, Path(work))

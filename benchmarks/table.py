@@ -37,6 +37,14 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that a CSV file has, as text; none where it is not there yet."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def show_rows(rows: Sequence[dict[str, Any]], path: Path | None) -> None:
     """Prints rows, and writes them where a path is given."""
     for row in rows:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from measured import run_measured
-from table import write_rows
+from table import read_rows, write_rows
 
 from keras_transfer.data.dataset import Dataset
 from keras_transfer.decisions import correct
@@ -47,10 +47,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=DEFAULT)
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
-    rows: list[Row] = []
-    if options.csv.is_file():
-        with options.csv.open(newline="") as file:
-            rows += csv.DictReader(file)
+    rows: list[Row] = [*read_rows(options.csv)]
     done = {(row["split"], row["way"], str(row["seed"])) for row in rows}
     for seed in options.seeds:
         for split in options.splits:
