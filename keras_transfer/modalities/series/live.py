@@ -8,9 +8,16 @@ import numpy as np
 from keras_transfer.modalities.series.items import Series, is_number, pack, separator, split_line, to_number
 from keras_transfer.modalities.series.preparer import SeriesPreparer
 
-OVERLAP = 4
-"""Into how many parts a window is divided by the hop, where nobody says another."""
 _LINE = 4096  # bytes
+
+
+def usual_hop(length: int) -> int:
+    """Samples from one window to the next, where nobody says another: a quarter of a window.
+
+    >>> usual_hop(100), usual_hop(2)
+    (25, 1)
+    """
+    return max(1, length // 4)
 
 
 def line_windows(
@@ -38,7 +45,7 @@ def line_windows(
     else:
         return None
     rate = preparer.rate or 1.0
-    step = max(1, min(preparer.length, round(hop * rate) if hop else preparer.length // OVERLAP))
+    step = max(1, min(preparer.length, round(hop * rate) if hop else usual_hop(preparer.length)))
     return _windows(source, preparer, places, mark, step)
 
 

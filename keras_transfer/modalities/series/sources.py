@@ -39,7 +39,7 @@ from keras_transfer.modalities.series.tables import (
 from keras_transfer.modalities.series.windows import Recording, check_window, choose_window, cut_recordings
 from keras_transfer.progress import track
 
-_SIDE = re.compile(r"(.+)[_-](train|test|val|valid|validation|training|testing)", re.IGNORECASE)
+_SIDE = re.compile(rf"(.+)[_-]({'|'.join(SPLIT_NAMES)})", re.IGNORECASE)
 _ONE_EACH = (".csv", ".tsv", ".npy", ".dat")
 _FILES = 1000  # of a folder, by which series are recognised
 _SMALL = 20_000  # bytes of a file that is too short to be cut into windows that nobody asked for

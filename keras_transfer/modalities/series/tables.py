@@ -390,8 +390,7 @@ def stretches(path: Path, columns: Columns, roles: Roles) -> Iterator[Stretch]:
                 f"{path}: the time stamps go back {int(back.sum())} times, first in row {row}: sort it by time, and "
                 "by group where it has any."
             )
-        usual = np.median(steps[steps > 0]) if (steps > 0).any() else 1.0
-        border[1:-1] |= (steps < 0) | (steps > (GAP + 1.5) * usual) | np.isnan(steps)
+        border[1:-1] |= (steps < 0) | _gaps(steps) | np.isnan(steps)
     ends = np.flatnonzero(border).tolist()
     others = {name: columns.codes(name) for name in roles.others}
 
@@ -407,15 +406,20 @@ def stretches(path: Path, columns: Columns, roles: Roles) -> Iterator[Stretch]:
         yield Stretch(first, end, at(roles.label, first), at(roles.group, first), split, kept)
 
 
+def _gaps(steps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which steps of time lack more samples than are interpolated."""
+    forward = steps[steps > 0]
+    return steps > (GAP + 1.5) * (np.median(forward) if len(forward) else 1.0)
+
+
 def time_warnings(path: Path, columns: Columns) -> list[str]:
     """What is remarkable in the time stamps of a table with a row for each moment."""
     if columns.times is None:
         return []
     steps = np.diff(columns.times)
-    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 1.0
     found = {
         "rows have the time stamp of the row before": int((steps == 0).sum()),
         "times the time stamps go back, where a recording may begin anew": int((steps < 0).sum()),
-        f"gaps of over {GAP} samples": int((steps > (GAP + 1.5) * usual).sum()),
+        f"gaps of over {GAP} samples": int(_gaps(steps).sum()),
     }
     return [f"{count} {words} ({path.name}): no window spans them." for words, count in found.items() if count]

@@ -12,7 +12,7 @@ from keras_transfer.files import write_json
 from keras_transfer.inputs import Json
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.modalities.series.golden import golden_vectors
-from keras_transfer.modalities.series.live import OVERLAP
+from keras_transfer.modalities.series.live import usual_hop
 from keras_transfer.modalities.series.preparer import NORMALIZED, SERIES, open_preparer
 from keras_transfer.progress import say
 
@@ -42,11 +42,12 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     means, deviations = np.array(normalization, np.float32).reshape(-1, 2).T.tolist()
     settings: dict[str, Json] = {
         "rate": preparer.rate,
-        "hop": max(1, length // OVERLAP),
+        "hop": usual_hop(length),
         "acceleration": 1,
         "rotation": 1,
+        "means": means,
+        "deviations": deviations,
     }
-    settings |= {"means": means, "deviations": deviations}
     files = write_app(kit, folder)
     files.append(write_json(folder / ASSETS / SENSOR_FILE, settings))
     info = read_flatbuffer(kit.content)

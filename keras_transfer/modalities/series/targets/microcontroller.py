@@ -13,7 +13,7 @@ from keras_transfer.files import write_bytes
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.runtime import input_values
 from keras_transfer.modalities.series.items import numbered
-from keras_transfer.modalities.series.live import OVERLAP
+from keras_transfer.modalities.series.live import usual_hop
 from keras_transfer.modalities.series.preparer import NORMALIZED, SERIES, SeriesPreparer, open_preparer
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -108,7 +108,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
     names = [sources.c_string(name) for name in preparer.channels or numbered(width)]
     channels = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     library, read = _SENSORS.get(width, ("// The library of your sensor belongs here.", _ANALOG))
-    known = {"length": length, "width": width, "hop": max(1, length // OVERLAP)}
+    known = {"length": length, "width": width, "hop": usual_hop(length)}
     placed = {"rate": float(preparer.rate or 0), "channels": channels.replace("$", "$$"), "library": library}
     own = {
         name: Template((_TEMPLATES / name).read_text("utf-8")).safe_substitute(known, **placed, read=read)

@@ -6,7 +6,7 @@ from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.exporters.web_page import Page, write_page
 from keras_transfer.inputs import Json
 from keras_transfer.modalities.series.items import numbered
-from keras_transfer.modalities.series.live import OVERLAP
+from keras_transfer.modalities.series.live import usual_hop
 from keras_transfer.modalities.series.preparer import NORMALIZED, open_preparer
 
 PAGE = Page("measurement", "What was measured?", ("series.js", "timeline.js"))
@@ -23,7 +23,7 @@ def write(kit: Kit, folder: Path) -> list[Path]:
         "length": length,
         "channels": list(preparer.channels or numbered(width)),
         "rate": preparer.rate,
-        "hop": max(1, length // OVERLAP),
+        "hop": usual_hop(length),
         "fill": preparer.fill,
         "normalization": preparer.settings["normalization"] if kit.inputs.tensor.name == NORMALIZED else None,
         "motion": _MOTION,
