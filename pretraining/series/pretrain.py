@@ -1,6 +1,6 @@
 """Trains the bundled backbone of series to tell made classes apart, and puts its weights into the package.
 
-    python pretraining/series/pretrain.py --steps 3000 --history pretraining/series/history.csv
+    python pretraining/series/pretrain.py --steps 2400 --history pretraining/series/history.csv
 
 No real series is seen: each batch is drawn anew (`signals.py`). Lengths change from batch to batch, so that the network
 takes any. The weights are those after the last step; nothing is chosen by any set of series.
@@ -23,7 +23,7 @@ CLASSES, BATCH, LENGTHS = 500, 256, (32, 64, 128, 192)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=FILE)
     parser.add_argument("--history", type=Path)
