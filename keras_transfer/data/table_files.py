@@ -78,19 +78,19 @@ def key(name: str) -> str:
 
 
 @contextmanager
-def open_table(path: Path, wanted: Sequence[Collection[str]] = (), most_columns: int | None = None) -> Iterator[Table]:
+def open_table(path: Path, wanted: Sequence[Collection[str]] = (), most_columns: int = MAX_COLUMNS) -> Iterator[Table]:
     """Opens a table, whose rows can be read once.
 
     Args:
         path: a CSV separated by commas, semicolons, tabs or `|`, JSON lines, or a Parquet file.
         wanted: for each column that is needed its possible names, as `key` makes them; the items' first.
-        most_columns: a table with more is refused; `MAX_COLUMNS` unless said.
+        most_columns: a table with more is refused.
 
     Raises:
         InputError: the file cannot be read, or is no table.
     """
     if path.suffix.lower() == ".parquet":
-        with _open_parquet(path, wanted, most_columns or MAX_COLUMNS) as table:
+        with _open_parquet(path, wanted, most_columns) as table:
             yield table
         return
     try:
@@ -100,9 +100,8 @@ def open_table(path: Path, wanted: Sequence[Collection[str]] = (), most_columns:
             errors = "replace" if encoding == "cp1252" else "cp1252"
             with io.TextIOWrapper(file, encoding, errors=errors, newline="") as text:
                 lines = _lines(path, text)
-                most = most_columns or MAX_COLUMNS
                 is_json = path.suffix.lower() == ".jsonl"
-                table = _json_table(path, lines, most) if is_json else _csv(path, lines, wanted, most)
+                table = _json_table(path, lines, most_columns) if is_json else _csv(path, lines, wanted, most_columns)
                 yield table._replace(encoding=encoding, warnings=_about(path, encoding, foreign))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not {error.encoding.upper()} ({error.reason}). Save it as 'CSV UTF-8'.") from error

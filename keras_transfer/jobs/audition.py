@@ -80,19 +80,14 @@ def audition(recipe: Recipe) -> Audition:
     return _hold(recipe, load_data(recipe))[1]
 
 
-def _kept(run: Path) -> _Kept | None:
-    """What a run that has begun chose; a folder of one that was stopped before holds nothing that counts."""
-    return cast(_Kept | None, read_json(run / _FILE)) if (run / "environment.json").is_file() else None
-
-
 def held(recipe: Recipe, run: Path) -> tuple[Recipe, Audition | None]:
     """The recipe with the backbone that a run chose for it before it was stopped, and the audition, if there was one.
 
     Args:
         recipe: settled; its backbone is `AUTO`.
-        run: the run directory.
+        run: the run directory; one of a run that has not begun holds nothing that counts.
     """
-    kept = _kept(run)
+    kept = cast(_Kept | None, read_json(run / _FILE)) if (run / "environment.json").is_file() else None
     if kept is None or kept["asked"] != recipe.model.model_dump(mode="json"):
         return recipe, None
     return with_network(recipe, kept["chosen"]), kept["audition"]

@@ -25,32 +25,16 @@ Samples = NDArray[np.float32]
 KIND = Kind(
     "recordings",
     "recording",
-    frozenset(
-        {
-            ".wav",
-            ".wave",
-            ".flac",
-            ".ogg",
-            ".oga",
-            ".opus",
-            ".mp3",
-            ".aif",
-            ".aiff",
-            ".au",
-            ".snd",
-            ".caf",
-            ".w64",
-            ".m4a",
-            ".aac",
-            ".wma",
-        }
-    ),
+    frozenset({
+        ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".snd", ".caf", ".w64",
+        ".m4a", ".aac", ".wma",
+    }),
     ("seconds", "sample_rate", "channels"),
     "sound.wav",
     "sound files",
     columns_of_paths=("audio", "sound", "recording", "wav", "clip"),
     stretches=True,
-)
+)  # fmt: skip
 LONGEST = 60.0
 """Seconds of an item. A longer recording is listed as several windows; of one that is not, this much is read."""
 _LARGE = 64 << 20  # bytes of a file; of a larger one only a stretch is loaded
