@@ -5,7 +5,7 @@ What comes trained, and a network that begins with random weights, has no such f
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
@@ -157,7 +157,8 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
     chosen, best = choose(rows)
     rival = None
     if modality.rival_name and all(each.training.phases != () for each in recipes.values()):
-        rival = cross_validated(modality.rival_name, labels, _rival_answers(data, whole, folds, recipe.seed), groups)
+        answers = _fitted_answers(data, whole, folds, lambda fold, part: modality.rival(fold, part, recipe.seed)[1])
+        rival = cross_validated(modality.rival_name, labels, answers, groups)
     random_split = None
     if any(record.group for record in data.records):
         torn = _folds(labels, np.arange(len(whole)), recipe.seed)
@@ -212,12 +213,12 @@ def _heard(
 
     started, modality = time.perf_counter(), open_modality(whole.preparer.modality)
     whole_fits = candidate.training.phases == () or not candidate.model.pretrained
-    own = prepared_for(candidate, _data_of(data, whole, folds[0]) if whole_fits else data)
-    model = build_classifier_of(candidate.replace(hidden=()), own)
-    cost = multiply_adds(at_size(model, own.train.spec(model_inputs(model)).tensors))
     random_weights = whole_fits and candidate.training.phases != ()
     if random_weights and len(whole) < _TRAINED_ON:
         raise InputError(f"{len(whole)} {modality.kind.items} are too few to train it and tell.")
+    own = prepared_for(candidate, _data_of(data, whole, folds[0]) if whole_fits else data)
+    model = build_classifier_of(candidate.replace(hidden=()), own)
+    cost = multiply_adds(at_size(model, own.train.spec(model_inputs(model)).tensors))
     if random_weights and model.count_params() >= enough:
         raise InputError("a smaller one is right on every item already.")
     epochs = sum(phase.epochs for phase in plan_of(candidate, model, own).phases) if whole_fits else 0
@@ -225,9 +226,7 @@ def _heard(
     if cost * len(whole) * passes > (_FITS if whole_fits else _BUDGET):
         raise InputError(f"it would take minutes ({cost / 1e9:.2g} billion multiply-adds per item, {passes:,} times).")
     if whole_fits:
-        answers = np.zeros((len(whole), len(whole.class_names)), np.float32)
-        for fold in folds:
-            answers[fold.part] = retrained(candidate, _data_of(data, whole, fold), whole.part(fold.part))[0]
+        answers = _fitted_answers(data, whole, folds, lambda fold, part: retrained(candidate, fold, part)[0])
     else:
         answers = _probe_answers(model, whole.prepared_by(own.train.preparer), folds, candidate.seed)
     return candidate, {
@@ -247,11 +246,13 @@ def _data_of(data: "Dataset", whole: "Split", fold: _Fold) -> "Dataset":
     return replace(data, train=whole.part(fold.train), val=whole.part(fold.val))
 
 
-def _rival_answers(data: "Dataset", whole: "Split", folds: Sequence[_Fold], seed: int) -> _Answers:
-    modality = open_modality(whole.preparer.modality)
+def _fitted_answers(
+    data: "Dataset", whole: "Split", folds: Sequence[_Fold], answer: "Callable[[Dataset, Split], _Answers]"
+) -> _Answers:
+    """What `answer`, fitted on the rest of each fold, says of its part."""
     answers = np.zeros((len(whole), len(whole.class_names)), np.float32)
     for fold in folds:
-        answers[fold.part] = modality.rival(_data_of(data, whole, fold), whole.part(fold.part), seed)[1]
+        answers[fold.part] = answer(_data_of(data, whole, fold), whole.part(fold.part))
     return answers
 
 
