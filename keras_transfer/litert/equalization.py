@@ -18,11 +18,10 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_transfer.inputs import Array
 from keras_transfer.litert.flatbuffer import FileInfo, OperatorInfo, read_flatbuffer
 from keras_transfer.litert.packing import pack
-from keras_transfer.litert.quantization import Floats, add_tensor, constant, with_graph
+from keras_transfer.litert.quantization import LINEAR, Floats, add_tensor, constant, with_graph
 from keras_transfer.litert.runtime import open_litert
 from keras_transfer.litert.trust import mark_as_ours
 
-_AXES = {"CONV_2D": (0, 3), "DEPTHWISE_CONV_2D": (3, 3), "FULLY_CONNECTED": (0, 1)}  # of weights: channels out, in
 _CHANNELWISE = {"RESHAPE", "PAD", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"}  # where the last axis stays
 _NONE, _RELU = schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU
 _SHARE = 0.75  # of the way, in logarithms; chosen on validation clips, see `docs/audio.md`
@@ -55,10 +54,10 @@ def equalize(prepared: bytes, count: int, read: Callable[[int], list[Array]]) ->
     found = _largest(model, [joint.writer.outputs[0] for joint in joints], count, read)
     for (writer, readers), largest in zip(joints, found, strict=True):
         factors = channel_factors(largest)
-        _scale(model, writer, 1, _AXES[writer.name][0], np.reciprocal(factors))
+        _scale(model, writer, 1, LINEAR[writer.name][0], np.reciprocal(factors))
         _scale(model, writer, 2, 0, np.reciprocal(factors))
         for operator in readers:
-            _scale(model, operator, 1, _AXES[operator.name][1], factors)
+            _scale(model, operator, 1, LINEAR[operator.name][1], factors)
     return pack(model)
 
 
@@ -87,7 +86,7 @@ def _joints(info: FileInfo, model: schema.ModelT) -> list[_Joint]:
     fixed = {-1, *info.inputs}
     for operator in info.operators:  # in the order of computation
         read = [source[index] for index in operator.inputs]
-        weights = constant(model, operator.inputs[1]) if operator.name in _AXES else None
+        weights = constant(model, operator.inputs[1]) if operator.name in LINEAR else None
         if weights is not None:
             if read[0] in joints and _takes_factors(info, operator, weights):
                 joints[read[0]].readers.append(operator)
@@ -105,7 +104,7 @@ def _joints(info: FileInfo, model: schema.ModelT) -> list[_Joint]:
 
 def _takes_factors(info: FileInfo, operator: OperatorInfo, weights: Floats) -> bool:
     """Whether each channel that is read has weights of its own, which may change."""
-    own = info.tensors[operator.inputs[0]].shape[-1] == weights.shape[_AXES[operator.name][1]]
+    own = info.tensors[operator.inputs[0]].shape[-1] == weights.shape[LINEAR[operator.name][1]]
     return own and not (weights.size > _CLUSTERED**2 and len(np.unique(weights)) <= _CLUSTERED)
 
 

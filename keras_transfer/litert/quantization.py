@@ -29,7 +29,8 @@ _TOGETHER = 10  # items that one thread observes: the result depends on this, bu
 _SHRINKS = np.linspace(1.0, 0.3, 15)
 _LEAST_RANGE = 1e-5  # TFLM aborts where softmax's input has a step of 2^-26 or less, as in an untrained network
 _FAULTY_IN_INT8 = {"DIV"}  # LiteRT 2.3: some small quotients, as of a masked mean, come out as the largest value
-_LINEAR = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # operator -> the axis of its weights' channels
+LINEAR = {"CONV_2D": (0, 3), "DEPTHWISE_CONV_2D": (3, 3), "FULLY_CONNECTED": (0, 1)}
+"""Operator -> the axes of its weights: channels out, channels in."""
 
 
 def quantize(
@@ -68,7 +69,7 @@ def quantize(
     info, model = read_flatbuffer(prepared), schema.ModelT.InitFromPackedBuf(prepared, 0)
     tensors = model.subgraphs[0].tensors
     in_float = _float_operators(info, float_layers, layer_names)
-    linear = [o for o in info.operators if o.name in _LINEAR and _output_name(info, o) not in in_float]
+    linear = [o for o in info.operators if o.name in LINEAR and _output_name(info, o) not in in_float]
     layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
     ranges, means = _observe(model, info, count, read, {layer.operator.inputs[0] for layer in layers}, activations)
     for index, limits in zip(info.inputs, input_ranges, strict=True):
@@ -115,7 +116,7 @@ def _layer(model: schema.ModelT, operator: OperatorInfo, per_tensor_dense: bool)
     if weights is None:
         return None
     whole = per_tensor_dense and operator.name == "FULLY_CONNECTED"
-    channels = _LINEAR[operator.name]
+    channels, _ = LINEAR[operator.name]
     # As the quantizer does it: symmetrical, -127..127.
     others = tuple(axis for axis in range(weights.ndim) if whole or axis != channels)
     step = np.abs(weights).max(axis=others, keepdims=True) / np.float32(127)
