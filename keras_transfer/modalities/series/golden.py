@@ -15,14 +15,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_transfer.files import write_bytes, write_text
 from keras_transfer.litert.flatbuffer import TensorInfo
 from keras_transfer.litert.runtime import quantized
+from keras_transfer.modalities.series.items import Values
 from keras_transfer.modalities.series.preparer import SeriesPreparer
-
-Values = NDArray[np.float32]
 
 
 def golden_vectors(

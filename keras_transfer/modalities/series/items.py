@@ -154,7 +154,7 @@ def read_csv(content: bytes) -> Series:
             times = read_times(cells, unit)
             continue
         values = read_numbers(cells, name or f"column {place + 1}", 1 + bool(heading))
-        if values is None or (key(name) in COUNTERS and heading and _counts(values)):
+        if values is None or (key(name) in COUNTERS and heading and counts(values)):
             continue
         numbers[name or f"channel {place + 1}"] = values
     if not numbers:
@@ -251,7 +251,7 @@ def read_numbers(cells: Sequence[str], name: str, first: int = 1) -> NDArray[np.
     return np.array([to_number(cell) for cell in cells])
 
 
-def _counts(values: NDArray[np.float64]) -> bool:
+def counts(values: NDArray[np.float64]) -> bool:
     """Whether numbers only count the rows."""
     return bool(len(values) > 1 and (np.diff(values) == 1).all())
 

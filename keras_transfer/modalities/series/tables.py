@@ -18,6 +18,7 @@ from keras_transfer.modalities.series.items import (
     COUNTERS,
     GAP,
     Values,
+    counts,
     guessed_unit,
     is_number,
     numbered,
@@ -147,7 +148,7 @@ class _Reading:
             if unit is not None:
                 self.time, self.unit = i, unit
             elif filled and 2 * numbers > len(filled):
-                if not (key(name) in COUNTERS and _counts(own)):
+                if not (key(name) in COUNTERS and counts(_floats(own)[0])):
                     self.numbers.append(i)
             else:
                 self.known[i], self.codes[i] = {}, bytearray()
@@ -191,11 +192,6 @@ def _floats(cells: Sequence[str]) -> tuple[NDArray[np.float64], int]:
         except ValueError:
             lost += 1
     return numbers, lost
-
-
-def _counts(cells: Sequence[str]) -> bool:
-    numbers, lost = _floats(cells)
-    return not lost and bool((np.diff(numbers) == 1).all())
 
 
 # Which column holds what
