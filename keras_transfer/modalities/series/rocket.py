@@ -23,11 +23,11 @@ from keras_transfer.modalities.series.backbones import FEATURES
 _TAPS = 9
 _KERNELS = 84  # all ways to place three weights of 2 among nine, the others being -1
 _DILATIONS = 32  # at most, of one source
-_STEEP = 1.0  # deviations of a kernel's answers within which "how often" rises from 0 to 1: see docs/series.md
+_STEEP = 1.0  # deviations of a kernel's answers within which "how often" rises from 0 to 1: see docs/backbones.md
 _TOP = 6.0  # of ReLU6
 _GOLDEN = (np.sqrt(5) - 1) / 2
 _FITTED_ON = 256  # series from which thresholds are drawn
-_PENALTIES = (0.01, 0.1, 5)  # of the mean square of an item's features, from, to, how many: see docs/series.md
+_PENALTIES = (0.01, 0.1, 5)  # of the mean square of an item's features, from, to, how many: see docs/backbones.md
 _QUIET = 0.02 * _TOP  # deviation of a feature: what varies less is not enlarged more, for the sake of int8 files
 _FEW = 500  # items, above which a smaller penalty may be right
 _SHARPNESS = np.geomspace(0.5, 50, 30)
