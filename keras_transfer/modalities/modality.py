@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NotRequired, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,13 +54,13 @@ class InputWords(TypedDict):
         task: Hugging Face's name of the task.
         words: what the model takes.
         sentence: how an item becomes that; may be empty.
-        shown: what the report shows of an answer beside its item.
+        shown: what the report shows of an answer beside its item; may be empty.
     """
 
     task: str
     words: str
     sentence: str
-    shown: NotRequired[str]
+    shown: str
 
 
 class FilterSheet(TypedDict):
@@ -425,7 +425,7 @@ class Modality(ABC):
         Args:
             described: from `describe`, or the same entries of `result.json`.
         """
-        return {"task": "other", "words": self.kind.items, "sentence": ""}
+        return {"task": "other", "words": self.kind.items, "sentence": "", "shown": ""}
 
     # Networks
 
