@@ -378,11 +378,11 @@ class Modality(ABC):
             model: the classifier that will train.
             run: the run directory, if there is one. A run that was begun keeps what it chose.
         """
-        return dict(dataset.train.preparer.settings)
+        return {"preparation": dict(dataset.train.preparer.settings)}
 
     def prepared(self, recipe: Recipe, dataset: Dataset, chosen: Mapping[str, Json]) -> tuple[Recipe, Dataset]:
         """The recipe and the items with what `choose_preparation` chose."""
-        settings = chosen.get("preparation", chosen)
+        settings = chosen["preparation"]
         assert isinstance(settings, Mapping)
         preparer = self.preparer(settings)
         return recipe.replace(**self.data_options(preparer)), dataset.prepared_by(preparer)
