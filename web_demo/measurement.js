@@ -1,17 +1,16 @@
 // The page for measurements: takes a CSV, or this device's motion sensor, and shows what the model makes of it over time.
 
 import { openClassifier } from "./classifier.js";
-import { find, known, later, say, showClasses, showFacts } from "./page.js";
+import { announce, find, known, later, say, showClasses, showFacts } from "./page.js";
 import { filled, normalized, readMeasurements } from "./series.js";
-import { drawTimeline } from "./timeline.js";
+import { drawTimeline, overLatest, overWindows } from "./timeline.js";
 
-const MEMORY = 0.5; // how much of what is shown live was seen before: against single wrong answers
 const SHOWN = 20; // windows of the sensor that are shown
 
 const [sense, pick] = [find("sense"), find("pick")];
 let classifier;
 let stop; // the sensor, if it is read
-let looks = []; // {at, scores}, in moments
+let windows; // in moments
 
 /** Moments as a duration. */
 function duration(moments) {
@@ -19,21 +18,13 @@ function duration(moments) {
   return rate ? `${(moments / rate).toFixed(1)} s` : `${moments} samples`;
 }
 
-function show(scores, end, { milliseconds }) {
+function show(scores, looks, moments, { milliseconds }) {
   const { about } = classifier;
   showClasses(about, scores, Boolean(stop));
   const seen = `${duration(about.length)} at a time, every ${duration(about.hop)}`;
   const channels = about.channels.slice(0, 8).join(", ") + (about.channels.length > 8 ? "…" : "");
   showFacts(about, "series", ["Time", `${milliseconds.toFixed(0)} ms`], ["Seen", seen], ["Channels", channels]);
-  const most = SHOWN * about.length;
-  const begin = stop ? Math.max(0, end - most) : 0;
-  drawTimeline(about.class_names, looks, looks[0].at - (stop ? about.hop : looks[0].at), begin, stop ? Math.max(most, end) : end);
-  find("caption").textContent = `Scores over ${duration(end - begin)}`;
-}
-
-/** For whoever puts the page into something larger, and for the tests. */
-function announce(detail) {
-  document.dispatchEvent(new CustomEvent("classified", { detail: { ...detail, classNames: classifier.about.class_names } }));
+  drawTimeline(about.class_names, looks, moments, duration, stop && windows);
 }
 
 /** What the model makes of raw samples. */
@@ -43,7 +34,8 @@ function look(samples) {
 }
 
 async function read(file) {
-  const { length, hop, channels, fill, class_names: names } = classifier.about;
+  const { about } = classifier;
+  const { length, channels, fill } = about;
   const width = channels.length;
   say("Reading…");
   await later();
@@ -56,20 +48,15 @@ async function read(file) {
     return;
   }
   const moments = values.length / width;
-  const sums = new Float32Array(names.length);
-  looks = [];
-  let seen;
-  for (let start = 0; start === 0 || start + length <= moments; start += hop) {
+  const { looks, mean, last } = await overWindows(moments, windows, async (start) => {
     const there = values.subarray(start * width, (start + length) * width);
     const samples = filled(there, length, width, fill);
-    seen = await look(samples);
-    seen.scores.forEach((score, i) => (sums[i] += score));
-    looks.push({ at: start + length, scores: seen.scores });
-    announce({ file: file.name, start, samples, ...seen });
-  }
-  const mean = sums.map((sum) => sum / looks.length);
-  show(mean, Math.max(moments, length), seen);
-  announce({ file: file.name, scores: mean, windows: looks.length });
+    const seen = await look(samples);
+    announce(about, { file: file.name, start, samples, ...seen });
+    return seen;
+  });
+  show(mean, looks, Math.max(moments, length), last);
+  announce(about, { file: file.name, scores: mean, windows: looks.length });
 }
 
 /** What a motion event says, in the units and the order of the model's channels; undefined where there is no sensor. */
@@ -81,33 +68,24 @@ function momentOf({ accelerationIncludingGravity: force, rotationRate: turn }) {
   return moment.some(Number.isNaN) ? undefined : moment;
 }
 
-/** Takes the sensor's events at the model's rate and runs the model on the latest, as often as it is to and can. */
+/** Takes the sensor's events at the model's rate. */
 function watcher() {
-  const { length, channels, rate, hop } = classifier.about;
-  const recent = new Float32Array(length * channels.length);
-  let [moments, next, due, busy, smoothed] = [0, length, undefined, false, undefined];
-  looks = [];
-  return async (event) => {
+  const { channels, rate } = classifier.about;
+  const take = overLatest(windows, channels.length, look, sensed);
+  let due;
+  return (event) => {
     const moment = momentOf(event);
     if (!moment) return;
     if (due === undefined || !rate) due = event.timeStamp;
-    for (; due <= event.timeStamp; due += rate ? 1000 / rate : Infinity) {
-      recent.copyWithin(0, moment.length);
-      recent.set(moment, recent.length - moment.length);
-      moments++;
-    }
-    if (busy || moments < next) return;
-    busy = true;
-    const [samples, at] = [recent.slice(), moments];
-    next = moments + hop;
-    const answer = await look(samples);
-    busy = false;
-    if (!stop) return;
-    smoothed = smoothed ? answer.scores.map((score, i) => (1 - MEMORY) * score + MEMORY * smoothed[i]) : answer.scores;
-    looks = [...looks.filter((one) => one.at > at - SHOWN * length), { at, scores: smoothed }];
-    show(smoothed, at, answer);
-    announce({ moments: at, samples, smoothed, ...answer });
+    for (; due <= event.timeStamp; due += rate ? 1000 / rate : Infinity) take(moment);
   };
+}
+
+/** Shows what the latest moments are. */
+function sensed({ answer, samples, moments, smoothed, looks }) {
+  if (!stop) return;
+  show(smoothed, looks, moments, answer);
+  announce(classifier.about, { moments, samples, smoothed, ...answer });
 }
 
 async function open() {
@@ -134,6 +112,7 @@ async function take(file) {
 try {
   classifier = await openClassifier();
   const { about } = classifier;
+  windows = { length: about.length, hop: about.hop, shown: SHOWN * about.length };
   find("about").textContent = `${known(about)} The measurement stays on this device.`;
   sense.hidden = !("DeviceMotionEvent" in window && [3, 6].includes(about.channels.length));
   sense.addEventListener("click", async () => {

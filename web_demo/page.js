@@ -1,4 +1,4 @@
-// What the pages for pictures, texts and sounds share: how they speak, and how they show scores.
+// What all pages share: how they speak, and how they show scores.
 
 const SHOWN = 5;
 
@@ -36,6 +36,11 @@ export function showFacts(about, items, ...facts) {
   if (test) facts.push(["Tested", `${percent.format(test.accuracy)} right of ${test.items} ${items}`]);
   find("facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
   find("result").hidden = false;
+}
+
+/** Tells whoever puts the page into something larger, and the tests. */
+export function announce({ class_names: classNames }, detail) {
+  document.dispatchEvent(new CustomEvent("classified", { detail: { ...detail, classNames } }));
 }
 
 function row(name, score, isFound, atOnce) {

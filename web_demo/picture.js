@@ -2,7 +2,7 @@
 
 import { openClassifier } from "./classifier.js";
 import { decode } from "./decode.js";
-import { find, known, later, say, showClasses, showFacts } from "./page.js";
+import { announce, find, known, later, say, showClasses, showFacts } from "./page.js";
 import { preprocess } from "./preprocess.js";
 
 const inputs = [find("pick"), find("photograph")];
@@ -41,9 +41,7 @@ async function classify(file) {
   const preparing = performance.now() - started;
   const { scores, milliseconds } = await predict(pixels);
   show(scores, pixels, { preparing, milliseconds });
-  // For whoever puts the page into something larger, and for the tests.
-  const detail = { file: file.name, scores, pixels, milliseconds, classNames: about.class_names };
-  document.dispatchEvent(new CustomEvent("classified", { detail }));
+  announce(about, { file: file.name, scores, pixels, milliseconds });
 }
 
 function show(scores, pixels, times) {

@@ -2,17 +2,16 @@
 
 import { openClassifier } from "./classifier.js";
 import { LogMel } from "./log_mel.js";
-import { find, known, later, say, showClasses, showFacts } from "./page.js";
-import { drawTimeline } from "./timeline.js";
+import { announce, find, known, later, say, showClasses, showFacts } from "./page.js";
+import { drawTimeline, overLatest, overWindows } from "./timeline.js";
 
 const HOP = 0.25; // seconds from one look of the model to the next
-const MEMORY = 0.5; // how much of what is shown live was heard before: against single wrong answers
 const SHOWN = 30; // seconds of the microphone that are shown
 
 const [listen, pick] = [find("listen"), find("pick")];
 let classifier;
 let stop; // the microphone, if it is open
-let timeline = []; // {at, scores}, in seconds
+let windows; // in samples
 
 /** What the model makes of a clip of its own length. */
 async function hear(clip, spectrograms) {
@@ -22,22 +21,19 @@ async function hear(clip, spectrograms) {
   return { preparing, ...(await classifier.predict(input)) };
 }
 
-function show(scores, seconds, { preparing, milliseconds }) {
+function show(scores, looks, samples, { preparing, milliseconds }) {
   const { about } = classifier;
   showClasses(about, scores, Boolean(stop));
   const time = `${milliseconds.toFixed(0)} ms for the model, ${preparing.toFixed(0)} ms for the spectrogram`;
   const heard = `${(about.samples / about.sample_rate).toFixed(1)} s at a time, every ${HOP} s`;
   showFacts(about, "recordings", ["Time", time], ["Heard", heard]);
-  draw(seconds); // once it is to be seen, and so has a width
-}
-
-/** For whoever puts the page into something larger, and for the tests. */
-function announce(detail) {
-  document.dispatchEvent(new CustomEvent("classified", { detail: { ...detail, classNames: classifier.about.class_names } }));
+  const duration = (count) => `${(count / about.sample_rate).toFixed(0)} s`;
+  drawTimeline(about.class_names, looks, samples, duration, stop && windows); // once it is to be seen, and has a width
 }
 
 async function read(file, spectrograms) {
-  const { samples, sample_rate: rate } = classifier.about;
+  const { about } = classifier;
+  const { samples, sample_rate: rate } = about;
   say("Listening to the recording…");
   await later();
   let sound;
@@ -47,20 +43,15 @@ async function read(file, spectrograms) {
     say(`This browser cannot read ${file.name} as a recording. Try a WAV, MP3 or OGG.`, true);
     return;
   }
-  timeline = [];
-  const sums = new Float32Array(classifier.about.class_names.length);
-  let heard;
-  for (let start = 0; start === 0 || start + samples <= sound.length; start += HOP * rate) {
+  const { looks, mean, last } = await overWindows(sound.length, windows, async (start) => {
     const clip = new Float32Array(samples); // what is shorter is filled up with silence on both sides
     clip.set(sound.subarray(start, start + samples), Math.max(0, samples - sound.length) >> 1);
-    heard = await hear(clip, spectrograms);
-    heard.scores.forEach((score, i) => (sums[i] += score));
-    timeline.push({ at: (start + samples) / rate, scores: heard.scores });
-    announce({ file: file.name, seconds: start / rate, samples: clip, ...heard });
-  }
-  const mean = sums.map((sum) => sum / timeline.length);
-  show(mean, Math.max(sound.length, samples) / rate, heard);
-  announce({ file: file.name, scores: mean, windows: timeline.length });
+    const heard = await hear(clip, spectrograms);
+    announce(about, { file: file.name, seconds: start / rate, samples: clip, ...heard });
+    return heard;
+  });
+  show(mean, looks, Math.max(sound.length, samples), last);
+  announce(about, { file: file.name, scores: mean, windows: looks.length });
 }
 
 function mono(sound) {
@@ -72,7 +63,7 @@ function mono(sound) {
 
 /** Opens the microphone, and hears what it hears until `stop` is called. */
 async function open(spectrograms) {
-  const { samples, sample_rate: rate } = classifier.about;
+  const { sample_rate: rate } = classifier.about;
   const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
   const stream = await navigator.mediaDevices.getUserMedia({ audio: plain });
   const context = new AudioContext({ sampleRate: rate }); // which resamples
@@ -86,49 +77,27 @@ async function open(spectrograms) {
     await context.audioWorklet.addModule("./microphone.js");
     const node = new AudioWorkletNode(context, "microphone", { channelCount: 1, channelCountMode: "explicit" });
     context.createMediaStreamSource(stream).connect(node);
-    node.port.onmessage = ear(samples, rate, spectrograms);
+    const take = overLatest(windows, 1, (clip) => hear(clip, spectrograms), heard);
+    node.port.onmessage = ({ data }) => stop && take(data);
   } catch (error) {
     stop();
     throw error;
   }
 }
 
-/** Takes the microphone's samples and runs the model on the latest of them, as often as it is to and can. */
-function ear(samples, rate, spectrograms) {
-  const recent = new Float32Array(samples);
-  let [heard, next, busy, smoothed] = [0, samples, false, undefined];
-  timeline = [];
-  return async ({ data }) => {
-    recent.copyWithin(0, data.length);
-    recent.set(data, samples - data.length);
-    heard += data.length;
-    if (busy || heard < next || !stop) return;
-    busy = true;
-    next = heard + HOP * rate;
-    const [clip, seconds] = [recent.slice(), heard / rate];
-    const answer = await hear(clip, spectrograms);
-    busy = false;
-    if (!stop) return;
-    smoothed = smoothed
-      ? answer.scores.map((score, i) => (1 - MEMORY) * score + MEMORY * smoothed[i])
-      : answer.scores;
-    timeline = [...timeline.filter(({ at }) => at > seconds - SHOWN), { at: seconds, scores: smoothed }];
-    show(smoothed, seconds, answer);
-    announce({ seconds, samples: clip, smoothed, ...answer });
-  };
-}
-
-/** Draws what was heard up to `end`, of the microphone the last of it. */
-function draw(end) {
-  const begin = stop ? Math.max(0, end - SHOWN) : 0;
-  const first = stop ? timeline[0].at - HOP : 0;
-  drawTimeline(classifier.about.class_names, timeline, first, begin, stop ? Math.max(SHOWN, end) : end);
-  find("caption").textContent = `Scores over ${(end - begin).toFixed(0)} s`;
+/** Shows what was heard in the latest samples. */
+function heard({ answer, samples, moments, smoothed, looks }) {
+  if (!stop) return;
+  const { about } = classifier;
+  show(smoothed, looks, moments, answer);
+  announce(about, { seconds: moments / about.sample_rate, samples, smoothed, ...answer });
 }
 
 try {
   classifier = await openClassifier();
   const { about } = classifier;
+  const { samples, sample_rate: rate } = about;
+  windows = { length: samples, hop: HOP * rate, shown: SHOWN * rate };
   const spectrograms = about.front_end && new LogMel(about.front_end);
   find("about").textContent = `${known(about)} The sound stays on this device.`;
   listen.addEventListener("click", async () => {

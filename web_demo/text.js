@@ -1,7 +1,7 @@
 // The page for texts: takes what was typed or pasted, and shows what the model makes of it.
 
 import { fetched, openClassifier } from "./classifier.js";
-import { find, known, later, say, showClasses, showFacts } from "./page.js";
+import { announce, find, known, later, say, showClasses, showFacts } from "./page.js";
 import { WordPiece } from "./wordpiece.js";
 
 const button = find("ask").querySelector("button");
@@ -15,9 +15,7 @@ async function read(text, { about, predict }, tokenizer) {
   showClasses(about, scores);
   const words = count > length - 2 ? `the first ${length - 2} of ${count} tokens` : `all ${count} tokens`;
   showFacts(about, "texts", ["Time", `${milliseconds.toFixed(0)} ms for the model`], ["Read", words]);
-  // For whoever puts the page into something larger, and for the tests.
-  const detail = { text, ids, scores, milliseconds, classNames: about.class_names };
-  document.dispatchEvent(new CustomEvent("classified", { detail }));
+  announce(about, { text, ids, scores, milliseconds });
 }
 
 try {

@@ -1,19 +1,70 @@
-// Scores over time, as the pages for sounds and measurements show them.
+// Scores over time, as the pages for sounds and measurements make and show them. A moment is a sample of each channel.
 
 import { find } from "./page.js";
 
+const MEMORY = 0.5; // how much of what is shown live was there before: against single wrong answers
 const ROWS = 6; // classes that are shown
+
+/**
+ * What the model makes of something long, window by window; what is shorter than one is one.
+ *
+ * @param {number} moments of all of it
+ * @param {{length: number, hop: number}} window moments of one, and from one to the next
+ * @param look what the model makes of the window that begins at a moment: {scores, ...}
+ * @returns its answers {at, scores}, the means of their scores, and the last one
+ */
+export async function overWindows(moments, { length, hop }, look) {
+  const looks = [];
+  let last;
+  for (let start = 0; start === 0 || start + length <= moments; start += hop) {
+    last = await look(start);
+    looks.push({ at: start + length, scores: last.scores });
+  }
+  const mean = last.scores.map((_, i) => looks.reduce((sum, { scores }) => sum + scores[i], 0) / looks.length);
+  return { looks, mean, last };
+}
+
+/**
+ * Keeps the latest of what comes, and has the model look at it whenever a hop is full and its last answer is there.
+ *
+ * @param {{length: number, hop: number, shown: number}} window moments of one, to the next, and that are shown
+ * @param {number} width channels
+ * @param look what the model makes of samples: {scores, ...}
+ * @param tell takes {answer, samples, moments, smoothed, looks} of each look
+ * @returns takes the samples of whole moments
+ */
+export function overLatest({ length, hop, shown }, width, look, tell) {
+  const recent = new Float32Array(length * width);
+  let [moments, next, busy, looks] = [0, length, false, []];
+  return async (values) => {
+    recent.copyWithin(0, values.length);
+    recent.set(values, recent.length - values.length);
+    moments += values.length / width;
+    if (busy || moments < next) return;
+    busy = true;
+    next = moments + hop;
+    const [samples, at, before] = [recent.slice(), moments, looks.at(-1)?.scores];
+    const answer = await look(samples);
+    busy = false;
+    const smoothed = before ? answer.scores.map((score, i) => (1 - MEMORY) * score + MEMORY * before[i]) : answer.scores;
+    looks = [...looks.filter((one) => one.at > at - shown), { at, scores: smoothed }];
+    tell({ answer, samples, moments: at, smoothed, looks });
+  };
+}
 
 /**
  * Draws the classes with the highest scores, a row each; time goes to the right.
  *
  * @param names of all classes
  * @param looks at the model's answers: {at, scores}, each shown from the one before to `at`
- * @param first where what the first of them was given begins
- * @param begin of the time that is shown
- * @param end of it
+ * @param last moment
+ * @param duration says how long so many moments are
+ * @param {{hop: number, shown: number}} live of what comes live, of which the last moments are shown; else undefined
  */
-export function drawTimeline(names, looks, first, begin, end) {
+export function drawTimeline(names, looks, last, duration, live) {
+  const [first, begin] = live ? [looks[0].at - live.hop, Math.max(0, last - live.shown)] : [0, 0];
+  const end = live ? Math.max(live.shown, last) : last;
+  find("caption").textContent = `Scores over ${duration(last - begin)}`;
   const peaks = names.map((_, i) => Math.max(...looks.map(({ scores }) => scores[i])));
   const shown = [...names.keys()].sort((a, b) => peaks[b] - peaks[a]).slice(0, ROWS).sort((a, b) => a - b);
   const canvas = find("timeline");
