@@ -186,9 +186,11 @@ def _drop_shared(listing: Listing) -> None:
 
     Of two the one nearer to training goes, so that the test split is never altered.
     """
+    if not listing.splits:
+        return
     files: dict[str, list[tuple[int, float, float, int]]] = {}  # rank of the side, start, end, place
     for i, entry in enumerate(listing.entries):
-        if listing.splits and (stretch := parse_stretch(entry.file)):
+        if stretch := parse_stretch(entry.file):
             file, start, end = stretch
             files.setdefault(file, []).append((_RANKS[entry.split], start, end, i))
     dropped: set[int] = set()
