@@ -9,13 +9,13 @@ Variants with a remark are not what the package builds: they say what its choice
 """
 
 import argparse
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
+from audio_jobs import SETS
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -30,7 +30,8 @@ from keras_transfer.modalities.audio.items import decode, resample
 from keras_transfer.models.replay import replay
 
 STRENGTHS = (1e-2, 1e-1, 1.0)
-EVERY = 3  # of the spoken digits: as many clips as it takes minutes to measure
+# Seconds of a set's clips, and one in how many is taken: as many as it takes minutes to measure.
+CHOSEN = {"esc10": (5.0, 1), "spoken_digits": (1.3, 3)}
 RATE = 16000
 Floats = NDArray[np.float32]
 Words = NDArray[np.str_]
@@ -40,7 +41,6 @@ Words = NDArray[np.str_]
 class Sounds:
     """Clips of one length, and what they are; `folds` says which are held out together."""
 
-    name: str
     waveforms: list[Floats]
     seconds: float
     labels: Words
@@ -55,23 +55,12 @@ class Sounds:
         return np.stack([np.pad(each, (n, count - len(each) - n)) for each, n in zip(short, before, strict=True)])
 
 
-def esc10(folder: Path) -> Sounds:
-    """Its names are FOLD-SOURCE-TAKE."""
-    paths = sorted(folder.rglob("*.ogg"))
-    parts = [path.name.split("-") for path in paths]
-    labels, folds, groups = [path.parent.name for path in paths], [p[0] for p in parts], [p[1] for p in parts]
-    return Sounds("esc10", list(map(waveform, paths)), 5.0, *map(np.array, (labels, folds, groups)))
-
-
-def spoken_digits(folder: Path) -> Sounds:
-    """Two speakers are a fold."""
-    with (folder / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))[::EVERY]
-    speakers = sorted({row["speaker"] for row in rows})
-    labels, groups = [row["label"] for row in rows], [row["speaker"] for row in rows]
-    folds = [str(speakers.index(speaker) // 2) for speaker in groups]
-    found = [waveform(folder / row["path"]) for row in rows]
-    return Sounds("spoken_digits", found, 1.3, *map(np.array, (labels, folds, groups)))
+def sounds_of(data: Path, name: str) -> Sounds:
+    """The clips of a set, as whole jobs are measured on them."""
+    seconds, every = CHOSEN[name]
+    paths, *words = zip(*SETS[name](data)[::every], strict=True)
+    labels, groups, folds = map(np.array, words)
+    return Sounds(list(map(waveform, paths)), seconds, labels, folds, groups)
 
 
 def waveform(path: Path) -> Floats:
@@ -128,8 +117,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = read_rows(options.csv)  # which are not made again
     done = {(row["data"], row["features"]) for row in rows}
-    for read in (esc10, spoken_digits):
-        sounds = read(options.data / read.__name__)
+    for name in CHOSEN:
+        sounds = sounds_of(options.data, name)
         variants: dict[str, Callable[[Sounds], Floats]] = {
             "yamnet": lambda s: features(s.clips(), "yamnet", "pretrained"),
             "yamnet, the whole clip at once": lambda s: at_once(s.clips()),
@@ -139,13 +128,13 @@ def main() -> None:
             ),
             "mobilenet_v2": lambda s: features(s.clips(), "mobilenet_v2", options.pictures),
         }
-        for name, make in variants.items():
-            if (sounds.name, name) in done:
+        for variant, make in variants.items():
+            if (name, variant) in done:
                 continue
             for pooling, values in pooled(make(sounds)).items():
                 held_out, chosen = probe(values, sounds.labels, sounds.folds, sounds.groups)
                 found = {"training_side": chosen, "held_out": held_out}
-                row = {"data": sounds.name, "seconds": sounds.seconds, "features": name, "pooling": pooling}
+                row = {"data": name, "seconds": sounds.seconds, "features": variant, "pooling": pooling}
                 rows.append(row | {key: f"{value:.3f}" for key, value in found.items()})
                 print(rows[-1], flush=True)
                 write_rows(options.csv, rows)
