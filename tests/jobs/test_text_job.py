@@ -237,9 +237,9 @@ def test_tf_idf_is_cross_validated_by_the_words_of_each_fold(simple: Path) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"image_size": 96}, "for pictures"),
-        ({"geometry": "squash"}, "for pictures"),
-        ({"alpha": 0.5}, "for pictures"),
+        ({"image_size": 96}, "is for photographs, and these are texts"),
+        ({"geometry": "squash"}, "is for photographs, and these are texts"),
+        ({"alpha": 0.5}, "is for photographs, and these are texts"),
         ({"weights": "bundled"}, "lie in its folder"),
         ({"backbone": "tfidf", "strategy": "lora"}, "takes no `strategy`"),
         ({"backbone": "tfidf", "augmentation": "strong"}, "takes no `augmentation`"),
