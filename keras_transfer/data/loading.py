@@ -42,19 +42,19 @@ def load_listing(
 ) -> Dataset:
     """Examines and splits what is listed.
 
-    A split follows from an item's content and the seed alone, so adding others leaves it where it is (see
-    `splits.assign` for the one exception). Near-duplicates stand on one side of the split.
+    An item's split follows from its content and the seed alone: adding others leaves it there (but: `splits.assign`).
 
     Args:
         listing: the items with their labels, and the splits that the source has of its own.
         reader: of the modality.
         val: share of items for validation, 0..1.
-        test: share of items for the test, 0..1.
+        test: share of items for the test, 0..1. With `val=0, test=1` all are for the test.
         seed: another seed, another split.
         allow_bad: go on though more than 5% of the items cannot be used.
-        class_names: the classes in order, where the source's own will not do.
-        near_duplicates: whether nearly the same items stay together, too.
-        few_shot: keep at most so many items of each class to train on, and as many to validate.
+        class_names: the classes in order, where the source's own names or order will not do.
+        near_duplicates: keep similar items in one split; `False`: only those that are equal byte for byte.
+        few_shot: use at most so many items of each class to train on, and as many to validate; of a smaller number all
+            are among those of a larger one. The test stays whole.
 
     Returns:
         A `Dataset`.

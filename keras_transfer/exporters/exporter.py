@@ -77,24 +77,13 @@ def export(
         InputError: an argument is wrong, or the model cannot be converted.
         ExportGateError: with `strict`: a file asked for failed its gate, or a target takes none of the files.
     """
-    from keras_transfer.models.graph import model_inputs
-    from keras_transfer.models.replay import at_size
-
     check_options("export", options, ExportOptions)
-    names = list(class_names if class_names is not None else proof.class_names)
-    model = as_plain(model, preparer_of(proof).modality, options_of(proof, options))
-    proof = _prepared_for(model, proof)
-    calibration, validation = (split and _prepared_for(model, split) for split in (calibration, validation))
-    model = at_size(model, preparer_of(proof).spec(model_inputs(model)).tensors)
-    kinds = DEFAULT_FORMATS if formats is None else formats
-    check_call(model, names, tolerance, proof, kinds, calibration)
-    check_targets(targets)
+    task = _task(model, Path(out), proof, calibration, formats, class_names, targets, tolerance, options)
     if repair:
-        check_repair(repair, kinds, validation, options.get("converted"))
-    task = _task(model, names, proof, calibration, formats, targets, tolerance, Path(out), options)
-    _check_input_dtype(task)
+        check_repair(repair, task.formats, validation, options.get("converted"))
     answers = _answer(task, _convert(task))
     if repair and validation is not None:  # which `check_repair` has made sure of
+        validation = _prepared_for(task.model, validation)
         answers = _repair(task, answers, validation, tuple(REMEDIES) if repair is True else tuple(repair))
     artifacts = write_artifacts(task, answers)
     if artifacts.problems and options.get("strict"):
@@ -115,22 +104,34 @@ def _prepared_for(model: "keras.Model", split: "Split") -> "Split":
 
 def _task(
     model: "keras.Model",
-    names: list[str],
+    out: Path,
     proof: "Split",
     calibration: "Split | None",
     formats: Sequence[str] | None,
+    class_names: Sequence[str] | None,
     targets: Sequence[str],
     tolerance: float,
-    out: Path,
     options: ExportOptions,
 ) -> Task:
+    """The call, checked, with a model of one size and splits that are prepared for it."""
+    from keras_transfer.models.graph import model_inputs
+    from keras_transfer.models.replay import at_size
+
+    names = list(class_names if class_names is not None else proof.class_names)
+    kinds = tuple(dict.fromkeys(DEFAULT_FORMATS if formats is None else formats))
+    model = as_plain(model, preparer_of(proof).modality, options_of(proof, options))
+    proof = _prepared_for(model, proof)
+    calibration = calibration and _prepared_for(model, calibration)
+    model = at_size(model, preparer_of(proof).spec(model_inputs(model)).tensors)
+    check_call(model, names, tolerance, proof, kinds, calibration)
+    check_targets(targets)
     per_tensor_dense = options.get("per_tensor_dense")
     if per_tensor_dense is None:
         per_tensor_dense = any(TARGETS[target].per_tensor_dense for target in targets)
-    return Task(
+    task = Task(
         model=two_columns(model) if model.outputs[0].shape[-1] == 1 and len(names) == 2 else model,
         class_names=names,
-        formats=tuple(dict.fromkeys(DEFAULT_FORMATS if formats is None else formats)),
+        formats=kinds,
         asked=frozenset(_PROMISED if formats is None else formats),
         targets=tuple(targets),
         calibration=calibration,
@@ -140,6 +141,8 @@ def _task(
         out=out,
         options=options,
     )
+    _check_input_dtype(task)
+    return task
 
 
 def _check_input_dtype(task: Task) -> None:

@@ -70,36 +70,54 @@ def export_run(
         data=data,
     )
     check_formats(recipe, recipe_modality(recipe))
-    target_options = _target_options(recipe, board, fit)
+    options: FileOptions = {"input_dtype": input_dtype, "target_options": _target_options(recipe, board, fit)}
+    changed = bool(repair) or calibration_items is not None or input_dtype != "uint8"
     with add_to_run(run) if out is None else nullcontext():
-        from keras_transfer.evaluation import load_keras
-        from keras_transfer.exporters import ExportGateError
-        from keras_transfer.models.graph import model_inputs
+        return _export(run, recipe, result, out, repair, changed, options)
 
-        dataset = load_data(recipe, run)
-        model = load_keras(run / "model.keras")
-        options = _as_the_run_was_made(run, recipe, result, dataset)
-        options |= {"input_dtype": input_dtype, "target_options": target_options}
-        if repair or calibration_items is not None or input_dtype != "uint8":
-            options.pop("converted", None)
-        if repair:
-            if repair is True:
-                from keras_transfer.exporters.repair import REMEDIES
 
-                unfit = recipe_modality(recipe).unfit
-                repair = [name for name, remedy in REMEDIES.items() if remedy.format not in unfit]
-            options |= {"repair": repair, "validation": dataset.val.stored(model_inputs(model))}
-        test, target = dataset.test.stored(model_inputs(model)), Path(out) if out is not None else run / "export"
-        artifacts = export_files(model, recipe, dataset, test, target, **options)
-        if out is None:
-            kept = [old for old in result["artifacts"] if (run / old["path"]).is_file()]
-            result = result_with({**result, "artifacts": kept}, artifacts, out, recipe.export.targets)
-            write_json(run / "result.json", result)
-        else:
-            result = result_with(result, artifacts, out)
-        if artifacts.problems:
-            raise ExportGateError(" ".join(artifacts.problems), artifacts)
-        return result
+def _export(
+    run: Path,
+    recipe: Recipe,
+    result: Result,
+    out: str | Path | None,
+    repair: bool | Sequence[str],
+    changed: bool,
+    options: FileOptions,
+) -> Result:
+    """Makes and proves the files; `changed` says whether the int8 file is another than the run's own."""
+    from keras_transfer.evaluation import load_keras
+    from keras_transfer.exporters import ExportGateError
+    from keras_transfer.models.graph import model_inputs
+
+    dataset = load_data(recipe, run)
+    model = load_keras(run / "model.keras")
+    inputs = model_inputs(model)
+    options |= _as_the_run_was_made(run, recipe, result, dataset)
+    if changed:
+        options.pop("converted", None)
+    if repair:
+        remedies = _fit_remedies(recipe) if repair is True else repair
+        options |= {"repair": remedies, "validation": dataset.val.stored(inputs)}
+    folder = run / "export" if out is None else Path(out)
+    artifacts = export_files(model, recipe, dataset, dataset.test.stored(inputs), folder, **options)
+    if out is None:
+        kept = [old for old in result["artifacts"] if (run / old["path"]).is_file()]
+        result = result_with({**result, "artifacts": kept}, artifacts, out, recipe.export.targets)
+        write_json(run / "result.json", result)
+    else:
+        result = result_with(result, artifacts, out)
+    if artifacts.problems:
+        raise ExportGateError(" ".join(artifacts.problems), artifacts)
+    return result
+
+
+def _fit_remedies(recipe: Recipe) -> list[str]:
+    """The remedies for an int8 file whose formats can run a network of the recipe's modality."""
+    from keras_transfer.exporters.repair import REMEDIES
+
+    unfit = recipe_modality(recipe).unfit
+    return [name for name, remedy in REMEDIES.items() if remedy.format not in unfit]
 
 
 def _target_options(recipe: Recipe, board: str | None, fit: str | None) -> dict[str, dict[str, str | None]]:

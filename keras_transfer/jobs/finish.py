@@ -140,13 +140,7 @@ def finish(
         InputError: there are no test items.
         GateError: all is written, but a file or a step fell below its tolerance.
     """
-    if len(data.test) == 0:
-        raise InputError(
-            f"{recipe.data.source} has no test split, so nothing can be proved: give it a test/ folder or test=0.15."
-        )
-
-    from keras_transfer.evaluation import metrics
-    from keras_transfer.evaluation.by_file import file_scores
+    _check_test(recipe, data)
     from keras_transfer.jobs.report import write_report
     from keras_transfer.models.graph import model_inputs
 
@@ -162,9 +156,7 @@ def finish(
         answers, figures = start()
         with clock.part("evaluation"):
             probabilities = answers.result()
-            scores = metrics(test.labels, probabilities, data.class_names)
-            if (whole := file_scores(test.paths, test.labels, probabilities, data.class_names)) is not None:
-                scores["files"] = whole
+            scores = _scores(test, probabilities, data.class_names)
             scored = steps(test, probabilities) if steps is not None else None
             wait([figures])
     result = result_of(recipe, data, inputs, clock, facts, scores, notes)
@@ -175,6 +167,24 @@ def finish(
     if result["gate"]:
         raise GateError(result["gate"])
     return result
+
+
+def _check_test(recipe: Recipe, data: "Dataset") -> None:
+    if len(data.test) == 0:
+        raise InputError(
+            f"{recipe.data.source} has no test split, so nothing can be proved: give it a test/ folder or test=0.15."
+        )
+
+
+def _scores(test: "Split", probabilities: NDArray[np.float32], class_names: Sequence[str]) -> Metrics:
+    """The metrics of a model's answers; of items that are parts of files, those of whole files, too."""
+    from keras_transfer.evaluation import metrics
+    from keras_transfer.evaluation.by_file import file_scores
+
+    scores = metrics(test.labels, probabilities, class_names)
+    if (whole := file_scores(test.paths, test.labels, probabilities, class_names)) is not None:
+        scores["files"] = whole
+    return scores
 
 
 def _add_files(result: Result, artifacts: "Artifacts", scored: ScoredSteps | None) -> None:

@@ -74,9 +74,6 @@ def load_images(
             images as an array `[n, H, W, 3]`, `[n, H, W, 1]` or `[n, H, W]` in 0..255 with `labels=`, or the pair
             `(images, labels)`; a `tf.data.Dataset` of (image, label), batched or not.
         labels: for arrays only: class indices or names `[n]`, or one-hot or multi-hot `[n, classes]`.
-        val: share of photographs for validation, 0..1.
-        test: share of photographs for the test, 0..1. With `val=0, test=1` all are for the test.
-        seed: another seed, another split.
         group_by: a column of the CSV or Parquet whose equal values stay on one side; `"folder"`: the folder of a file;
             or a regular expression on the path, whose first group (or whole match) is what stays together.
         root: the folder in which relative paths of a table begin; by default the table's own.
@@ -84,13 +81,8 @@ def load_images(
         label_column: the table's column of labels, likewise.
         classes_at_depth: how many levels below the folder, or below its `train/` `val/` `test/`, the class folders are,
             1 or more; folders of one name are one class. By default 1.
-        allow_bad: go on though more than 5% of the files cannot be used.
-        class_names: the classes in order, where the source's own names or order will not do.
-        near_duplicates: `False` keeps together only what is byte for byte the same: for pictures that look alike by
-            their nature, such as one machine part in one place.
-        few_shot: keep at most so many photographs of each class to train on, and as many to validate; a smaller number
-            keeps some of the same ones. The rest of them are not used; the test stays whole.
         geometry: how photographs are fitted to a model's input: see `decode_image`.
+        **options: `val`, `test`, `seed` and others; see `keras_transfer.data.loading.load_listing`.
 
     Returns:
         A `Dataset` whose splits are `ImageSplit`s.

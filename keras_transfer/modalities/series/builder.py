@@ -71,19 +71,14 @@ def build_series_classifier(
     >>> build_series_classifier("fcn", ["rest", "walk"], length=100, channels=6).output_shape
     (None, 2)
     """
-    count = classes if isinstance(classes, int) else len(classes)
     row = find_series_backbone(backbone)
-    _check(count, multi_label, normalization, pooling)
+    count = _checked(classes, multi_label, normalization, pooling)
     series = keras.Input((length, channels), name=SERIES)
     x = _normalized(series, normalization, None if examples is None else examples[0])
     if row.layers is None:
         outputs = _rocket(series, x, row, count, examples, multi_label, seed)
     else:
-        start = keras.layers.Reshape((1, length, channels), name="row")(x)
-        x = row.layers(start)
-        if weights != "none":
-            _load(keras.Model(start, x), row, weights)
-        features = _pooled(x, pooling or "avg", row.apart)
+        features = _features(x, row, weights, pooling or "avg")
         outputs = add_head(features, count, hidden=hidden, dropout=dropout, multi_label=multi_label)
     model = keras.Model(series, outputs, name=row.name)
     compile_classifier(model, multi_label=multi_label)
@@ -110,6 +105,16 @@ def behind_normalization(model: keras.Model) -> keras.Model:
     part = suffix(model, model.get_layer("normalization").output)
     normalized = keras.Input(part.input.shape[1:], name=NORMALIZED)
     return keras.Model(normalized, replay(part, [normalized]), name=model.name)
+
+
+def _features(x: keras.KerasTensor, row: SeriesBackbone, weights: str, pooling: str) -> keras.KerasTensor:
+    """What a backbone makes of series, float32 `[n, features]`."""
+    assert row.layers is not None
+    start = keras.layers.Reshape((1, *x.shape[1:]), name="row")(x)
+    x = row.layers(start)
+    if weights != "none":
+        _load(keras.Model(start, x), row, weights)
+    return _pooled(x, pooling, row.apart)
 
 
 def _pooled(x: keras.KerasTensor, pooling: str, apart: bool) -> keras.KerasTensor:
@@ -191,11 +196,14 @@ def _normalized(
     return keras.layers.Normalization(axis=-1, mean=means, variance=variances, name="normalization")(series)
 
 
-def _check(classes: int, multi_label: bool, normalization: str, pooling: str | None) -> None:
-    if classes < (1 if multi_label else 2):
-        raise InputError(f"A classifier has at least 2 classes, 1 where several may hold. Received: {classes}.")
+def _checked(classes: int | Sequence[str], multi_label: bool, normalization: str, pooling: str | None) -> int:
+    """The number of classes; raises `InputError` where an argument is wrong."""
+    count = classes if isinstance(classes, int) else len(classes)
+    if count < (1 if multi_label else 2):
+        raise InputError(f"A classifier has at least 2 classes, 1 where several may hold. Received: {count}.")
     if normalization not in NORMALIZATIONS:
         ways = ", ".join(NORMALIZATIONS)
         raise InputError(f"`normalization` must be one of {ways}. Received: normalization={normalization!r}.")
     if pooling not in (None, *POOLINGS):
         raise InputError(f"`pooling` must be one of {', '.join(POOLINGS)}. Received: pooling={pooling!r}.")
+    return count
