@@ -1,4 +1,4 @@
-"""The command line. Each command is one module of `COMMANDS` with a function `command`."""
+"""The command line. Each command is one module of `COMMANDS` with a function `command`, or an `app` of several."""
 
 import errno
 import sys
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from click import Context, HelpFormatter
 
 # Modules of this folder, in the groups and the order of the help. Each defines `command`, whose signature and docstring
-# are the command's. What is heavy is imported inside `command`, so that the help and wrong calls answer at once.
+# are the command's, or `app`, which has commands of its own. What is heavy is imported inside them, so that the help
+# and wrong calls answer at once.
 GROUPS = {
     "Start": ("demo", "inspect", "backbones"),
     "Train": ("train", "zero_shot", "cross_validate", "lr_find"),
     "Understand": ("report", "evaluate", "predict"),
     "Compress": ("compress", "compare", "sensitivity"),
     "Ship": ("export", "check", "benchmark"),
-    "Maintain": ("shift", "adapt", "cache"),
+    "Maintain": ("shift", "adapt", "models", "cache"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 # Commands of earlier releases, and what does their work now.
@@ -59,7 +60,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _name in COMMANDS:
-    app.command(_name.replace("_", "-"))(with_groups(import_module(f"keras_transfer.cli.{_name}").command))
+    _module, _shown = import_module(f"keras_transfer.cli.{_name}"), _name.replace("_", "-")
+    if hasattr(_module, "app"):
+        app.add_typer(_module.app, name=_shown)
+    else:
+        app.command(_shown)(with_groups(_module.command))
 
 
 def _pointer(old: str, new: str) -> Callable[[], None]:

@@ -132,7 +132,29 @@ _DATA = (
 Data = Annotated[str, typer.Argument(help=_DATA)]
 RecipeData = Annotated[str | None, typer.Argument(help=f"{_DATA} A recipe may name it instead.")]
 Run = Annotated[Path, typer.Argument(help="The --out of a finished `train`.")]
-Model = Annotated[Path, typer.Argument(help="A .keras or .tflite file, or a run directory.")]
+
+
+def model_path(text: str) -> Path:
+    """A model from the command line: a path; or a version of the registry, such as `cats@champion`, as its run.
+
+    >>> model_path("model.tflite")
+    PosixPath('model.tflite')
+    """
+    if "@" not in text or Path(text).exists():
+        return Path(text)
+    from keras_transfer.operations.registry import open_registry, open_version
+
+    return open_version(open_registry(), text)
+
+
+Model = Annotated[
+    Path,
+    typer.Argument(
+        parser=model_path,
+        metavar="MODEL",
+        help="A .keras or .tflite file, a run directory, or a version of the registry, such as cats@champion.",
+    ),
+]
 Alpha = Annotated[float | None, typer.Option(help="Width multiplier of the MobileNets.  [1.0]")]
 Weights = Annotated[
     str | None,

@@ -1,0 +1,1 @@
+"""After deployment: the registry of models, and how devices update from it."""
