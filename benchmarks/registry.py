@@ -2,7 +2,8 @@
 
     python benchmarks/registry.py --writers 20 --kills 50 --flips 200 --csv docs/results/registry.csv
 
-Made runs of some MB, in a folder that is removed again. Exits with 1 if a version was lost or half-written, or a byte that changed was not found.
+Made runs of some MB, in a folder that is removed again. Exits with 1 if a version was lost or half-written, or a byte
+that changed was not found.
 """
 
 import argparse
