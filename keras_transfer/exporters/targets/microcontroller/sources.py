@@ -36,6 +36,34 @@ IN_FLASH = 4  # of them, those that stand in golden.cc
 _SOURCES = ("model.h", "model.cc", "classifier.h", "classifier.cc", "golden.h", "golden.cc")
 _SKETCH = "classifier.ino"
 _PROGRAMS = ("main.cc", "golden_test.cc", "README.txt")  # what is not in the sketch
+# What the sources of several modalities have in common, of those that run the model over and over.
+_PARTS = {
+    "smoothed": """\
+// Probabilities, with kMemory of those before.
+const float* Smoothed(const int8_t* scores) {
+  static float probabilities[kClassCount];
+  static float memory = 0;  // there is nothing before the first run
+  for (int i = 0; i < kClassCount; ++i) {
+    probabilities[i] = memory * probabilities[i] + (1 - memory) * Probability(scores[i]);
+  }
+  memory = kMemory;
+  return probabilities;
+}""",
+    "report": """\
+constexpr float kSure = 0.7f;  // a class is named from this probability on
+
+// Prints the likeliest class where it is sure, and another than the one named before.
+static void Report(const float* scores) {
+  static int named = -1;
+  const int best = BestClass(scores);
+  if (best == named || scores[best] < kSure) return;
+  named = best;
+  Serial.print(g_labels[best]);
+  Serial.print(" ");
+  Serial.print(100 * scores[best]);
+  Serial.println("%");
+}""",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +96,8 @@ def write(
         kit: of an int8 file that the target takes; its proof holds the arena.
         folder: the place.
         words: how the sources speak of the input.
-        own: further sources of the modality by name, or others in place of those here; templates, too.
+        own: further sources of the modality by name, or others in place of those here; templates, too, which may ask
+            for `$smoothed` and `$report`.
         inputs: test items as the model takes them; by default `test_items`.
 
     Returns:
@@ -87,7 +116,7 @@ def write(
     answers = run_tflm(kit.content, inputs, arena) if arena is not None else None
     outputs = expected if answers is None else answers
     measured = _comparison(expected, answers, arena, rounding_steps(info))
-    values = _values(kit, info, inputs[:IN_FLASH], outputs[:IN_FLASH], measured) | asdict(words)
+    values = _values(kit, info, inputs[:IN_FLASH], outputs[:IN_FLASH], measured) | asdict(words) | _PARTS
 
     names = (*_SOURCES, *_PROGRAMS, _SKETCH)
     templates = {name: (_TEMPLATES / name).read_text("utf-8") for name in names} | dict(own or {})

@@ -22,8 +22,9 @@ $quantize
 // The probability that a score stands for.
 inline float Probability(int8_t score) { return (score - kOutputZeroPoint) * kOutputScale; }
 
-// The class with the best score; the first of equals.
-inline int BestClass(const int8_t* scores) {
+// The class with the best score or probability; the first of equals.
+template <typename Score>
+inline int BestClass(const Score* scores) {
   int best = 0;
   for (int i = 1; i < kClassCount; ++i) {
     if (scores[i] > scores[best]) best = i;

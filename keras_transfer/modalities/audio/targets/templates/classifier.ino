@@ -9,13 +9,11 @@
 
 #include "listener.h"
 
-constexpr float kSure = 0.7f;  // a class is named from this probability on
 constexpr unsigned int kRing = 8192;  // samples between microphone and loop(): as long as the model may take
 
 static int16_t ring[kRing];
 static volatile unsigned int written = 0, taken = 0;
 static bool ready = false;
-static int named = -1;
 
 // Called whenever the microphone has samples.
 static void OnSamples() {
@@ -27,6 +25,8 @@ static void OnSamples() {
     written = written + 1;
   }
 }
+
+$report
 
 void setup() {
   Serial.begin(115200);
@@ -48,15 +48,5 @@ void loop() {
   for (int i = 0; i < kHop; ++i) samples[i] = ring[(taken + i) % kRing];
   taken = taken + kHop;
   const float* scores = Listen(samples, kHop);
-  if (scores == nullptr) return;
-  int best = 0;
-  for (int i = 1; i < kClassCount; ++i) {
-    if (scores[i] > scores[best]) best = i;
-  }
-  if (best == named || scores[best] < kSure) return;
-  named = best;
-  Serial.print(g_labels[best]);
-  Serial.print(" ");
-  Serial.print(100 * scores[best]);
-  Serial.println("%");
+  if (scores != nullptr) Report(scores);
 }

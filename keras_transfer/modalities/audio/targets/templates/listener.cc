@@ -10,19 +10,13 @@ int g_held = 0;
 int16_t g_logs[kFrames * kMels];  // a ring of frames: each is computed once
 int g_next = 0;
 int g_missing = kFrames;  // frames before the model is run
-bool g_heard = false;
-float g_scores[kClassCount];
+
+$smoothed
 
 const float* Run() {
   LogMelInput(g_logs, g_next, ClassifierInput());
   const int8_t* scores = ClassifierRun();
-  if (scores == nullptr) return nullptr;
-  for (int i = 0; i < kClassCount; ++i) {
-    const float memory = g_heard ? kMemory : 0;
-    g_scores[i] = memory * g_scores[i] + (1 - memory) * Probability(scores[i]);
-  }
-  g_heard = true;
-  return g_scores;
+  return scores == nullptr ? nullptr : Smoothed(scores);
 }
 
 }  // namespace

@@ -12,10 +12,7 @@ int main() {
     heard += kHop;
     const float* scores = Listen(samples, kHop);
     if (scores == nullptr) continue;
-    int best = 0;
-    for (int i = 1; i < kClassCount; ++i) {
-      if (scores[i] > scores[best]) best = i;
-    }
+    const int best = BestClass(scores);
     printf("%.2f s: %s, %d%%\n", static_cast<double>(heard) / kSampleRate, g_labels[best],
            static_cast<int>(100 * scores[best] + 0.5f));
   }

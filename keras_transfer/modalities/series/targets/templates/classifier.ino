@@ -9,17 +9,17 @@ $library
 
 #include "sensor.h"
 
-constexpr float kSure = 0.7f;  // a class is named from this probability on
 // Microseconds from one moment to the next; the training data did not say their rate where it is 0: then the sensor's
 // own is taken, which must be theirs.
 constexpr unsigned long kPeriod = kSampleRate > 0 ? static_cast<unsigned long>(1000000 / kSampleRate) : 0;
 
 static bool ready = false;
-static int named = -1;
 static unsigned long last = 0;  // when the last moment was added
 static float moment[kInputChannels];  // the latest samples: $channels
 
 $read
+
+$report
 
 void setup() {
   Serial.begin(115200);
@@ -41,15 +41,5 @@ void loop() {
     Serial.println("Some moments were lost.");
   }
   const float* scores = Sense(moment);
-  if (scores == nullptr) return;
-  int best = 0;
-  for (int i = 1; i < kClassCount; ++i) {
-    if (scores[i] > scores[best]) best = i;
-  }
-  if (best == named || scores[best] < kSure) return;
-  named = best;
-  Serial.print(g_labels[best]);
-  Serial.print(" ");
-  Serial.print(100 * scores[best]);
-  Serial.println("%");
+  if (scores != nullptr) Report(scores);
 }

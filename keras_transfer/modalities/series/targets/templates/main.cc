@@ -28,10 +28,7 @@ int main() {
     ++moments;
     const float* scores = Sense(samples);
     if (scores == nullptr) continue;
-    int best = 0;
-    for (int i = 1; i < kClassCount; ++i) {
-      if (scores[i] > scores[best]) best = i;
-    }
+    const int best = BestClass(scores);
     printf("%.2f%s: %s, %d%%\n", moments / (kSampleRate > 0 ? static_cast<double>(kSampleRate) : 1.0),
            kSampleRate > 0 ? " s" : " samples", g_labels[best], static_cast<int>(100 * scores[best] + 0.5f));
     fflush(stdout);

@@ -8,8 +8,8 @@ namespace {
 int8_t g_ring[kInputBytes];  // of moments, as the model takes them
 int g_next = 0;
 int g_missing = kInputLength;  // moments before the model is run
-bool g_sensed = false;
-float g_scores[kClassCount];
+
+$smoothed
 
 const float* Run() {
   const int oldest = g_next * kInputChannels;
@@ -17,13 +17,7 @@ const float* Run() {
   memcpy(input, g_ring + oldest, kInputBytes - oldest);
   memcpy(input + kInputBytes - oldest, g_ring, oldest);
   const int8_t* scores = ClassifierRun();
-  if (scores == nullptr) return nullptr;
-  for (int i = 0; i < kClassCount; ++i) {
-    const float memory = g_sensed ? kMemory : 0;
-    g_scores[i] = memory * g_scores[i] + (1 - memory) * Probability(scores[i]);
-  }
-  g_sensed = true;
-  return g_scores;
+  return scores == nullptr ? nullptr : Smoothed(scores);
 }
 
 }  // namespace
