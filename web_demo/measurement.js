@@ -3,13 +3,13 @@
 import { openClassifier } from "./classifier.js";
 import { announce, find, known, later, say, showClasses, showFacts } from "./page.js";
 import { filled, normalized, readMeasurements } from "./series.js";
-import { drawTimeline, overLatest, overWindows } from "./timeline.js";
+import { drawTimeline, overLatest, overWindows, switchedBy } from "./timeline.js";
 
 const SHOWN = 20; // windows of the sensor that are shown
 
 const [sense, pick] = [find("sense"), find("pick")];
 let classifier;
-let stop; // the sensor, if it is read
+let sensor;
 let windows; // in moments
 
 /** Moments as a duration. */
@@ -20,11 +20,11 @@ function duration(moments) {
 
 function show(scores, looks, moments, { milliseconds }) {
   const { about } = classifier;
-  showClasses(about, scores, Boolean(stop));
+  showClasses(about, scores, sensor.running);
   const seen = `${duration(about.length)} at a time, every ${duration(about.hop)}`;
   const channels = about.channels.slice(0, 8).join(", ") + (about.channels.length > 8 ? "…" : "");
   showFacts(about, "series", ["Time", `${milliseconds.toFixed(0)} ms`], ["Seen", seen], ["Channels", channels]);
-  drawTimeline(about.class_names, looks, moments, duration, stop && windows);
+  drawTimeline(about.class_names, looks, moments, duration, sensor.running && windows);
 }
 
 /** What the model makes of raw samples. */
@@ -83,26 +83,23 @@ function watcher() {
 
 /** Shows what the latest moments are. */
 function sensed({ answer, samples, moments, smoothed, looks }) {
-  if (!stop) return;
+  if (!sensor.running) return;
   show(smoothed, looks, moments, answer);
   announce(classifier.about, { moments, samples, smoothed, ...answer });
 }
 
+/** Reads the sensor until what it returns is called. */
 async function open() {
   const granted = await DeviceMotionEvent.requestPermission?.(); // Safari asks
   if (granted === "denied") throw new Error("it was denied");
   const watch = watcher();
   addEventListener("devicemotion", watch);
-  stop = () => {
-    removeEventListener("devicemotion", watch);
-    stop = undefined;
-    sense.textContent = "Use this device's sensor";
-  };
+  return () => removeEventListener("devicemotion", watch);
 }
 
 async function take(file) {
   if (!file || pick.disabled) return;
-  if (stop) stop();
+  sensor.stop();
   find("status").setAttribute("aria-live", "polite");
   sense.disabled = pick.disabled = true;
   await read(file);
@@ -115,20 +112,8 @@ try {
   windows = { length: about.length, hop: about.hop, shown: SHOWN * about.length };
   find("about").textContent = `${known(about)} The measurement stays on this device.`;
   sense.hidden = !("DeviceMotionEvent" in window && [3, 6].includes(about.channels.length));
-  sense.addEventListener("click", async () => {
-    if (stop) {
-      stop();
-      return;
-    }
-    say("Waiting for the sensor…");
-    find("status").setAttribute("aria-live", "off"); // it changes too often to be read aloud
-    try {
-      await open();
-      sense.textContent = "Stop";
-    } catch (error) {
-      say(`There is no motion sensor for this page (${error.message}).`, true);
-    }
-  });
+  const words = { waiting: "Waiting for the sensor…", missing: "There is no motion sensor for this page" };
+  sensor = switchedBy(sense, words, open);
   pick.addEventListener("change", async () => {
     await take(pick.files[0]);
     pick.value = ""; // the same file may be picked again

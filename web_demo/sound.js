@@ -3,14 +3,14 @@
 import { openClassifier } from "./classifier.js";
 import { LogMel } from "./log_mel.js";
 import { announce, find, known, later, say, showClasses, showFacts } from "./page.js";
-import { drawTimeline, overLatest, overWindows } from "./timeline.js";
+import { drawTimeline, overLatest, overWindows, switchedBy } from "./timeline.js";
 
 const HOP = 0.25; // seconds from one look of the model to the next
 const SHOWN = 30; // seconds of the microphone that are shown
 
 const [listen, pick] = [find("listen"), find("pick")];
 let classifier;
-let stop; // the microphone, if it is open
+let microphone;
 let windows; // in samples
 
 /** What the model makes of a clip of its own length. */
@@ -23,12 +23,13 @@ async function hear(clip, spectrograms) {
 
 function show(scores, looks, samples, { preparing, milliseconds }) {
   const { about } = classifier;
-  showClasses(about, scores, Boolean(stop));
+  showClasses(about, scores, microphone.running);
   const time = `${milliseconds.toFixed(0)} ms for the model, ${preparing.toFixed(0)} ms for the spectrogram`;
   const heard = `${(about.samples / about.sample_rate).toFixed(1)} s at a time, every ${HOP} s`;
   showFacts(about, "recordings", ["Time", time], ["Heard", heard]);
   const duration = (count) => `${(count / about.sample_rate).toFixed(0)} s`;
-  drawTimeline(about.class_names, looks, samples, duration, stop && windows); // once it is to be seen, and has a width
+  const live = microphone.running && windows;
+  drawTimeline(about.class_names, looks, samples, duration, live); // once it is to be seen, and has a width
 }
 
 async function read(file, spectrograms) {
@@ -61,33 +62,32 @@ function mono(sound) {
     : channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
 }
 
-/** Opens the microphone, and hears what it hears until `stop` is called. */
+/** Opens the microphone, and hears what it hears until what it returns is called. */
 async function open(spectrograms) {
   const { sample_rate: rate } = classifier.about;
   const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
   const stream = await navigator.mediaDevices.getUserMedia({ audio: plain });
   const context = new AudioContext({ sampleRate: rate }); // which resamples
-  stop = () => {
+  const close = () => {
     for (const track of stream.getTracks()) track.stop();
     context.close();
-    stop = undefined;
-    listen.textContent = "Listen";
   };
   try {
     await context.audioWorklet.addModule("./microphone.js");
     const node = new AudioWorkletNode(context, "microphone", { channelCount: 1, channelCountMode: "explicit" });
     context.createMediaStreamSource(stream).connect(node);
     const take = overLatest(windows, 1, (clip) => hear(clip, spectrograms), heard);
-    node.port.onmessage = ({ data }) => stop && take(data);
+    node.port.onmessage = ({ data }) => microphone.running && take(data);
   } catch (error) {
-    stop();
+    close();
     throw error;
   }
+  return close;
 }
 
 /** Shows what was heard in the latest samples. */
 function heard({ answer, samples, moments, smoothed, looks }) {
-  if (!stop) return;
+  if (!microphone.running) return;
   const { about } = classifier;
   show(smoothed, looks, moments, answer);
   announce(about, { seconds: moments / about.sample_rate, samples, smoothed, ...answer });
@@ -100,25 +100,11 @@ try {
   windows = { length: samples, hop: HOP * rate, shown: SHOWN * rate };
   const spectrograms = about.front_end && new LogMel(about.front_end);
   find("about").textContent = `${known(about)} The sound stays on this device.`;
-  listen.addEventListener("click", async () => {
-    if (stop) {
-      stop();
-      return;
-    }
-    say("Listening…");
-    find("status").setAttribute("aria-live", "off"); // it changes too often to be read aloud
-    listen.disabled = pick.disabled = true; // while the browser asks for the microphone
-    try {
-      await open(spectrograms);
-      listen.textContent = "Stop";
-    } catch (error) {
-      say(`There is no microphone for this page (${error.message}).`, true);
-    }
-    listen.disabled = pick.disabled = false;
-  });
+  const words = { waiting: "Listening…", missing: "There is no microphone for this page" };
+  microphone = switchedBy(listen, words, () => open(spectrograms));
   pick.addEventListener("change", async () => {
     const [file] = pick.files;
-    if (stop) stop();
+    microphone.stop();
     find("status").setAttribute("aria-live", "polite");
     listen.disabled = pick.disabled = true;
     if (file) await read(file, spectrograms);

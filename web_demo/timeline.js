@@ -1,9 +1,49 @@
 // Scores over time, as the pages for sounds and measurements make and show them. A moment is a sample of each channel.
 
-import { find } from "./page.js";
+import { find, say } from "./page.js";
 
 const MEMORY = 0.5; // how much of what is shown live was there before: against single wrong answers
 const ROWS = 6; // classes that are shown
+
+/**
+ * Makes a button open what is read live, and close it again.
+ *
+ * @param button
+ * @param {{waiting: string, missing: string}} words until it is open, and where it cannot be
+ * @param open opens it; returns what closes it
+ * @returns {{running: boolean, stop}} whether it is open, and what closes it
+ */
+export function switchedBy(button, { waiting, missing }, open) {
+  const [name, pick] = [button.textContent, find("pick")];
+  let close;
+  const live = {
+    get running() {
+      return Boolean(close);
+    },
+    stop() {
+      close?.();
+      close = undefined;
+      button.textContent = name;
+    },
+  };
+  button.addEventListener("click", async () => {
+    if (close) {
+      live.stop();
+      return;
+    }
+    say(waiting);
+    find("status").setAttribute("aria-live", "off"); // it changes too often to be read aloud
+    button.disabled = pick.disabled = true; // while the browser asks for it
+    try {
+      close = await open();
+      button.textContent = "Stop";
+    } catch (error) {
+      say(`${missing} (${error.message}).`, true);
+    }
+    button.disabled = pick.disabled = false;
+  });
+  return live;
+}
 
 /**
  * What the model makes of something long, window by window; what is shorter than one is one.

@@ -34,15 +34,16 @@ class Page:
     """A page for items of one kind.
 
     Attributes:
-        item: what an item is called, such as "text". `ITEM.js` is its script; `ITEM.html` what it asks for, and below
-            the line `<!-- result -->` what it shows beside the classes.
+        item: what an item is called, such as "text". `ITEM.js` is its script, `ITEM.html` what it asks for.
         title: the page's.
         modules: the other files of `web_demo/` that it needs.
+        result: `RESULT.html` is what it shows below the classes.
     """
 
     item: str
     title: str
     modules: tuple[str, ...]
+    result: str = "facts"
 
     @property
     def scripts(self) -> tuple[str, ...]:
@@ -51,9 +52,9 @@ class Page:
 
     def html(self, source: Path) -> str:
         """The page, from the folder of the pages' parts."""
-        shell, own = ((source / f"{name}.html").read_text("utf-8") for name in ("page", self.item))
-        ask, result = (part.strip("\n") for part in own.split("<!-- result -->"))
-        return Template(shell).substitute(
+        names = ("page", self.item, self.result)
+        shell, ask, result = ((source / f"{name}.html").read_text("utf-8").rstrip("\n") for name in names)
+        return Template(f"{shell}\n").substitute(
             title=self.title, item=self.item, script=f"{self.item}.js", ask=ask, result=result
         )
 

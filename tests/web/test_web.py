@@ -126,7 +126,7 @@ def test_the_wheel_carries_the_whole_page() -> None:
     forced = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     carried = {Path(name).name for name in forced["force-include"] if name.startswith("web_demo/")}
     pages = [each.PAGE for each in (web, text_web, sound_web, series_web)]
-    own = {name for page in pages for name in (*page.scripts, f"{page.item}.html")}
+    own = {name for page in pages for name in (*page.scripts, f"{page.item}.html", f"{page.result}.html")}
     assert carried == {"page.html", *own, *web_page.SHARED, *web_page.NPM}
     assert all((demo_folder("web_demo") / name).is_file() for name in carried)
 

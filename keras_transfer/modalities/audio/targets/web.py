@@ -7,7 +7,7 @@ from keras_transfer.exporters.web_page import Page, write_page
 from keras_transfer.inputs import Json
 from keras_transfer.modalities.audio.targets import opened
 
-PAGE = Page("sound", "What is to be heard?", ("log_mel.js", "microphone.js", "timeline.js"))
+PAGE = Page("sound", "What is to be heard?", ("log_mel.js", "microphone.js", "timeline.js"), "timeline")
 
 
 def write(kit: Kit, folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.labels import read_normalization
 from keras_transfer.modalities.image.targets import geometry_of
 
-PAGE = Page("picture", "What is in the picture?", ("decode.js", "preprocess.js"))
+PAGE = Page("picture", "What is in the picture?", ("decode.js", "preprocess.js"), "seen")
 
 
 def write(kit: Kit, folder: Path) -> list[Path]:

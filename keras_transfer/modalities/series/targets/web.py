@@ -9,7 +9,7 @@ from keras_transfer.modalities.series.items import numbered
 from keras_transfer.modalities.series.live import usual_hop
 from keras_transfer.modalities.series.preparer import NORMALIZED, open_preparer
 
-PAGE = Page("measurement", "What was measured?", ("series.js", "timeline.js"))
+PAGE = Page("measurement", "What was measured?", ("series.js", "timeline.js"), "timeline")
 _MOTION: dict[str, Json] = {"acceleration": 1, "rotation": 1}
 """What a browser's m/s² and degrees a second are multiplied by: its owner changes it for a model of other units."""
 
