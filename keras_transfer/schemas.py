@@ -406,6 +406,24 @@ class Adaptation(AdaptationFigures, NewItemsSource):
     after: float | None
 
 
+class Acceptance(TypedDict):
+    """The share of one's own items that is accepted, with the ends of its 95% interval, and on how many items."""
+
+    share: float
+    low: float
+    high: float
+    n: int
+
+
+class RejectionFigures(TypedDict):
+    """How well "none of these" is told, see `keras_transfer.evaluation.rejection`."""
+
+    left_out: float | None  # AUROC for classes that were left out in turn; None for two classes
+    permuted: float  # AUROC for features of which each comes from another item
+    threshold: float  # scores above it are rejected
+    promise: Acceptance  # from the validation split
+
+
 class Result(TypedDict):
     """`RUN/result.json`. What a modality says of its inputs stands beside these fields, such as `geometry`."""
 
