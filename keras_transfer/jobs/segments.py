@@ -82,13 +82,13 @@ def corruption_figures(run: Path, model: "keras.Model", test: "Split", seed: int
     labels = np.asarray(test.labels)[chosen]
     clean = correct(labels, classifier.predict(test.rows(chosen)))
     rows: list[CorruptionRow] = []
-    steps = [(name, i) for name, row in modality.corruptions.items() for i in range(1, row.strengths + 1)]
+    steps = [(name, i) for name, row in modality.corruptions.items() for i in range(1, len(row.strengths) + 1)]
     right = {
         step: correct(labels, classifier.predict(modality.corrupt(test, chosen, *step, seed)))
         for step in track(steps, "Making items worse", total=len(steps))
     }
     for name, row in modality.corruptions.items():
-        shares = [float(right[name, i + 1].mean()) for i in range(row.strengths)]
+        shares = [float(right[name, i + 1].mean()) for i in range(len(row.strengths))]
         middle = paired_difference(clean, right[name, (len(shares) + 1) // 2])
         drop: Difference = {"value": middle["value"], "low": middle["low"], "high": middle["high"]}
         mean = float(np.mean(shares))

@@ -19,13 +19,13 @@ from keras_transfer.errors import InputError
 from keras_transfer.inputs import MODALITIES, Json
 from keras_transfer.modalities.augmenter import NoAugmenter
 from keras_transfer.modalities.modality import (
-    Corruption,
     FollowedItem,
     InputWords,
     Modality,
     NetworkViews,
     StageView,
 )
+from keras_transfer.modalities.rows import Corruption
 from keras_transfer.recipe import Format, Recipe
 
 __all__ = [

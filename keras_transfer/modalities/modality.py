@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
@@ -19,6 +18,7 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes
+from keras_transfer.modalities.rows import Corruption
 from keras_transfer.recipe import AUTO, Format, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
@@ -32,19 +32,6 @@ _OF_STEPS = (
     "compare_backbones",
 )
 _THUMBNAIL = 144  # the longest side: sharp on a phone at the 96 it is shown at
-
-
-@dataclass(frozen=True)
-class Corruption:
-    """One way in which items get worse.
-
-    Attributes:
-        words: what it is, for the report.
-        strengths: how many there are, the mildest first.
-    """
-
-    words: str
-    strengths: int
 
 
 class InputWords(TypedDict):

@@ -9,16 +9,21 @@ from keras_transfer.errors import InputError
 Row = TypeVar("Row")
 
 
-class HasStrengths(Protocol):
-    """A way to make items worse, by how much."""
+class Corruption(Protocol):
+    """A way to make items worse."""
+
+    @property
+    def words(self) -> str:
+        """What it is, for the report."""
+        ...
 
     @property
     def strengths(self) -> tuple[float, ...]:
-        """From the weakest up."""
+        """By how much, the mildest first."""
         ...
 
 
-Graded = TypeVar("Graded", bound=HasStrengths)
+Graded = TypeVar("Graded", bound=Corruption)
 
 
 def find_row(name: str, rows: Mapping[str, Row], what: str) -> Row:

@@ -86,8 +86,8 @@ def test_corruptions_are_pure_and_keep_the_form(sample: Sample) -> None:
     everything = range(len(items))
     values = as_tuple(items.rows(everything))[0]
     for name, corruption in modality.corruptions.items():
-        assert corruption.words and corruption.strengths >= 1
-        for strength in (1, corruption.strengths):
+        assert corruption.words and corruption.strengths
+        for strength in (1, len(corruption.strengths)):
             worse = modality.corrupt(items, everything, name, strength, seed=3)
             assert worse.shape == values.shape and worse.dtype == values.dtype
             assert np.array_equal(worse, modality.corrupt(items, everything, name, strength, seed=3))

@@ -55,14 +55,10 @@ class AudioModality(Modality):
         "qat": "it trains the whole network in eight bits, and that of sounds begins with a spectrogram in floats",
     }
     kits: ClassVar[Mapping[str, str]] = {
-        "android": "keras_transfer.modalities.audio.targets.android",
-        "edgetpu": "keras_transfer.modalities.audio.targets.edgetpu",
-        "microcontroller": "keras_transfer.modalities.audio.targets.microcontroller",
-        "web": "keras_transfer.modalities.audio.targets.web",
+        target: f"keras_transfer.modalities.audio.targets.{target}"
+        for target in ("android", "edgetpu", "microcontroller", "web")
     }
-    corruptions: ClassVar[Mapping[str, Corruption]] = {
-        name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
-    }
+    corruptions: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
 
     def backbones(self) -> list[dict[str, Json]]:
         """The table of networks of sounds; those of pictures serve as well."""

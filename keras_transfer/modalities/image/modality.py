@@ -45,9 +45,7 @@ class ImageModality(Modality):
 
     name: ClassVar[str] = "image"
     kind: ClassVar[Kind] = KIND
-    corruptions: ClassVar[Mapping[str, Corruption]] = {
-        name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
-    }
+    corruptions: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
     kits: ClassVar[Mapping[str, str]] = {
         target: f"keras_transfer.modalities.image.targets.{target}"
         for target in ("android", "edgetpu", "microcontroller", "web")

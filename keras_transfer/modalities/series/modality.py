@@ -55,13 +55,9 @@ class SeriesModality(Modality):
     rival_name: ClassVar[str] = "MiniRocket features and ridge regression"
     formats: ClassVar[tuple[Format, ...]] = ("float32", "float16", "int8")
     kits: ClassVar[Mapping[str, str]] = {
-        "android": "keras_transfer.modalities.series.targets.android",
-        "microcontroller": "keras_transfer.modalities.series.targets.microcontroller",
-        "web": "keras_transfer.modalities.series.targets.web",
+        target: f"keras_transfer.modalities.series.targets.{target}" for target in ("android", "microcontroller", "web")
     }
-    corruptions: ClassVar[Mapping[str, Corruption]] = {
-        name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
-    }
+    corruptions: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
     unfit: ClassVar[Mapping[str, str]] = {
         "sensitivity": "it knows the layers of pictures alone",
         "qat": "raw samples have no range that is known before",

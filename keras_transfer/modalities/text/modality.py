@@ -18,6 +18,7 @@ from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes, only
 from keras_transfer.modalities import Corruption, InputWords, Modality
 from keras_transfer.modalities.modality import check_steps, head_options
+from keras_transfer.modalities.rows import find_strength
 from keras_transfer.modalities.text.appearance import PROPERTIES
 from keras_transfer.modalities.text.bag_of_words import BACKBONE, answers, build_bag, texts, words_preparer
 from keras_transfer.modalities.text.corruptions import CORRUPTIONS
@@ -63,13 +64,10 @@ class TextModality(Modality):
     }
 
     kits: ClassVar[Mapping[str, str]] = {
-        "android": "keras_transfer.modalities.text.targets.android",
-        "web": "keras_transfer.modalities.text.targets.web",
+        target: f"keras_transfer.modalities.text.targets.{target}" for target in ("android", "web")
     }
 
-    corruptions: ClassVar[Mapping[str, Corruption]] = {
-        name: Corruption(row.words, len(row.strengths)) for name, row in CORRUPTIONS.items()
-    }
+    corruptions: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
 
     def backbones(self) -> list[dict[str, Json]]:
         """The table of encoders, and TF-IDF."""
@@ -246,15 +244,14 @@ class TextModality(Modality):
 
     def corrupt(self, items: Split, indices: Indices, name: str, strength: int, seed: int) -> Array:
         """Texts made worse; see `corruptions.CORRUPTIONS`."""
-        if name not in CORRUPTIONS:
-            raise InputError(f"There is no corruption {name!r} of texts.")
-        way, preparer = CORRUPTIONS[name], _own(items.preparer)
+        way, share = find_strength(name, strength, CORRUPTIONS, "texts")
+        preparer = _own(items.preparer)
         length = only(items.rows(indices)).shape[1]
         spec, worse = preparer.spec(length), []
         for index in indices:
             text = preparer.load(str(items.paths[index])).decode("utf-8", "replace")
             random = np.random.default_rng([seed, strength, int(index)])
-            changed = way.change(text, way.strengths[strength - 1], random)
+            changed = way.change(text, share, random)
             worse.append(preparer.prepare((changed if changed.strip() else text).encode(), spec))
         return np.stack(worse)
 
