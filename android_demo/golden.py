@@ -4,9 +4,10 @@
 answers, `gray/` one of one channel; `photographs/` the same of the photographs that are given; `assets/` that model,
 its labels and a geometry, for the APK; `alpha.bytes` every byte with every alpha, laid on white; `sentences/` a folder
 of made sentences for each way of treating letters and accents; `sounds/` one of made clips for each front end;
-`series/` one for each type of input.
+`series/` one for each type of input; `updates/` manifests, where `cryptography` is installed.
 """
 
+import importlib.util
 import io
 import json
 import os
@@ -32,6 +33,7 @@ from keras_transfer.modalities.image.golden import golden_vectors
 from keras_transfer.modalities.series import golden as series_golden
 from keras_transfer.modalities.text import golden as text_golden
 from keras_transfer.modalities.text.wordpiece import WordPiece
+from keras_transfer.operations import golden as update_golden
 
 CLASSES = ("apple pie", "crème brûlée", "sushi", "waffles")
 
@@ -52,6 +54,8 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
         tensor = TensorInfo(0, "series", (), dtype, *quantization)
         series_golden.golden_vectors(folder / f"series/{dtype}", tensor)
         series_golden.golden_vectors(folder / f"series/normalized_{dtype}", tensor, None, [(9.81, 0.3), (-1e-3, 70.0)])
+    if importlib.util.find_spec("cryptography") is not None:
+        update_golden.golden_vectors(folder / "updates")
     assets = folder / "assets"
     assets.mkdir()
     (assets / "model.tflite").write_bytes(write_labels(files["uint8"], CLASSES))

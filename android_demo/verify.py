@@ -160,11 +160,11 @@ def _download(wanted: list[str], folder: Path) -> None:
 def make_golden(folder: Path, photographs: Sequence[Path]) -> list[Path]:
     """Golden vectors of pictures and of a small model with each kind of ends.
 
-    `sentences/`, `sounds/` and `series/` have folders of their own. All in a process of its own: TensorFlow says much,
-    and is not needed after.
+    `sentences/`, `sounds/`, `series/` and `updates/` have folders of their own. All in a process of its own:
+    TensorFlow says much, and is not needed after.
     """
     call([sys.executable, str(ROOT / "golden.py"), str(folder), *map(str, photographs)])
-    return sorted(path.parent for path in folder.glob("*/cases.csv"))
+    return sorted(path.parent for path in folder.glob("*/cases.csv") if path.parent.name != "updates")
 
 
 class Kotlin:
@@ -199,6 +199,8 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     series = sorted((made / "series").iterdir())
     properties = [f"-Dgolden={_path(golden)}", f"-Dalpha={made / 'alpha.bytes'}", f"-Dsentences={_path(sentences)}"]
     properties += [f"-Dsounds={_path(sounds)}", f"-Dseries={_path(series)}"]
+    if (made / "updates").is_dir():
+        properties.append(f"-Dupdates={made / 'updates'}")
     java = [*JAVA, *properties, "-cp", _path([main, test, *junit, *kotlin.library])]
     said = call([*java, "org.junit.runner.JUnitCore", *(f"kerastransfer.core.{name}" for name in classes)])
     passed = re.search(r"OK \((\d+) tests?\)", said)

@@ -1,5 +1,7 @@
 // The model in the browser: LiteRT.js on pixels of preprocess.js, token ids of wordpiece.js, sound, or measurements.
 
+import { latest } from "./update.js";
+
 /**
  * Loads the model that model.json describes. `predict` takes pixels as a Uint8Array, token ids as an Int32Array, or a
  * Float32Array: samples of sound, spectrograms of log_mel.js, or what series.js reads.
@@ -83,11 +85,22 @@ async function loadRuntime() {
   return runtime;
 }
 
-/** A file of this folder: `kind` is "json", "text" or "arrayBuffer". */
+let updated; // what a signed update has in place of this folder's files
+
+/** A file of this folder, or of a signed update of it: `kind` is "json", "text" or "arrayBuffer". */
 export async function fetched(name, kind) {
+  const newer = (await (updated ??= update())).get(name);
+  if (newer) return new Response(newer)[kind]();
   const response = await fetch(name).catch(() => undefined);
   if (!response?.ok) {
     throw new Error(`${name} is missing: this folder is made by “keras-transfer export RUN --target web”.`);
   }
   return response[kind]();
+}
+
+/** The files of the newest update, where this folder's model.json says whom it trusts: `updates: {from, key}`. */
+async function update() {
+  const own = await fetch("model.json").catch(() => undefined);
+  const { updates } = own?.ok ? await own.json() : {};
+  return (updates && (await latest(updates))) ?? new Map();
 }

@@ -22,6 +22,12 @@ class _Alias(StrEnum):
     challenger = "challenger"
 
 
+class _Target(StrEnum):
+    file = "file"
+    web = "web"
+    android = "android"
+
+
 _Place = Annotated[
     str | None,
     typer.Option(
@@ -170,6 +176,37 @@ def verify(
         print(*problems or [f"{opened.place}: every file is as it was added."], sep="\n")
     if problems:
         raise GateError(f"{len(problems)} problems in {opened.place}.")
+
+
+@app.command()
+def key(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key goes.")]) -> None:
+    """Make a key that signs updates of devices, and print its public half."""
+    from keras_transfer.operations.updates import make_key
+
+    print(make_key(file))
+
+
+@app.command()
+def release(
+    reference: _Reference,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that devices fetch from.")],
+    key: Annotated[Path, typer.Option("--key", help="The private key, from `models key`.")],
+    target: Annotated[_Target, typer.Option("--target", help="Whose files: those of a kit, or a LiteRT file.")],
+    app_version: Annotated[int, typer.Option("--app", min=0, help="The oldest app that can use it.")] = 1,
+    registry: _Place = None,
+) -> None:
+    """Write a version's files with a signed manifest, which devices check before they change over."""
+    from keras_transfer.files import read_file
+    from keras_transfer.operations.registry import find, open_registry, open_version
+    from keras_transfer.operations.updates import make_update, read_key, release_files, write_update
+
+    opened, private = open_registry(registry), read_key(key)
+    version, run = find(opened, reference), open_version(opened, reference)
+    files = release_files(run, target.value)
+    labels = read_file(run / "labels.txt").decode().splitlines()
+    model = f"{version['name']}@{version['version']}"
+    manifest = make_update(files, labels, private, model=model, app=app_version)
+    print(f"{model}: {len(files)} files, and {write_update(out, files, manifest)}")
 
 
 def _print_event(event: "Event", name: str, json: bool) -> None:

@@ -20,7 +20,7 @@ from keras_transfer.process import run_process
 from keras_transfer.progress import say
 from keras_transfer.schemas import N_ITEMS
 
-SHARED = ("style.css", "icon.svg", "page.js", "classifier.js", "README.md")
+SHARED = ("style.css", "icon.svg", "page.js", "classifier.js", "update.js", "README.md")
 """What every page has."""
 NPM = ("package.json", "package-lock.json", "runtime.js")
 """What npm needs to fetch LiteRT.js: 19 MB that neither this package nor its wheel carries."""

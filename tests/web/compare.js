@@ -5,6 +5,7 @@
 // node compare.js series FOLDER: the golden series whose input differs.
 // node compare.js window FILE WIDTH: samples of a series normalized by itself, in base64.
 // node compare.js csv FILE CHANNEL...: the samples of a CSV in base64, or what is wrong with it.
+// node compare.js updates FOLDER: the golden manifests of which update.js says something else.
 // node compare.js orientation FILE...: what decode.js reads as EXIF orientation of each file, one a line.
 
 import { readFileSync } from "node:fs";
@@ -14,6 +15,7 @@ import { findOrientation } from "../../web_demo/decode.js";
 import { LogMel } from "../../web_demo/log_mel.js";
 import { preprocess } from "../../web_demo/preprocess.js";
 import { normalized, readMeasurements } from "../../web_demo/series.js";
+import { checkFile, readUpdate } from "../../web_demo/update.js";
 import { WordPiece } from "../../web_demo/wordpiece.js";
 
 const [what, ...paths] = process.argv.slice(2);
@@ -49,6 +51,23 @@ if (what === "preprocess" || what === "input") {
     if (made[0] !== ids || made[1] !== encoded) console.log(row);
   }
   console.log(`${rows.length} sentences`);
+} else if (what === "updates") {
+  const [folder] = paths;
+  const read = (name) => new Uint8Array(readFileSync(`${folder}/${name}`));
+  const key = readFileSync(`${folder}/key.txt`, "utf8");
+  const reason = (error) => error.reason ?? String(error);
+  const [, ...rows] = readFileSync(`${folder}/cases.csv`, "utf8").trim().split("\n");
+  for (const row of rows) {
+    const [name, app, since, verdict] = row.split(",");
+    const found = await readUpdate(read(`${name}.update`), key, Number(app), Number(since)).catch(reason);
+    const same = typeof found === "string" ? found === verdict : verdict === "ok" && found.labels.length === 5;
+    if (!same) console.log(row, found);
+    if (verdict !== "ok") continue;
+    const file = found.files.find((each) => each.name === "model.tflite");
+    await checkFile(file, read("file.bytes"));
+    if ((await checkFile(file, read("torn.bytes")).catch(reason)) !== "damaged") console.log(`${name} torn`);
+  }
+  console.log(`${rows.length} manifests`);
 } else if (what === "log_mel") {
   const [folder] = paths;
   const spectrograms = new LogMel(JSON.parse(readFileSync(`${folder}/front_end.json`, "utf8")));
