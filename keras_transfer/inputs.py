@@ -3,7 +3,7 @@
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -17,6 +17,7 @@ from keras_transfer.errors import InputError
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -457,6 +458,10 @@ class ModalityInputs(Protocol):
 
     def mediapipe_inputs(self, inputs: InputSpec) -> InputSpec:
         """What MediaPipe's classifier of such items gives a file, beginning with the file's own inputs."""
+        ...
+
+    def encoded_input(self, inputs: InputSpec) -> "Callable[[tf.Tensor], tf.Tensor] | None":
+        """What makes the model's input of an item's bytes in TensorFlow's own operators, if anything does."""
         ...
 
     def quantized_part(self, model: "keras.Model") -> "keras.Model":

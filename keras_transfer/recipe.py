@@ -17,7 +17,9 @@ from keras_transfer.geometry import Geometry
 Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "lora", "bitfit", "adapter", "scratch"]
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
-Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx"]
+Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx", "saved-model"]
+OTHER_RUNTIMES = ("onnx", "saved-model")
+"""Formats that are no LiteRT files: for servers."""
 Pixels = Literal["0..255", "0..1", "-1..1", "torch", "caffe"]
 _Fraction = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]

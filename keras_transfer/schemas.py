@@ -256,6 +256,7 @@ class FileDescription(TypedDict):
     output: Tensor
     operators: dict[str, int]
     opset: NotRequired[int]  # of an ONNX file
+    signatures: NotRequired[list[str]]  # of a SavedModel
     latency_ms: float
     latency: Latency
     targets: dict[str, TargetVerdict]

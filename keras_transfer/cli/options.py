@@ -317,7 +317,8 @@ class Files:
         list[str] | None,
         typer.Option(
             "--format",
-            help="float32, float16, dynamic, int8, 16x8, onnx; repeatable.  [of pictures the first four, else three]",
+            help="float32, float16, dynamic, int8, 16x8, onnx or saved-model; may be repeated.  "
+            "[of pictures the first four, else three]",
         ),
     ] = None
     targets: Annotated[

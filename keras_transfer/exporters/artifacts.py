@@ -9,6 +9,7 @@ from keras_transfer.exporters.gate import SAME, DropVerdict, advise, judge_drop,
 from keras_transfer.exporters.layer_errors import diagnose
 from keras_transfer.exporters.onnx import describe_onnx
 from keras_transfer.exporters.proof import compare, describe
+from keras_transfer.exporters.saved_model import SAVED_MODEL, describe_saved_model, write_saved_model
 from keras_transfer.exporters.targets import Kit, kit_writer
 from keras_transfer.exporters.task import Answers, File, Task
 from keras_transfer.files import write_bytes, write_json, write_text
@@ -21,6 +22,7 @@ from keras_transfer.schemas import (
     N_ITEMS,
     Artifact,
     Comparison,
+    FileDescription,
     Gate,
     GateSummary,
     LayerError,
@@ -105,20 +107,27 @@ def _prove(
         "file": file.name,
         "format": file.format,
         **compared,
-        **(
-            describe_onnx(file.content, file.inputs)
-            if file.format == ONNX
-            else describe(file.content, file.inputs, file.targets, task.options.get("target_options"))
-        ),
+        **_describe(task, file),
         "inputs": file.inputs.to_dict(),
         N_CALIBRATION_ITEMS: chosen.get(N_CALIBRATION_ITEMS, count) if chosen is not None else count,
         "gate": _gate(task, file, compared, verdict, answers, passed),
         **repair,
     }
-    write_bytes(task.out / file.name, file.content)
+    if file.format == SAVED_MODEL:
+        write_saved_model(file.content, (task.out / file.name).parent)
+    else:
+        write_bytes(task.out / file.name, file.content)
     write_text((task.out / file.name).parent / LABELS_FILE, labels_text(task.class_names))
     write_json((task.out / file.name).with_suffix(".json"), proof)
     return proof
+
+
+def _describe(task: Task, file: File) -> FileDescription:
+    if file.format == ONNX:
+        return describe_onnx(file.content, file.inputs)
+    if file.format == SAVED_MODEL:
+        return describe_saved_model(file.content, file.inputs)
+    return describe(file.content, file.inputs, file.targets, task.options.get("target_options"))
 
 
 def _gate(

@@ -17,6 +17,7 @@ from keras_transfer.exporters.heads import two_columns
 from keras_transfer.exporters.onnx import convert_onnx
 from keras_transfer.exporters.proof import compare, run_files
 from keras_transfer.exporters.repair import REMEDIES, Conversion, repair_quantization
+from keras_transfer.exporters.saved_model import SAVED_MODEL, SAVED_MODEL_FILE, convert_saved_model
 from keras_transfer.exporters.targets import TARGETS, check_targets
 from keras_transfer.exporters.task import Answers, ExportOptions, File, Task, contents_by_name, inputs_by_name
 from keras_transfer.inputs import Preparer, open_modality
@@ -26,6 +27,7 @@ from keras_transfer.litert.frozen import CALIBRATED
 from keras_transfer.litert.labels import read_inputs, write_labels
 from keras_transfer.models.silent import as_plain, options_of, preparer_of
 from keras_transfer.progress import say
+from keras_transfer.recipe import OTHER_RUNTIMES
 
 if TYPE_CHECKING:
     import keras
@@ -61,7 +63,8 @@ def export(
         proof: the test `Split`.
         calibration: the *training* `Split`; a stratified part of it calibrates the int8 file.
         formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, and `"onnx"`: `NAME.onnx`, by Keras's
-            own exporter, proved by ONNX Runtime. None makes the first four, of which int8 alone counts as asked for.
+            own exporter, proved by ONNX Runtime; and `"saved-model"`: a folder for TensorFlow Serving, see
+            `keras_transfer.exporters.saved_model`. None makes the first four, of which int8 alone counts as asked for.
         class_names: in the order of the outputs; those of `proof` unless given.
         targets: names of `TARGETS`; each must take at least one file, and gets a folder with what its owner needs.
         tolerance: accuracy that a file may lose against the Keras model, 0..1.
@@ -163,7 +166,7 @@ def _convert(task: Task) -> dict[str, bytes]:
     """Format -> file, without class names; those that came with the call as they are."""
     say(f"Converting to {', '.join(task.formats)}")
     contents = dict(task.converted)
-    missing = [kind for kind in task.formats if kind not in (ONNX, *contents)]
+    missing = [kind for kind in task.formats if kind not in (*OTHER_RUNTIMES, *contents)]
     groups = [missing]
     if not set(CALIBRATED).isdisjoint(missing) and task.quantized_part.model is not task.model:
         groups = [[kind for kind in missing if (kind in CALIBRATED) is calibrated] for calibrated in (False, True)]
@@ -182,8 +185,10 @@ def _convert(task: Task) -> dict[str, bytes]:
         )
     if ONNX in task.formats:
         contents[ONNX] = convert_onnx(task.model, task.class_names, task.inputs)
-        if task.targets and len(task.formats) == 1:
-            say("Targets take LiteRT files; with onnx alone none is judged.")
+    if SAVED_MODEL in task.formats:
+        contents[SAVED_MODEL] = convert_saved_model(task.model, task.class_names, task.inputs)
+    if task.targets and set(task.formats) <= set(OTHER_RUNTIMES):
+        say(f"Targets take LiteRT files; with {' and '.join(task.formats)} alone none is judged.")
     return contents
 
 
@@ -194,6 +199,8 @@ def _make_files(task: Task, formats: Sequence[str], contents: Mapping[str, bytes
         inputs = task.network(kind).inputs
         if kind == ONNX:
             files.append(File(f"{task.name}.onnx", kind, contents[kind], task.targets, inputs))
+        elif kind == SAVED_MODEL:
+            files.append(File(f"{task.name}{SAVED_MODEL_FILE}", kind, contents[kind], task.targets, inputs))
         else:
             content = write_labels(contents[kind], task.class_names, inputs)
             files.append(File(f"{task.name}_{kind}.tflite", kind, content, task.targets, inputs))
@@ -208,7 +215,7 @@ def _adapt(target: str, files: Sequence[File]) -> File | None:
         return None
     for file in sorted(files, key=lambda file: PREFERRED.index(file.format)):
         with contextlib.suppress(InputError):
-            if file.format != ONNX:
+            if file.format not in OTHER_RUNTIMES:
                 content = adapt(file.content)
                 inputs = read_inputs(content) or file.inputs
                 return File(f"{target}/model.tflite", file.format, content, (target,), inputs)

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 from keras_transfer.exporters.paired import drop_above, drop_below
+from keras_transfer.recipe import OTHER_RUNTIMES
 from keras_transfer.schemas import Artifact, Outcome, Proof
 
 Listed = TypeVar("Listed", Artifact, Proof)
@@ -21,7 +22,7 @@ BREAKAGE = 0.1
 """A file that loses so much accuracy (or twice the tolerance, if that is more) is broken: it must not pass by luck."""
 SAME = 0.01
 """Answers are the same where no decision differs and probabilities by less than this, on average."""
-PREFERRED = ("int8", "dynamic", "float16", "16x8", "float32", "onnx")
+PREFERRED = ("int8", "dynamic", "float16", "16x8", "float32", "onnx", "saved-model")
 """Formats from the smallest and fastest on most devices to the largest; 16x8 is small, and slow on most of them."""
 
 
@@ -129,7 +130,7 @@ def advise(
         return ""
     if outcome == "warn":
         return "More test items would decide it."
-    if kind in ("float32", "onnx"):
+    if kind in ("float32", *OTHER_RUNTIMES):
         return "A float file should answer as the Keras model does: its conversion is at fault, please report it."
     ways = [f"take the {' or '.join(passed)} file, which passed"] if passed else []
     if kind == "int8":
@@ -170,14 +171,14 @@ def recommend(artifacts: Iterable[Listed], targets: Sequence[str] = ()) -> Liste
     the first that is left.
 
     Args:
-        artifacts: as `export` lists them; `onnx` files only count where there is no other.
+        artifacts: as `export` lists them; those of `OTHER_RUNTIMES` only count where there is no other.
         targets: the devices that the files are for.
 
     Returns:
         One of `artifacts`; None where there are none.
     """
     listed = list(artifacts)
-    listed = [artifact for artifact in listed if artifact["format"] != "onnx"] or listed
+    listed = [artifact for artifact in listed if artifact["format"] not in OTHER_RUNTIMES] or listed
 
     def outcome(artifact: Listed) -> str:
         gate = artifact.get("gate")  # files of earlier releases have none, or one without an outcome

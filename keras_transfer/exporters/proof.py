@@ -13,6 +13,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import describe_inputs, versions
 from keras_transfer.exporters.latency import measure_latency
 from keras_transfer.exporters.onnx import Onnx
+from keras_transfer.exporters.saved_model import SAVED_MODEL_FILE, SavedModel
 from keras_transfer.exporters.targets import judge
 from keras_transfer.inputs import Array, InputSpec, as_tuple
 from keras_transfer.litert import TensorInfo, open_litert, read_flatbuffer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.split import Split
+    from keras_transfer.litert.runtime import LiteRT
 
 _BATCH = 64
 
@@ -39,7 +41,7 @@ def run_files(
 
     Args:
         model: the Keras model; not run where `known` is given.
-        files: name -> LiteRT or (`.onnx`) ONNX file made by this process.
+        files: name -> LiteRT file, ONNX file (`.onnx`) or SavedModel (`SAVED_MODEL_FILE`) made by this process.
         split: the `Split` to go through; only one batch of its items is held at a time.
         inputs: what the model takes.
         known: the Keras model's probabilities `[n, classes]` if the caller has them.
@@ -49,10 +51,7 @@ def run_files(
         The Keras model's probabilities and each file's, all `float32 [n, classes]`.
     """
     takes = {name: (takes or {}).get(name, inputs) for name in files}
-    opened = {
-        name: Onnx(content) if name.endswith(".onnx") else open_litert(content, inputs=takes[name])
-        for name, content in files.items()
-    }
+    opened = {name: _open(name, content, takes[name]) for name, content in files.items()}
     rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in files}
     keras_rows: list[NDArray[np.float32]] = []
     wanted = (inputs.tensors, *(own.tensors for own in takes.values()))
@@ -78,6 +77,12 @@ def run_files(
         if not np.all(np.isfinite(result)):
             raise InputError(f"The {name} gives NaN or infinity on the test split: train it again before exporting.")
     return expected, results
+
+
+def _open(name: str, content: bytes, inputs: InputSpec) -> "Onnx | SavedModel | LiteRT":
+    if name.endswith(".onnx"):
+        return Onnx(content)
+    return SavedModel(content, inputs) if name.endswith(SAVED_MODEL_FILE) else open_litert(content, inputs=inputs)
 
 
 def compare(

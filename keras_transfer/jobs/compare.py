@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
+from keras_transfer.recipe import OTHER_RUNTIMES
 from keras_transfer.run import command_line, read_run
 from keras_transfer.schemas import N_ITEMS, ComparedFile, Cost, Proof, Result, RunComparison, Timing
 
@@ -132,7 +133,9 @@ def _common(results: Sequence[Result]) -> tuple[str, ...]:
     from keras_transfer.exporters.gate import PREFERRED
 
     made = [{artifact["format"] for artifact in result["artifacts"]} for result in results]
-    return (next((kind for kind in PREFERRED if kind != "onnx" and all(kind in one for one in made)), "int8"),)
+    return (
+        next((kind for kind in PREFERRED if kind not in OTHER_RUNTIMES and all(kind in one for one in made)), "int8"),
+    )
 
 
 def _files(folder: Path, result: Result, formats: Sequence[str]) -> list[_ProvenFile]:
@@ -150,9 +153,9 @@ def _files(folder: Path, result: Result, formats: Sequence[str]) -> list[_Proven
             raise InputError(f"{path} has no proof beside it: `{again}` makes it.") from error
         rows.append(_ProvenFile(folder, artifact["path"], artifact["format"], steps, proof, test))
     if not rows:
-        lacking = [kind for kind in formats if kind != "onnx"]
+        lacking = [kind for kind in formats if kind not in OTHER_RUNTIMES]
         if not lacking:
-            raise InputError("`compare` times LiteRT files: ask for another --format than onnx.")
+            raise InputError("`compare` times LiteRT files: ask for another --format.")
         again = command_line("export", folder, *(word for kind in lacking for word in ("--format", kind)))
         raise InputError(f"{folder} has no file of format {', '.join(lacking)}: `{again}` makes it.")
     return rows

@@ -40,8 +40,8 @@ def export_run(
         folder: a run directory.
         data: where the run's items are now, if they have moved.
         out: where the files go; `RUN/export` unless given, whose entries in `RUN/result.json` are then replaced.
-        formats: any of `"float32"`, `"float16"`, `"dynamic"`, `"int8"`, `"16x8"`, `"onnx"`; the run's own unless given.
-            The gates of files named so are the export's own; of the default files only int8's is.
+        formats: any of `keras_transfer.recipe.Format`; the run's own unless given. The gates of files named so are the
+            export's own; of the default files only int8's is.
         targets: devices to judge the files for; the run's own unless given.
         input_dtype: of the int8 file, `"uint8"` or `"int8"`.
         calibration_items: how many training items calibrate the int8 file; the run's own number unless given.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     import keras
+    import tensorflow as tf
 
 _OF_STEPS = (
     *("strategy", "epochs", "gradual", "rank", "hidden", "label_smoothing", "augmentation", "views"),
@@ -507,6 +508,16 @@ class Modality(ABC):
     def complete(self, recipe: Recipe, model: "keras.Model") -> Recipe:
         """The recipe with what it leaves open of the network, as it was built."""
         return recipe
+
+    def encoded_input(self, inputs: InputSpec) -> "Callable[[tf.Tensor], tf.Tensor] | None":
+        """What makes the model's input of an item's bytes in TensorFlow's own operators; None (the default): nothing.
+
+        A server has no Python. The function takes a scalar string, and gives what the preparer gives.
+
+        Args:
+            inputs: of a model with one input.
+        """
+        return None
 
     def quantized_part(self, model: "keras.Model") -> "keras.Model":
         """The part of a model that int8 and 16x8 files hold; the preparer makes its inputs. By default all of it.

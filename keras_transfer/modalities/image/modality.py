@@ -1,7 +1,7 @@
 """Photographs as a modality: what jobs ask of it, see `keras_transfer.modalities.Modality`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -33,6 +33,7 @@ from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 _COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
 _COLOUR_SPACES = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
@@ -134,6 +135,14 @@ class ImageModality(Modality):
         geometry = open_preparer(preparer.settings).geometry
         height, width, _ = spec.tensor.shape
         return {"image_size": [height, width], "geometry": {**geometry.to_dict(), "words": geometry.describe()}}
+
+    def encoded_input(self, inputs: InputSpec) -> "Callable[[tf.Tensor], tf.Tensor] | None":
+        """JPEGs and PNGs, decoded and fitted."""
+        from keras_transfer.modalities.image.serving_graph import decode
+
+        height, width, channels = (side or 0 for side in inputs.tensor.shape)
+        geometry = Geometry.of(inputs.preparation["geometry"])
+        return lambda content: decode(content, height, width, channels, geometry)
 
     def input_contract(self, inputs: InputSpec) -> list[dict[str, Json]]:
         """Colours, range and geometry of the pixels, of 3 channels, or 1: see `decode.luma`."""
