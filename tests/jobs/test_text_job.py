@@ -24,6 +24,7 @@ from keras_transfer.jobs.export import export_run
 from keras_transfer.jobs.lr_find import find_rates
 from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.sensitivity import scan
+from keras_transfer.jobs.shift import open_new_items
 from keras_transfer.jobs.train import train
 from keras_transfer.litert.labels import read_inputs
 from keras_transfer.modalities import load as kt_load
@@ -320,18 +321,20 @@ def test_a_format_without_kernels_is_refused(run: Path, tmp_path: Path) -> None:
         export_run(run, formats=["16x8"], out=tmp_path)
 
 
-@pytest.mark.parametrize("new", ["new", "new.csv"])
-def test_a_run_is_pretrained_further_on_texts_without_labels(run: Path, tmp_path: Path, new: str) -> None:
+def test_a_run_is_pretrained_further_on_texts_without_labels(run: Path, recipe: Recipe, tmp_path: Path) -> None:
     with (run.parent / "reviews.csv").open(encoding="utf-8", newline="") as file:
         texts = [row["review"] for row in csv.DictReader(file)]
-    if new == "new":
-        (tmp_path / new).mkdir()
-        for number, text in enumerate(texts):
-            (tmp_path / new / f"{number}.txt").write_text(text)
-    else:
-        (tmp_path / new).write_text("\n".join(["review", *texts]))
+    table, folder = tmp_path / "new.csv", tmp_path / "new"
+    table.write_text("\n".join(["review", *texts]))
+    folder.mkdir()
+    for number, text in enumerate(texts):
+        (folder / f"{number:03}.txt").write_text(text)
+    data = load_data(recipe, run)
+    cells, files = (open_new_items(place, data).split for place in (table, folder))
+    length = cells.spec(32)
+    assert np.array_equal(cells.arrays(length), files.arrays(length))  # either is as good
     with suppress(GateError):  # so small a network may lose what it knew
-        adapt_run(run, tmp_path / "adapted", method="pretrain", new_items=tmp_path / new)
+        adapt_run(run, tmp_path / "adapted", method="pretrain", new_items=table)
     result = json.loads((tmp_path / "adapted" / "result.json").read_text())
     losses = [row["loss"] for row in result["adapted"]["epochs"]]
     assert len(losses) == 3 and losses[2] < losses[0]
