@@ -179,6 +179,20 @@ def verify(
 
 
 @app.command()
+def publish(
+    reference: _Reference,
+    to: Annotated[str, typer.Option("--to", envvar="MLFLOW_TRACKING_URI", help="Of MLflow: http://..., sqlite:///...")],
+    registry: _Place = None,
+) -> None:
+    """Bring a version to MLflow's registry, and its aliases with it."""
+    from keras_transfer.jobs.mlflow_flavor import publish as publish_version
+    from keras_transfer.operations.registry import open_registry
+
+    number = publish_version(open_registry(registry), reference, to)
+    print(f"{reference} is version {number} at {to}")
+
+
+@app.command()
 def key(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key goes.")]) -> None:
     """Make a key that signs updates of devices, and print its public half."""
     from keras_transfer.operations.updates import make_key
