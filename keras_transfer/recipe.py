@@ -16,7 +16,8 @@ from keras_transfer.geometry import Geometry
 
 Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "lora", "bitfit", "adapter", "scratch"]
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
-OptimizerName = Literal["adam", "adamw", "sgd"]
+OptimizerName = Literal["adam", "adamw", "sgd", "lbfgs"]
+"""`lbfgs` solves a linear head on frozen features (`training.linear`), without rates, epochs or batches."""
 Format = Literal["float32", "float16", "dynamic", "int8", "16x8", "onnx", "saved-model"]
 OTHER_RUNTIMES = ("onnx", "saved-model")
 """Formats that are no LiteRT files: for servers."""

@@ -228,7 +228,7 @@ def _heard(
     if whole_fits:
         answers = _fitted_answers(data, whole, folds, lambda fold, part: retrained(candidate, fold, part)[0])
     else:
-        answers = _probe_answers(model, whole.prepared_by(own.train.preparer), folds, candidate.seed)
+        answers = _probe_answers(model, whole.prepared_by(own.train.preparer), folds)
     return candidate, {
         "name": modality.title(modality.complete(candidate, model)),
         "accuracy": 0.0,
@@ -256,7 +256,7 @@ def _fitted_answers(
     return answers
 
 
-def _probe_answers(model: "keras.Model", whole: "Split", folds: Sequence[_Fold], seed: int) -> _Answers:
+def _probe_answers(model: "keras.Model", whole: "Split", folds: Sequence[_Fold]) -> _Answers:
     from keras_transfer.training.probe import linear_probe, pooled_features
 
     (rows,) = pooled_features(model, [whole])
@@ -264,5 +264,5 @@ def _probe_answers(model: "keras.Model", whole: "Split", folds: Sequence[_Fold],
     answers = np.zeros((len(whole), classes), np.float32)
     for train, val, part in folds:
         fitted, tuned = (rows[train], labels[train]), (rows[val], labels[val])
-        answers[part] = linear_probe(fitted, tuned, rows[part], classes, seed)
+        answers[part] = linear_probe(fitted, tuned, rows[part], classes)
     return answers

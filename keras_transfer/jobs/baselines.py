@@ -120,9 +120,7 @@ def probe(recipe: Recipe, data: "Dataset") -> tuple[str, NDArray[np.float32]]:
     if len(train) > PROBE_ITEMS:
         train = train.stratified(max(PROBE_ITEMS, 5 * len(data.class_names)), recipe.seed)
     rows = frozen_features(recipe, data, (train, data.val, data.test))
-    answers = linear_probe(
-        (rows[0], train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names), recipe.seed
-    )
+    answers = linear_probe((rows[0], train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names))
     part = f"fitted on {len(train)} of {len(data.train)} training items" if train is not data.train else ""
     width = f" {recipe.model.alpha:g}" if recipe.model.alpha not in (None, 1.0) else ""
     features = f"{rows[0].shape[1]} frozen {recipe.backbone}{width} features"

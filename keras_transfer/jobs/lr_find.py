@@ -34,12 +34,13 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[RateSweep]:
         modality = open_modality(data.train.preparer.modality)
         recipe, data = modality.prepared(recipe, data, modality.choose_preparation(recipe, data, model, None))
         training = recipe.training
-        if not training.phases:
-            raise InputError(f"{recipe.backbone!r} is not trained by gradient steps: it has no learning rate.")
+        stepped = [phase for phase in training.phases or () if phase.optimizer != "lbfgs"]
+        if not stepped:
+            raise InputError(f"{recipe.backbone!r} is not trained by gradient steps here: it has no learning rate.")
         sweeps = sweep_phases(
             model,
             data,
-            training.phases or (),
+            stepped,
             augmentation=training.augmentation,
             views=training.views,
             label_smoothing=training.label_smoothing,
@@ -54,5 +55,5 @@ def find_rates(recipe: Recipe, steps: int = 100) -> list[RateSweep]:
             "rates": sweep.rates.tolist(),
             "losses": sweep.losses.tolist(),
         }
-        for phase, sweep in zip(recipe.training.phases or (), sweeps, strict=True)
+        for phase, sweep in zip(stepped, sweeps, strict=True)
     ]

@@ -142,7 +142,7 @@ def forgotten(recipe: Recipe, model: "keras.Model", data: "Dataset", source: str
     for network in (model, build_classifier_of(recipe, data)):
         train, val, test = pooled_features(network, [other.train, other.val, other.test])
         known = (train, other.train.labels), (val, other.val.labels)
-        right.append(correct(other.test.labels, linear_probe(*known, test, len(other.class_names), recipe.seed)))
+        right.append(correct(other.test.labels, linear_probe(*known, test, len(other.class_names))))
     return {
         "data": Path(source).name or source,
         N_ITEMS: len(other.test),

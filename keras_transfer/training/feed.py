@@ -92,6 +92,7 @@ class Samples:
         lengths: how long each row is, int `[n_items * views]`, where rows are filled up with padding. Then batches are
             of rows of like length, and cut to the longest.
         open_ended: for each input whether its rows are so long, and can be cut; none of them by default.
+        groups: of the items, int `[n_items]`, those of one group being alike; None where that is not known.
     """
 
     arrays: CacheEntry
@@ -103,6 +104,7 @@ class Samples:
     dtypes: Sequence[str] = ()
     lengths: NDArray[np.int64] | None = None
     open_ended: Sequence[bool] = ()
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.arrays[self.names[0]]) // self.views

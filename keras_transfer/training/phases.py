@@ -18,6 +18,7 @@ from keras_transfer.training.callbacks import PullToStart, ReduceRatesOnPlateau,
 from keras_transfer.training.features import frozen_boundary
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.kernels import quick_kernels
+from keras_transfer.training.linear import linear_head, solve_head
 from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule
 from keras_transfer.training.workers import fit_on_workers, send_file, worker_count
 
@@ -75,6 +76,8 @@ def train_phase(
     Raises:
         InputError: the loss is not a number.
     """
+    if phase.optimizer == "lbfgs":
+        return _solve_phase(model, phase, tensor, train, val, seed, multi_label, label_smoothing, checkpoint, on_epoch)
     strategy = model.distribute_strategy
     workers = worker_count(strategy)
     devices = strategy.num_replicas_in_sync // workers
@@ -99,9 +102,47 @@ def train_phase(
         run = fit_on_workers if workers > 1 else _fit
         with quick_kernels(top) if strategy.num_replicas_in_sync == 1 else nullcontext():
             run(top, batches, held_out, steps=steps, initial_epoch=done, epochs=phase.epochs, callbacks=callbacks)
+    return _result(phase, stopping.rows)
+
+
+def _result(phase: Phase, rows: list[HistoryRow]) -> PhaseResult:
     sign = -1 if phase.monitor == "val_accuracy" else 1
-    best = min(stopping.rows, key=lambda row: sign * row[phase.monitor])  # of equals the first, as early stopping does
-    return PhaseResult(phase.name, stopping.rows, best["val_accuracy"], best["val_loss"])
+    best = min(rows, key=lambda row: sign * row[phase.monitor])  # of equals the first, as early stopping does
+    return PhaseResult(phase.name, rows, best["val_accuracy"], best["val_loss"])
+
+
+def _solve_phase(
+    model: keras.Model,
+    phase: Phase,
+    tensor: keras.KerasTensor,
+    train: Samples,
+    val: Samples,
+    seed: int,
+    multi_label: bool,
+    label_smoothing: float,
+    checkpoint: Path | None,
+    on_epoch: Callable[[HistoryRow], None] | None,
+) -> PhaseResult:
+    """`train_phase` of a head that is solved: for its callbacks one epoch."""
+    dense = linear_head(model) if phase.frozen else None
+    if dense is None:
+        raise InputError(
+            f"The phase {phase.name!r} has the optimizer lbfgs, which solves a head of one Dense layer on a frozen "
+            "backbone, and this is another: choose adam, adamw or sgd."
+        )
+    top = suffix(model, tensor, output=logits_of(model))
+    stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)
+    stopping.restore(top)
+    if not stopping.finished:
+        callbacks = keras.callbacks.CallbackList([stopping], model=top, epochs=1, steps=1, verbose=0)
+        top.stop_training = False  # as `fit` begins
+        callbacks.on_train_begin()
+        callbacks.on_epoch_begin(0)
+        head, figures = solve_head(train, val, sigmoid=multi_label, label_smoothing=label_smoothing, seed=seed)
+        dense.set_weights([head.kernel, head.bias])
+        callbacks.on_epoch_end(0, figures)
+        callbacks.on_train_end()
+    return _result(phase, stopping.rows)
 
 
 def _evaluation_batch(phase: Phase, val: Samples) -> int:

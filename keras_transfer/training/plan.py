@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Items of each class below which fine-tuning rarely beats a head on frozen features, and from which the whole backbone
 # may be tuned.
 _FEW, _MANY = 20, 500
+_LARGE = 1e7  # items x features above which a head is stepped to, in batches
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,17 @@ def make_plan(
     """
     from keras_transfer.models import stages
     from keras_transfer.training.views import plan_views
+    from keras_transfer.training.workers import worker_count
 
     n_items, modality = n_items or len(train), open_modality(train.preparer.modality)
     strategy = resolve_strategy(strategy, n_items, len(train.class_names), pretrained, modality.many)
     if phases is None:
         depth = len(stages(model))
         own = {**modality.tuning(strategy, depth), **({"rank": rank} if rank is not None else {})}
-        phases = make_phases(strategy, stage_count=depth, n_items=n_items, gradual=gradual, own=own)
+        # Not before fine-tuning, which goes less far from a solved head (food10: docs/next.md).
+        alone = strategy == "feature-extraction" and epochs is None and worker_count(model.distribute_strategy) == 1
+        solved = alone and _solvable(model, n_items)
+        phases = make_phases(strategy, stage_count=depth, n_items=n_items, gradual=gradual, own=own, solved=solved)
     phases = with_epochs(phases, epochs)
     augmenter, views = plan_views(model, phases, train, augmentation, views, n_items)
     return Plan(strategy, phases, augmenter, views)
@@ -106,6 +111,7 @@ def make_phases(
     n_items: int | None = None,
     gradual: bool = False,
     own: Mapping[str, Json] | None = None,
+    solved: bool = False,
 ) -> tuple[Phase, ...]:
     """The phases of a concrete strategy.
 
@@ -118,6 +124,7 @@ def make_phases(
         n_items: training items; few of them get smaller batches, so that an epoch still has a dozen steps and more.
         gradual: unfreeze from the top down, one stage a phase, instead of all at once (Howard & Ruder 2018).
         own: fields of the phase that trains the backbone, where they are the modality's own.
+        solved: whether the head is solved (`training.linear`) instead of stepped to.
 
     Returns:
         One to `stage_count + 1` phases.
@@ -129,7 +136,7 @@ def make_phases(
         name="frozen",
         epochs=40,
         learning_rate=3e-3,
-        optimizer="adamw",
+        optimizer="lbfgs" if solved else "adamw",
         weight_decay=1.0,  # a linear layer on a thousand features and more memorizes few items
         schedule="cosine",
         warmup=0.05,
@@ -177,6 +184,14 @@ def with_epochs(phases: Sequence[Phase], epochs: int | None) -> tuple[Phase, ...
     alone = all(phase.frozen for phase in phases)
     update = {} if epochs is None else {"epochs": epochs}
     return tuple(phase if phase.frozen and not alone else phase.model_copy(update=update) for phase in phases)
+
+
+def _solvable(model: "keras.Model", n_items: int) -> bool:
+    """Whether the head is one Dense layer, and its features of all items small."""
+    from keras_transfer.training.linear import linear_head
+
+    dense = linear_head(model)
+    return dense is not None and n_items * dense.kernel.shape[0] <= _LARGE
 
 
 def _batch_size(usual: int, n_items: int | None) -> int:

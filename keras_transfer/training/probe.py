@@ -1,33 +1,24 @@
 """Linear probes: how far a backbone's frozen features go by themselves (Alain & Bengio 2016, arXiv:1610.01644)."""
 
 import hashlib
-import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from keras_transfer import cache
 from keras_transfer.data import Split
 from keras_transfer.data.folds import joined, stratified_folds
-from keras_transfer.data.labels import class_indices, log_loss
+from keras_transfer.data.labels import class_indices, log_loss, one_hot
 from keras_transfer.inputs import Array
 from keras_transfer.models import boundary, freeze_backbone, stages
 from keras_transfer.models.batchnorm import adapt_batchnorm, batch_size, batchnorm_layers
 from keras_transfer.models.graph import start_of
 from keras_transfer.progress import track
 from keras_transfer.training.features import compute_features
+from keras_transfer.training.linear import STRENGTHS, fit_linear
 
-if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
-
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
-"""Inverse strengths of the L2 penalty that are tried."""
 _WORK = 1e8  # items x features x classes, above which only one strength is tried
-_ITERATIONS = 200
 _THIRDS = 3
 
 
@@ -55,9 +46,7 @@ def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bo
     return np.split(rows, np.cumsum([len(split) for split in splits])[:-1])
 
 
-def linear_probe(
-    train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int, seed: int = 0
-) -> Array:
+def linear_probe(train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int) -> Array:
     """Logistic regression on features; the penalty's strength is the best on validation.
 
     Args:
@@ -65,7 +54,6 @@ def linear_probe(
         val: the same of the validation split, by whose log loss the penalty is chosen; may be empty.
         test: features to classify.
         classes: how many classes there are.
-        seed: of the solver.
 
     Returns:
         Probabilities of `test`, `float32 [n, classes]`.
@@ -78,12 +66,12 @@ def linear_probe(
     rows, labels = train
     key = cache.cache_key(
         probe=[_digest(array) for array in (rows, labels, *val, test)],
-        strengths=STRENGTHS, iterations=_ITERATIONS, classes=classes, seed=seed,
+        strengths=STRENGTHS, classes=classes,
     )  # fmt: skip
     entry = cache.open_entry(key)
     if entry is None:
         with cache.new_entry(key, {"kind": "probe", "items": len(rows)}) as writer:
-            writer.append("probabilities", _fit_probe(train, val, test, classes, seed))
+            writer.append("probabilities", _fit_probe(train, val, test, classes))
         entry = cache.open_new(key)
     try:
         return np.array(entry["probabilities"])
@@ -116,7 +104,7 @@ def out_of_fold(rows: Array, labels: Array, groups: Array, classes: int, *, fold
         cuts = stratified_folds(labels, np.arange(len(rows)), folds, seed)
     for rest, part in track(cuts, "Out-of-fold predictions", total=len(cuts)):
         nothing = rows[:0], labels[:0]
-        predictions[part] = _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed)
+        predictions[part] = _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes)
     return predictions
 
 
@@ -127,7 +115,7 @@ def tuned_probe(train: tuple[Array, Array], test: Array, classes: int, seed: int
         train: features float `[n, features]` and labels, int `[n]` or 0/1 `[n, classes]`.
         test: features to classify.
         classes: how many classes there are.
-        seed: of the thirds and of the solver.
+        seed: of the thirds.
 
     Returns:
         Probabilities of `test`, `float32 [n, classes]`.
@@ -144,13 +132,13 @@ def tuned_probe(train: tuple[Array, Array], test: Array, classes: int, seed: int
                 len(part)
                 * log_loss(
                     labels[part],
-                    _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, seed, (strength,)),
+                    _fit_probe((rows[rest], labels[rest]), nothing, rows[part], classes, (strength,)),
                 )
                 for rest, part in cuts
             )
 
         strengths = (min(strengths, key=loss),)
-    return _fit_probe(train, (rows[:0], labels[:0]), test, classes, seed, strengths[-1:])
+    return _fit_probe(train, (rows[:0], labels[:0]), test, classes, strengths[-1:])
 
 
 def _fit_probe(
@@ -158,40 +146,15 @@ def _fit_probe(
     val: tuple[Array, Array],
     test: Array,
     classes: int,
-    seed: int,
     strengths: Sequence[float] | None = None,
 ) -> Array:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
-    from sklearn.preprocessing import StandardScaler
-
     rows, labels = train
-    scaler = StandardScaler().fit(rows)
     if strengths is None:
         strengths = STRENGTHS if len(val[0]) and rows.size * classes <= _WORK else (1e-2,)
-    best: tuple[float, Array] | None = None
-    for strength in strengths:
-        single = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3, random_state=seed)
-        probe = OneVsRestClassifier(single) if labels.ndim == 2 else single
-        # A BLAS with threads of its own is many times slower on matrices this small, the more so on a busy machine.
-        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.simplefilter("ignore", UserWarning)  # a label that all training items have, or none
-            probe.fit(scaler.transform(rows), labels)
-        loss = log_loss(val[1], _predict(probe, scaler.transform(val[0]), classes)) if len(val[0]) else 0.0
-        if best is None or loss < best[0]:
-            best = loss, _predict(probe, scaler.transform(test), classes)
-    assert best is not None
-    return best[1]
-
-
-def _predict(probe: "LogisticRegression | OneVsRestClassifier", rows: Array, classes: int) -> Array:
-    """Probabilities of all classes; 0 for those that the probe has not met."""
-    probabilities = np.zeros((len(rows), classes), np.float32)
-    columns = np.arange(classes) if getattr(probe, "multilabel_", False) else probe.classes_
-    probabilities[:, columns] = probe.predict_proba(rows)
-    return probabilities
+    targets, sigmoid = one_hot(labels, classes), labels.ndim == 2
+    heads = [fit_linear(rows, targets, strength=strength, sigmoid=sigmoid) for strength in strengths]
+    known = one_hot(val[1], classes) if len(val[0]) else targets[:0]
+    return min(heads, key=lambda head: head.losses(val[0], known).sum()).probabilities(test)
 
 
 def _digest(array: Array) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keras_transfer import cache
 from keras_transfer.data import Dataset
+from keras_transfer.data.folds import item_groups
 from keras_transfer.data.labels import loss_targets
 from keras_transfer.data.stored import cached_inputs, input_names
 from keras_transfer.inputs import Augmenter, item_lengths
@@ -173,7 +174,16 @@ def _feature_pair(
     dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in taken]
     lengths, val_lengths = (_lengths(arrays, names, taken, padding) for arrays in (train, val))
     return (
-        Samples(train, names, targets, views, sample_weights(data, class_weights), dtypes=dtypes, **lengths),
+        Samples(
+            train,
+            names,
+            targets,
+            views,
+            sample_weights(data, class_weights),
+            dtypes=dtypes,
+            groups=item_groups(data, data.train),
+            **lengths,
+        ),
         Samples(val, names, val_targets, dtypes=dtypes, **val_lengths),
     )
 

@@ -242,9 +242,7 @@ class AudioModality(Modality):
 
         samples = _own(data.train.preparer).samples
         rows = [statistics(split, samples) for split in (data.train, data.val, test)]
-        answers = linear_probe(
-            (rows[0], data.train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names), seed
-        )
+        answers = linear_probe((rows[0], data.train.labels), (rows[1], data.val.labels), rows[2], len(data.class_names))
         return f"mean and deviation over time of {rows[0].shape[1] // 2} log-mel bands", answers
 
     # Reports
