@@ -11,7 +11,6 @@ import argparse
 import csv
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -92,9 +91,7 @@ def judged(recipe: Recipe) -> Iterator[Row]:
         model = build_classifier_of(recipe, data)
         plan = plan_of(recipe, model, data)
         phases = tuple(p.model_copy(update={"optimizer": optimizer}) if p.frozen else p for p in plan.phases)
-        started = time.process_time()
         fit_plan(model, data, replace(plan, phases=phases), seed=recipe.seed)
-        seconds = time.process_time() - started
         answers = predict_cached(model, data.test)
         yield {
             "strategy": recipe.training.strategy,
@@ -104,7 +101,6 @@ def judged(recipe: Recipe) -> Iterator[Row]:
             "views": plan.views,
             "accuracy": round(float((answers.argmax(axis=1) == data.test.labels).mean()), 4),
             "log_loss": round(log_loss(data.test.labels, answers), 4),
-            "cpu_seconds": round(seconds, 1),
         }
 
 
@@ -116,7 +112,7 @@ def means(rows: list[Row]) -> list[Row]:
         own = [row for row in rows if tuple(row[name] for name in names) == key]
         figures = {
             name: round(statistics.fmean(float(str(row[name])) for row in own), 4)
-            for name in ("train", "views", "accuracy", "log_loss", "cpu_seconds")
+            for name in ("train", "views", "accuracy", "log_loss")
         }
         found.append({**dict(zip(names, key, strict=True)), "fits": len(own), **figures})
     return found

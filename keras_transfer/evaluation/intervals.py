@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from keras_transfer.data.labels import label_losses
 from keras_transfer.decisions import decide, membership
@@ -15,6 +15,7 @@ from keras_transfer.schemas import N_ITEMS, ClassIntervals, ClassMetrics, Differ
 RESAMPLES = 1000
 _Z = 1.959963984540054  # the normal distribution's 97.5% point
 _WORK = 2e8  # resamples x items x classes: some seconds
+Groups = NDArray[np.int64]
 _BLOCK = 300_000  # resamples x items at a time: some tens of megabytes
 
 
@@ -49,7 +50,39 @@ def share_interval(successes: float, trials: float) -> tuple[float, float]:
     return low, high
 
 
-def paired_difference(ours: ArrayLike, theirs: ArrayLike) -> Difference:
+def grouped_interval(hits: Flags, trials: Flags, groups: Groups) -> tuple[float, float]:
+    """The 95% interval of a share where items of a group resemble each other.
+
+    Korn and Graubard (Survey Methodology 24, 1998): the exact interval of so many items as, independent of each other,
+    would tell as much as these groups do.
+
+    Args:
+        hits: bool `[n]`, whether it happened, and the item was a trial.
+        trials: bool `[n]`, whether it was tried; at least once.
+        groups: int `[n]` from 0, equal where items belong together; groups of one item give `share_interval`.
+
+    Returns:
+        Low and high, in 0..1.
+
+    >>> hits, tried = np.array([True] * 50 + [False] * 10), np.ones(60, bool)
+    >>> [[round(end, 2) for end in grouped_interval(hits, tried, np.arange(60) // size)] for size in (1, 10)]
+    [[0.71, 0.92], [0.18, 1.0]]
+    """
+    from scipy.special import stdtrit
+
+    count, share = float(trials.sum()), float(hits.sum() / trials.sum())
+    some = len(np.unique(groups[trials]))
+    if some == count:
+        return share_interval(float(hits.sum()), count)
+    left = np.bincount(groups, hits - share * trials)  # of each group: how many more hits than the share says
+    variance = some / max(1, some - 1) * float(left @ left) / count**2
+    alike = share * (1 - share) / variance if variance > 0 else float(some)
+    fewer = (stdtrit(count - 1, 0.975) / stdtrit(max(1, some - 1), 0.975)) ** 2
+    effective = min(count, max(1.0, alike * fewer))
+    return share_interval(share * effective, effective)
+
+
+def paired_difference(ours: ArrayLike, theirs: ArrayLike, groups: Groups | None = None) -> Difference:
     """By how much one model is more often right than another on the same items, and whether that may be chance.
 
     The interval is Bonett and Price's (Br. J. Math. Stat. Psychol. 65, 2012), which stays honest where few items
@@ -58,6 +91,8 @@ def paired_difference(ours: ArrayLike, theirs: ArrayLike) -> Difference:
     Args:
         ours: bool `[n]`, whether one model is right on each item.
         theirs: bool `[n]`, whether the other is.
+        groups: int `[n]` from 0, equal where items belong together: then the interval and the p-value are those of a
+            mean over groups that differ, by Student's t.
 
     Returns:
         `value`, `low` and `high`, of the difference of the accuracies in -1..1, and `p` in 0..1.
@@ -69,9 +104,26 @@ def paired_difference(ours: ArrayLike, theirs: ArrayLike) -> Difference:
     from scipy.stats import binomtest
 
     ours, theirs = np.asarray(ours, bool), np.asarray(theirs, bool)
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        return _difference_of_groups(ours.astype(np.float64) - theirs, groups)
     better, worse = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
     p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
     return {**mean_difference(ours.astype(np.float64) - theirs), "p": p}
+
+
+def _difference_of_groups(differences: Floats, groups: Groups) -> Difference:
+    """`mean_difference` with its one item more of either end, and the variance of the mean over groups."""
+    from scipy.special import stdtr, stdtrit
+
+    extended, own = np.append(differences, (1.0, -1.0)), np.append(groups, groups.max() + np.array([1, 2]))
+    middle, some = float(extended.mean()), len(np.unique(own))
+    left = np.bincount(own, extended - middle)
+    error = math.sqrt(some / (some - 1) * float(left @ left)) / len(extended)
+    freedom = max(1, some - 3)
+    half = float(stdtrit(freedom, 0.975)) * error
+    p = 2 * float(stdtr(freedom, -abs(middle) / error))
+    low, high = max(-1.0, middle - half), min(1.0, middle + half)
+    return {"value": float(differences.mean()), "low": low, "high": high, "p": p}
 
 
 def mean_difference(differences: ArrayLike) -> Difference:
@@ -98,10 +150,14 @@ def score_intervals(
     probabilities: ArrayLike,
     class_names: Sequence[str],
     *,
+    groups: ArrayLike | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> ScoreIntervals:
     """The figures of `metrics` with 95% intervals.
+
+    Items of one group (a speaker, a recording cut into windows) resemble each other: they are resampled together, and
+    shares have the interval of as many independent items as would tell as much (Korn & Graubard 1998).
 
     Shares of items (accuracy, top-k, a class's precision and recall) have the exact interval. A class's F1 is a
     monotone function of the share tp / (tp + fp + fn), and has that share's. Means over classes, AUC and the log loss
@@ -113,6 +169,7 @@ def score_intervals(
         labels: as for `metrics`.
         probabilities: as for `metrics`.
         class_names: as for `metrics`.
+        groups: int `[n]`, equal where items belong together; each item alone unless given.
         resamples: bootstrap samples; fewer where items and classes are many.
         seed: of the resampling.
 
@@ -129,7 +186,9 @@ def score_intervals(
     scores = metrics(truth, values, names)
     several = truth.ndim == 2
     count, classes = values.shape
-    answers = _Answers(membership(truth, classes), decide(values, several), values, several)
+    alone = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    answers = _Answers(membership(truth, classes), decide(values, several), values, several, alone)
+    every = np.ones(count, bool)
     drawn = _bootstrap(answers, max(100, min(resamples, int(_WORK / values.size))), seed)
     intervals: dict[str, Interval] = {}
     for name, value in scores.items():
@@ -137,9 +196,10 @@ def score_intervals(
             continue
         low = high = None
         if value is not None and (name == "accuracy" or name.startswith("top_")):
-            low, high = share_interval(round(value * count), count)
+            right = answers.right(int(name[4:]) if name != "accuracy" else 1)
+            low, high = grouped_interval(right, every, alone)
         elif value is not None and name in drawn:
-            low, high = _spread(value, drawn[name], count, bounded=name != "log_loss")
+            low, high = _spread(value, drawn[name], answers, bounded=name != "log_loss")
         intervals[name] = {"value": value, "low": low, "high": high}
     per_class = {
         name: _class_intervals(answers, i, scores["per_class"][name], drawn["auc_roc_each"][:, i])
@@ -155,23 +215,30 @@ class _Answers(NamedTuple):
     predicted: Flags
     values: Floats
     several: bool
+    groups: Groups
+
+    def right(self, most: int) -> Flags:
+        """Whether each item's labels are right, or its class among the `most` likeliest, bool `[n]`."""
+        if self.several or most == 1:
+            return np.asarray((self.wanted == self.predicted).all(axis=1))
+        order = np.argsort(-self.values, axis=1, kind="stable")[:, :most]
+        return np.asarray(np.take_along_axis(self.wanted, order, axis=1).any(axis=1))
 
 
 def _class_intervals(answers: _Answers, column: int, figures: ClassMetrics, auc: Floats) -> ClassIntervals:
     wanted, given = answers.wanted[:, column], answers.predicted[:, column]
-    hits, support, predicted = int((wanted & given).sum()), int(wanted.sum()), int(given.sum())
-    union = support + predicted - hits
+    hits, union = wanted & given, wanted | given
     ends: dict[str, tuple[float | None, float | None]] = {
-        "precision": share_interval(hits, predicted) if predicted else (None, None),
-        "recall": share_interval(hits, support) if support else (None, None),
+        "precision": grouped_interval(hits, given, answers.groups) if given.any() else (None, None),
+        "recall": grouped_interval(hits, wanted, answers.groups) if wanted.any() else (None, None),
         "f1": (None, None),
         "auc_roc": (None, None),
     }
-    if union:
-        low, high = share_interval(hits, union)
+    if union.any():
+        low, high = grouped_interval(hits, union, answers.groups)
         ends["f1"] = (2 * low / (1 + low), 2 * high / (1 + high))
     if figures["auc_roc"] is not None and not np.isnan(auc).all():
-        ends["auc_roc"] = _spread(figures["auc_roc"], auc, len(wanted), bounded=True)
+        ends["auc_roc"] = _spread(figures["auc_roc"], auc, answers, bounded=True)
 
     def interval(name: Literal["precision", "recall", "f1", "auc_roc"]) -> Interval:
         low, high = ends[name]
@@ -186,10 +253,11 @@ def _class_intervals(answers: _Answers, column: int, figures: ClassMetrics, auc:
     }
 
 
-def _spread(value: float, drawn: Floats, count: int, *, bounded: bool) -> tuple[float, float]:
+def _spread(value: float, drawn: Floats, answers: _Answers, *, bounded: bool) -> tuple[float, float]:
     """The interval of a figure from its resamples: by Student's t on the log-odds, or on the log where unbounded."""
     from scipy.special import expit, logit, stdtrit  # scipy.stats is slow to import
 
+    count = int(answers.groups.max()) + 1
     least = 0.5 / (count + 1)
     drawn = drawn[~np.isnan(drawn)]
     if bounded and drawn.min() == drawn.max() and value in (0.0, 1.0):
@@ -205,17 +273,16 @@ def _spread(value: float, drawn: Floats, count: int, *, bounded: bool) -> tuple[
 
 
 def _bootstrap(answers: _Answers, resamples: int, seed: int) -> dict[str, Floats]:
-    """Means over classes, AUC and log loss of each resample; resamples are counts of each item, not copies."""
-    count = len(answers.wanted)
+    """Means over classes, AUC and log loss of each resample; resamples are counts of each group, not copies."""
+    count = int(answers.groups.max()) + 1
     random = np.random.default_rng(seed)
     blocks = []
-    most = max(1, min(100, _BLOCK // count))
+    most = max(1, min(100, _BLOCK // len(answers.wanted)))
     for start in range(0, resamples, most):
         rows = min(most, resamples - start)
         drawn = random.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
-
-        blocks.append(_weighted(answers, weights))
+        blocks.append(_weighted(answers, weights[:, answers.groups]))
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
@@ -223,8 +290,8 @@ def _weighted(answers: _Answers, weights: Floats) -> dict[str, Floats]:
     """The figures of resamples in which the items have these weights, `[rows, n]`."""
     from scipy.sparse import csr_matrix
 
-    wanted, given, values, several = answers
-    count, classes = wanted.shape
+    wanted, given, values, several, _ = answers
+    count, classes = weights.sum(axis=1), wanted.shape[1]
 
     def summed(flags: Flags) -> Floats:
         """For each class, the weights of the items whose flag is set: `[rows, classes]`."""

@@ -136,6 +136,7 @@ def model_figures(
         test: its test split, stored.
         answers: returns the model's answers to it, `float32 [n, classes]`.
     """
+    from keras_transfer.data.folds import item_groups
     from keras_transfer.evaluation import examples
     from keras_transfer.evaluation.intervals import score_intervals
 
@@ -146,7 +147,7 @@ def model_figures(
     mistakes = examples.most_confident_mistakes(labels, probabilities, _SHOWN)
     doubts = examples.least_confident(probabilities, _SHOWN, several)
     report: ModelFigures = {
-        **score_intervals(labels, probabilities, names, seed=recipe.seed),
+        **score_intervals(labels, probabilities, names, groups=item_groups(data, test), seed=recipe.seed),
         "confusion": None if several else _confusion(test, probabilities),
         "mistakes": [_example(i, test, probabilities) for i in mistakes],
         "least_confident": [_example(i, test, probabilities) for i in doubts],
@@ -300,11 +301,12 @@ def _compared(
     made: "Sequence[Baseline]", data: "Dataset", test: "Split", probabilities: NDArray[np.float32]
 ) -> list[BaselineRow]:
     """Each baseline beside the run, on the same test split."""
+    from keras_transfer.data.folds import item_groups
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation import metrics
-    from keras_transfer.evaluation.intervals import paired_difference, share_interval
+    from keras_transfer.evaluation.intervals import grouped_interval, paired_difference
 
-    ours = correct(test.labels, probabilities)
+    ours, groups = correct(test.labels, probabilities), item_groups(data, test)
     rows: list[BaselineRow] = []
     for baseline in made:
         row: BaselineRow = {
@@ -318,10 +320,10 @@ def _compared(
         }
         if baseline.probabilities is not None:
             right = correct(test.labels, baseline.probabilities)
-            low, high = share_interval(int(right.sum()), len(right))
+            low, high = grouped_interval(right, np.ones_like(right), groups)
             row["accuracy"] = {"value": float(right.mean()), "low": low, "high": high}
             row["macro_f1"] = metrics(test.labels, baseline.probabilities, data.class_names)["macro_f1"]
-            row["difference"] = paired_difference(ours, right)
+            row["difference"] = paired_difference(ours, right, groups)
         rows.append(row)
     return rows
 

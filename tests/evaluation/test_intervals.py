@@ -45,6 +45,55 @@ def test_intervals_hold_the_full_sets_figures_at_least_93_percent_of_the_time(
     assert min(held.values()) >= 184, held
 
 
+def speakers(random: np.random.Generator, count: int, each: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels and probabilities of some speakers, of whom each is well or badly understood, and who said what."""
+    groups = np.repeat(np.arange(count), random.integers(each // 2, each * 2, count))
+    labels = random.integers(0, 3, len(groups))
+    logits = random.normal(size=(len(groups), 3))
+    logits[np.arange(len(groups)), labels] += np.maximum(0, random.normal(1.8, 1.2, count))[groups]
+    powers = np.exp(logits)
+    return labels, powers / powers.sum(axis=1, keepdims=True), groups
+
+
+@pytest.mark.parametrize("count", [6, 25])
+def test_intervals_of_grouped_items_hold_the_truth_about_new_speakers(count: int) -> None:
+    random = np.random.default_rng(count)
+    everyone = metrics(*speakers(random, 4000, 12)[:2], ["a", "b", "c"])
+    held, alone = dict.fromkeys(("accuracy", "macro_f1", "auc_roc"), 0), 0
+    for _ in range(200):
+        labels, probabilities, groups = speakers(random, count, 12)
+        found = score_intervals(labels, probabilities, ["a", "b", "c"], groups=groups, resamples=100)["metrics"]
+        for name in held:
+            held[name] += found[name]["low"] <= everyone[name] <= found[name]["high"]
+        plain = share_interval(int(correct(labels, probabilities).sum()), len(labels))
+        alone += plain[0] <= everyone["accuracy"] <= plain[1]
+    assert held["accuracy"] >= 182 and alone < 170, (held, alone)
+    assert min(held.values()) >= (182 if count == 25 else 155), held  # means over classes of six groups are skewed
+
+
+def test_a_difference_between_two_models_is_one_between_speakers() -> None:
+    random = np.random.default_rng(0)
+    believed = alone = 0
+    for _ in range(300):  # two models of one skill, each better with some speakers
+        groups = np.repeat(np.arange(12), 30)
+        ours, theirs = (random.random(360) < random.uniform(0.5, 1, 12)[groups] for _ in range(2))
+        found = paired_difference(ours, theirs, groups)
+        assert (found["p"] < 0.05) == (found["low"] > 0 or found["high"] < 0)
+        believed += found["p"] < 0.05
+        alone += paired_difference(ours, theirs)["p"] < 0.05
+    assert believed <= 24 and alone > 75, (believed, alone)
+    gained = paired_difference(np.ones(360, bool), random.random(360) < 0.7, groups)
+    assert gained["low"] > 0 and gained["p"] < 0.001
+
+
+def test_groups_of_one_change_nothing_and_one_group_says_little() -> None:
+    labels, probabilities = population(0, 60, 3, 2.0)
+    plain = score_intervals(labels, probabilities, ["a", "b", "c"])
+    assert score_intervals(labels, probabilities, ["a", "b", "c"], groups=np.arange(60) * 7) == plain
+    one = score_intervals(labels, probabilities, ["a", "b", "c"], groups=np.zeros(60, int))["metrics"]["accuracy"]
+    assert one["high"] - one["low"] > 0.8
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(2, 5), st.booleans())
 def test_values_are_those_of_metrics_and_lie_inside_their_intervals(
