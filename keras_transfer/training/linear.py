@@ -16,6 +16,7 @@ from keras_transfer.training.feed import Samples
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse strengths of the L2 penalty that are tried: scikit-learn's `C`, on standardized features."""
 _ITERATIONS = 200
+_LEAST = 0.3  # of the root mean square of all features' deviations
 _FOLDS = 5
 _ENOUGH = 500  # validation items by which alone the strength is chosen; with fewer, folds of the training items help
 
@@ -98,7 +99,9 @@ def fit_linear(
     own, penalty = (whole / whole.sum()).astype(np.float32)[:, None], 1 / strength / whole.sum()
     mean = np.average(rows, axis=0, weights=whole)
     deviation = np.sqrt(np.average(np.square(rows - mean), axis=0, weights=whole))
-    deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0  # constant but for rounding, which may be of any scale
+    # A feature that hardly varies gets no huge weight, which would make much of noise and of an int8 file's steps.
+    deviation = np.maximum(deviation, _LEAST * np.sqrt(np.mean(np.square(deviation))))
+    deviation[deviation == 0] = 1.0
     standard = ((rows - mean) / deviation).astype(np.float32)
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
