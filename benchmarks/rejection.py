@@ -16,7 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from table import backbone_options, show_rows
 
-from keras_transfer.evaluation.rejection import SCORES, acceptance_threshold, auroc
+from keras_transfer.decisions import RejectionLimit, auroc
+from keras_transfer.evaluation.rejection import SCORES, promised
 from keras_transfer.jobs.parts import frozen_features
 from keras_transfer.jobs.shift import open_new_items
 from keras_transfer.modalities.image import load_images
@@ -53,8 +54,8 @@ def main() -> None:
                 known_val, known, near, far = (
                     scorer(rows, logits(rows)) for rows in (val[~val_out], test[~test_out], test[test_out], unrelated)
                 )
-                threshold, promise = acceptance_threshold(known_val, 0.95)
-                accepted = float((known <= threshold).mean())
+                limit, promise = RejectionLimit.of(known_val, 0.95), promised(len(known_val), 0.95)
+                accepted = float((known <= limit.threshold).mean())
                 within = promise["low"] <= accepted <= promise["high"]
                 found[name].append((auroc(known, near), auroc(known, far), accepted, within))
             print(f"seed {seed}, {pair}: {found['fitted'][-1]}", flush=True)

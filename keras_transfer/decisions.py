@@ -1,10 +1,102 @@
 """From probabilities to decisions, and whether they are right: one definition for training, evaluation and proofs."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_transfer.errors import InputError
+
 THRESHOLD = 0.5
 """With several labels per item, a label is predicted from this probability on."""
+
+
+UNLIKE_LAYER = "unlike"
+"""Name of the layer that computes how unlike its training items an item is, see `keras_transfer.models.rejection`."""
+NONE_OF_THESE = "none of these"
+
+
+_REFERENCE = 200
+
+
+def acceptance_rank(n_items: int, acceptance: float) -> int:
+    """Which of `n_items` scores in ascending order, counted from 1, a share of new ones stays below on average."""
+    return min(n_items, math.ceil((n_items + 1) * acceptance))
+
+
+@dataclass(frozen=True)
+class RejectionLimit:
+    """From which score on an item is "none of these".
+
+    Attributes:
+        threshold: scores above it are rejected.
+        acceptance: the share of one's own items that is to be accepted, 0..1.
+        reference: some scores of validation items, ascending, evenly spread over them.
+    """
+
+    threshold: float
+    acceptance: float
+    reference: tuple[float, ...]
+
+    @classmethod
+    def of(cls, scores: ArrayLike, acceptance: float) -> "RejectionLimit":
+        """The limit that accepts `acceptance` of new items, on average, by the scores of validation items `[n]`.
+
+        Split conformal prediction (Vovk et al. 2005, "Algorithmic Learning in a Random World"). With fewer items than
+        `acceptance / (1 - acceptance)` it is the highest score, which is all that they can say.
+
+        >>> RejectionLimit.of(range(100), 0.95).threshold
+        95.0
+        """
+        ordered = np.sort(np.asarray(scores, np.float64))
+        rank = acceptance_rank(len(ordered), acceptance)
+        some = ordered[np.linspace(0, len(ordered) - 1, min(len(ordered), _REFERENCE)).round().astype(int)]
+        return cls(float(ordered[rank - 1]), acceptance, tuple(some.tolist()))
+
+    def unlikeness(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """The share of validation items that score lower, in 0..1.
+
+        >>> RejectionLimit(3.0, 0.5, (1.0, 2.0, 3.0, 4.0)).unlikeness([0.0, 2.5, 9.0]).tolist()
+        [0.0, 0.5, 1.0]
+        """
+        below = np.searchsorted(self.reference, scores, "left")
+        return np.asarray(below / max(1, len(self.reference)), np.float64)
+
+    def to_dict(self) -> dict[str, float | list[float]]:
+        """As JSON holds it."""
+        return {**vars(self), "reference": list(self.reference)}
+
+    @classmethod
+    def from_dict(cls, values: object) -> "RejectionLimit":
+        """What `to_dict` gave.
+
+        Raises:
+            InputError: it is not that.
+        """
+        try:
+            assert isinstance(values, Mapping)
+            limit = cls(float(values["threshold"]), float(values["acceptance"]), tuple(map(float, values["reference"])))
+            assert np.all(np.isfinite([limit.threshold, *limit.reference])) and 0 < limit.acceptance < 1
+        except (AssertionError, LookupError, TypeError, ValueError) as error:
+            raise InputError("What is said of the score of unknown items makes no sense: export it again.") from error
+        return limit
+
+
+def auroc(known: ArrayLike, unknown: ArrayLike) -> float:
+    """How well scores tell items of known classes from others: 1 where each unknown one scores higher, 0.5 by chance.
+
+    The area under the ROC curve, by ranks; a tie counts half.
+
+    >>> auroc([0.0, 1.0], [2.0, 1.0])
+    0.875
+    """
+    from scipy.stats import rankdata
+
+    n_known, n_unknown = np.size(known), np.size(unknown)
+    ranks = rankdata(np.concatenate([np.ravel(known), np.ravel(unknown)]))[n_known:]
+    return float((ranks.sum() - n_unknown * (n_unknown + 1) / 2) / (n_known * n_unknown))
 
 
 def two_columns(probabilities: ArrayLike) -> NDArray[np.float32]:

@@ -165,6 +165,7 @@ class ExportOptions(_Strict):
     targets: tuple[str, ...] = ()
     calibration_items: _Count = 100
     tolerance: _Fraction = 0.01
+    reject: bool = False  # whether files say, in a second output, how unlike all classes an item is
 
 
 class ReportOptions(_Strict):

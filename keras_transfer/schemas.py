@@ -204,6 +204,7 @@ class Artifact(TypedDict):
     targets: dict[str, TargetVerdict]
     gate: GateSummary
     test_label_accuracy: NotRequired[float]  # of single labels, where an item may have several
+    rejection: NotRequired["FileRejection"]
 
 
 class Comparison(TypedDict):
@@ -299,7 +300,13 @@ class RepairFields(TypedDict, total=False):
     repair: list[RepairStep]
 
 
-class Proof(Comparison, FileDescription, RepairFields):
+class RejectionFields(TypedDict, total=False):
+    """What an export adds to a proof where its files have a score of unknown items."""
+
+    rejection: "FileRejection"
+
+
+class Proof(Comparison, FileDescription, RepairFields, RejectionFields):
     """What is known of an exported file: the JSON file beside it."""
 
     file: str
@@ -425,6 +432,22 @@ class RejectionFigures(TypedDict):
     promise: Acceptance  # from the validation split
 
 
+class FileRejection(TypedDict):
+    """How well a file tells items of unknown classes, beside the Keras model."""
+
+    accepted: float  # share of the test items
+    auroc: float  # for items made of pieces of several test items
+    keras_auroc: float
+    drop: float  # of that area
+    drop_low: float  # the least that it is with 95% certainty, by resampling
+
+
+class Rejecting(RejectionFigures):
+    """How well a run's model tells items of unknown classes."""
+
+    accepted: Share  # of the test items
+
+
 class Result(TypedDict):
     """`RUN/result.json`. What a modality says of its inputs stands beside these fields, such as `geometry`."""
 
@@ -452,6 +475,7 @@ class Result(TypedDict):
     steps: NotRequired[list[Step]]
     adapted: NotRequired[Adaptation]
     audition: NotRequired[Audition]  # where the backbone was left open
+    rejection: NotRequired[Rejecting]  # of `--reject`
 
 
 class ClassIntervals(TypedDict):
@@ -692,6 +716,7 @@ class Report(ModelFigures):
     seconds: ReportSeconds
     phases: list[PhaseSummary]
     audition: Audition | None
+    rejection: Rejecting | None
     steps: list[Step]
     files: Sequence[Artifact]
     recommended: str | None

@@ -329,3 +329,7 @@ class Files:
         float | None,
         typer.Option(help="What a file may lose of the Keras model's accuracy; 0.01 is one point.  [0.01]"),
     ] = None
+    reject: Annotated[
+        bool | None,
+        typer.Option("--reject", help='Files can say "none of these": a second output says how unlike an item is.'),
+    ] = None

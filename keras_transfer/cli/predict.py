@@ -87,7 +87,8 @@ def command(
         return
     found = track(predict_files(classifier, sources, top_k), "Predicting", total=len(sources))
     readable, first = 0, None
-    for prediction in _PRINT[wanted[0] if wanted else "table"](found, min(top_k, len(classifier.class_names))):
+    show, shown = _PRINT[wanted[0] if wanted else "table"], min(top_k, len(classifier.class_names))
+    for prediction in show(found, shown, classifier.limit is not None):
         first = first or prediction
         readable += not prediction.problem
     if not readable and first is not None:
@@ -97,7 +98,7 @@ def command(
         )
 
 
-def _print_table(found: Iterable["Prediction"], top_k: int) -> Iterable["Prediction"]:
+def _print_table(found: Iterable["Prediction"], top_k: int, scored: bool) -> Iterable["Prediction"]:
     from keras_transfer.cli.output import print_table
 
     found = list(found)
@@ -106,7 +107,7 @@ def _print_table(found: Iterable["Prediction"], top_k: int) -> Iterable["Predict
     return found
 
 
-def _print_json(found: Iterable["Prediction"], top_k: int) -> Iterable["Prediction"]:
+def _print_json(found: Iterable["Prediction"], top_k: int, scored: bool) -> Iterable["Prediction"]:
     from dataclasses import asdict
 
     from keras_transfer.cli.output import print_json
@@ -116,7 +117,7 @@ def _print_json(found: Iterable["Prediction"], top_k: int) -> Iterable["Predicti
     return found
 
 
-def _print_json_lines(found: Iterable["Prediction"], top_k: int) -> Iterator["Prediction"]:
+def _print_json_lines(found: Iterable["Prediction"], top_k: int, scored: bool) -> Iterator["Prediction"]:
     import json
     from dataclasses import asdict
 
@@ -125,16 +126,18 @@ def _print_json_lines(found: Iterable["Prediction"], top_k: int) -> Iterator["Pr
         yield prediction
 
 
-def _print_csv(found: Iterable["Prediction"], top_k: int) -> Iterator["Prediction"]:
+def _print_csv(found: Iterable["Prediction"], top_k: int, scored: bool) -> Iterator["Prediction"]:
     import csv
     import sys
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     columns = [f"{name}_{place}" for place in range(1, top_k + 1) for name in ("class", "probability")]
-    writer.writerow(["path", "labels", *columns, "problem"])
+    own = ["unlikeness", "rejected"] if scored else []
+    writer.writerow(["path", "labels", *columns, *own, "problem"])
     for prediction in found:
         cells = [cell for pair in prediction.top for cell in pair] or [""] * len(columns)
-        writer.writerow([prediction.path, ";".join(prediction.labels), *cells, prediction.problem])
+        said = [getattr(prediction, name) for name in own]
+        writer.writerow([prediction.path, ";".join(prediction.labels), *cells, *said, prediction.problem])
         sys.stdout.flush()
         yield prediction
 
@@ -151,8 +154,12 @@ def _path(source: Path | tuple[str, bytes]) -> str:
 
 
 def _found(prediction: "Prediction") -> str:
+    from keras_transfer.decisions import NONE_OF_THESE
+
     if prediction.problem:
         return "unreadable"
+    if prediction.rejected:
+        return f"{NONE_OF_THESE} ({prediction.unlikeness:.2f})"
     return ", ".join(prediction.labels) or "none of them"
 
 

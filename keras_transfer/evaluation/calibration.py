@@ -145,9 +145,14 @@ def calibrated(classifier: Classifier) -> Classifier:
         ) from error
     if not _BOUNDS[0] <= temperature <= _BOUNDS[1]:
         raise InputError(f"{file}: `temperature` must lie in {_BOUNDS[0]}..{_BOUNDS[1]}. Received: {temperature}.")
-    several, plain = bool(classifier.multi_label), classifier.run
+    several, plain, scored = bool(classifier.multi_label), classifier.run, classifier.scored
 
     def run(values: Arrays) -> NDArray[np.float32]:
         return apply_temperature(plain(values), temperature, several)
 
-    return replace(classifier, run=run)
+    def run_scored(values: Arrays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        assert scored is not None
+        probabilities, scores = scored(values)
+        return apply_temperature(probabilities, temperature, several), scores
+
+    return replace(classifier, run=run, scored=run_scored if scored is not None else None)

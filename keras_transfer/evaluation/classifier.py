@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.decisions import two_columns
+from keras_transfer.decisions import RejectionLimit, two_columns
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import Arrays, InputSpec, Preparer, as_tuple, open_preparer
 
@@ -22,6 +22,9 @@ class Classifier:
         class_names: one name for each column of its answer.
         named: whether the names are known; otherwise they are the columns' numbers.
         multi_label: whether each class is a yes or no of its own; `None` if the file does not say.
+        run: the probabilities of checked inputs.
+        scored: the same, and a score of how unlike its training items each item is; None where it has no such score.
+        limit: from which score on an item is "none of these"; None without scores.
     """
 
     path: Path | None
@@ -30,6 +33,8 @@ class Classifier:
     named: bool
     multi_label: bool | None
     run: Callable[[Arrays], NDArray[np.float32]] = field(repr=False)
+    scored: Callable[[Arrays], tuple[NDArray[np.float32], NDArray[np.float32]]] | None = field(default=None, repr=False)
+    limit: RejectionLimit | None = None
 
     @property
     def preparer(self) -> Preparer | None:
@@ -49,6 +54,19 @@ class Classifier:
         Raises:
             InputError: they have another shape or dtype, or there are more or fewer arrays than inputs.
         """
+        if not self._check(values):
+            return np.zeros((0, len(self.class_names)), np.float32)
+        return two_columns(self.run(values))
+
+    def predict_with_scores(self, values: Arrays) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """As `predict`, and the score of each item by which `limit` rejects, `float32 [n]`; None without a `limit`."""
+        if self.scored is None or not self._check(values):
+            return self.predict(values), None
+        probabilities, scores = self.scored(values)
+        return two_columns(probabilities), scores
+
+    def _check(self, values: Arrays) -> int:
+        """Returns how many items there are; raises `InputError` where they are not such as the model takes."""
         arrays = as_tuple(values)
         tensors = self.inputs.tensors
         if len(arrays) != len(tensors):
@@ -63,6 +81,4 @@ class Classifier:
                     f"Items{name} must be {tensor.dtype} [n, {', '.join(map(str, tensor.shape))}]. "
                     f"Received: {array.dtype} {list(array.shape)}."
                 )
-        if len(arrays[0]) == 0:
-            return np.zeros((0, len(self.class_names)), np.float32)
-        return two_columns(self.run(values))
+        return len(arrays[0])

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_transfer.decisions import RejectionLimit
 from keras_transfer.errors import InputError, check_options
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.keras_file import check_keras, load_keras, starts_with
-from keras_transfer.inputs import Array, Arrays, InputSpec, TensorSpec, as_tuple, like_lengths, open_preparer
+from keras_transfer.inputs import Arrays, InputSpec, TensorSpec, as_tuple, like_lengths, open_preparer
 from keras_transfer.models.silent import (
     MODALITY,
     GeometryLike,
@@ -26,6 +27,9 @@ from keras_transfer.models.silent import (
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from keras_transfer.litert import FileInfo
+    from keras_transfer.models.rejection import Rejection
 
 Shape: TypeAlias = tuple[int | None, ...]
 _KERAS_BATCH = 8  # items in one call of a Keras model; bounds the memory of its activations
@@ -70,9 +74,10 @@ def open_classifier(
         if delegate:
             raise InputError(f"A delegate computes .tflite files. Received: {path}, delegate={delegate!r}.")
         from keras_transfer.models import read_inputs
+        from keras_transfer.models.rejection import read_rejection
 
         inputs = with_geometry(path, read_inputs(path), geometry)
-        return keras_classifier(load_keras(path), path, inputs=inputs, **options)
+        return keras_classifier(load_keras(path), path, inputs=inputs, rejection=read_rejection(path), **options)
     check_no_options(path, options)
     from keras_transfer.litert import read_inputs as read_litert_inputs
 
@@ -108,6 +113,7 @@ def keras_classifier(
     class_names: list[str] | None = None,
     *,
     inputs: InputSpec | None = None,
+    rejection: "Rejection | None" = None,
     **options: Unpack[ModelOptions],
 ) -> Classifier:
     """A classifier of a Keras model from anywhere, with one input or several.
@@ -117,6 +123,7 @@ def keras_classifier(
         path: its file.
         class_names: in the order of its outputs; those beside the file unless given.
         inputs: what it takes, where that is known. The shapes are the model's.
+        rejection: its score of unknown items, if it has one.
         **options: of a model from elsewhere, see `keras_transfer.models.silent.ModelOptions`.
 
     Raises:
@@ -126,16 +133,20 @@ def keras_classifier(
 
     model = as_plain(model, inputs.modality if inputs is not None else MODALITY, options, _name(path))
     spec = _spec([tuple(tensor.shape[1:]) for tensor in model.inputs], inputs, path)
-    units = int(model.output_shape[1])
+    units, activation = int(model.output_shape[1]), output_activation(model)
+    if rejection is not None:
+        from keras_transfer.models.rejection import with_rejection
+
+        model = with_rejection(model, rejection)
     if model not in _calls:
         _calls[model] = _traced(model, spec)
 
     any_length = spec.padded is not None and None in model.inputs[0].shape[1:]
 
-    def run(values: Arrays) -> NDArray[np.float32]:
+    def answer(values: Arrays) -> NDArray[np.float32]:
         call, arrays = _calls[model], as_tuple(values)
         if any_length:
-            answers = np.empty((len(arrays[0]), units), np.float32)
+            answers = np.empty((len(arrays[0]), units + (rejection is not None)), np.float32)
             for items, part in like_lengths(arrays, spec, _KERAS_BATCH):
                 answers[items] = call(*part).numpy()
             return answers
@@ -144,8 +155,15 @@ def keras_classifier(
             [call(*(array[start : start + _KERAS_BATCH] for array in arrays)).numpy() for start in starts]
         )
 
-    multi_label = {"softmax": False, "sigmoid": units > 1}.get(output_activation(model))
-    return _classifier(path, spec, units, multi_label, run, class_names)
+    def scored(values: Arrays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        columns = answer(values)
+        return columns[:, :units], columns[:, units]
+
+    limit = rejection.limit if rejection is not None else None
+    multi_label = {"softmax": False, "sigmoid": units > 1}.get(activation)
+    return _classifier(
+        path, spec, units, multi_label, lambda values: answer(values)[:, :units], class_names, scored, limit
+    )
 
 
 def _traced(model: "keras.Model", spec: InputSpec) -> "Callable[..., tf.Tensor]":
@@ -162,7 +180,8 @@ def _traced(model: "keras.Model", spec: InputSpec) -> "Callable[..., tf.Tensor]"
         network = reference()
         assert network is not None
         inputs = [tf.cast(value, tensor.dtype) for value, tensor in zip(values, network.inputs, strict=True)]
-        return network(inputs if len(inputs) > 1 else inputs[0], training=False)
+        outputs = tf.nest.flatten(network(inputs if len(inputs) > 1 else inputs[0], training=False))
+        return tf.concat(outputs, axis=1) if len(outputs) > 1 else outputs[0]
 
     shapes = [tensor.shape for tensor in model.inputs]
     signature = [tf.TensorSpec(shape, tensor.dtype) for shape, tensor in zip(shapes, spec.tensors, strict=True)]
@@ -172,20 +191,30 @@ def _traced(model: "keras.Model", spec: InputSpec) -> "Callable[..., tf.Tensor]"
 
 def _litert_classifier(path: Path, delegate: str, inputs: InputSpec | None) -> Classifier:
     from keras_transfer.litert import open_litert
-    from keras_transfer.litert.labels import read_labels
+    from keras_transfer.litert.labels import read_labels, read_limit
 
     model = open_litert(path, delegate=delegate)
     takes, gives = [tensor.shape for tensor in model.inputs], [tensor.shape for tensor in model.outputs]
-    if not takes or len(gives) != 1 or len(gives[0]) != 2:
+    limit = read_limit(path.read_bytes())
+    if not takes or len(gives) != (1 if limit is None else 2) or len(gives[0]) != 2:
         raise InputError(
             f"{path} is no classifier: it takes {takes} and gives {gives}. Give a model with one output, [1, classes] "
             "probabilities."
         )
     units = gives[0][1]
-    names = [operator.name for operator in model.info.operators if operator.name not in ("QUANTIZE", "DEQUANTIZE")]
-    multi_label = {"SOFTMAX": False, "LOGISTIC": units > 1}.get(names[-1]) if names else None
+    multi_label = {"SOFTMAX": False, "LOGISTIC": units > 1}.get(_last_operator(model.info))
     spec = _spec([shape[1:] for shape in takes], inputs, path)
-    return _classifier(path, spec, units, multi_label, model.predict, read_labels(path.read_bytes()))
+    labels = read_labels(path.read_bytes())
+    return _classifier(path, spec, units, multi_label, model.predict, labels, model.predict_with_scores, limit)
+
+
+def _last_operator(info: "FileInfo") -> str:
+    """The name of the operator that computes a file's first output, but for changes of its type."""
+    writers = {index: operator for operator in info.operators for index in operator.outputs}
+    operator = writers.get(info.outputs[0])
+    while operator is not None and operator.name in ("QUANTIZE", "DEQUANTIZE"):
+        operator = writers.get(operator.inputs[0])
+    return operator.name if operator is not None else ""
 
 
 def _classifier(
@@ -193,8 +222,10 @@ def _classifier(
     inputs: InputSpec,
     units: int,
     multi_label: bool | None,
-    run: Callable[[Arrays], Array],
+    run: Callable[[Arrays], NDArray[np.float32]],
     class_names: list[str] | None,
+    scored: Callable[[Arrays], tuple[NDArray[np.float32], NDArray[np.float32]]],
+    limit: RejectionLimit | None,
 ) -> Classifier:
     classes = max(2, units)
     names = class_names or (names_beside(path) if path else None)
@@ -205,7 +236,7 @@ def _classifier(
         )
     known = names or [str(i) for i in range(classes)]
     kind = SilentClassifier if inputs.modality == MODALITY else Classifier
-    return kind(path, inputs, known, bool(names), multi_label, run)
+    return kind(path, inputs, known, bool(names), multi_label, run, scored if limit is not None else None, limit)
 
 
 def names_beside(path: Path) -> list[str] | None:

@@ -31,6 +31,9 @@ class Prediction:
         top: the most probable classes with their probabilities, best first.
         labels: the predicted classes: `label` alone, or each of at least 0.5 for a multi-label classifier.
         problem: why the file could not be read; empty if it could.
+        unlikeness: the share of the model's validation items that are less unlike its training items, 0..1; None where
+            the model has no such score.
+        rejected: whether it is none of the classes by that score; then there are no `labels`.
     """
 
     path: str
@@ -39,6 +42,8 @@ class Prediction:
     top: tuple[tuple[str, float], ...] = ()
     labels: tuple[str, ...] = ()
     problem: str = ""
+    unlikeness: float | None = None
+    rejected: bool = False
 
 
 def predict_files(classifier: Classifier, paths: Iterable[Source], top_k: int = 3) -> Iterator[Prediction]:
@@ -72,7 +77,7 @@ def predict_files(classifier: Classifier, paths: Iterable[Source], top_k: int = 
 
     total: NDArray[np.float32] | None = None
     problem, done = "", 0
-    for _, answer in answers(classifier, parts()):
+    for _, answer in _rows(classifier, parts()):
         if isinstance(answer, str):
             problem = problem or answer
         else:
@@ -99,6 +104,13 @@ def answers(classifier: Classifier, sources: Iterable[Source]) -> Iterator[tuple
     Yields:
         The name, and probabilities `float32 [classes]`, or why the item cannot be read.
     """
+    classes = len(classifier.class_names)
+    for path, row in _rows(classifier, sources):
+        yield path, row if isinstance(row, str) else row[:classes]
+
+
+def _rows(classifier: Classifier, sources: Iterable[Source]) -> Iterator[tuple[str, NDArray[np.float32] | str]]:
+    """As `answers`, the score of a classifier with a limit behind its probabilities."""
     preparer = classifier.preparer or open_preparer(classifier.inputs.modality, {})
     spec = preparer.spec(classifier.inputs.tensors)
 
@@ -112,15 +124,26 @@ def answers(classifier: Classifier, sources: Iterable[Source]) -> Iterator[tuple
     prepared = ordered(prepare, sources, ahead=2 * _BATCH)
     while batch := list(islice(prepared, _BATCH)):
         items = [arrays for _, arrays in batch if not isinstance(arrays, str)]
-        rows = iter(classifier.predict(stacked(items)) if items else ())
+        rows = iter(_answer(classifier, stacked(items)) if items else ())
         for path, arrays in batch:
             yield path, arrays if isinstance(arrays, str) else next(rows)
 
 
+def _answer(classifier: Classifier, values: Arrays) -> NDArray[np.float32]:
+    probabilities, scores = classifier.predict_with_scores(values)
+    return probabilities if scores is None else np.column_stack([probabilities, scores])
+
+
 def _prediction(path: str, row: NDArray[np.float32], classifier: Classifier, top_k: int) -> Prediction:
+    limit, classes = classifier.limit, len(classifier.class_names)
+    unlikeness = None if limit is None else float(limit.unlikeness(row[classes]))
+    rejected = limit is not None and bool(row[classes] > limit.threshold)
+    row = row[:classes]
     order = np.argsort(-row, kind="stable")
     top = tuple((classifier.class_names[i], float(row[i])) for i in order[:top_k])
-    labels = (top[0][0],)
+    labels: tuple[str, ...] = (top[0][0],)
     if classifier.multi_label:
         labels = tuple(classifier.class_names[i] for i in order if row[i] >= THRESHOLD)
-    return Prediction(path, *top[0], top=top, labels=labels)
+    return Prediction(
+        path, *top[0], top=top, labels=() if rejected else labels, unlikeness=unlikeness, rejected=rejected
+    )

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from keras_transfer.decisions import RejectionLimit, acceptance_rank, auroc
 from keras_transfer.errors import InputError
-from keras_transfer.evaluation.scores import weighted_auc
 from keras_transfer.models.rejection import Rejection
 from keras_transfer.schemas import Acceptance, RejectionFigures
 
@@ -131,7 +131,7 @@ def fit_rejection(
     >>> rows, labels = random.normal(size=(400, 8)), np.repeat(np.arange(4), 100)
     >>> rows[np.arange(400), labels] += 6
     >>> rejection, figures = fit_rejection(rows[::2], labels[::2], rows[1::2])
-    >>> bool(figures["left_out"] > 0.9), figures["threshold"] == rejection.threshold
+    >>> bool(figures["left_out"] > 0.9), figures["threshold"] == rejection.limit.threshold
     (True, True)
     """
     if np.ndim(labels) != 1:
@@ -152,46 +152,26 @@ def fit_rejection(
         space = _space(features, labels)
     parts = space.mean, closeness * space.classes, np.sqrt(length) * space.directions
     mean, near, directions = (np.asarray(part, np.float32) for part in parts)
-    rejection = Rejection(mean, near, directions, length * space.spread, mean[:0], acceptance, 0.0)
-    reference = np.sort(rejection.scores(val_features))
-    threshold, promise = acceptance_threshold(reference, acceptance)
-    rejection = replace(rejection, reference=reference, threshold=threshold)
-    return rejection, {"left_out": left_out, "permuted": permuted, "threshold": threshold, "promise": promise}
+    rejection = Rejection(mean, near, directions, length * space.spread, RejectionLimit(0.0, acceptance, ()))
+    limit = RejectionLimit.of(rejection.scores(val_features), acceptance)
+    rejection, promise = replace(rejection, limit=limit), promised(len(val_features), acceptance)
+    return rejection, {"left_out": left_out, "permuted": permuted, "threshold": limit.threshold, "promise": promise}
 
 
-def acceptance_threshold(scores: Rows, acceptance: float) -> tuple[float, Acceptance]:
-    """The score up to which items are accepted so that `acceptance` of new ones are, on average.
+def promised(n_items: int, acceptance: float) -> Acceptance:
+    """What a limit from so many validation items promises.
 
-    Args:
-        scores: of validation items, `[n]`.
-        acceptance: above 0 and below 1.
+    The share of all further items that it accepts has a beta distribution, whose 95% interval is given.
 
-    Returns:
-        The threshold, and what it promises: with n validation items the share of all further ones that it accepts has
-        a beta distribution, whose 95% interval is given. With fewer than `acceptance / (1 - acceptance)` items the
-        highest score is taken, which is all that they can say.
-
-    >>> threshold, promise = acceptance_threshold(np.arange(100), 0.95)
-    >>> threshold, promise["low"] < 0.95 < promise["high"]
-    (95.0, True)
+    >>> promise = promised(100, 0.95)
+    >>> promise["low"] < 0.95 < promise["high"]
+    True
     """
     from scipy.stats import beta
 
-    n_items = len(scores)
-    rank = min(n_items, int(np.ceil((n_items + 1) * acceptance)))
+    rank = acceptance_rank(n_items, acceptance)
     low, high = (float(end) for end in beta.ppf((0.025, 0.975), rank, n_items + 1 - rank))
-    return float(np.sort(scores)[rank - 1]), {"share": rank / (n_items + 1), "low": low, "high": high, "n": n_items}
-
-
-def auroc(known: Rows, unknown: Rows) -> float:
-    """How well scores tell items of known classes from others: 1 where each unknown one scores higher, 0.5 by chance.
-
-    >>> auroc(np.array([0.0, 1.0]), np.array([2.0, 3.0]))
-    1.0
-    """
-    wanted = np.repeat([False, True], [len(known), len(unknown)])
-    scores = np.concatenate([known, unknown]).astype(np.float64)
-    return float(weighted_auc(np.ones((1, len(scores))), wanted, scores)[0])
+    return {"share": rank / (n_items + 1), "low": low, "high": high, "n": n_items}
 
 
 class _Space(NamedTuple):

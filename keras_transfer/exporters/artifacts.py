@@ -10,6 +10,7 @@ from keras_transfer.exporters.layer_errors import diagnose
 from keras_transfer.exporters.onnx import describe_onnx
 from keras_transfer.exporters.proof import compare, describe
 from keras_transfer.exporters.saved_model import SAVED_MODEL, describe_saved_model, write_saved_model
+from keras_transfer.exporters.rejection import file_rejections, judge_rejection
 from keras_transfer.exporters.targets import Kit, kit_writer
 from keras_transfer.exporters.task import Answers, File, Task
 from keras_transfer.files import write_bytes, write_json, write_text
@@ -23,10 +24,12 @@ from keras_transfer.schemas import (
     Artifact,
     Comparison,
     FileDescription,
+    FileRejection,
     Gate,
     GateSummary,
     LayerError,
     Proof,
+    RejectionFields,
     RepairFields,
 )
 
@@ -90,19 +93,33 @@ def _prove_all(task: Task, answers: Answers) -> list[Proof]:
     }
     verdicts = {name: _judge_file(task, comparison) for name, comparison in compared.items()}
     passed = dict.fromkeys(file.format for file in answers.files if verdicts[file.name].outcome == "pass")
+    rejections = file_rejections(task, answers.files)
     return [
-        _prove(task, file, answers, compared[file.name], verdicts[file.name], tuple(passed)) for file in answers.files
+        _prove(task, file, answers, compared[file.name], verdicts[file.name], tuple(passed), rejections.get(file.name))
+        for file in answers.files
     ]
 
 
 def _prove(
-    task: Task, file: File, answers: Answers, compared: Comparison, verdict: DropVerdict, passed: tuple[str, ...]
+    task: Task,
+    file: File,
+    answers: Answers,
+    compared: Comparison,
+    verdict: DropVerdict,
+    passed: tuple[str, ...],
+    rejection: FileRejection | None,
 ) -> Proof:
     """Writes a file and its proof, which is returned."""
     calibrated = file.format in CALIBRATED and task.n_calibration_items > 0
     chosen = next((step for step in answers.repair if step.get("chosen")), None) if calibrated else None
     count = task.n_calibration_items if calibrated else 0
     repair: RepairFields = {"repair": answers.repair} if calibrated and answers.repair else {}
+    rejecting: RejectionFields = {}
+    gate = _gate(task, file, compared, verdict, answers, passed)
+    if rejection is not None:
+        rejecting = {"rejection": rejection}
+        if wrong := judge_rejection(rejection):
+            gate |= {"ok": False, "outcome": "fail", "sentence": f"{gate['sentence']} {wrong}"}
     proof: Proof = {
         "file": file.name,
         "format": file.format,
@@ -110,8 +127,9 @@ def _prove(
         **_describe(task, file),
         "inputs": file.inputs.to_dict(),
         N_CALIBRATION_ITEMS: chosen.get(N_CALIBRATION_ITEMS, count) if chosen is not None else count,
-        "gate": _gate(task, file, compared, verdict, answers, passed),
+        "gate": gate,
         **repair,
+        **rejecting,
     }
     if file.format == SAVED_MODEL:
         write_saved_model(file.content, (task.out / file.name).parent)
@@ -194,6 +212,8 @@ def _artifact(proof: Proof, folder: str) -> Artifact:
     }
     if "test_label_accuracy" in proof:
         artifact["test_label_accuracy"] = proof["test_label_accuracy"]
+    if "rejection" in proof:
+        artifact["rejection"] = proof["rejection"]
     return artifact
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -70,7 +71,7 @@ def export(
         tolerance: accuracy that a file may lose against the Keras model, 0..1.
         repair: where the int8 file loses more than `tolerance`, try remedies (or those named out of
             `exporters.repair.REMEDIES`), and prove the first that `validation` says will do. 16x8 replaces int8.
-        validation: the validation `Split`, which `repair` chooses by.
+        validation: the validation `Split`, which `repair` chooses by, and the limit of an int8 `rejection`.
         **options: see `keras_transfer.exporters.task.ExportOptions`.
 
     Returns:
@@ -82,12 +83,13 @@ def export(
     """
     check_options("export", options, ExportOptions)
     task = _task(model, Path(out), proof, calibration, formats, class_names, targets, tolerance, options)
+    if validation is not None:
+        task = replace(task, validation=_prepared_for(task.model, validation))
     if repair:
         check_repair(repair, task.formats, validation, options.get("converted"))
     answers = _answer(task, _convert(task))
-    if repair and validation is not None:  # which `check_repair` has made sure of
-        validation = _prepared_for(task.model, validation)
-        answers = _repair(task, answers, validation, tuple(REMEDIES) if repair is True else tuple(repair))
+    if repair and task.validation is not None:  # which `check_repair` has made sure of
+        answers = _repair(task, answers, task.validation, tuple(REMEDIES) if repair is True else tuple(repair))
     artifacts = write_artifacts(task, answers)
     if artifacts.problems and options.get("strict"):
         raise ExportGateError(" ".join(artifacts.problems), artifacts)
@@ -168,7 +170,7 @@ def _convert(task: Task) -> dict[str, bytes]:
     contents = dict(task.converted)
     missing = [kind for kind in task.formats if kind not in (*OTHER_RUNTIMES, *contents)]
     groups = [missing]
-    if not set(CALIBRATED).isdisjoint(missing) and task.quantized_part.model is not task.model:
+    if not set(CALIBRATED).isdisjoint(missing) and task.quantized_part.model is not task.scored:
         groups = [[kind for kind in missing if (kind in CALIBRATED) is calibrated] for calibrated in (False, True)]
     groups = [formats for formats in groups if formats]
     for formats in groups:
@@ -202,7 +204,7 @@ def _make_files(task: Task, formats: Sequence[str], contents: Mapping[str, bytes
         elif kind == SAVED_MODEL:
             files.append(File(f"{task.name}{SAVED_MODEL_FILE}", kind, contents[kind], task.targets, inputs))
         else:
-            content = write_labels(contents[kind], task.class_names, inputs)
+            content = write_labels(contents[kind], task.class_names, inputs, task.limit(kind, contents[kind]))
             files.append(File(f"{task.name}_{kind}.tflite", kind, content, task.targets, inputs))
     adapted = [_adapt(target, files) for target in task.targets]
     return files + [file for file in adapted if file is not None]
@@ -252,6 +254,7 @@ def _repair(task: Task, before: Answers, validation: "Split", remedies: tuple[st
         seed=task.options.get("seed", 0),
         input_dtype=task.input_dtype,
         per_tensor_dense=task.per_tensor_dense,
+        limit=task.rejection.limit if task.rejection is not None else None,
     )
     repaired = repair_quantization(conversion, validation, len(task.labels), task.tolerance, remedies)
     contents[repaired.format] = repaired.content

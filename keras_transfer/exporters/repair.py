@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.decisions import decide
+from keras_transfer.decisions import RejectionLimit, decide
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.layer_errors import diagnose
 from keras_transfer.exporters.proof import compare, run_files
@@ -40,6 +40,7 @@ class Conversion:
         seed: of the choice of more items.
         input_dtype: see `convert`.
         per_tensor_dense: see `convert`.
+        limit: of the score of unknown items, if the files have one.
     """
 
     model: "keras.Model"
@@ -51,6 +52,7 @@ class Conversion:
     seed: int = 0
     input_dtype: str = "uint8"
     per_tensor_dense: bool = False
+    limit: RejectionLimit | None = None
 
 
 class RemedyOptions(TypedDict, total=False):
@@ -194,7 +196,8 @@ def repair_quantization(
 
     def step(name: str, content: bytes) -> RepairStep:
         nonlocal expected
-        file = write_labels(content, conversion.class_names, conversion.inputs)  # which says what its inputs are
+        # With the metadata, which say what its inputs are.
+        file = write_labels(content, conversion.class_names, conversion.inputs, conversion.limit)
         expected, answers = run_files(conversion.model, {"file": file}, validation, conversion.inputs, expected)
         weights = weigh(expected, answers["file"], labels, tested)
         return {

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_transfer.decisions import RejectionLimit
 from keras_transfer.inputs import Array, Arrays, InputSpec, as_tuple, open_modality
+from keras_transfer.litert import open_litert
 from keras_transfer.litert.convert import CALIBRATION_ITEMS, convert
 from keras_transfer.litert.frozen import CALIBRATED
+from keras_transfer.models.rejection import Rejection, with_rejection
 from keras_transfer.models.silent import ModelOptions, preparer_of
 from keras_transfer.schemas import RepairStep
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from keras_transfer.data.split import Split
 
+_BATCH = 64
 TargetOptions = Mapping[str, str | None]
 Probabilities = NDArray[np.float32]
 
@@ -40,6 +44,7 @@ class ExportOptions(ModelOptions, total=False):
         seed: of the choice of calibration items.
         on_frozen: see `keras_transfer.convert`.
         strict: raise where there are `problems`, once all is written.
+        rejection: the score of unknown items, which LiteRT files then give as their second output.
     """
 
     target_options: Mapping[str, TargetOptions] | None
@@ -52,6 +57,7 @@ class ExportOptions(ModelOptions, total=False):
     seed: int
     on_frozen: Callable[[], object] | None
     strict: bool
+    rejection: Rejection | None
 
 
 class Network(NamedTuple):
@@ -77,6 +83,7 @@ class Task:
         per_tensor_dense: see `convert`.
         out: the folder.
         options: all others.
+        validation: the validation split, if there is one: by it the limits of quantized files' scores are set.
     """
 
     model: "keras.Model"
@@ -90,6 +97,7 @@ class Task:
     per_tensor_dense: bool
     out: Path
     options: ExportOptions
+    validation: "Split | None" = None
 
     @property
     def name(self) -> str:
@@ -105,6 +113,26 @@ class Task:
     def input_dtype(self) -> str:
         """Of the int8 file."""
         return self.options.get("input_dtype", "uint8")
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """The score of unknown items, if the files have one."""
+        return self.options.get("rejection")
+
+    def limit(self, kind: str, content: bytes) -> RejectionLimit | None:
+        """From which such score on an item is "none of these" to a file; quantizing moves scores, so it has its own."""
+        if self.rejection is None or kind not in CALIBRATED or self.validation is None:
+            return self.rejection.limit if self.rejection is not None else None
+        inputs = self.network(kind).inputs
+        opened = open_litert(content, inputs=inputs)
+        batches = self.validation.batches(inputs.tensors, _BATCH)
+        scores = [opened.predict_with_scores(arrays)[1] for arrays, _ in batches]
+        return RejectionLimit.of(np.concatenate(scores), self.rejection.limit.acceptance)
+
+    @cached_property
+    def scored(self) -> "keras.Model":
+        """The classifier with that score as its second output, or as it is."""
+        return self.model if self.rejection is None else with_rejection(self.model, self.rejection)
 
     @cached_property
     def labels(self) -> Array:
@@ -124,8 +152,10 @@ class Task:
     @cached_property
     def quantized_part(self) -> "Network":
         """What calibrated files hold; see `keras_transfer.modalities.Modality.quantized_part`."""
-        model = open_modality(self.inputs.modality).quantized_part(self.model)
-        return Network(model, self._spec(model))
+        part = open_modality(self.inputs.modality).quantized_part(self.model)
+        if part is self.model:
+            return Network(self.scored, self.inputs)
+        return Network(part if self.rejection is None else with_rejection(part, self.rejection), self._spec(part))
 
     def reference(self, contents: Mapping[str, bytes]) -> bytes:
         """The float32 file of what calibrated files hold.
@@ -133,7 +163,7 @@ class Task:
         Args:
             contents: format -> file, of those that are there.
         """
-        own = contents.get("float32") if self.quantized_part.model is self.model else None
+        own = contents.get("float32") if self.quantized_part.model is self.scored else None
         return own or self._quantized_part_in_float
 
     @cached_property
@@ -143,7 +173,7 @@ class Task:
 
     def network(self, kind: str) -> "Network":
         """What a file of a format holds."""
-        return self.quantized_part if kind in CALIBRATED else Network(self.model, self.inputs)
+        return self.quantized_part if kind in CALIBRATED else Network(self.scored, self.inputs)
 
     @cached_property
     def calibration_arrays(self) -> Arrays | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.jobs.parts import FileOptions, export_files, load_data
+from keras_transfer.jobs.rejection import add_rejection
 from keras_transfer.modalities import check_formats, recipe_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
@@ -33,6 +34,7 @@ def export_run(
     board: str | None = None,
     fit: str | None = None,
     repair: bool | Sequence[str] = False,
+    reject: bool | None = None,
 ) -> Result:
     """Exports the model of a finished run and proves each file on the run's own test split.
 
@@ -51,6 +53,8 @@ def export_run(
         fit: the room there is, such as `"flash=1MB,ram=256KB"`, in place of `board` or with it.
         repair: where the int8 file loses too much, try remedies from cheap to dear (or those named), chosen on the
             run's validation split; see `keras_transfer.exporters.repair`.
+        reject: whether the files say how unlike all classes an item is; as the run's own unless given. Of a run that
+            has no such score it is fitted, and written into its `model.keras`.
 
     Returns:
         `RUN/result.json` with the new artifacts.
@@ -68,6 +72,7 @@ def export_run(
         calibration_items=calibration_items,
         tolerance=tolerance,
         data=data,
+        reject=reject,
     )
     check_formats(recipe, recipe_modality(recipe))
     options: FileOptions = {"input_dtype": input_dtype, "target_options": _target_options(recipe, board, fit)}
@@ -99,6 +104,9 @@ def _export(
     if repair:
         remedies = _fit_remedies(recipe) if repair is True else repair
         options |= {"repair": remedies, "validation": dataset.val.stored(inputs)}
+    if recipe.export.reject and "converted" not in options:
+        with nullcontext() if out is None else add_to_run(run):
+            options["rejection"], result["rejection"] = add_rejection(run, recipe, dataset, model)
     folder = run / "export" if out is None else Path(out)
     artifacts = export_files(model, recipe, dataset, dataset.test.stored(inputs), folder, **options)
     if out is None:

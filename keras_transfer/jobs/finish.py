@@ -21,7 +21,17 @@ from keras_transfer.process import at_stop, seconds_since_start
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe
 from keras_transfer.run import command_line, read_result, read_run
-from keras_transfer.schemas import N_ITEMS, Adaptation, Audition, HistoryRow, Metrics, PhaseSummary, Result, Step
+from keras_transfer.schemas import (
+    N_ITEMS,
+    Adaptation,
+    Audition,
+    HistoryRow,
+    Metrics,
+    PhaseSummary,
+    Rejecting,
+    Result,
+    Step,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -146,6 +156,7 @@ def finish(
 
     inputs = data.test.spec(model_inputs(model))
     test = data.test.stored(inputs)
+    rejecting = _rejecting(run, recipe, data, model, clock, options)
     # The model answers, and its figures for the report are computed, while the files are converted in another process.
     with ThreadPoolExecutor(2) as pool:
         start = _background(pool, recipe, facts["kept"], data, model, test)
@@ -160,6 +171,8 @@ def finish(
             scored = steps(test, probabilities) if steps is not None else None
             wait([figures])
     result = result_of(recipe, data, inputs, clock, facts, scores, notes)
+    if rejecting is not None:
+        result["rejection"] = rejecting
     _add_files(result, artifacts, scored)
     write_json(run / "result.json", result)
     _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
@@ -185,6 +198,23 @@ def _scores(test: "Split", probabilities: NDArray[np.float32], class_names: Sequ
     if (whole := file_scores(test.paths, test.labels, probabilities, class_names)) is not None:
         scores["files"] = whole
     return scores
+
+
+def _rejecting(
+    run: Path, recipe: Recipe, data: "Dataset", model: "keras.Model", clock: Clock, options: FileOptions
+) -> Rejecting | None:
+    """Fits the score of unknown items where the recipe asks for it, and has the files give it."""
+    if not recipe.export.reject:
+        return None
+    if "converted" in options:
+        say('Note: files of quantization-aware training cannot say "none of these"; none of this run\'s files does.')
+        return None
+    from keras_transfer.jobs.rejection import add_rejection
+
+    with clock.part("rejection"):
+        rejection, figures = add_rejection(run, recipe, data, model)
+    options["rejection"] = rejection
+    return figures
 
 
 def _add_files(result: Result, artifacts: "Artifacts", scored: ScoredSteps | None) -> None:

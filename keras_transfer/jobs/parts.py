@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
     from keras_transfer.exporters import Artifacts
+    from keras_transfer.models.rejection import Rejection
     from keras_transfer.training import History
     from keras_transfer.training.plan import Plan
 
@@ -95,6 +96,7 @@ class FileOptions(TypedDict, total=False):
     converted: Mapping[str, bytes]
     repair: bool | Sequence[str]
     on_frozen: Callable[[], object]
+    rejection: "Rejection | None"
 
 
 def export_files(
@@ -104,6 +106,8 @@ def export_files(
     from keras_transfer.exporters import export
 
     options.setdefault("calibration", data.train)
+    if options.get("rejection") is not None:
+        options.setdefault("validation", data.val)
     return export(
         model,
         out,

@@ -214,6 +214,7 @@ def _fields(run: Path, recipe: Recipe, data: "Dataset", figures: Figures, result
         "seconds": {"run": result["seconds"], "report": 0.0},
         "phases": result["phases"],
         "audition": result.get("audition"),
+        "rejection": result.get("rejection"),
         "steps": result.get("steps", []),
         "files": result["artifacts"],
         "recommended": result.get("recommended"),

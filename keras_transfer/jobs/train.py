@@ -17,6 +17,7 @@ from keras_transfer.jobs.parts import (
     plan_of,
     write_history,
 )
+from keras_transfer.jobs.rejection import check_rejection
 from keras_transfer.modalities import open_modality, settled
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, DOWNLOADED, Recipe
@@ -110,6 +111,7 @@ def _train(
         from keras_transfer.evaluation import load_keras
 
         model, recipe, plan = build_model(recipe, data, strategy)
+    check_rejection(recipe, data, model)
     with clock.part("geometry"):
         modality = open_modality(data.train.preparer.modality)
         chosen = modality.choose_preparation(recipe, data, model, run)

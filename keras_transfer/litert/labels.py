@@ -10,7 +10,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import flatbuffers
@@ -18,6 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.table import Table
 
+from keras_transfer.decisions import RejectionLimit
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import InputSpec, Json, TensorNotes, inputs_of, keep_assets, open_asset, open_modality
 from keras_transfer.inputs import Table as NestedTable
@@ -31,6 +32,7 @@ T = TypeVar("T")
 LABELS_FILE = "labels.txt"
 GEOMETRY_FILE = "geometry.json"
 INPUTS_FILE = "inputs.json"
+LIMIT_FILE = "rejection.json"
 _FIELD = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _DESCRIPTIONS = 1  # AssociatedFileType.DESCRIPTIONS
@@ -45,13 +47,19 @@ _DAMAGE: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, Over
 _DAMAGE += (EOFError, RecursionError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
-def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec | GeometryLike = None) -> bytes:
+def write_labels(
+    content: bytes,
+    class_names: Sequence[str],
+    inputs: InputSpec | GeometryLike = None,
+    limit: RejectionLimit | None = None,
+) -> bytes:
     """Returns the file with its class names inside, and what its inputs are.
 
     Args:
-        content: a classifier with one output of `len(class_names)` values.
+        content: a classifier whose first output has `len(class_names)` values, and no other but with a `limit`.
         class_names: the names in the order of the output.
         inputs: what the model takes; see `keras_transfer.models.silent.inputs_of_file` for what else may stand here.
+        limit: of the second output, the score of unknown items.
 
     Returns:
         The new file: same graph and constants, with metadata, `labels.txt`, `inputs.json`, and the files that the
@@ -63,13 +71,15 @@ def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec |
     info = read_flatbuffer(content)
     text = labels_text(class_names)
     inputs = inputs_of_file(inputs, info.tensors[info.inputs[0]].shape[1:])
-    _check_ends(info, inputs, class_names)
+    _check_ends(info, inputs, class_names, 1 if limit is None else 2)
     notes = open_modality(inputs.modality).tensor_notes(inputs)
     inside = {LABELS_FILE: text}
     inside |= {name: written for note in notes for name, (_, written) in note.files.items()}
     inside[INPUTS_FILE] = json.dumps(inputs.to_dict())
     inside |= {name: open_asset(digest).decode() for name, digest in inputs.assets.items()}
-    archive = io.BytesIO(_with_metadata(content, _metadata(inputs.modality, notes)))
+    if limit is not None:
+        inside[LIMIT_FILE] = json.dumps(limit.to_dict())
+    archive = io.BytesIO(_with_metadata(content, _metadata(inputs.modality, notes, limit)))
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a") as files:  # stored, not deflated: readers map it as it lies
         for name, written in inside.items():
@@ -78,9 +88,9 @@ def write_labels(content: bytes, class_names: Sequence[str], inputs: InputSpec |
     return mark_as_ours(labelled) if is_ours(content) else labelled
 
 
-def _check_ends(info: FileInfo, inputs: InputSpec, class_names: Sequence[str]) -> None:
-    if len(info.outputs) != 1:
-        raise InputError(f"Labels go into a file of one output. Received: {len(info.outputs)} outputs.")
+def _check_ends(info: FileInfo, inputs: InputSpec, class_names: Sequence[str], outputs: int) -> None:
+    if len(info.outputs) != outputs:
+        raise InputError(f"Labels go into a file of {outputs} output(s). Received: {len(info.outputs)} outputs.")
     if inputs.tensors and len(inputs.tensors) != len(info.inputs):
         raise InputError(f"The file has {len(info.inputs)} inputs, but {len(inputs.tensors)} are described.")
     output = info.tensors[info.outputs[0]]
@@ -126,21 +136,37 @@ def read_inputs(content: bytes) -> InputSpec | None:
         InputError: what it says makes no sense.
     """
 
-    def read() -> dict[str, Json]:
-        with zipfile.ZipFile(io.BytesIO(content)) as files:
-            members = {member.filename: member for member in files.infolist()}
-            for name, key in ((INPUTS_FILE, "inputs"), (GEOMETRY_FILE, "geometry")):
-                if name in members and members[name].file_size <= _MOST_INPUT_BYTES:
-                    return {key: json.loads(files.read(name))}
-        return {}
-
     try:
-        spec = inputs_of(_guarded(read) or {})
+        spec = inputs_of(_read_first(content, {INPUTS_FILE: "inputs", GEOMETRY_FILE: "geometry"}))
     except InputError as error:
         raise InputError(f"The file does not say what its input is: {error} Export it again.") from error
     if spec is not None:
         keep_assets(io.BytesIO(content), spec)
     return spec
+
+
+def read_limit(content: bytes) -> RejectionLimit | None:
+    """Returns from which score of its second output on an item is "none of these", or None where the file has none.
+
+    Raises:
+        InputError: what it says makes no sense.
+    """
+    said = _read_first(content, {LIMIT_FILE: "limit"})
+    return RejectionLimit.from_dict(said["limit"]) if said else None
+
+
+def _read_first(content: bytes, names: Mapping[str, str]) -> dict[str, Json]:
+    """The first of some JSON files that are inside, by what it is called here; empty where there is none."""
+
+    def read() -> dict[str, Json]:
+        with zipfile.ZipFile(io.BytesIO(content)) as files:
+            members = {member.filename: member for member in files.infolist()}
+            for name, key in names.items():
+                if name in members and members[name].file_size <= _MOST_INPUT_BYTES:
+                    return {key: json.loads(files.read(name))}
+        return {}
+
+    return _guarded(read) or {}
 
 
 def read_normalization(info: FileInfo) -> tuple[np.ndarray, np.ndarray] | None:
@@ -216,15 +242,19 @@ class _Writer:
         return bytes(self.builder.Output())
 
 
-def _metadata(modality: str, notes: Sequence[TensorNotes]) -> bytes:
+def _metadata(modality: str, notes: Sequence[TensorNotes], limit: RejectionLimit | None) -> bytes:
     """The metadata of a classifier."""
     writer = _Writer()
     described = writer.file(INPUTS_FILE, "What the inputs are", _DESCRIPTIONS)  # which stands at the first input
     tensors = [writer.noted(note, () if place else (described,)) for place, note in enumerate(notes)]
     labels = writer.file(LABELS_FILE, "Class names, one per line", _AXIS_LABELS)
-    scores = writer.tensor("probability", "A probability for each class", None, [labels])
+    scores = [writer.tensor("probability", "A probability for each class", None, [labels])]
+    if limit is not None:
+        words = f"How unlike all classes it is: none of these above {limit.threshold:.4g}"
+        own = writer.file(LIMIT_FILE, "The threshold, and scores of validation items", _DESCRIPTIONS)
+        scores.append(writer.tensor("unlikeness", words, None, [own]))
     units = [writer.tokenizer(note.vocabulary) for note in notes if note.vocabulary]
-    ends = writer.vector(*tensors), writer.vector(scores)
+    ends = writer.vector(*tensors), writer.vector(*scores)
     graph = writer.table(None, None, *ends, None, writer.vector(*units) if units else None)
     name, graphs, parser = (
         writer.string(f"{modality.capitalize()} classifier"),

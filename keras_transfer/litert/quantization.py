@@ -14,6 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from keras_transfer.decisions import UNLIKE_LAYER
 from keras_transfer.inputs import Array
 from keras_transfer.litert.flatbuffer import FileInfo, OperatorInfo, read_flatbuffer
 from keras_transfer.litert.layers import layers_of
@@ -27,6 +28,7 @@ Floats: TypeAlias = NDArray[np.float32]
 _SAMPLES = 500  # values of each activation that an item gives for choosing its range
 _TOGETHER = 10  # items that one thread observes: the result depends on this, but not on the number of threads
 _SHRINKS = np.linspace(1.0, 0.3, 15)
+_WIDENED = 2.0  # times the range of single numbers that say how unlike an item is
 _LEAST_RANGE = 1e-5  # TFLM aborts where softmax's input has a step of 2^-26 or less, as in an untrained network
 _FAULTY_IN_INT8 = {"DIV"}  # LiteRT 2.3: some small quotients, as of a masked mean, come out as the largest value
 LINEAR = {"CONV_2D": (0, 3), "DEPTHWISE_CONV_2D": (3, 3), "FULLY_CONNECTED": (0, 1)}
@@ -72,6 +74,8 @@ def quantize(
     linear = [o for o in info.operators if o.name in LINEAR and _output_name(info, o) not in in_float]
     layers = [layer for operator in linear if (layer := _layer(model, operator, per_tensor_dense)) is not None]
     ranges, means = _observe(model, info, count, read, {layer.operator.inputs[0] for layer in layers}, activations)
+    for index in _scores_of_unlikeness(info, layer_names) & ranges.keys():
+        ranges[index] = _WIDENED * ranges[index][0], _WIDENED * ranges[index][1]
     for index, limits in zip(info.inputs, input_ranges, strict=True):
         # The quantizer to int16 needs a range for every input, and leaves whole numbers as they are.
         if info.tensors[index].dtype == "float32" or activations == "int16":
@@ -87,6 +91,16 @@ def quantize(
         return _to_int16(pack(model), per_tensor_dense)
     in_float += [_output_name(info, o) for o in info.operators if o.name in _FAULTY_IN_INT8]
     return _to_int8(pack(model), input_dtype, per_tensor_dense, in_float)
+
+
+def _scores_of_unlikeness(info: FileInfo, layer_names: Collection[str]) -> set[int]:
+    """The single numbers from which it follows how unlike an item is: those unlike what calibrates need more room."""
+    found: set[int] = set()
+    for operator in info.operators:
+        own = UNLIKE_LAYER in layers_of(_output_name(info, operator), layer_names)
+        if info.tensors[operator.outputs[0]].shape == (1, 1) and (own or not found.isdisjoint(operator.inputs)):
+            found |= set(operator.outputs)
+    return found
 
 
 def _output_name(info: FileInfo, operator: OperatorInfo) -> str:

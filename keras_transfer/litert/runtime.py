@@ -181,7 +181,19 @@ class LiteRT:
         Returns:
             `float32 [n, classes]`, dequantized; the one unit of a binary head becomes two columns.
         """
-        if len(self.outputs) != 1:
+        return self._predict(items, description)[0]
+
+    def predict_with_scores(self, items: Arrays | Iterable[Arrays]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `predict`, and how unlike the training items each is, `float32 [n]`: the file's second output `[1, 1]`."""
+        probabilities, scores = self._predict(items)
+        if scores is None:
+            raise InputError("This file has no second output that says how unlike its training items an item is.")
+        return probabilities, scores
+
+    def _predict(
+        self, items: Arrays | Iterable[Arrays], description: str | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        if len(self.outputs) != 1 and [tensor.shape for tensor in self.outputs[1:]] != [(1, 1)]:
             raise InputError(f"A classifier has one output; this file has {len(self.outputs)}: use `run` or `map`.")
         if isinstance(items, tuple) and len(self.inputs) > 1:
             items = list(zip(*items, strict=True))
@@ -189,7 +201,11 @@ class LiteRT:
         rows = self.map(items)
         raw = list(track(rows, description, total) if description else rows)
         values = np.stack([row[0].reshape(-1) for row in raw]) if raw else np.empty((0, self.outputs[0].shape[-1]))
-        return as_probabilities(values, self.outputs[0])
+        probabilities = as_probabilities(values, self.outputs[0])
+        if len(self.outputs) == 1:
+            return probabilities, None
+        scores = np.array([row[1].reshape(-1)[0] for row in raw])
+        return probabilities, _dequantized(scores, self.outputs[1])
 
     def preparation(self) -> Callable[[Arrays], tuple[Array, ...]]:
         """Returns the function from an item to what the inputs take of it, the batch axis left out.
@@ -297,9 +313,13 @@ def _load_delegate(library: str) -> "Delegate":
 
 def as_probabilities(values: Array, output: TensorInfo) -> NDArray[np.float32]:
     """Dequantizes raw outputs `[n, units]`, and shows one sigmoid unit as the two columns `[1 - p, p]`."""
+    return two_columns(_dequantized(values, output))
+
+
+def _dequantized(values: Array, output: TensorInfo) -> NDArray[np.float32]:
     if output.scale and output.dtype != "float32":
         values = (values.astype(np.float32) - np.float32(output.zero_point[0])) * np.float32(output.scale[0])
-    return two_columns(values)
+    return np.asarray(values, np.float32)
 
 
 def input_values(values: Array, tensor: TensorInfo) -> Array:

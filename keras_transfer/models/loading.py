@@ -13,6 +13,7 @@ from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.extras import require
 from keras_transfer.files import replacing
 from keras_transfer.inputs import DAMAGED_ARCHIVE, InputSpec, inputs_of, keep_assets, open_asset
+from keras_transfer.models.rejection import MEMBER, Rejection
 
 _METADATA = "metadata.json"  # of Keras, which writes its version there and does not read it
 _ENTRY = "keras_transfer"
@@ -65,7 +66,7 @@ def _names_kerashub(path: Path) -> bool:
         return False  # Keras says what is wrong with it
 
 
-def save_model(model: keras.Model, path: str | Path, inputs: InputSpec) -> Path:
+def save_model(model: keras.Model, path: str | Path, inputs: InputSpec, rejection: Rejection | None = None) -> Path:
     """Saves a model as `.keras`, and in its `metadata.json` what its inputs are and how items become them.
 
     The files that this needs, such as a vocabulary, are members `keras_transfer/NAME`.
@@ -76,6 +77,7 @@ def save_model(model: keras.Model, path: str | Path, inputs: InputSpec) -> Path:
         model: the model.
         path: where to; replaced atomically.
         inputs: those that it was trained on, such as `split.spec(model_inputs(model))`.
+        rejection: its score of unknown items, if it has one.
 
     Returns:
         The path.
@@ -94,10 +96,13 @@ def save_model(model: keras.Model, path: str | Path, inputs: InputSpec) -> Path:
                     }
                     target.writestr(copied, json.dumps(about))
                     continue
-                with source.open(member) as content, target.open(copied, "w", force_zip64=True) as copy:
-                    shutil.copyfileobj(content, copy, 1 << 20)
-            for name, digest in inputs.assets.items():
-                target.writestr(zipfile.ZipInfo(f"{_ENTRY}/{name}", (1980, 1, 1, 0, 0, 0)), open_asset(digest))
+                with source.open(member) as part, target.open(copied, "w", force_zip64=True) as copy:
+                    shutil.copyfileobj(part, copy, 1 << 20)
+            members = {f"{_ENTRY}/{name}": open_asset(digest) for name, digest in inputs.assets.items()}
+            if rejection is not None:
+                members[MEMBER] = rejection.to_bytes()
+            for name, content in members.items():
+                target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     return path
 
 

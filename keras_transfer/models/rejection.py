@@ -1,19 +1,25 @@
 """How unlike all that it was trained on an item is: the score as numbers, and as a second output of a classifier."""
 
+import io
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_transfer.decisions import UNLIKE_LAYER, RejectionLimit
 from keras_transfer.errors import InputError
+from keras_transfer.inputs import DAMAGED_ARCHIVE
 from keras_transfer.models.graph import nodes, start_of
 from keras_transfer.models.head import scores_of
 
 Floats: TypeAlias = NDArray[np.float32]
-LAYER = "unlike"
-"""Name of the layer that computes the score: the quantizer gives what it writes more room than calibration shows."""
+MEMBER = "keras_transfer/rejection.npz"
+"""Where a `.keras` file holds it."""
+_MOST_BYTES = 1 << 28
 _MOST_FEATURES = 4096  # a bag of words or of random kernels is no point in a space of like things
 
 
@@ -30,18 +36,14 @@ class Rejection:
         classes: `float32 [features, classes]`.
         directions: `float32 [features, few]`, those in which items vary most.
         spread: see above, 0 or more.
-        reference: scores of validation items in ascending order, `float32 [n]`.
-        acceptance: the share of one's own items that is to be accepted, 0..1.
-        threshold: scores above it are rejected.
+        limit: from which score on.
     """
 
     mean: Floats
     classes: Floats
     directions: Floats
     spread: float
-    reference: Floats
-    acceptance: float
-    threshold: float
+    limit: RejectionLimit
 
     def scores(self, features: NDArray[np.floating]) -> Floats:
         """The score of each item, higher for what is less like the training items: `[n, features]` -> `[n]`."""
@@ -49,18 +51,58 @@ class Rejection:
         length = self.spread * np.square(centred).sum(axis=1) - np.square(centred @ self.directions).sum(axis=1)
         return np.asarray(length - (centred @ self.classes).max(axis=1), np.float32)
 
-    def unlikeness(self, scores: NDArray[np.floating]) -> Floats:
-        """The share of validation items that score lower, `[n]` -> `[n]` in 0..1."""
-        below = np.searchsorted(self.reference, scores, "left")
-        return np.asarray(below / max(1, len(self.reference)), np.float32)
+    def to_bytes(self) -> bytes:
+        """As a NumPy archive."""
+        content = io.BytesIO()
+        fields = {name: np.asarray(value) for name, value in vars(self).items() if name != "limit"}
+        fields |= {name: np.asarray(value) for name, value in self.limit.to_dict().items()}
+        np.savez(content, allow_pickle=False, **fields)
+        return content.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Rejection":
+        """What `to_bytes` gave.
+
+        Raises:
+            InputError: it is not that.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+                mean, classes, directions = (
+                    np.asarray(saved[name], np.float32) for name in ("mean", "classes", "directions")
+                )
+                limit = RejectionLimit.from_dict(
+                    {name: saved[name] for name in ("threshold", "acceptance", "reference")}
+                )
+                rejection = cls(mean, classes, directions, float(saved["spread"]), limit)
+            assert mean.ndim == 1 and classes.ndim == directions.ndim == 2
+            assert len(mean) == len(classes) == len(directions)
+        except (AssertionError, *DAMAGED_ARCHIVE, ValueError) as error:
+            raise InputError("The model's score of unknown items cannot be read: fit it again (--reject).") from error
+        return rejection
 
 
-@keras.saving.register_keras_serializable("keras_transfer")
+def read_rejection(path: str | Path) -> Rejection | None:
+    """The rejection inside a `.keras` file, or None where it has none.
+
+    Raises:
+        InputError: it makes no sense.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if MEMBER not in archive.namelist() or archive.getinfo(MEMBER).file_size > _MOST_BYTES:
+                return None
+            content = archive.read(MEMBER)
+    except DAMAGED_ARCHIVE:
+        return None
+    return Rejection.from_bytes(content)
+
+
 class Unlike(keras.layers.Layer):
     """The score of a `Rejection` of features `[n, features]`, `[n, 1]`."""
 
     def __init__(self, rejection: Rejection) -> None:
-        super().__init__(name=LAYER, dtype="float32", trainable=False)
+        super().__init__(name=UNLIKE_LAYER, dtype="float32", trainable=False)
         self.rejection = rejection
 
     def call(self, features: keras.KerasTensor) -> keras.KerasTensor:

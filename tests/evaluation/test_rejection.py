@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from keras_transfer.decisions import RejectionLimit, auroc
 from keras_transfer.errors import InputError
-from keras_transfer.evaluation.rejection import SCORES, acceptance_threshold, auroc, fit_rejection
+from keras_transfer.evaluation.rejection import SCORES, fit_rejection, promised
 
 
 def made(n_items: int, classes: int = 4, features: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -39,9 +40,9 @@ def test_the_fitted_score_knows_what_is_near_and_what_is_far():
     assert figures["left_out"] > 0.95
     assert figures["permuted"] > 0.7
     far = np.random.default_rng(3).normal(scale=20, size=(50, 12))
-    assert (rejection.scores(far) > rejection.threshold).all()
-    assert rejection.unlikeness(rejection.scores(far)).min() == 1
-    accepted = rejection.scores(made(600, classes=6, seed=9)[0]) <= rejection.threshold
+    assert (rejection.scores(far) > rejection.limit.threshold).all()
+    assert rejection.limit.unlikeness(rejection.scores(far)).min() == 1
+    accepted = rejection.scores(made(600, classes=6, seed=9)[0]) <= rejection.limit.threshold
     assert 0.9 < accepted.mean() < 0.99
 
 
@@ -56,7 +57,7 @@ def test_the_promise_holds_on_average():
     random = np.random.default_rng(0)
     accepted = []
     for _ in range(2000):
-        threshold, promise = acceptance_threshold(random.normal(size=80), 0.95)
+        threshold, promise = RejectionLimit.of(random.normal(size=80), 0.95).threshold, promised(80, 0.95)
         accepted.append((random.normal(size=500) <= threshold).mean())
     assert 0.948 <= np.mean(accepted) < 0.955  # 77 of 81
     inside = np.mean([promise["low"] <= share <= promise["high"] for share in accepted])

@@ -5,7 +5,7 @@ from keras_transfer.exporters.targets.base import Target, custom_operators, dyna
 from keras_transfer.inputs import InputSpec, open_modality
 from keras_transfer.litert import FileInfo, read_flatbuffer
 from keras_transfer.litert.io_types import with_unused_inputs
-from keras_transfer.litert.labels import read_inputs, read_labels, write_labels
+from keras_transfer.litert.labels import read_inputs, read_labels, read_limit, write_labels
 from keras_transfer.models.silent import inputs_of_file
 from keras_transfer.schemas import TargetVerdict
 
@@ -37,7 +37,8 @@ def _adapt(content: bytes) -> bytes:
     (own, wanted), names = _inputs(content), read_labels(content)
     if names is None or wanted == own:
         raise InputError("MediaPipe takes the file as it is.")
-    return write_labels(with_unused_inputs(content, wanted.tensors[len(own.tensors) :]), names, wanted)
+    widened = with_unused_inputs(content, wanted.tensors[len(own.tensors) :])
+    return write_labels(widened, names, wanted, read_limit(content))
 
 
 def _inputs(content: bytes) -> tuple[InputSpec, InputSpec]:

@@ -150,7 +150,7 @@ def rounding_steps(info: FileInfo) -> int:
     another integer, seldom. One unit more of an output before the activation, of size `scale`, moves a softmax or
     sigmoid by at most `scale / 4`.
     """
-    last = info.operators[-1]
+    last = next(operator for operator in info.operators if info.outputs[0] in operator.outputs)
     if last.name not in ("SOFTMAX", "LOGISTIC"):
         return 1
     return math.ceil(info.tensors[last.inputs[0]].scale[0] / 4 / info.tensors[last.outputs[0]].scale[0]) + 1
@@ -182,7 +182,7 @@ def _reference(content: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
         model_content=content, num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
     )
     interpreter.allocate_tensors()
-    [input_], [output] = interpreter.get_input_details(), interpreter.get_output_details()
+    [input_], output = interpreter.get_input_details(), interpreter.get_output_details()[0]
     outputs = []
     for item in inputs:
         interpreter.set_tensor(input_["index"], item[None])
