@@ -69,7 +69,7 @@ def answer(task: dict[str, Any]) -> list[list[dict[str, float]]]:
 
         def scores(image: Any, window: Any = None) -> dict[str, float]:
             processing = vision.ImageProcessingOptions(region_of_interest=window)
-            [head] = classifier.classify(image, processing).classifications
+            head, *_ = classifier.classify(image, processing).classifications  # behind it, how unlike all classes it is
             return {category.category_name: category.score for category in head.categories}
 
         for path, prepared, window in zip(task["photographs"], pixels, task["regions"], strict=True):

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import keras
 import numpy as np
 import pytest
 from encoders import VOCABULARY, write_encoder
@@ -23,6 +24,7 @@ from sound_kits import make_kit as make_sound_kit
 
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation import open_classifier
+from keras_transfer.evaluation.rejection import fit_rejection
 from keras_transfer.exporters import Artifacts, export
 from keras_transfer.exporters.targets import judge
 from keras_transfer.geometry import LEGACY, MODES, Geometry
@@ -31,6 +33,7 @@ from keras_transfer.litert import convert, read_flatbuffer, write_labels
 from keras_transfer.litert.labels import read_inputs
 from keras_transfer.modalities import load
 from keras_transfer.modalities.text.builder import build_text_classifier
+from keras_transfer.models.rejection import feature_tensor, with_rejection
 from keras_transfer.schemas import Proof
 
 
@@ -217,3 +220,19 @@ def test_sounds_are_heard_alike(agreement: ModuleType, mediapipe: str, tmp_path:
 
 def test_spectrograms_are_not_for_mediapipe() -> None:
     assert "MediaPipe gives samples" in judge(make_sound_kit("int8", "mediapipe").content, "mediapipe")["why"]
+
+
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+def test_a_file_that_rejects_opens_too(agreement, mediapipe, kind, classifier, train_split, test_split, tmp_path):
+    """MediaPipe gives the score of unknown items as a second head."""
+    features = keras.Model(classifier.input, feature_tensor(classifier))
+    train, test = (features.predict(split.images.astype("float32"), verbose=0) for split in (train_split, test_split))
+    model = with_rejection(classifier, rejection := fit_rejection(train, train_split.labels, test)[0])
+    content = convert(model, [kind], calibration=train_split.images)[kind]
+    (tmp_path / "model.tflite").write_bytes(write_labels(content, test_split.class_names, None, rejection.limit))
+    photographs = []
+    for i, pixels in enumerate(test_split.images[:6]):
+        photographs.append(tmp_path / f"{i}.png")
+        Image.fromarray(pixels).save(photographs[-1])
+    alone = agreement.compare(tmp_path / "model.tflite", photographs, mediapipe)[-1]
+    assert alone["same top-1"] == 1 and alone["mean score difference"] < 1e-5
