@@ -9,8 +9,8 @@ from keras_transfer.exporters.gate import SAME, DropVerdict, advise, judge_drop,
 from keras_transfer.exporters.layer_errors import diagnose
 from keras_transfer.exporters.onnx import describe_onnx
 from keras_transfer.exporters.proof import compare, describe
-from keras_transfer.exporters.saved_model import SAVED_MODEL, describe_saved_model, write_saved_model
 from keras_transfer.exporters.rejection import file_rejections, judge_rejection
+from keras_transfer.exporters.saved_model import SAVED_MODEL, describe_saved_model, write_saved_model
 from keras_transfer.exporters.targets import Kit, kit_writer
 from keras_transfer.exporters.task import Answers, File, Task
 from keras_transfer.files import write_bytes, write_json, write_text

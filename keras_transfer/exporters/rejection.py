@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from keras_transfer.decisions import RejectionLimit, auroc
-from keras_transfer.exporters.checks import ONNX
 from keras_transfer.exporters.task import File, Task
 from keras_transfer.inputs import Array, as_tuple
 from keras_transfer.litert import open_litert
@@ -16,6 +15,7 @@ from keras_transfer.litert.labels import read_limit
 from keras_transfer.litert.runtime import LiteRT
 from keras_transfer.models.rejection import Floats
 from keras_transfer.progress import track
+from keras_transfer.recipe import OTHER_RUNTIMES
 from keras_transfer.schemas import FileRejection
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def file_rejections(task: Task, files: Sequence[File]) -> dict[str, FileRejectio
         task: of the export.
         files: to prove.
     """
-    own = [file for file in files if file.format != ONNX and "/" not in file.name]
+    own = [file for file in files if file.format not in OTHER_RUNTIMES and "/" not in file.name]
     if task.rejection is None:
         return {}
     references: dict[bool, _Scores] = {}
