@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from keras_transfer.cli.app import app
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation import load_keras
 from keras_transfer.inputs import open_preparer
+from keras_transfer.jobs import baselines
 from keras_transfer.jobs.adapt import adapt_run
 from keras_transfer.jobs.compress import compress
 from keras_transfer.jobs.cross_validate import cross_validate
@@ -57,6 +59,13 @@ def write_reviews(path: Path, count: int = 60, seed: int = 0) -> Path:
             words[places] = random.choice(CLASSES[label], 2)
             writer.writerow([number, " ".join(words) + f" {number}.", label])
     return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_baselines() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baselines, "_SCRATCH_EPOCHS", (2, 2))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +164,7 @@ def test_words_that_spoke_for_an_answer_are_those_it_needs(run: Path, recipe: Re
 
 
 def test_stopped_it_goes_on(recipe: Recipe, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = run.with_name("again")
+    folder, again = run.with_name("again"), recipe.replace(baselines="none")
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -163,10 +172,10 @@ def test_stopped_it_goes_on(recipe: Recipe, run: Path, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr("keras_transfer.jobs.train.save_run_model", stop)
         with pytest.raises(KeyboardInterrupt):
-            train(recipe, folder)
-    again = train(recipe, folder)
+            train(again, folder)
+    result = train(again, folder)
     first = json.loads((run / "result.json").read_text())
-    assert again is not None and again["test"] == first["test"]
+    assert result is not None and result["test"] == first["test"]
 
 
 @pytest.fixture(scope="module")
