@@ -27,6 +27,7 @@ TELLS = {
     "lr_find": (("lr-find", "table.csv"), "keras_transfer.jobs.lr_find:find_rates"),
     "evaluate": (("evaluate", "model.keras", "table.csv"), "keras_transfer.modalities:held_out"),
     "shift": (("shift", "run", "table.csv"), "keras_transfer.jobs.shift:shift_run"),
+    "retrain": (("retrain", "run", "--add", "table.csv"), "keras_transfer.jobs.renew:retrain_run"),
     "adapt": (("adapt", "run", "--to", "table.csv"), "keras_transfer.jobs.adapt:adapt_run"),
 }
 
