@@ -171,3 +171,26 @@ def correct(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.bool_]:
     """
     single = correct_labels(labels, probabilities)
     return np.asarray(single.all(axis=1)) if single.ndim == 2 else single
+
+
+def expected_calibration_error(right: ArrayLike, confidence: ArrayLike, bins: int = 15) -> float:
+    """How far confidence is from accuracy, averaged over equal-width bins of confidence.
+
+    Guo et al., "On Calibration of Modern Neural Networks" (2017), equation 3.
+
+    Args:
+        right: bool `[n]`, whether each prediction is right.
+        confidence: float `[n]` in 0..1, the probability of each predicted class.
+        bins: how many bins 0..1 is cut into; each holds its upper edge.
+
+    Returns:
+        The error in 0..1; 0 where every bin's accuracy is its mean confidence.
+
+    >>> expected_calibration_error([True, True, True, False], [0.75, 0.75, 0.75, 0.75])
+    0.0
+    """
+    hits, confidence = np.asarray(right, np.float64), np.asarray(confidence, np.float64)
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    place = np.searchsorted(edges, confidence, side="left")
+    gap = np.bincount(place, hits - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))

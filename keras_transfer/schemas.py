@@ -200,6 +200,7 @@ class Artifact(TypedDict):
     test_accuracy: float
     agreement: float
     accuracy_drop: float
+    ece: NotRequired[float]
     latency_ms: float
     targets: dict[str, TargetVerdict]
     gate: GateSummary
@@ -220,6 +221,7 @@ class Comparison(TypedDict):
     mean_abs_difference: float
     mean_max_difference: float
     class_drops: dict[str, float]
+    ece: NotRequired[float]  # expected calibration error, with one label per item
     test_label_accuracy: NotRequired[float]
     keras_label_accuracy: NotRequired[float]
 
@@ -475,6 +477,7 @@ class Result(TypedDict):
     steps: NotRequired[list[Step]]
     adapted: NotRequired[Adaptation]
     audition: NotRequired[Audition]  # where the backbone was left open
+    temperature: NotRequired[float]  # by which the last layer was divided, see `Calibration`
     rejection: NotRequired[Rejecting]  # of `--reject`
 
 
@@ -543,9 +546,10 @@ class BeforeAfter(TypedDict):
 
 
 class Calibration(TypedDict):
-    """`RUN/calibration.json`: the temperature, fitted on validation, and what it does."""
+    """`RUN/calibration.json`: temperatures, fitted on validation, and what both together do."""
 
-    temperature: float
+    temperature: float  # still to be applied, see `predict --calibrated`
+    folded: NotRequired[float]  # by which the model's last layer is divided already
     images: int  # validation items that it was fitted on
     val: BeforeAfter
     test: BeforeAfter

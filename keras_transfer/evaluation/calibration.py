@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_transfer.data.labels import LEAST, label_losses, log_loss
-from keras_transfer.decisions import correct_labels
+from keras_transfer.decisions import correct_labels, expected_calibration_error
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
-from keras_transfer.evaluation.scores import expected_calibration_error
 from keras_transfer.inputs import Arrays
 from keras_transfer.schemas import Bin, Reliability
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_transfer.data.labels import log_loss
-from keras_transfer.decisions import correct, correct_labels, decide, membership
+from keras_transfer.decisions import correct, correct_labels, decide, expected_calibration_error, membership
 from keras_transfer.errors import InputError
 from keras_transfer.schemas import N_ITEMS, ClassMetrics, Metrics
 
@@ -131,29 +131,6 @@ def _figures(wanted: Flags, predicted: Flags) -> dict[str, Floats]:
     with np.errstate(invalid="ignore"):
         f1 = 2 * hits / (support + named)
         return {"precision": hits / named, "recall": hits / support, "f1": f1, "support": support}
-
-
-def expected_calibration_error(right: ArrayLike, confidence: ArrayLike, bins: int = 15) -> float:
-    """How far confidence is from accuracy, averaged over equal-width bins of confidence.
-
-    Guo et al., "On Calibration of Modern Neural Networks" (2017), equation 3.
-
-    Args:
-        right: bool `[n]`, whether each prediction is right.
-        confidence: float `[n]` in 0..1, the probability of each predicted class.
-        bins: how many bins 0..1 is cut into; each holds its upper edge.
-
-    Returns:
-        The error in 0..1; 0 where every bin's accuracy is its mean confidence.
-
-    >>> expected_calibration_error([True, True, True, False], [0.75, 0.75, 0.75, 0.75])
-    0.0
-    """
-    hits, confidence = np.asarray(right, np.float64), np.asarray(confidence, np.float64)
-    edges = np.linspace(0, 1, bins + 1)[1:-1]
-    place = np.searchsorted(edges, confidence, side="left")
-    gap = np.bincount(place, hits - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(confidence))
 
 
 def weighted_auc(weights: Floats, wanted: Flags, values: Floats) -> Floats:

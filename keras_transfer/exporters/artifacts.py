@@ -210,6 +210,8 @@ def _artifact(proof: Proof, folder: str) -> Artifact:
         "targets": proof["targets"],
         "gate": GateSummary(outcome=gate["outcome"], ok=gate["ok"], asked=gate["asked"], sentence=gate["sentence"]),
     }
+    if "ece" in proof:
+        artifact["ece"] = proof["ece"]
     if "test_label_accuracy" in proof:
         artifact["test_label_accuracy"] = proof["test_label_accuracy"]
     if "rejection" in proof:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.decisions import correct, correct_labels, decide, two_columns
+from keras_transfer.decisions import correct, correct_labels, decide, expected_calibration_error, two_columns
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import describe_inputs, versions
 from keras_transfer.exporters.latency import measure_latency
@@ -129,6 +129,8 @@ def compare(
         "mean_max_difference": float(difference.max(axis=1).mean()),
         "class_drops": {name: round(drop, 6) for name, drop in drops.items()},
     }
+    if not several:
+        comparison["ece"] = expected_calibration_error(right_after, actual.max(axis=1))
     if several:
         comparison["test_label_accuracy"] = float(each_after.mean())
         comparison["keras_label_accuracy"] = float(each_before.mean())

@@ -17,6 +17,7 @@ from keras_transfer.jobs.finish import (
     Clock,
     RunFacts,
     ScoredSteps,
+    calibrate,
     finish,
     finished,
     phase_entry,
@@ -262,6 +263,8 @@ def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[St
                 entry = _run_step(step, work, partial(record, step.name), place)
             work = replace(work, model=load_keras(place))
         done.append(_Done(step, entry, place))
+    files = [place.with_suffix(".tflite") for _, _, place in done if place.with_suffix(".tflite").is_file()]
+    temperature = calibrate(work.model, data) if not files else 1.0  # files that are made already stay as they are
     save_run_model(run, work.model, data)
     facts: RunFacts = {
         "strategy": "compression",
@@ -269,8 +272,8 @@ def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[St
         "views": 1,
         "base": recipe.base,
         "phases": [phase_entry(step.name, entry["rows"], entry["val_accuracy"]) for step, entry, _ in done],
+        "temperature": temperature,
     }
-    files = [place.with_suffix(".tflite") for _, _, place in done if place.with_suffix(".tflite").is_file()]
     options: FileOptions = {"converted": {"int8": files[-1].read_bytes()}} if files else {}
     return finish(run, recipe, data, work.model, clock, facts, steps=partial(_score, done, teacher, recipe), **options)
 

@@ -53,6 +53,7 @@ class RunFacts(TypedDict):
     base: NotRequired[str | None]
     adapted: NotRequired[Adaptation]
     audition: NotRequired[Audition]
+    temperature: NotRequired[float]  # see `calibrate`
 
 
 class ScoredSteps(NamedTuple):
@@ -101,6 +102,24 @@ class Clock:
 
     def _save(self) -> None:
         write_json(self._file, {"parts": self.parts, "wall_seconds": self.wall_seconds()})
+
+
+def calibrate(model: "keras.Model", data: "Dataset") -> float:
+    """Makes a trained model's probabilities mean what they say, in place: its logits are divided by a temperature.
+
+    It is fitted on the validation split (`keras_transfer.evaluation.calibration`). No decision changes.
+
+    Returns:
+        The temperature; 1 where none is better beyond chance, or the model does not end in a Dense layer.
+    """
+    from keras_transfer.evaluation.calibration import fit_temperature
+    from keras_transfer.models.head import divide_logits
+    from keras_transfer.training.features import predict_cached
+
+    if len(data.val) == 0:
+        return 1.0
+    temperature = fit_temperature(data.val.labels, predict_cached(model, data.val))
+    return temperature if temperature != 1 and divide_logits(model, temperature) else 1.0
 
 
 def save_run_model(run: Path, model: "keras.Model", data: "Dataset") -> None:
@@ -159,7 +178,7 @@ def finish(
     rejecting = _rejecting(run, recipe, data, model, clock, options)
     # The model answers, and its figures for the report are computed, while the files are converted in another process.
     with ThreadPoolExecutor(2) as pool:
-        start = _background(pool, recipe, facts["kept"], data, model, test)
+        start = _background(pool, recipe, facts, data, model, test)
         with clock.part("export"):
             options.setdefault("keras_probabilities", lambda: start()[0].result())
             options.setdefault("on_frozen", start)
@@ -230,7 +249,7 @@ def _add_files(result: Result, artifacts: "Artifacts", scored: ScoredSteps | Non
 
 
 def _background(
-    pool: ThreadPoolExecutor, recipe: Recipe, kept: str, data: "Dataset", model: "keras.Model", test: "Split"
+    pool: ThreadPoolExecutor, recipe: Recipe, facts: RunFacts, data: "Dataset", model: "keras.Model", test: "Split"
 ) -> "Callable[[], tuple[Future[NDArray[np.float32]], Future[Figures]]]":
     """Starts, at its first call, what needs no files: the model's answers and the report's figures of the model."""
     from keras_transfer.evaluation import predict_split
@@ -239,7 +258,9 @@ def _background(
     @cache
     def start() -> "tuple[Future[NDArray[np.float32]], Future[Figures]]":
         answers = pool.submit(predict_split, model, test)
-        return answers, pool.submit(model_figures, recipe, kept, data, model, test, answers.result)
+        return answers, pool.submit(
+            model_figures, recipe, facts["kept"], facts.get("temperature", 1.0), data, model, test, answers.result
+        )
 
     return start
 

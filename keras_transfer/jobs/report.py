@@ -99,7 +99,8 @@ def report_again(
         learning_curve(run, recipe, data, model, **curve)
     if corruptions:
         corruption_figures(run, model, test, recipe.seed)
-    figures = model_figures(recipe, result["kept"], data, model, test, lambda: predict_split(model, test))
+    temperature = result.get("temperature", 1.0)
+    figures = model_figures(recipe, result["kept"], temperature, data, model, test, lambda: predict_split(model, test))
     return write_report(run, recipe, data, test, figures, result)
 
 
@@ -121,6 +122,7 @@ class Figures:
 def model_figures(
     recipe: Recipe,
     kept: str,
+    temperature: float,
     data: "Dataset",
     model: "keras.Model",
     test: "Split",
@@ -131,6 +133,7 @@ def model_figures(
     Args:
         recipe: of the run, complete.
         kept: the phase that it kept.
+        temperature: by which its last layer was divided.
         data: its items.
         model: its trained model.
         test: its test split, stored.
@@ -151,7 +154,7 @@ def model_figures(
         "confusion": None if several else _confusion(test, probabilities),
         "mistakes": [_example(i, test, probabilities) for i in mistakes],
         "least_confident": [_example(i, test, probabilities) for i in doubts],
-        "calibration": _calibration(model, data.val, test, probabilities),
+        "calibration": _calibration(model, data.val, test, probabilities, temperature),
         "segments": segment_figures(data, test, probabilities),
         "changed": changed,
     }
@@ -277,8 +280,10 @@ def _example(index: int, test: "Split", probabilities: NDArray[np.float32]) -> E
     }
 
 
-def _calibration(model: "keras.Model", val: "Split", test: "Split", probabilities: NDArray[np.float32]) -> Calibration:
-    """The temperature, fitted on validation, and what it does to the test split."""
+def _calibration(
+    model: "keras.Model", val: "Split", test: "Split", probabilities: NDArray[np.float32], folded: float
+) -> Calibration:
+    """The temperature, fitted on validation, and what it and the one in the model do to the test split."""
     from keras_transfer.evaluation.calibration import apply_temperature, fit_temperature, reliability
     from keras_transfer.training.features import predict_cached
 
@@ -287,11 +292,13 @@ def _calibration(model: "keras.Model", val: "Split", test: "Split", probabilitie
     temperature = fit_temperature(val.labels, answers)
 
     def both(labels: NDArray[np.generic], values: NDArray[np.float32]) -> BeforeAfter:
+        trained = apply_temperature(values, 1 / folded, several) if folded != 1 else values
         scaled = apply_temperature(values, temperature, several)
-        return {"before": reliability(labels, values), "after": reliability(labels, scaled)}
+        return {"before": reliability(labels, trained), "after": reliability(labels, scaled)}
 
     return {
         "temperature": temperature,
+        "folded": folded,
         N_ITEMS: len(val),
         "val": both(val.labels, answers),
         "test": both(test.labels, probabilities),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_transfer.jobs.audition import choose_backbone, held, prepared_for, with_network
-from keras_transfer.jobs.finish import Clock, RunFacts, finish, finished, phase_entry, save_run_model
+from keras_transfer.jobs.finish import Clock, RunFacts, calibrate, finish, finished, phase_entry, save_run_model
 from keras_transfer.jobs.parts import (
     build_classifier_of,
     check_files,
@@ -126,6 +126,7 @@ def _train(
     with clock.part("training"):
         history = _fit(model, data, recipe, plan, run)
     with clock.part("model"):
+        temperature = calibrate(model, data)
         save_run_model(run, model, data)
         if strategy is not None:
             model = load_keras(run / "model.keras")  # on this machine alone
@@ -135,6 +136,7 @@ def _train(
         "kept": history.kept,
         "views": history.views,
         "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
+        "temperature": temperature,
     }
     if audition is not None:
         facts["audition"] = audition

@@ -147,6 +147,28 @@ def logits_of(model: keras.Model) -> keras.KerasTensor:
     return last.output
 
 
+def divide_logits(model: keras.Model, temperature: float) -> bool:
+    """Divides a classifier's logits by a temperature, in place: the weights of its last Dense layer.
+
+    Args:
+        model: a functional or Sequential classifier.
+        temperature: above 0.
+
+    Returns:
+        Whether it was done; a model that does not end in a Dense layer stays as it is.
+
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, bias_initializer="ones")])
+    >>> divide_logits(model, 2.0), model.get_weights()[1].tolist()
+    (True, [0.5, 0.5])
+    """
+    scores = scores_of(model)
+    layer = next((node.operation for node in nodes(model) if node.output is scores), None)
+    if not isinstance(layer, keras.layers.Dense) or layer.lora_enabled:
+        return False
+    layer.set_weights([weight / temperature for weight in layer.get_weights()])
+    return True
+
+
 def scores_of(model: keras.Model) -> keras.KerasTensor:
     """The logits of a classifier, or its output where the last layer applies its activation itself."""
     try:

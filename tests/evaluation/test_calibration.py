@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.evaluation.calibration import apply_temperature, calibrated, fit_temperature, reliability
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.modalities.image import ImagePreparer
+from keras_transfer.models.head import divide_logits
 
 
 def drawn(seed: int, images: int, classes: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
@@ -77,3 +79,23 @@ def test_calibrated_reads_the_runs_file(tmp_path) -> None:
         with pytest.raises(InputError):
             calibrated(plain)
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize("units", [1, 4])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_temperature_goes_into_the_last_layer(units: int, fused: bool) -> None:
+    kind = "sigmoid" if units == 1 else "softmax"
+    inputs = keras.Input((6,))
+    outputs = keras.layers.Dense(units, activation=kind if fused else None)(inputs)
+    model = keras.Model(inputs, outputs if fused else keras.layers.Activation(kind)(outputs))
+    items = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    before = np.asarray(model(items))
+    assert divide_logits(model, 2.5)
+    assert np.asarray(model(items)) == pytest.approx(apply_temperature(before, 2.5), abs=1e-5)
+
+
+def test_a_model_without_a_last_dense_layer_stays() -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3), keras.layers.ReLU()])
+    before = model.get_weights()
+    assert not divide_logits(model, 2.0)
+    assert all(map(np.array_equal, before, model.get_weights()))

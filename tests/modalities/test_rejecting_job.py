@@ -43,11 +43,13 @@ def run(registered, tmp_path_factory):
 def test_the_result_and_the_proofs_say_it(run):
     folder, result = run
     figures = result["rejection"]
+    said = json.loads((folder / "report.json").read_text())["calibration"]
+    assert said["folded"] == result["temperature"] and (said["temperature"] == 1 or result["temperature"] == 1)
     assert figures["permuted"] > 0.5 and figures["promise"]["low"] < 0.95 < figures["promise"]["high"]
     assert figures["accepted"]["value"] > 0.8
     for name in ("int8", "float32"):
         proof = json.loads((folder / "export" / f"model_{name}.json").read_text())
-        assert proof["rejection"]["accepted"] > 0.8
+        assert proof["rejection"]["accepted"] > 0.8 and 0 <= proof["ece"] <= 1
     assert "None of these" in (folder / "report.html").read_text()
 
 
