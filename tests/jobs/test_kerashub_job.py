@@ -1,17 +1,14 @@
 """A KerasHub vision transformer through the main job, from a preset's folder to proven files."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from in_turn import answer
 
 keras_hub = pytest.importorskip("keras_hub", reason="needs keras-hub: pip install keras-hub", exc_type=ImportError)
 
 
-def test_the_job_trains_exports_and_proves_a_vision_transformer(coloured_noise, tmp_path):
+def test_the_job_trains_exports_and_proves_a_vision_transformer(coloured_noise, tmp_path, monkeypatch):
     """`train DATA --backbone PATH_TO_PRESET_FOLDER`: kept features, fine-tuning, every format and its proof."""
     (tmp_path / "photographs").mkdir()
     photographs = coloured_noise(tmp_path / "photographs", 30, (40, 40))
@@ -22,14 +19,11 @@ def test_the_job_trains_exports_and_proves_a_vision_transformer(coloured_noise, 
     formats = ("float32", "float16", "dynamic", "int8")
     command = ["train", photographs, "--backbone", "./vit", "--strategy", "fine-tuning", "--epochs", 1, "--out", "run"]
     command += ["--baselines", "none", "--tolerance", 0.5, *(word for name in formats for word in ("--format", name))]
-    process = subprocess.run(
-        [sys.executable, "-m", "keras_transfer.cli", *map(str, command)],
-        cwd=tmp_path,
-        env=os.environ | {"KERAS_TRANSFER_CACHE": str(tmp_path / "cache"), "PYTHONPATH": _source()},
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_TRANSFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("sys.argv", [])
+    code, _, errors = answer(list(map(str, command)))
+    assert code == 0, errors
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["backbone"] == str(tmp_path / "vit") and result["image_size"] == [32, 32]
     assert [phase["name"] for phase in result["phases"]] == ["frozen", "fine-tuning"]
@@ -39,9 +33,3 @@ def test_the_job_trains_exports_and_proves_a_vision_transformer(coloured_noise, 
     about = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert about["weights"]["sha256"]
     assert any(entry.is_dir() for entry in (tmp_path / "cache").iterdir())
-
-
-def _source() -> str:
-    import keras_transfer
-
-    return str(Path(keras_transfer.__file__).parents[1])
