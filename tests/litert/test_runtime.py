@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import keras
@@ -80,10 +82,14 @@ def test_dequantization():
 
 
 def test_foreign_file_with_float_input_is_mentioned(tmp_path, pictures, capsys):
-    """A file of no labels takes float32 and does not say how it is normalized."""
-    model = keras.Sequential([keras.Input(batch_shape=(1, 32, 32, 3)), keras.layers.GlobalAveragePooling2D()])
+    """A file made by TensorFlow alone takes float32 and does not say how it is normalized."""
+    script = (
+        "import sys, tensorflow as tf, keras\n"
+        "model = keras.Sequential([keras.Input(batch_shape=(1, 32, 32, 3)), keras.layers.GlobalAveragePooling2D()])\n"
+        "open(sys.argv[1], 'wb').write(tf.lite.TFLiteConverter.from_keras_model(model).convert())\n"
+    )
     path = tmp_path / "foreign.tflite"
-    path.write_bytes(convert(model, ["float32"])["float32"])
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True)
     opened = open_litert(path)
     assert opened.inputs[0].dtype == "float32"
     np.testing.assert_allclose(opened.predict(pictures[:3]), pictures[:3].mean(axis=(1, 2)), rtol=1e-5)
