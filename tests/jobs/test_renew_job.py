@@ -7,22 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_task import small_classifier, textures
+from textured_runs import make_run, write
 
 from keras_transfer.errors import InputError
-from keras_transfer.jobs.finish import Clock, finish, phase_entry, save_run_model
-from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.renew import retrain_run, schedule
-from keras_transfer.recipe import Phase, make_recipe
-from keras_transfer.run import open_run
-from keras_transfer.training import fit
-
-
-def write(folder, images, labels):
-    for i, (pixels, label) in enumerate(zip(images, labels, strict=True)):
-        place = folder / f"class {label}"
-        place.mkdir(exist_ok=True, parents=True)
-        Image.fromarray(np.asarray(pixels, np.uint8)).save(place / f"{i}.png")
-    return folder
+from keras_transfer.recipe import Phase
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +20,9 @@ def run(tmp_path_factory):
         patch.setenv("KERAS_TRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
         images, labels = textures(120)
         phases = (Phase(name="tuned", stages="all", epochs=10, learning_rate=5e-3, batch_size=16),)
-        recipe = make_recipe(
-            data=str(write(tmp_path_factory.mktemp("data"), images, labels)), backbone="mobilenet", image_size=32,
-            phases=phases, augmentation="none", strategy="full", formats=["float32"], tolerance=0.9,
-            baselines="none", val=0.15, test=0.4,
-        )  # fmt: skip
-        with open_run(tmp_path_factory.mktemp("run") / "run", recipe) as folder:
-            data, model = load_data(recipe, folder), small_classifier()
-            history = fit(model, data, phases=phases, augmentation="none", checkpoints=folder / "checkpoints")
-            save_run_model(folder, model, data)
-            rows = [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases]
-            facts = {"strategy": "full", "kept": history.kept, "views": 1, "phases": rows}
-            finish(folder, recipe, data, model, Clock(folder), facts)
-        yield folder
+        data = write(tmp_path_factory.mktemp("data"), images, labels)
+        options = {"phases": phases, "strategy": "full", "val": 0.15, "test": 0.4}
+        yield make_run(tmp_path_factory.mktemp("run") / "run", data, small_classifier(), **options)
 
 
 def shifted(count):
@@ -75,7 +54,7 @@ def test_shuffled_labels_are_refused(run, tmp_path):
 
 def test_classes_that_the_run_has_not_are_named(run, tmp_path):
     added = write(tmp_path / "labelled", *shifted(20))
-    shutil.copytree(added / "class rings", added / "otter")
+    shutil.copytree(added / "rings", added / "otter")
     for i, path in enumerate(sorted((added / "otter").iterdir())):
         Image.fromarray(np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)).save(path)
     with pytest.raises(InputError, match="has classes that the run has not: otter"):

@@ -8,6 +8,7 @@ import pytest
 from html_page import check_page
 from PIL import Image, ImageFilter
 from small_task import small_classifier, textures
+from textured_runs import make_run, write
 
 from keras_transfer.data.listing import Layout
 from keras_transfer.errors import InputError
@@ -15,16 +16,12 @@ from keras_transfer.evaluation import open_classifier
 from keras_transfer.geometry import MODES
 from keras_transfer.jobs import adapt, see
 from keras_transfer.jobs.adapt import METHODS, adapt_run
-from keras_transfer.jobs.finish import Clock, finish, phase_entry, save_run_model
-from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.see import see_run
 from keras_transfer.jobs.shift import open_new_items, shift_run
 from keras_transfer.modalities.image import ImagePreparer, load_images
 from keras_transfer.modalities.image.pizza import draw_pizzas
 from keras_transfer.models.batchnorm import adapt_batchnorm
 from keras_transfer.recipe import Phase, make_recipe
-from keras_transfer.run import open_run
-from keras_transfer.training import fit
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -52,33 +49,16 @@ def run(tmp_path_factory, own_cache):
         Phase(name="frozen", epochs=8, learning_rate=0.01, batch_size=16),
         Phase(name="tuned", stages="all", epochs=10, learning_rate=5e-3, batch_size=16, monitor="val_accuracy"),
     )
-    recipe = make_recipe(
-        data=str(write(tmp_path_factory.mktemp("data"), images, labels)), backbone="mobilenet", image_size=32,
-        phases=phases, augmentation="none", strategy="fine-tuning", formats=["float32"], tolerance=0.9,
-        baselines="none", val=0.2, test=0.3,
-    )  # fmt: skip
-    with open_run(tmp_path_factory.mktemp("run") / "run", recipe) as folder:
-        data, model = load_data(recipe, folder), pretrained()
-        history = fit(model, data, phases=phases, augmentation="none", checkpoints=folder / "checkpoints")
-        save_run_model(folder, model, data)
-        rows = [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases]
-        facts = {"strategy": "fine-tuning", "kept": history.kept, "views": 1, "phases": rows}
-        finish(folder, recipe, data, model, Clock(folder), facts)
-    assert history.kept == "tuned"
+    data = write(tmp_path_factory.mktemp("data"), images, labels)
+    options = {"phases": phases, "strategy": "fine-tuning", "val": 0.2, "test": 0.3}
+    folder = make_run(tmp_path_factory.mktemp("run") / "run", data, pretrained(), **options)
+    assert json.loads((folder / "result.json").read_text())["kept"] == "tuned"
     return folder
 
 
 @pytest.fixture(scope="module")
 def new():
     return textures(20, seed=9)
-
-
-def write(folder, images, labels=None):
-    for number, pixels in enumerate(images):
-        path = folder / (labels[number] if labels is not None else "") / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
-    return folder
 
 
 def known(names):

@@ -29,39 +29,26 @@ class MicroOpResolver {
   virtual ~MicroOpResolver() {}
 };
 
-#define TESTED_OPERATORS(DO)                     \
-  DO(Add, ADD, Add, 0)                           \
-  DO(AveragePool2D, AVERAGE_POOL_2D, Pool, 1)    \
-  DO(Conv2D, CONV_2D, Conv2D, 3)                 \
+#define TESTED_OPERATORS(DO) \
+  DO(Add, ADD, Add, 0) \
+  DO(AveragePool2D, AVERAGE_POOL_2D, Pool, 1) \
+  DO(Conv2D, CONV_2D, Conv2D, 3) \
   DO(DepthwiseConv2D, DEPTHWISE_CONV_2D, DepthwiseConv2D, 4) \
   DO(FullyConnected, FULLY_CONNECTED, FullyConnected, 9) \
-  DO(Logistic, LOGISTIC, Logistic, 14)           \
-  DO(MaxPool2D, MAX_POOL_2D, Pool, 17)           \
-  DO(Mul, MUL, Mul, 18)                          \
-  DO(Reshape, RESHAPE, Reshape, 22)              \
-  DO(Softmax, SOFTMAX, Softmax, 25)              \
-  DO(Pad, PAD, Pad, 34)                          \
-  DO(Mean, MEAN, Reducer, 40)                    \
-  DO(Sub, SUB, Sub, 41)                          \
+  DO(Logistic, LOGISTIC, Logistic, 14) \
+  DO(MaxPool2D, MAX_POOL_2D, Pool, 17) \
+  DO(Mul, MUL, Mul, 18) \
+  DO(Reshape, RESHAPE, Reshape, 22) \
+  DO(Softmax, SOFTMAX, Softmax, 25) \
+  DO(Pad, PAD, Pad, 34) \
+  DO(Mean, MEAN, Reducer, 40) \
+  DO(Sub, SUB, Sub, 41) \
   DO(HardSwish, HARD_SWISH, HardSwish, 117)
 
-#define DECLARE(method, name, parser, number) TFLMRegistration Register_##name();
+#define DECLARE(method, name, parser, number) \
+  TFLMRegistration Register_##name();         \
+  TfLiteStatus Parse##parser(const Operator*, BuiltinDataAllocator*, void**);
 TESTED_OPERATORS(DECLARE)
-#undef DECLARE
-#define DECLARE(parser) TfLiteStatus Parse##parser(const Operator*, BuiltinDataAllocator*, void**);
-DECLARE(Add)
-DECLARE(Pool)
-DECLARE(Conv2D)
-DECLARE(DepthwiseConv2D)
-DECLARE(FullyConnected)
-DECLARE(Logistic)
-DECLARE(Mul)
-DECLARE(Reshape)
-DECLARE(Softmax)
-DECLARE(Pad)
-DECLARE(Reducer)
-DECLARE(Sub)
-DECLARE(HardSwish)
 #undef DECLARE
 
 template <unsigned int tOpCount>
