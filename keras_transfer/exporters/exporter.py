@@ -188,7 +188,7 @@ def _convert(task: Task) -> dict[str, bytes]:
     if ONNX in task.formats:
         contents[ONNX] = convert_onnx(task.model, task.class_names, task.inputs)
     if SAVED_MODEL in task.formats:
-        contents[SAVED_MODEL] = convert_saved_model(task.model, task.class_names, task.inputs)
+        contents[SAVED_MODEL] = convert_saved_model(task.model, task.class_names, task.inputs, task.rejection)
     if task.targets and set(task.formats) <= set(OTHER_RUNTIMES):
         say(f"Targets take LiteRT files; with {' and '.join(task.formats)} alone none is judged.")
     return contents

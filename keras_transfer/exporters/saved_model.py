@@ -3,7 +3,8 @@
 `NAME_saved_model/1/` has two signatures. `serving_default` takes the model's inputs as arrays. `encoded` takes
 `item_bytes`, the bytes of items as they lie in files, where the modality can make inputs of them without Python. Both
 give `scores` (`float32 [n, classes]`), `classes` (their names, `string [n, classes]`), and `label` (`string [n]`: the
-class with the largest score; not where an item may have several).
+class with the largest score; not where an item may have several). Of a model that knows unknown items (`--reject`) also
+`unlike` (`float32 [n]`: higher for what is less like the training items) and `rejected` (`bool [n]`: none of these).
 """
 
 import io
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from keras_transfer.models.rejection import Rejection
+
 SAVED_MODEL = "saved-model"
 SAVED_MODEL_FILE = "_saved_model/1/saved_model.pb"
 """The end of its name; beside it lie its weights. The 1 is the version, as TensorFlow Serving wants it."""
@@ -37,13 +40,16 @@ ENCODED = "encoded"
 ITEM_BYTES = "item_bytes"  # what ends in _bytes is base64 in TensorFlow Serving's JSON
 
 
-def convert_saved_model(model: "keras.Model", class_names: Sequence[str], inputs: InputSpec) -> bytes:
+def convert_saved_model(
+    model: "keras.Model", class_names: Sequence[str], inputs: InputSpec, rejection: "Rejection | None" = None
+) -> bytes:
     """A classifier as a SavedModel.
 
     Args:
         model: with one output for each class.
         class_names: in their order.
         inputs: what it takes.
+        rejection: its score of unknown items, if it has one.
 
     Returns:
         The folder as a zip archive, stored.
@@ -52,18 +58,26 @@ def convert_saved_model(model: "keras.Model", class_names: Sequence[str], inputs
     import tensorflow as tf
 
     from keras_transfer.models.classifiers import output_activation
+    from keras_transfer.models.rejection import with_rejection
 
+    network = model if rejection is None else with_rejection(model, rejection)
     names, several = tf.constant(list(class_names)), output_activation(model) == "sigmoid"
 
     def answer(arrays: "Sequence[tf.Tensor]") -> "dict[str, tf.Tensor]":
         values = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, model.inputs, strict=True)]
-        scores = tf.cast(model(values if len(values) > 1 else values[0], training=False), tf.float32)
-        listed = tf.broadcast_to(names, tf.shape(scores))
-        found = {} if several else {"label": tf.gather(names, tf.argmax(scores, -1))}
-        return {"scores": scores, "classes": listed, **found}
+        outputs = network(values if len(values) > 1 else values[0], training=False)
+        scores, *unlike = outputs if isinstance(outputs, list | tuple) else [outputs]
+        scores = tf.cast(scores, tf.float32)
+        found = {"scores": scores, "classes": tf.broadcast_to(names, tf.shape(scores))}
+        if not several:
+            found["label"] = tf.gather(names, tf.argmax(scores, -1))
+        if rejection is not None:
+            found["unlike"] = unlike[0][:, 0]
+            found["rejected"] = found["unlike"] > rejection.limit.threshold
+        return found
 
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    archive.track(network)
     specs = [tf.TensorSpec((None, *tensor.shape), tensor.dtype, name=tensor.name) for tensor in inputs.tensors]
     archive.add_endpoint("serve", lambda *arrays: answer(arrays), input_signature=specs)
     prepare = open_modality(inputs.modality).encoded_input(inputs) if len(specs) == 1 else None

@@ -1,8 +1,9 @@
 """LiteRT files as a flavor of MLflow: its registry keeps them, its scoring server runs them, both by our preparation.
 
 `mlflow.pyfunc.load_model(uri).predict(frame)` takes a column `item`, the bytes of an item as they lie in its file (in
-JSON as base64; of a text its UTF-8), and gives `label`, `confidence` and `scores`, in the order of the class names that
-stand in the model's metadata. The package must be installed where a model is loaded.
+JSON as base64; of a text its UTF-8). It gives `label`, `confidence`, `rejected` (none of these; False where the file
+has no score of it) and `scores`, in the order of the class names that stand in the model's metadata. The package must
+be installed where a model is loaded.
 """
 
 import sys
@@ -46,7 +47,7 @@ def save_model(file: str | Path, path: str | Path, *, mlflow_model: "Model | Non
     classifier = _open(file)
     model = mlflow_model or Model()
     outputs = [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "confidence")]
-    outputs.append(ColSpec(Array(DataType.double), "scores"))
+    outputs += [ColSpec(DataType.boolean, "rejected"), ColSpec(Array(DataType.double), "scores")]
     model.signature = ModelSignature(Schema([ColSpec(DataType.binary, ITEM)]), Schema(outputs))
     model.metadata = {"class_names": classifier.class_names, "inputs": classifier.inputs.to_dict()}
     model.add_flavor(FLAVOR, file=f"data/{Path(file).name}", modality=classifier.inputs.modality)
@@ -143,16 +144,17 @@ class LiteRTModel:
         import pandas as pd
         from mlflow.exceptions import MlflowException
 
-        from keras_transfer.evaluation.predictions import answers
+        from keras_transfer.evaluation import predict_files
 
-        rows = []
+        names = self.classifier.class_names
         sources = [(f"row {index}", bytes(content)) for index, content in enumerate(frame[ITEM])]
-        for name, row in answers(self.classifier, sources):
-            if isinstance(row, str):
-                raise MlflowException.invalid_parameter_value(f"{name}: {row}")
-            best = int(row.argmax())
-            rows.append((self.classifier.class_names[best], float(row[best]), row.astype(float).tolist()))
-        return pd.DataFrame(rows, columns=["label", "confidence", "scores"])
+        rows = []
+        for one in predict_files(self.classifier, sources, len(names)):
+            if one.problem:
+                raise MlflowException.invalid_parameter_value(f"{one.path}: {one.problem}")
+            scores = dict(one.top)
+            rows.append((one.label, one.confidence, one.rejected, [scores[name] for name in names]))
+        return pd.DataFrame(rows, columns=["label", "confidence", "rejected", "scores"])
 
 
 def _load_pyfunc(path: str) -> LiteRTModel:

@@ -13,7 +13,7 @@ from keras_transfer.data.listing import Layout
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.inputs import Array, Labels
-from keras_transfer.jobs.finish import Clock, RunFacts, finish, phase_entry, save_run_model
+from keras_transfer.jobs.finish import Clock, RunFacts, calibrate, finish, phase_entry, save_run_model
 from keras_transfer.jobs.parts import check_files, epoch_recorder, fit_recipe, load_data, plan_of, write_history
 from keras_transfer.jobs.shift import open_run_model
 from keras_transfer.modalities import open_modality
@@ -105,6 +105,7 @@ def retrain_run(
             plan = plan_of(recipe, base.model, joined)
             history = fit_recipe(base.model, joined, recipe, plan, run / "checkpoints", epoch_recorder(run))
             write_history(run, history.rows)
+            temperature = calibrate(base.model, joined)
         save_run_model(run, base.model, joined)
         facts: RunFacts = {
             "strategy": history.strategy,
@@ -112,6 +113,7 @@ def retrain_run(
             "views": history.views,
             "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
             "base": recipe.base,
+            "temperature": temperature,
         }
         problem = None
         try:

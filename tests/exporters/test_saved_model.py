@@ -12,12 +12,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_transfer.evaluation.rejection import fit_rejection
 from keras_transfer.exporters import export
 from keras_transfer.exporters.saved_model import SavedModel, convert_saved_model
 from keras_transfer.geometry import MODES, Geometry
 from keras_transfer.inputs import InputSpec, TensorSpec
-from keras_transfer.modalities.image import decode_image
+from keras_transfer.modalities.image import ImagePreparer, decode_image
 from keras_transfer.modalities.image.serving_graph import decode
+from keras_transfer.models.rejection import feature_tensor
 
 GEOMETRIES = [*MODES.values(), Geometry("crop", 1.0, "mediapipe"), Geometry("letterbox", 1.0, "bilinear", 0)]
 ALONE = """
@@ -105,8 +107,8 @@ def test_pictures_are_seen_as_in_python(geometry, size):
     signature = [tf.TensorSpec((), tf.string)]
     graph = tf.function(lambda content: decode(content, *size, geometry), input_signature=signature, autograph=False)
     chance = np.random.default_rng(0)
-    for turn in range(9):
-        width, height = (64, 48) if turn == 8 else chance.integers(20, 700, 2).tolist()
+    for turn in range(1, 9):
+        width, height = (64, 48) if turn == 1 else chance.integers(20, 700, 2).tolist()
         for format_, mode in (("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "L")):
             content = encoded(picture(chance, width, height, mode), format_, turn)
             expected = decode_image(content, size, geometry)
@@ -131,6 +133,19 @@ def test_other_items_come_as_arrays_and_several_labels_have_none():
     assert "encoded" not in opened.loaded.signatures and set(opened.call.structured_outputs) == {"scores", "classes"}
     arrays = (np.arange(12, dtype=np.int32).reshape(2, 6), np.ones((2, 2), np.float32))
     np.testing.assert_allclose(opened.predict(arrays), model.predict(list(arrays), verbose=0), atol=1e-5)
+
+
+def test_unknown_items_are_rejected(classifier, train_split, test_split):
+    model = keras.Model(classifier.input, feature_tensor(classifier))
+    train, test = (model.predict(split.images.astype("float32"), verbose=0) for split in (train_split, test_split))
+    rejection, _ = fit_rejection(train, train_split.labels, test)
+    spec = ImagePreparer().spec(24)
+    content = convert_saved_model(classifier, test_split.class_names, spec, rejection)
+    opened = SavedModel(content, spec)
+    answer = opened.call(**{opened.inputs[0].name: tf.constant(test_split.images)})
+    np.testing.assert_allclose(answer["unlike"], rejection.scores(test), rtol=1e-3, atol=1e-2)
+    assert np.array_equal(answer["rejected"], answer["unlike"] > rejection.limit.threshold)
+    np.testing.assert_array_equal(opened.predict(test_split.images), answer["scores"])
 
 
 def test_what_is_no_picture_is_an_error_and_the_next_is_answered(exported):
