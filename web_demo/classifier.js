@@ -6,6 +6,8 @@ import { latest } from "./update.js";
  * Loads the model that model.json describes. `predict` takes pixels as a Uint8Array, token ids as an Int32Array, or a
  * Float32Array: samples of sound, spectrograms of log_mel.js, or what series.js reads.
  *
+ * `predict` resolves to `scores` and `milliseconds`, and what `unlikeness` returns.
+ *
  * @returns {Promise<{about: object, predict: (item: TypedArray) => Promise<{scores: Float32Array, milliseconds: number}>}>}
  */
 export async function openClassifier() {
@@ -19,9 +21,10 @@ export async function openClassifier() {
     const input = new runtime.Tensor(prepared(item, about.input), shape);
     const outputs = await model.run(input);
     const raw = (await outputs[0].data()).slice();
+    const score = about.rejection ? (await outputs[1].data())[0] : 0;
     const milliseconds = performance.now() - started;
     for (const tensor of [input, ...outputs]) tensor.delete();
-    return { scores: probabilities(raw, about.output), milliseconds };
+    return { scores: probabilities(raw, about.output), milliseconds, ...unlikeness(score, about.rejection) };
   }
 
   // The first run is slower than all others.
@@ -71,6 +74,18 @@ export function probabilities(raw, output) {
   const { scale, zero_point } = output;
   const values = Float32Array.from(raw, (value) => (scale === null ? value : (value - zero_point) * Math.fround(scale)));
   return values.length === 1 ? Float32Array.of(1 - values[0], values[0]) : values;
+}
+
+/**
+ * How unlike all classes an item is, 0..1 (the share of validation items that are less so), and whether it is none of
+ * them; nothing where the model has no such score. In 32-bit floats, as Python has it.
+ */
+export function unlikeness(raw, rejection) {
+  if (!rejection) return {};
+  const { scale, zero_point, threshold, reference } = rejection;
+  const score = scale === null ? raw : Math.fround((raw - zero_point) * Math.fround(scale));
+  const below = reference.filter((other) => other < score).length;
+  return { unlikeness: below / Math.max(1, reference.length), rejected: score > threshold };
 }
 
 async function loadRuntime() {

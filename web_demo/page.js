@@ -19,14 +19,19 @@ export function known({ class_names: names }) {
   return `It knows ${some}.`;
 }
 
-/** Says what was found, and lists the classes that come next; at once, where they change often. */
-export function showClasses(about, scores, atOnce = false) {
+/**
+ * Says what was found, and lists the classes that come next; at once, where they change often. `answer` may hold
+ * `unlikeness` and `rejected`.
+ */
+export function showClasses(about, scores, atOnce = false, answer = {}) {
   const order = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b);
-  const found = about.multi_label ? order.filter((i) => scores[i] >= 0.5) : order.slice(0, 1);
+  const named = about.multi_label ? order.filter((i) => scores[i] >= 0.5) : order.slice(0, 1);
+  const found = answer.rejected ? [] : named;
   const shown = order.slice(0, Math.max(SHOWN, found.length));
   find("classes").replaceChildren(...shown.map((i) => row(about.class_names[i], scores[i], found.includes(i), atOnce)));
   const said = found.map((i) => `${about.class_names[i]}, ${percent.format(scores[i])}`);
-  say(said.join("; ") || "None of the classes it knows.");
+  const none = answer.rejected ? ` More unlike them than ${percent.format(answer.unlikeness)} of those it was tried on.` : "";
+  say(said.join("; ") || `None of the classes it knows.${none}`);
 }
 
 /** Lists facts, pairs of a name and a value, then those of the model, and shows the result. `items` are "pictures", say. */

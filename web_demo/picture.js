@@ -39,14 +39,14 @@ async function classify(file) {
   const stored = [picture.rgb, picture.width, picture.height, picture.orientation];
   const pixels = preprocess(...stored, width, height, about.geometry);
   const preparing = performance.now() - started;
-  const { scores, milliseconds } = await predict(pixels);
-  show(scores, pixels, { preparing, milliseconds });
-  announce(about, { file: file.name, scores, pixels, milliseconds });
+  const { scores, milliseconds, ...answer } = await predict(pixels);
+  show(scores, pixels, { preparing, milliseconds }, answer);
+  announce(about, { file: file.name, scores, pixels, milliseconds, ...answer });
 }
 
-function show(scores, pixels, times) {
+function show(scores, pixels, times, answer) {
   const { about } = classifier;
-  showClasses(about, scores);
+  showClasses(about, scores, false, answer);
   showPixels(pixels);
   const time = `${times.milliseconds.toFixed(0)} ms for the model, ${times.preparing.toFixed(0)} ms for the picture`;
   showFacts(about, "pictures", ["Time", time]);

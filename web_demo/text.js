@@ -11,11 +11,11 @@ async function read(text, { about, predict }, tokenizer) {
   const [, length] = about.input.shape;
   const ids = tokenizer.encode(text, length);
   const count = tokenizer.ids(text).length;
-  const { scores, milliseconds } = await predict(ids);
-  showClasses(about, scores);
+  const { scores, milliseconds, ...answer } = await predict(ids);
+  showClasses(about, scores, false, answer);
   const words = count > length - 2 ? `the first ${length - 2} of ${count} tokens` : `all ${count} tokens`;
   showFacts(about, "texts", ["Time", `${milliseconds.toFixed(0)} ms for the model`], ["Read", words]);
-  announce(about, { text, ids, scores, milliseconds });
+  announce(about, { text, ids, scores, milliseconds, ...answer });
 }
 
 try {

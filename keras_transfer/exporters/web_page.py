@@ -16,6 +16,7 @@ from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import Json
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.flatbuffer import TensorInfo
+from keras_transfer.litert.labels import read_limit
 from keras_transfer.process import run_process
 from keras_transfer.progress import say
 from keras_transfer.schemas import N_ITEMS
@@ -103,6 +104,10 @@ def describe_model(kit: Kit, takes: Mapping[str, Json]) -> dict[str, Json]:
             "zero_point": int(tensor.zero_point[0]) if quantized else None,
         }
 
+    limit = read_limit(kit.content)
+    rejection: dict[str, Json] = {}
+    if limit is not None:
+        rejection["rejection"] = {**numbers(info.tensors[info.outputs[1]]), **limit.to_dict()}
     return {
         "name": kit.name,
         "file": f"{kit.name}.tflite",
@@ -111,6 +116,7 @@ def describe_model(kit: Kit, takes: Mapping[str, Json]) -> dict[str, Json]:
         "multi_label": np.ndim(kit.split.labels) == 2,
         "input": numbers(info.tensors[info.inputs[0]]) | dict(takes),
         "output": numbers(info.tensors[info.outputs[0]]),
+        **rejection,
         "test": {"accuracy": kit.proof["test_accuracy"], "items": kit.proof[N_ITEMS]},
     }
 

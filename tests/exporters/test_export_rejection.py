@@ -67,6 +67,13 @@ def test_the_proof_says_what_it_is_worth(exported):
     assert read_limit(content) != read_limit((folder / "model_float32.tflite").read_bytes())
 
 
+def test_the_web_page_knows_the_limit(exported):
+    about = json.loads((exported[0] / "web" / "model.json").read_text())
+    limit = read_limit((exported[0] / about["file"]).read_bytes())
+    assert RejectionLimit.from_dict(about["rejection"]) == limit
+    assert about["rejection"]["scale"] > 0 and about["output"]["shape"] == [1, 3]
+
+
 def test_what_is_none_of_the_classes_is_said(exported, tmp_path):
     Image.fromarray(np.tile(np.uint8([[[255, 255, 255], [0, 0, 0]]]), (12, 12, 1))).save(tmp_path / "stripes.png")
     Image.fromarray(np.full((24, 24, 3), (160, 60, 60), np.uint8)).save(tmp_path / "red.png")
