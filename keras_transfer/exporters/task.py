@@ -121,7 +121,7 @@ class Task:
 
     def limit(self, kind: str, content: bytes) -> RejectionLimit | None:
         """From which such score on an item is "none of these" to a file; quantizing moves scores, so it has its own."""
-        if self.rejection is None or kind not in CALIBRATED or self.validation is None:
+        if self.rejection is None or kind in ("float32", "float16") or self.validation is None:
             return self.rejection.limit if self.rejection is not None else None
         inputs = self.network(kind).inputs
         opened = open_litert(content, inputs=inputs)

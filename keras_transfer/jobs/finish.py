@@ -54,6 +54,7 @@ class RunFacts(TypedDict):
     adapted: NotRequired[Adaptation]
     audition: NotRequired[Audition]
     temperature: NotRequired[float]  # see `calibrate`
+    rejection: NotRequired[Rejecting]  # where it was asked for
 
 
 class ScoredSteps(NamedTuple):
@@ -175,7 +176,7 @@ def finish(
 
     inputs = data.test.spec(model_inputs(model))
     test = data.test.stored(inputs)
-    rejecting = _rejecting(run, recipe, data, model, clock, options)
+    _add_rejection(run, recipe, data, model, clock, facts, options)
     # The model answers, and its figures for the report are computed, while the files are converted in another process.
     with ThreadPoolExecutor(2) as pool:
         start = _background(pool, recipe, facts, data, model, test)
@@ -190,8 +191,6 @@ def finish(
             scored = steps(test, probabilities) if steps is not None else None
             wait([figures])
     result = result_of(recipe, data, inputs, clock, facts, scores, notes)
-    if rejecting is not None:
-        result["rejection"] = rejecting
     _add_files(result, artifacts, scored)
     write_json(run / "result.json", result)
     _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
@@ -219,21 +218,25 @@ def _scores(test: "Split", probabilities: NDArray[np.float32], class_names: Sequ
     return scores
 
 
-def _rejecting(
-    run: Path, recipe: Recipe, data: "Dataset", model: "keras.Model", clock: Clock, options: FileOptions
-) -> Rejecting | None:
+def _add_rejection(
+    run: Path,
+    recipe: Recipe,
+    data: "Dataset",
+    model: "keras.Model",
+    clock: Clock,
+    facts: RunFacts,
+    options: FileOptions,
+) -> None:
     """Fits the score of unknown items where the recipe asks for it, and has the files give it."""
     if not recipe.export.reject:
-        return None
+        return
     if "converted" in options:
         say('Note: files of quantization-aware training cannot say "none of these"; none of this run\'s files does.')
-        return None
+        return
     from keras_transfer.jobs.rejection import add_rejection
 
     with clock.part("rejection"):
-        rejection, figures = add_rejection(run, recipe, data, model)
-    options["rejection"] = rejection
-    return figures
+        options["rejection"], facts["rejection"] = add_rejection(run, recipe, data, model)
 
 
 def _add_files(result: Result, artifacts: "Artifacts", scored: ScoredSteps | None) -> None:
