@@ -37,6 +37,8 @@ from keras_transfer.jobs.mlflow_flavor import publish
 from keras_transfer.operations.registry import add, open_registry, promote
 from keras_transfer.run import recommended_file
 
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,7 +82,7 @@ def server(folder: Path, words: list[str], environment: dict[str, str] | None = 
         port = free.getsockname()[1]
     call = [sys.executable, "-m", "mlflow", *words, "--host", "127.0.0.1", "--port", str(port)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow looks for uvicorn there
-    given = os.environ | {"PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"} | (environment or {})
+    given = os.environ | QUIET | {"PATH": path} | (environment or {})
     log, address = folder / f"{words[0]}.log", f"http://127.0.0.1:{port}"
     with log.open("w") as said:
         process = subprocess.Popen(call, stdout=said, stderr=said, cwd=folder, env=given, start_new_session=True)

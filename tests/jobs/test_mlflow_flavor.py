@@ -97,7 +97,7 @@ def test_registry_aliases_and_both_servers(serving: ModuleType, runs, picture: P
     with serving.tracking_server(tmp_path) as uri:
         given = {"MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)}
         call = [sys.executable, "-c", CLIENT, registry.place, str(picture)]
-        done = subprocess.run(call, capture_output=True, text=True, env=os.environ | given, timeout=300)
+        done = subprocess.run(call, capture_output=True, text=True, env=os.environ | serving.QUIET | given, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
         said = json.loads(done.stdout.splitlines()[-1])
         model = ["models", "serve", "-m", "models:/cats@champion", "--env-manager", "local"]

@@ -66,6 +66,21 @@ def test_what_else_is_refused() -> None:
         updates.make_update(FILES, ["two\nlines"], KEY, model="cats@3")
 
 
+def test_the_files_of_kits(tmp_path: Path) -> None:
+    """Of a page the model and what says how to use it, not the page; of an app its assets."""
+    web, assets = (tmp_path / name for name in ("export/web", "export/android/app/src/main/assets"))
+    for folder, names in (
+        (web, "index.html page.js a.tflite model.json vocab.txt"),
+        (assets, "model.tflite labels.txt"),
+    ):
+        folder.mkdir(parents=True)
+        for name in names.split():
+            (folder / name).write_text(name)
+    (web / "model.json").write_text('{"file": "a.tflite"}')
+    assert set(updates.release_files(tmp_path, "web")) == {"a.tflite", "model.json", "vocab.txt"}
+    assert set(updates.release_files(tmp_path, "android")) == {"model.tflite", "labels.txt"}
+
+
 def test_the_commands(tmp_path: Path, import_benchmark, capsys: pytest.CaptureFixture[str]) -> None:
     bench = import_benchmark("registry")
     run = bench.made_run(tmp_path / "run", 0)
