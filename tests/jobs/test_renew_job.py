@@ -9,8 +9,10 @@ from PIL import Image
 from small_task import small_classifier, textures
 from textured_runs import make_run, write
 
-from keras_transfer.errors import InputError
+from keras_transfer.cli.app import app
+from keras_transfer.errors import GateError, InputError
 from keras_transfer.jobs.renew import retrain_run, schedule
+from keras_transfer.operations.registry import VARIABLE, add, find, open_registry, promote
 from keras_transfer.recipe import Phase
 
 
@@ -31,10 +33,18 @@ def shifted(count):
     return 255 - np.asarray(images), labels
 
 
-def test_better_on_the_new_and_not_worse_on_the_old(run, tmp_path):
+def test_better_on_the_new_and_not_worse_on_the_old(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "registry"))
     added = write(tmp_path / "labelled", *shifted(80))
-    verdict = retrain_run(run, tmp_path / "out", str(added), margin=0.1)
+    add(open_registry(), run, "cats")
+    promote(open_registry(), "cats@1")
+    words = ["--add", added, "--out", tmp_path / "out", "--margin", 0.1, "--name", "cats", "--json"]
+    app(["retrain", "cats@champion", *map(str, words)], standalone_mode=False)
+    verdict = json.loads(capsys.readouterr().out)
     assert verdict["promote"], verdict
+    version = find(open_registry(), "cats@champion")
+    assert version["version"] == 2 and version["lineage"]["parent"] == "cats@1"
+    assert version["lineage"]["items_added"] > 200 and version["lineage"]["items_removed"] == 0
     assert verdict["new"]["challenger"] > verdict["new"]["champion"] + 0.1
     assert json.loads((tmp_path / "out" / "retrain.json").read_text()) == verdict
     before, after = ((place / "data.csv").read_text().splitlines()[1:] for place in (run, tmp_path / "out"))
@@ -42,13 +52,14 @@ def test_better_on_the_new_and_not_worse_on_the_old(run, tmp_path):
     old = {row.split(",")[3]: row.split(",")[2] for row in before}
     assert all(cells[sha] == split for sha, split in old.items()) and len(cells) > len(old)
     assert list(old.values()).count("test") == verdict["old"]["images"]
-    assert json.loads((tmp_path / "out" / "result.json").read_text())["base"] == str(run)
 
 
 def test_shuffled_labels_are_refused(run, tmp_path):
     images, labels = shifted(80)
     added = write(tmp_path / "labelled", images, np.random.default_rng(0).permutation(labels))
-    verdict = retrain_run(run, tmp_path / "out", str(added), margin=0.1)
+    with pytest.raises(GateError, match="The champion stays"):
+        app(["retrain", str(run), "--add", str(added), "--out", str(tmp_path / "out")], standalone_mode=False)
+    verdict = json.loads((tmp_path / "out" / "retrain.json").read_text())
     assert not verdict["promote"] and verdict["reasons"]
 
 
