@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from keras_transfer.models.rejection import Floats, Rejection
 
 
-def check_rejection(recipe: Recipe, data: "Dataset", model: "keras.Model") -> None:
-    """Raises `InputError`, before anything is trained, where a recipe asks for a score that the model cannot have."""
-    if not recipe.export.reject:
-        return
+def check_rejection(data: "Dataset", model: "keras.Model") -> None:
+    """Raises `InputError`, before anything is trained, where the model cannot have such a score."""
     from keras_transfer.models.rejection import feature_tensor
 
     if data.multi_label:

@@ -111,7 +111,8 @@ def _train(
         from keras_transfer.evaluation import load_keras
 
         model, recipe, plan = build_model(recipe, data, strategy)
-    check_rejection(recipe, data, model)
+    if recipe.export.reject:
+        check_rejection(data, model)
     with clock.part("geometry"):
         modality = open_modality(data.train.preparer.modality)
         chosen = modality.choose_preparation(recipe, data, model, run)
