@@ -244,7 +244,7 @@ def _write_kit(task: Task, target: str, files: Sequence[File], proofs: Sequence[
         say(f"Note: {target} has no kit for {task.inputs.modality} models; its file is {best['file']} alone.")
         return []
     file = next(file for file in files if file.name == best["file"])
-    kit = Kit(Path(file.name).stem, file.content, task.class_names, best, task.proof, file.inputs)
+    kit = Kit(Path(file.name).stem, file.content, task.class_names, best, task.proof, file.inputs, file.limit)
     try:
         write(kit, task.out / target)
     except GateError as error:

@@ -204,8 +204,9 @@ def _make_files(task: Task, formats: Sequence[str], contents: Mapping[str, bytes
         elif kind == SAVED_MODEL:
             files.append(File(f"{task.name}{SAVED_MODEL_FILE}", kind, contents[kind], task.targets, inputs))
         else:
-            content = write_labels(contents[kind], task.class_names, inputs, task.limit(kind, contents[kind]))
-            files.append(File(f"{task.name}_{kind}.tflite", kind, content, task.targets, inputs))
+            limit = task.limit(kind, contents[kind])
+            content = write_labels(contents[kind], task.class_names, inputs, limit)
+            files.append(File(f"{task.name}_{kind}.tflite", kind, content, task.targets, inputs, limit))
     adapted = [_adapt(target, files) for target in task.targets]
     return files + [file for file in adapted if file is not None]
 
@@ -220,7 +221,7 @@ def _adapt(target: str, files: Sequence[File]) -> File | None:
             if file.format not in OTHER_RUNTIMES:
                 content = adapt(file.content)
                 inputs = read_inputs(content) or file.inputs
-                return File(f"{target}/model.tflite", file.format, content, (target,), inputs)
+                return File(f"{target}/model.tflite", file.format, content, (target,), inputs, file.limit)
     return None
 
 

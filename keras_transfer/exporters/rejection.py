@@ -11,7 +11,6 @@ from keras_transfer.exporters.task import File, Task
 from keras_transfer.inputs import Array, as_tuple
 from keras_transfer.litert import open_litert
 from keras_transfer.litert.frozen import CALIBRATED
-from keras_transfer.litert.labels import read_limit
 from keras_transfer.litert.runtime import LiteRT
 from keras_transfer.models.rejection import Floats
 from keras_transfer.progress import track
@@ -78,8 +77,7 @@ def file_rejections(task: Task, files: Sequence[File]) -> dict[str, FileRejectio
             references[calibrated] = _scores(task, file, _keras_run(task.network(file.format).model))
         opened = open_litert(file.content, inputs=file.inputs)
         scores = _scores(task, file, partial(_litert_run, opened))
-        limit = read_limit(file.content) or task.rejection.limit
-        figures[file.name] = _figures(limit, references[calibrated], scores)
+        figures[file.name] = _figures(file.limit or task.rejection.limit, references[calibrated], scores)
     return figures
 
 

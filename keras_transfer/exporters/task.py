@@ -201,6 +201,7 @@ class File:
         content: of the file.
         targets: that it is judged for.
         inputs: what it takes.
+        limit: of its score of unknown items, if it has one.
     """
 
     name: str
@@ -208,6 +209,7 @@ class File:
     content: bytes
     targets: tuple[str, ...]
     inputs: InputSpec
+    limit: RejectionLimit | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import Json
 from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.flatbuffer import TensorInfo
-from keras_transfer.litert.labels import read_limit
 from keras_transfer.process import run_process
 from keras_transfer.progress import say
 from keras_transfer.schemas import N_ITEMS
@@ -104,10 +103,9 @@ def describe_model(kit: Kit, takes: Mapping[str, Json]) -> dict[str, Json]:
             "zero_point": int(tensor.zero_point[0]) if quantized else None,
         }
 
-    limit = read_limit(kit.content)
     rejection: dict[str, Json] = {}
-    if limit is not None:
-        rejection["rejection"] = {**numbers(info.tensors[info.outputs[1]]), **limit.to_dict()}
+    if kit.limit is not None:
+        rejection["rejection"] = {**numbers(info.tensors[info.outputs[1]]), **kit.limit.to_dict()}
     return {
         "name": kit.name,
         "file": f"{kit.name}.tflite",

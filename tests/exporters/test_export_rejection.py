@@ -1,6 +1,9 @@
 """Files that say how unlike all classes an item is: the score, its limit, its proof."""
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,6 +21,8 @@ from keras_transfer.litert import read_flatbuffer
 from keras_transfer.litert.labels import read_limit
 from keras_transfer.models import save_model
 from keras_transfer.models.rejection import feature_tensor, read_rejection, with_rejection
+
+API = Path(__file__).parent / "tflm_api"
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +130,13 @@ def test_a_score_that_was_lost_fails():
 def test_a_limit_from_anywhere_is_checked(wrong):
     with pytest.raises(InputError, match="makes no sense"):
         RejectionLimit.from_dict(wrong)
+
+
+def test_the_microcontrollers_sources_say_it(exported):
+    folder = exported[0] / "microcontroller"
+    header, main = (folder / "classifier.h").read_text(), (folder / "main.cc").read_text()
+    limit = read_limit((exported[0] / "model_int8.tflite").read_bytes())
+    assert f"kRejectAbove = {limit.threshold:.5g}"[:18] in header and "none of these" in main
+    if shutil.which("g++") is not None:
+        flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{API}", f"-I{folder}"]
+        subprocess.run(["g++", *flags, folder / "main.cc", folder / "classifier.cc"], check=True)

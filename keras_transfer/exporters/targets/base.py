@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from keras_transfer.decisions import RejectionLimit
 from keras_transfer.inputs import InputSpec
 from keras_transfer.litert import FileInfo
 from keras_transfer.schemas import CpuOperator, Proof, TargetVerdict
@@ -24,6 +25,7 @@ class Kit:
         proof: the file's proof, as it stands in the JSON file beside it.
         split: the test split that proved it.
         inputs: what the file takes.
+        limit: of its second output, the score of unknown items; None where it has none.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Kit:
     proof: Proof
     split: "Split"
     inputs: InputSpec
+    limit: RejectionLimit | None = None
 
 
 KitWriter: TypeAlias = Callable[[Kit, Path], list[Path]]

@@ -65,6 +65,25 @@ static void Report(const float* scores) {
 }""",
 }
 
+# Where the file says how unlike all classes an item is.
+_UNLIKENESS = {
+    "unlikeness_header": """
+// How unlike all classes the item of the last run is; above kRejectAbove it is none of them. $percent% of the items
+// like those that the model was tried on stay below.
+constexpr float kRejectAbove = $threshold;
+float ClassifierUnlikeness();
+""",
+    "unlikeness_source": """
+float ClassifierUnlikeness() { return (g_interpreter->output(1)->data.int8[0] - ($zero_point)) * $scale; }
+""",
+    "unlikeness_main": """\
+  if (ClassifierUnlikeness() > kRejectAbove) {
+    printf("none of these\\n");
+    return 0;
+  }
+""",
+}
+
 
 @dataclass(frozen=True)
 class InputWords:
@@ -212,6 +231,20 @@ def _comparison(
     }
 
 
+def _unlikeness(kit: Kit, info: FileInfo) -> dict[str, str]:
+    """What the sources say of the score of unknown items; nothing where the file has none."""
+    if kit.limit is None:
+        return dict.fromkeys(_UNLIKENESS, "")
+    score = info.tensors[info.outputs[1]]
+    values = {
+        "threshold": _float(kit.limit.threshold),
+        "percent": f"{100 * kit.limit.acceptance:g}",
+        "scale": _float(score.scale[0]),
+        "zero_point": score.zero_point[0],
+    }
+    return {name: Template(text).substitute(values) for name, text in _UNLIKENESS.items()}
+
+
 def _values(
     kit: Kit, info: FileInfo, inputs: NDArray[np.int8], outputs: NDArray[np.int8], measured: TflmComparison
 ) -> dict[str, object]:
@@ -242,6 +275,7 @@ def _values(
         "input_zero_point": entry.zero_point[0],
         "output_scale": _float(scores.scale[0]),
         "output_zero_point": scores.zero_point[0],
+        **_unlikeness(kit, info),
         "classes": len(kit.class_names),
         "labels": ",\n".join(f"    {c_string(name)}" for name in kit.class_names) + ",",
         "arena": arena,

@@ -60,3 +60,4 @@ const int8_t* ClassifierRun() {
   if (g_interpreter->Invoke() != kTfLiteOk) return nullptr;
   return g_interpreter->output(0)->data.int8;
 }
+$unlikeness_source

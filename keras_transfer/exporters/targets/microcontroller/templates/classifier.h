@@ -16,7 +16,7 @@ int8_t* ClassifierInput();
 
 // Runs the model. Returns kClassCount scores, good until the next run, or a null pointer where it failed.
 const int8_t* ClassifierRun();
-
+$unlikeness_header
 $quantize
 
 // The probability that a score stands for.

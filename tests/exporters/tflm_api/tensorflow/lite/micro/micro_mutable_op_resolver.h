@@ -43,6 +43,7 @@ class MicroOpResolver {
   DO(Pad, PAD, Pad, 34) \
   DO(Mean, MEAN, Reducer, 40) \
   DO(Sub, SUB, Sub, 41) \
+  DO(ReduceMax, REDUCE_MAX, Reducer, 82) \
   DO(HardSwish, HARD_SWISH, HardSwish, 117)
 
 #define DECLARE(method, name, parser, number) \
