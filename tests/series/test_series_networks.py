@@ -56,8 +56,8 @@ def test_each_network_has_stages_and_learns(name: str):
     model = build_series_classifier(name, 2, length=64, channels=3, examples=(series, labels), dropout=0.0)
     assert len(stages(model)) >= 1 and cut_points(model)
     model.optimizer.learning_rate = 2e-3
-    history = model.fit(series, labels, epochs=15, batch_size=8, verbose=0).history
-    assert max(history["accuracy"]) > 0.9
+    epochs = (model.fit(series, labels, batch_size=8, verbose=0).history["accuracy"] for _ in range(15))
+    assert any(accuracy > 0.9 for [accuracy] in epochs)
     freeze_backbone(model)
     assert [weight.shape[-1] for weight in model.trainable_weights] == [2, 2]
 
