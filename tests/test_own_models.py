@@ -27,6 +27,7 @@ from keras_transfer.modalities.image.targets.android import GOLDEN
 from keras_transfer.recipe import make_recipe
 from keras_transfer.run import read_result
 
+pytestmark = pytest.mark.slow
 SIZE = 24
 NAMES = ["bright", "dark"]
 SPLITS = {"train": 12, "val": 4, "test": 6}  # pictures of each class

@@ -39,6 +39,7 @@ from keras_transfer.models import read_inputs as inputs_of_model
 from keras_transfer.recipe import Compression, Recipe, make_recipe
 from keras_transfer.run import read_run
 
+pytestmark = pytest.mark.slow
 CLASSES = {"bad": ("bad", "poor"), "fine": ("fine", "good"), "neither": ("tea", "soup")}
 PHASES = [
     {"name": "frozen", "epochs": 3, "learning_rate": 1e-2},

@@ -23,6 +23,7 @@ from keras_transfer.jobs.parts import load_data, plan_of
 from keras_transfer.jobs.train import complete
 from keras_transfer.recipe import Phase, make_recipe, write_recipe
 
+pytestmark = pytest.mark.slow
 PHASES = [
     Phase(name="frozen", epochs=3, learning_rate=0.02, batch_size=16),
     Phase(name="fine-tuning", stages=1, epochs=2, learning_rate=0.002, batch_size=16),

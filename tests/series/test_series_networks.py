@@ -21,6 +21,7 @@ from keras_transfer.modalities.series.rocket import fit_ridge
 from keras_transfer.models import cut_points, freeze_backbone, model_inputs, stages
 from keras_transfer.recipe import make_recipe
 
+pytestmark = pytest.mark.slow
 TRAINED = [name for name, row in SERIES_BACKBONES.items() if row.layers is None]
 UNTRAINED = [name for name in SERIES_BACKBONES if name not in TRAINED]
 
