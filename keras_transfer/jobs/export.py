@@ -94,6 +94,7 @@ def _export(
     from keras_transfer.evaluation import load_keras
     from keras_transfer.exporters import ExportGateError
     from keras_transfer.models.graph import model_inputs
+    from keras_transfer.models.rejection import read_rejection
 
     dataset = load_data(recipe, run)
     model = load_keras(run / "model.keras")
@@ -105,8 +106,10 @@ def _export(
         remedies = _fit_remedies(recipe) if repair is True else repair
         options |= {"repair": remedies, "validation": dataset.val.stored(inputs)}
     if recipe.export.reject and "converted" not in options:
-        with nullcontext() if out is None else add_to_run(run):
-            options["rejection"], result["rejection"] = add_rejection(run, recipe, dataset, model)
+        options["rejection"] = read_rejection(run / "model.keras")
+        if options["rejection"] is None:
+            with nullcontext() if out is None else add_to_run(run):
+                options["rejection"], result["rejection"] = add_rejection(run, recipe, dataset, model)
     folder = run / "export" if out is None else Path(out)
     artifacts = export_files(model, recipe, dataset, dataset.test.stored(inputs), folder, **options)
     if out is None:
