@@ -17,7 +17,7 @@ def command(
     add: Annotated[str, typer.Option(help="New labelled items of the run's classes.")],
     data: options.MovedData = None,
     out: Annotated[Path | None, typer.Option(help="The challenger's run directory.  [RUN-retrained]")] = None,
-    margin: Annotated[float, typer.Option(help="Accuracy on the old test items that may be lost.")] = 0.02,
+    margin: Annotated[float, typer.Option(help="Accuracy on the old test items that may be lost.")] = 0.03,
     name: Annotated[str | None, typer.Option(help="Add it to the registry under this name, and promote it.")] = None,
     schedule: Annotated[bool, typer.Option("--schedule", help="Print how to repeat this each week, and stop.")] = False,
     layout: options.Layout = options.Layout(),
