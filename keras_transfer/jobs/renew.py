@@ -17,9 +17,12 @@ from keras_transfer.jobs.finish import Clock, RunFacts, calibrate, finish, phase
 from keras_transfer.jobs.parts import check_files, epoch_recorder, fit_recipe, load_data, plan_of, write_history
 from keras_transfer.jobs.shift import open_run_model
 from keras_transfer.modalities import open_modality
+from keras_transfer.recipe import Recipe
 from keras_transfer.run import begin, command_line, open_run
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_transfer.data.dataset import Dataset
 
 ITEMS, VERDICT = "items.csv", "retrain.json"
@@ -101,23 +104,10 @@ def retrain_run(
         joined = load_data(recipe, run).prepared_by(base.data.train.preparer)
         begin(run, recipe)
         champion = predict_split(base.model, joined.test)
-        with clock.part("training"):
-            plan = plan_of(recipe, base.model, joined)
-            history = fit_recipe(base.model, joined, recipe, plan, run / "checkpoints", epoch_recorder(run))
-            write_history(run, history.rows)
-            temperature = calibrate(base.model, joined)
-        save_run_model(run, base.model, joined)
-        facts: RunFacts = {
-            "strategy": history.strategy,
-            "kept": history.kept,
-            "views": history.views,
-            "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
-            "base": recipe.base,
-            "temperature": temperature,
-        }
+        facts, notes = _train_on(base.model, joined, recipe, run, clock)
         problem = None
         try:
-            finish(run, recipe, joined, base.model, clock, facts, notes=history.remarks)
+            finish(run, recipe, joined, base.model, clock, facts, notes=notes)
         except GateError as error:
             problem = str(error)
         challenger = predict_split(base.model, joined.test)
@@ -128,6 +118,27 @@ def retrain_run(
             verdict = {**verdict, "promote": False, "reasons": [*verdict["reasons"], problem]}
         write_json(run / VERDICT, verdict)
         return verdict
+
+
+def _train_on(
+    model: "keras.Model", data: "Dataset", recipe: Recipe, run: Path, clock: Clock
+) -> tuple[RunFacts, list[str]]:
+    """Trains a model further, by the recipe that it was trained by, and saves it; also what there is to remark."""
+    plan = plan_of(recipe, model, data)
+    with clock.part("training"):
+        history = fit_recipe(model, data, recipe, plan, run / "checkpoints", epoch_recorder(run))
+        write_history(run, history.rows)
+        temperature = calibrate(model, data)
+    save_run_model(run, model, data)
+    facts: RunFacts = {
+        "strategy": history.strategy,
+        "kept": history.kept,
+        "views": history.views,
+        "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
+        "base": recipe.base,
+        "temperature": temperature,
+    }
+    return facts, list(history.remarks)
 
 
 def _labelled(added: str, own: "Dataset", seed: int, layout: Layout | None) -> "Dataset":
