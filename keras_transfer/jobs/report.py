@@ -144,7 +144,7 @@ def model_figures(
     from keras_transfer.evaluation.intervals import score_intervals
 
     # First what is mostly tracing, on one core, and needs no answers.
-    changed = changed_stages(recipe, kept, model, data)
+    changed = changed_stages(recipe, kept, model, data) if recipe.model.pretrained else []
     probabilities = np.asarray(answers(), np.float32)
     names, labels, several = data.class_names, np.asarray(test.labels), data.multi_label
     mistakes = examples.most_confident_mistakes(labels, probabilities, _SHOWN)

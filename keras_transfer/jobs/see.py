@@ -34,19 +34,19 @@ def changed_stages(recipe: Recipe, kept: str, model: "keras.Model", data: "Datas
     """Linear CKA of a run's backbone with the pretrained one, stage by stage, on validation items; cheap.
 
     Args:
-        recipe: of the run, complete.
+        recipe: of the run, complete; it began with pretrained weights.
         kept: the phase that it kept.
         model: its model.
         data: its items; what training has cached of those for validation is used again.
 
     Returns:
-        See `cka_by_stage`; empty where the backbone was never trained, began at random, or cannot be built again.
+        See `cka_by_stage`; empty where the backbone was never trained, or cannot be built again.
     """
     from keras_transfer.evaluation.similarity import cka_by_stage
     from keras_transfer.training.features import compute_features
 
     frozen = {phase.name for phase in recipe.training.phases or () if phase.frozen}
-    if not recipe.model.pretrained or kept in frozen or len(data.val) < _LEAST_CKA:
+    if kept in frozen or len(data.val) < _LEAST_CKA:
         return []
     some = np.linspace(0, len(data.val) - 1, min(len(data.val), CKA_ITEMS)).astype(int)
 
@@ -100,14 +100,14 @@ def _see(folder: Path, data: str | None, held_back: str | None) -> Sight:
     test = part.stored(model_inputs(run.model))
     answers = predict_split(run.model, test)
     right = correct(test.labels, answers)
-    titles = _followed(test, answers, right)
+    titles, pretrained = _followed(test, answers, right), run.recipe.model.pretrained
     sight: Sight = {
         "format": 1,
         "run": str(folder),
         "backbone": run.recipe.backbone,
         N_ITEMS: len(test),
         "followed": list(titles.values()),
-        "cka": changed_stages(run.recipe, run.result["kept"], run.model, run.data),
+        "cka": changed_stages(run.recipe, run.result["kept"], run.model, run.data) if pretrained else [],
         "held_back": forgotten(run.recipe, run.model, run.data, held_back) if held_back is not None else None,
     }
     views = open_modality(test.preparer.modality).network_views(run.model, test, titles)

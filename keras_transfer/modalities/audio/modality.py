@@ -300,7 +300,8 @@ class AudioModality(Modality):
         """The recipe with the pooling, and the width of the bundled network of pictures."""
         from keras_transfer.modalities.image import bundled
 
-        return bundled.with_width(recipe.replace(pooling=recipe.model.pooling or "avg"))
+        own = recipe.model
+        return recipe.replace(pooling=own.pooling or "avg", alpha=bundled.width(own.weights, own.alpha))
 
 
 MODALITY = AudioModality()

@@ -259,7 +259,8 @@ class ImageModality(Modality):
             recipe.model.image_size or model.input_shape[1],
             recipe.model.pooling or ("token" if token else "avg"),
         )
-        return bundled.with_width(recipe.replace(image_size=size, pooling=pooling))
+        alpha = bundled.width(recipe.model.weights, recipe.model.alpha)
+        return recipe.replace(image_size=size, pooling=pooling, alpha=alpha)
 
     def adopt(self, model: "keras.Model", recipe: Recipe, dataset: Dataset) -> tuple["keras.Model", Recipe]:
         """An image classifier from anywhere as one of ours."""

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.recipe import Recipe
 
 BACKBONE, ALPHA, IMAGE_SIZE, MIN_SIZE = "mobilenet_v2", 0.35, 96, 64
 FILE = Path(__file__).with_name("mobilenet_v2_0.35.npz")
@@ -43,9 +42,13 @@ def choose(
     return ALPHA, size
 
 
-def with_width(recipe: Recipe) -> Recipe:
-    """The recipe with the width of the bundled network, where it asks for its weights."""
-    return recipe.replace(alpha=ALPHA) if recipe.model.weights == "bundled" else recipe
+def width(weights: str, alpha: float | None) -> float | None:
+    """The width of the bundled network, where its weights are asked for, and else `alpha`.
+
+    >>> width("bundled", None), width("imagenet", 1.0)
+    (0.35, 1.0)
+    """
+    return ALPHA if weights == "bundled" else alpha
 
 
 @cache
