@@ -1,6 +1,6 @@
 """A head that is solved against one trained by steps: accuracy on items of the training folds that neither has seen.
 
-    python benchmarks/heads.py SHARED --csv docs/results/heads.csv
+    python benchmarks/heads.py SHARED --augmentation auto none --csv docs/results/heads.csv
 
 `esc10` judges each of folds 2 to 4 by the other two, `spoken_digits` one pair of speakers by another,
 `food10` and `flowers5` a quarter of their photographs (of food10's training ones) by the rest, one quarter a seed. No
@@ -13,6 +13,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("--sets", nargs="+", choices=FIELDS, default=[*FIELDS])
     parser.add_argument("--strategies", nargs="+", default=["feature-extraction"])
+    parser.add_argument("--augmentation", nargs="+", default=["auto"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
@@ -52,10 +54,11 @@ def main() -> None:
             fields["weights"] = str(options.shared / "weights" / fields["weights"])
         for seed in options.seeds:
             for part, clips in parts(name, options.shared / "data", seed):
-                for strategy in options.strategies:
+                for strategy, augmentation in product(options.strategies, options.augmentation):
                     with tempfile.TemporaryDirectory() as folder:
                         table = _table(clips, part, Path(folder, "items.csv"))
-                        recipe = make_recipe(data=table, group_by="group", seed=seed, strategy=strategy, **fields)
+                        asked = {"seed": seed, "strategy": strategy, "augmentation": augmentation, **fields}
+                        recipe = make_recipe(data=table, group_by="group", **asked)
                         rows += [{"set": name, "part": part, **row} for row in judged(settled(recipe))]
                     print(*rows[-2:], sep="\n", flush=True)
                     write_rows(options.csv, rows)
@@ -96,6 +99,7 @@ def judged(recipe: Recipe) -> Iterator[Row]:
         yield {
             "strategy": recipe.training.strategy,
             "optimizer": optimizer,
+            "augmentation": recipe.training.augmentation,
             "seed": recipe.seed,
             "train": len(data.train),
             "views": plan.views,
@@ -106,7 +110,7 @@ def judged(recipe: Recipe) -> Iterator[Row]:
 
 def means(rows: list[Row]) -> list[Row]:
     """One row for each set, strategy and head."""
-    names = ("set", "strategy", "optimizer")
+    names = ("set", "strategy", "optimizer", "augmentation")
     found: list[Row] = []
     for key in dict.fromkeys(tuple(row[name] for name in names) for row in rows):
         own = [row for row in rows if tuple(row[name] for name in names) == key]
