@@ -56,7 +56,7 @@ print(json.dumps({"numbers": numbers, "before": before, "after": look()}))
 
 @pytest.fixture(scope="module")
 def serving(import_benchmark) -> ModuleType:
-    return import_benchmark("serving")
+    return import_benchmark("mlflow_serving")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """MLflow's registry and scoring server with a LiteRT file: many requests, hostile ones among them.
 
-    python benchmarks/serving.py RUN photos/*.jpg --requests 1000 --csv docs/results/serving.csv
+    python benchmarks/mlflow_serving.py RUN photos/*.jpg --requests 1000 --csv docs/results/serving.csv
 
 Starts a server of MLflow with SQLite in a temporary folder, publishes RUN, makes it champion, starts MLflow's scoring
 server on it, and sends requests. Every fifth is hostile: cut off, no picture, a picture that promises 10 gigapixels, of
