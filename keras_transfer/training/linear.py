@@ -14,9 +14,8 @@ from keras_transfer.models import boundary, freeze_backbone, logits_of, suffix
 from keras_transfer.training.feed import Samples
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Inverse strengths of the L2 penalty that are tried: scikit-learn's `C`, on standardized features."""
+"""Inverse strengths of the L2 penalty that are tried: scikit-learn's `C`, on scaled features."""
 _ITERATIONS = 200
-_LEAST = 0.3  # of the root mean square of all features' deviations
 _FOLDS = 5
 _ENOUGH = 500  # validation items by which alone the strength is chosen; with fewer, folds of the training items help
 
@@ -76,7 +75,7 @@ def fit_linear(
     """Logistic regression with an L2 penalty on the kernel, by L-BFGS (Liu & Nocedal 1989).
 
     Args:
-        rows: features, float `[n, features]`; standardized for the fit, which the kernel undoes.
+        rows: features, float `[n, features]`; half standardized for the fit, which the kernel undoes.
         targets: float `[n, outputs]` in 0..1: one-hot, smoothed or mixed rows of a softmax, or independent labels.
         weights: of the rows, float `[n]`; all 1 unless given.
         strength: inverse strength of the penalty, above 0.
@@ -99,17 +98,18 @@ def fit_linear(
     own, penalty = (whole / whole.sum()).astype(np.float32)[:, None], 1 / strength / whole.sum()
     mean = np.average(rows, axis=0, weights=whole)
     deviation = np.sqrt(np.average(np.square(rows - mean), axis=0, weights=whole))
-    # A feature that hardly varies gets no huge weight, which would make much of noise and of an int8 file's steps.
-    deviation = np.maximum(deviation, _LEAST * np.sqrt(np.mean(np.square(deviation))))
+    # Half-way to one scale for all: a feature that hardly varies gets no huge weight, which would make much of noise
+    # and of the steps of a quantized file.
+    deviation = np.sqrt(deviation * np.sqrt(np.mean(np.square(deviation))))
     deviation[deviation == 0] = 1.0
-    standard = ((rows - mean) / deviation).astype(np.float32)
+    scaled = ((rows - mean) / deviation).astype(np.float32)
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         kernel, bias = parameters[: -shape[1]].reshape(shape), parameters[-shape[1] :]
-        logits = standard @ kernel.astype(np.float32) + bias.astype(np.float32)
+        logits = scaled @ kernel.astype(np.float32) + bias.astype(np.float32)
         errors = own * ((expit(logits) if sigmoid else softmax(logits, axis=1)) - targets)
         total = own[:, 0] @ _cross_entropy(logits, targets, sigmoid) + penalty * np.sum(kernel**2) / 2
-        slope = standard.T @ errors + penalty * kernel
+        slope = scaled.T @ errors + penalty * kernel
         return float(total), np.concatenate([slope.ravel(), errors.sum(axis=0)]).astype(np.float64)
 
     # A BLAS with threads of its own is many times slower on matrices this small, the more so on a busy machine.

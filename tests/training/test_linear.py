@@ -25,23 +25,28 @@ def task(classes: int = 3, n: int = 90, width: int = 12, seed: int = 0, spread: 
     return (5 * rows + 3).astype(np.float32), labels
 
 
+def scaled(rows, weights=None):
+    """Half-way between features of one deviation and features as they are."""
+    scaler = StandardScaler().fit(rows, sample_weight=weights)
+    return (rows - scaler.mean_) / np.sqrt(scaler.scale_ * np.sqrt(np.mean(scaler.scale_**2)))
+
+
 @pytest.mark.parametrize("strength", [0.01, 1.0])
 def test_it_is_scikit_learns(strength: float) -> None:
     rows, labels = task()
     weights = np.random.default_rng(1).uniform(0.5, 2, len(rows))
     head = fit_linear(rows, np.eye(3)[labels], weights, strength=strength)
-    scaler = StandardScaler().fit(rows, sample_weight=weights)
-    plain = LogisticRegression(C=strength, tol=1e-6, max_iter=1000).fit(scaler.transform(rows), labels, weights)
-    assert np.allclose(head.probabilities(rows), plain.predict_proba(scaler.transform(rows)), atol=5e-3)
+    known = scaled(rows, weights)
+    plain = LogisticRegression(C=strength, tol=1e-6, max_iter=1000).fit(known, labels, weights)
+    assert np.allclose(head.probabilities(rows), plain.predict_proba(known), atol=5e-3)
 
 
 def test_independent_labels_are_one_against_the_rest() -> None:
     rows, labels = task(spread=3)
     targets = np.stack([labels == 0, labels > 0, rows[:, 0] > 3], axis=1).astype(int)
     head = fit_linear(rows, targets, strength=0.1, sigmoid=True)
-    scaled = StandardScaler().fit_transform(rows)
-    plain = OneVsRestClassifier(LogisticRegression(C=0.1, tol=1e-6)).fit(scaled, targets)
-    assert np.allclose(head.probabilities(rows), plain.predict_proba(scaled), atol=5e-3)
+    plain = OneVsRestClassifier(LogisticRegression(C=0.1, tol=1e-6)).fit(scaled(rows), targets)
+    assert np.allclose(head.probabilities(rows), plain.predict_proba(scaled(rows)), atol=5e-3)
 
 
 @settings(max_examples=20, deadline=None)
@@ -70,6 +75,14 @@ def test_constant_features_and_one_class_do_no_harm() -> None:
     )
     alone = fit_linear(rows, np.eye(2)[[0] * 6])
     assert np.isfinite(alone.probabilities(rows)).all() and alone.probabilities(rows)[0, 0] > 0.9
+
+
+def test_a_feature_that_hardly_varies_gets_no_huge_weight() -> None:
+    rows, labels = task(2, 60, 6)
+    rows = np.concatenate([rows, 1e-4 * (labels[:, None] + np.random.default_rng(0).normal(size=(60, 1)))], axis=1)
+    head = fit_linear(rows, np.eye(2)[labels], strength=10.0)
+    alone = fit_linear(rows[:, -1:], np.eye(2)[labels], strength=10.0)
+    assert np.abs(head.kernel[-1]).max() < 0.05 * np.abs(alone.kernel).max()
 
 
 def samples(rows, targets, **more) -> Samples:
