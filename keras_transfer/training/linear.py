@@ -70,16 +70,23 @@ def _cross_entropy(logits: Rows, targets: Array, sigmoid: bool) -> NDArray[np.fl
 
 
 def fit_linear(
-    rows: Array, targets: Array, weights: Array | None = None, *, strength: float = 1.0, sigmoid: bool = False
+    rows: Array,
+    targets: Array,
+    weights: Array | None = None,
+    *,
+    strength: float = 1.0,
+    sigmoid: bool = False,
+    evened: float = 1.0,
 ) -> LinearHead:
     """Logistic regression with an L2 penalty on the kernel, by L-BFGS (Liu & Nocedal 1989).
 
     Args:
-        rows: features, float `[n, features]`; half standardized for the fit, which the kernel undoes.
+        rows: features, float `[n, features]`; scaled for the fit, which the kernel undoes.
         targets: float `[n, outputs]` in 0..1: one-hot, smoothed or mixed rows of a softmax, or independent labels.
         weights: of the rows, float `[n]`; all 1 unless given.
         strength: inverse strength of the penalty, above 0.
         sigmoid: whether the outputs are independent, as a single one always is.
+        evened: how far features are scaled to one deviation: 1 for standardized ones, 0 for one scale of all.
 
     Returns:
         The head for rows as they were given.
@@ -98,10 +105,9 @@ def fit_linear(
     own, penalty = (whole / whole.sum()).astype(np.float32)[:, None], 1 / strength / whole.sum()
     mean = np.average(rows, axis=0, weights=whole)
     deviation = np.sqrt(np.average(np.square(rows - mean), axis=0, weights=whole))
-    # Half-way to one scale for all: a feature that hardly varies gets no huge weight, which would make much of noise
-    # and of the steps of a quantized file.
-    deviation = np.sqrt(deviation * np.sqrt(np.mean(np.square(deviation))))
-    deviation[deviation == 0] = 1.0
+    common = np.sqrt(np.mean(np.square(deviation))) or 1.0
+    constant = deviation <= 1e-6 * np.abs(mean)  # but for rounding
+    deviation = np.where(constant, common, deviation**evened * common ** (1 - evened))
     scaled = ((rows - mean) / deviation).astype(np.float32)
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -165,7 +171,10 @@ def solve_head(
 
     def fitted(some: NDArray[np.int64], strength: float) -> LinearHead:
         every = (views * some[:, None] + np.arange(views)).ravel()
-        return fit_linear(rows[every], targets[every], weights[every], strength=strength, sigmoid=sigmoid)
+        # Half-way: a feature that hardly varies gets no huge weight, which would make much of noise and of the steps of
+        # a quantized file. Probes, of random networks too, want all features alike.
+        part = rows[every], targets[every], weights[every]
+        return fit_linear(*part, strength=strength, sigmoid=sigmoid, evened=0.5)
 
     heads, losses = [], []
     for strength in STRENGTHS:
