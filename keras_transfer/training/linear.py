@@ -167,7 +167,8 @@ def solve_head(
     sigmoid = sigmoid or labels.shape[1] == 1
     targets, known_targets = (_smoothed(each, label_smoothing, sigmoid) for each in (labels, val.labels))
     weights = np.repeat((np.ones(len(train)) if train.weights is None else train.weights) / views, views)
-    cuts = _folds(labels[::views], items if train.groups is None else train.groups, seed)
+    groups = items if train.groups is None else train.groups
+    cuts = _folds(labels[::views], groups, seed) if len(val) < _ENOUGH else []
 
     def fitted(some: NDArray[np.int64], strength: float) -> LinearHead:
         every = (views * some[:, None] + np.arange(views)).ravel()
@@ -180,7 +181,7 @@ def solve_head(
     for strength in STRENGTHS:
         heads.append(fitted(items, strength))
         losses.append(heads[-1].losses(known, known_targets).sum())
-        for rest, part in cuts if len(val) < _ENOUGH else []:
+        for rest, part in cuts:
             losses[-1] += fitted(rest, strength).losses(rows[views * part], targets[views * part]).sum()
     head = heads[int(np.argmin(losses))]
     return head, {

@@ -124,11 +124,12 @@ def _solve_phase(
     on_epoch: Callable[[HistoryRow], None] | None,
 ) -> PhaseResult:
     """`train_phase` of a head that is solved: for its callbacks one epoch."""
-    dense = linear_head(model) if phase.frozen else None
+    alone = phase.frozen and worker_count(model.distribute_strategy) == 1
+    dense = linear_head(model) if alone else None
     if dense is None:
         raise InputError(
             f"The phase {phase.name!r} has the optimizer lbfgs, which solves a head of one Dense layer on a frozen "
-            "backbone, and this is another: choose adam, adamw or sgd."
+            "backbone, on one machine, and this is another case: choose adam, adamw or sgd."
         )
     top = suffix(model, tensor, output=logits_of(model))
     stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)

@@ -53,6 +53,8 @@ def phase_samples(
     tensors = phase_tensors(model, phases)
     distinct = list({id(tensor): tensor for tensor in tensors if tensor is not start}.values())
     sides, padding = [side_inputs(model, tensor) for tensor in distinct], _padding(data, model)
+    solved = any(phase.optimizer == "lbfgs" for phase in phases)
+    groups = item_groups(data, data.train) if solved else None
     pairs: dict[int, tuple[Samples, Samples]] = {}
     with ExitStack() as stack:
         train = compute_features(model, distinct, data.train, sides=sides, augmenter=augmenter, views=views, seed=seed)
@@ -62,7 +64,7 @@ def phase_samples(
         for tensor, beside, own, held_out in zip(distinct, sides, train, val, strict=True):
             taken = [tensor, *beside]
             pairs[id(tensor)] = _feature_pair(
-                model, data, own, held_out, feature_names(beside), taken, padding, views, class_weights
+                model, data, own, held_out, feature_names(beside), taken, padding, views, class_weights, groups
             )
         if any(tensor is start for tensor in tensors):
             pairs[id(start)] = stack.enter_context(input_samples(model, data, augmenter, class_weights))
@@ -165,6 +167,7 @@ def _feature_pair(
     padding: int | None,
     views: int,
     class_weights: ClassWeights,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[Samples, Samples]:
     targets, val_targets = (
         loss_targets(split.labels, len(data.class_names), model.output_shape[-1]) for split in (data.train, data.val)
@@ -181,7 +184,7 @@ def _feature_pair(
             views,
             sample_weights(data, class_weights),
             dtypes=dtypes,
-            groups=item_groups(data, data.train),
+            groups=groups,
             **lengths,
         ),
         Samples(val, names, val_targets, dtypes=dtypes, **val_lengths),
