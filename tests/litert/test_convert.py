@@ -177,6 +177,7 @@ def test_a_loop_is_no_integer_file(monkeypatch):
 
 
 def test_worker_is_kept_renewed_and_replaced(trained, monkeypatch):
+    module().close()  # what other tests of this process converted counts towards its renewal
     worker = converting_worker()
     convert(trained, ["float32"])
     assert converting_worker() is worker
