@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -107,11 +107,6 @@ class Layout:
     hop: float | None = None
     background: str | None = None
     rate: float | None = None
-
-    @classmethod
-    def of(cls, options: object) -> "Layout":
-        """The layout that an object with these fields asks for, such as a recipe's section `data`."""
-        return cls(**{each.name: getattr(options, each.name) for each in fields(cls)})
 
     def refuse(self, names: Iterable[str], needs: str) -> None:
         """Raises `InputError` where one of these fields is said, which needs another source.

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
@@ -19,7 +20,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes
 from keras_transfer.modalities.rows import Corruption
-from keras_transfer.recipe import AUTO, Format, Recipe
+from keras_transfer.recipe import AUTO, DataOptions, Format, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ def head_options(recipe: Recipe, dataset: Dataset) -> HeadOptions:
     }
 
 
+def layout_of(data: DataOptions) -> Layout:
+    """How a recipe's source is arranged, where its user says so."""
+    return Layout(**{each.name: getattr(data, each.name) for each in fields(Layout)})
+
+
 def check_choice(recipe: Recipe) -> None:
     """Raises `InputError` where a recipe that leaves the backbone to an audition says what belongs to one."""
     own = recipe.model
@@ -118,12 +124,12 @@ def check_steps(recipe: Recipe, network: str) -> None:
         recipe: settled but for its phases.
         network: what to name in its place, such as `"an encoder"`.
     """
-    fields, own = recipe.fields(), Recipe(data=recipe.data).fields()
+    said, own = recipe.fields(), Recipe(data=recipe.data).fields()
     for name in _OF_STEPS:
-        if fields[name] != own[name] and (name, fields[name]) not in (("augmentation", "none"), ("views", 1)):
+        if said[name] != own[name] and (name, said[name]) not in (("augmentation", "none"), ("views", 1)):
             raise InputError(
                 f"{recipe.backbone!r} is fitted whole, without steps or phases, and takes no `{name}`: leave it out, "
-                f"or choose {network} as --backbone. Received: {fields[name]}."
+                f"or choose {network} as --backbone. Received: {said[name]}."
             )
 
 
@@ -260,7 +266,7 @@ class Modality(ABC):
         data = recipe.data
         return self.load_items(
             data.source,
-            layout=Layout.of(data),
+            layout=layout_of(data),
             preparation=preparation or self.recipe_preparation(recipe),
             val=data.val,
             test=data.test,

@@ -10,6 +10,7 @@ import pytest
 from keras_transfer.cli.app import COMMANDS, app
 from keras_transfer.cli.options import with_groups
 from keras_transfer.data.listing import Layout
+from keras_transfer.modalities.modality import layout_of
 from keras_transfer.recipe import Recipe, make_recipe, write_recipe
 from keras_transfer.run import read_run
 
@@ -54,7 +55,7 @@ def test_a_layout_goes_from_the_command_line_to_the_job(
     monkeypatch.setattr("keras_transfer.evaluation.opening.known_inputs", lambda model: None)
     with pytest.raises(Stop):
         app([*words, *WORDS], standalone_mode=False)
-    recipes = [Layout.of(one.data) for one in told if isinstance(one, Recipe)]
+    recipes = [layout_of(one.data) for one in told if isinstance(one, Recipe)]
     (layout,) = recipes or [one for one in told if isinstance(one, Layout)]
     assert layout.said() == SAID
 
@@ -72,7 +73,7 @@ def test_no_command_that_takes_data_lacks_the_options() -> None:
 def test_a_recipe_keeps_the_layout(tmp_path: Path) -> None:
     recipe = make_recipe(data="table.csv", **SAID)
     again = make_recipe(write_recipe(tmp_path / "recipe.yaml", recipe))
-    assert again == recipe and Layout.of(again.data).said() == SAID
+    assert again == recipe and layout_of(again.data).said() == SAID
 
 
 @pytest.mark.parametrize("moved", [True, False])
