@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from crafted import Graph
-from hypothesis import given
-from hypothesis import strategies as st
 
+from keras_transfer.budget import Budget
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation import open_classifier
 from keras_transfer.exporters import export, judge, recommend
@@ -233,41 +232,12 @@ def test_room_in_ram(exported):
 
 
 def test_what_fits_is_what_the_table_says():
-    room = {"flash": 1 << 20, "ram": 256 << 10}
+    room = Budget(flash=1 << 20, ram=256 << 10)
     rows = boards.what_fits(room)
     assert rows == sorted(rows, key=lambda row: (row.bytes, row.side), reverse=True)
-    assert all(row.arena_bytes + boards.MARGIN_BYTES <= room["ram"] for row in rows)
+    assert all(row.arena_bytes + boards.MARGIN_BYTES <= room.ram for row in rows)
     assert {row.backbone for row in rows} >= {"mobilenet", "mobilenet_v2"}
     assert "mobilenet_v2 alpha 0.35 at 96 x 96" in boards.suggestion(room)
-
-
-@given(
-    st.decimals(0, 4096, places=2), st.sampled_from([("", 1), ("B", 1), ("kB", 2**10), ("KiB", 2**10), ("m", 2**20)])
-)
-def test_sizes(number, unit):
-    name, factor = unit
-    assert boards.parse_size(f" {number} {name}") == round(float(number) * factor)
-
-
-@given(st.integers(0, 2**31), st.integers(0, 2**31))
-def test_room_is_read(flash, ram):
-    assert boards.parse_fit(f"ram={ram}B, flash={flash}") == {"flash": flash, "ram": ram}
-
-
-@given(st.text(max_size=12))
-def test_any_text_is_a_size_or_refused(text):
-    try:
-        assert boards.parse_size(text) >= 0
-    except InputError as error:
-        assert repr(text) in str(error)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "flash", "flash=", "flash=1MB,flash=2MB", "rom=1MB", "ram=-1", "ram=1XB", "ram=1iB"]
-)
-def test_no_room(text):
-    with pytest.raises(InputError):
-        boards.parse_fit(text)
 
 
 def test_unknown_board(exported):

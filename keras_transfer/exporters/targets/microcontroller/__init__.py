@@ -2,9 +2,11 @@
 
 from typing_extensions import TypedDict  # that of `schemas`, with which it is combined
 
+from keras_transfer.budget import Budget
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.targets.base import Target, dynamic, ends, not_built_in, verdict
-from keras_transfer.exporters.targets.microcontroller.boards import BOARDS, Fit, judge_fit, room_of, suggestion
+from keras_transfer.exporters.targets.fit import Fit, judge_fit, needs_of
+from keras_transfer.exporters.targets.microcontroller.boards import BOARDS, room_of, suggestion
 from keras_transfer.exporters.targets.microcontroller.operators import METHODS
 from keras_transfer.extras import install_hint
 from keras_transfer.litert import FileInfo, OperatorInfo
@@ -40,7 +42,7 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
     Args:
         content: the file.
         info: what it holds.
-        fit: the room there is, such as `"flash=1MB,ram=256KB"`.
+        fit: the budget, such as `"flash=1MB,ram=256KB"`, see `parse_budget`.
         board: a name of `BOARDS`, in place of `fit` or with it.
     """
     room = room_of(fit, board)
@@ -63,8 +65,9 @@ def _judge(content: bytes, info: FileInfo, fit: str | None = None, board: str | 
     if _per_channel_dense(info):
         notes.append(_OLD_DENSE)
     board_fit: _BoardFit = {}
-    if room:
-        fits, too_large = judge_fit(room, len(content), arena)
+    if room != Budget():
+        needs = needs_of(content, info, {"target": "microcontroller", "arena_bytes": arena})
+        fits, too_large = judge_fit(room, needs)
         board_fit = {"board": board, "fit": fits}
         if too_large and not why:
             measured = len(info.tensors[info.inputs[0]].shape) == 4  # the table is of networks on pictures

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer import __version__
+from keras_transfer.budget import KIB
 from keras_transfer.errors import GateError
 from keras_transfer.exporters.targets.base import Kit
+from keras_transfer.exporters.targets.fit import CODE_BYTES, MARGIN_BYTES
 from keras_transfer.exporters.targets.microcontroller import MicrocontrollerVerdict
-from keras_transfer.exporters.targets.microcontroller.boards import CODE_BYTES, KIB, MARGIN_BYTES
 from keras_transfer.exporters.targets.microcontroller.operators import methods
 from keras_transfer.files import write_bytes, write_json, write_text
 from keras_transfer.inputs import Array, Inputs, only
