@@ -310,6 +310,25 @@ class OwnFile(OwnModel):
 
 
 @dataclass(frozen=True)
+class Log:
+    """What is kept of predictions."""
+
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Append a line for each item to this file, for `monitor`; no names, no items."),
+    ] = None
+    log_sketch: Annotated[
+        bool, typer.Option("--log-sketch", help="Also log 64 numbers of what a RUN or .keras sees in it.")
+    ] = False
+    log_items: Annotated[bool, typer.Option("--log-items", help="Also keep the items, in a folder beside the log.")] = (
+        False
+    )
+    log_sync: Annotated[
+        bool, typer.Option("--log-sync", help="Wait for the disk after each line: nothing is lost if power fails.")
+    ] = False
+
+
+@dataclass(frozen=True)
 class Files:
     """Which files are made of a model, and what each may lose."""
 

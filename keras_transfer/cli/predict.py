@@ -10,9 +10,11 @@ import typer
 from keras_transfer.cli import options
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
     from io import BufferedReader
 
-    from keras_transfer.evaluation import Prediction
+    from keras_transfer.evaluation import Classifier, Prediction
+    from keras_transfer.evaluation.predictions import Watcher
     from keras_transfer.modalities import Modality
 
 
@@ -45,6 +47,7 @@ def command(
     delegate: _Delegate = "",
     hop: _Hop = None,
     own: options.OwnFile = options.OwnFile(),
+    logging: options.Log = options.Log(),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per line, as they come.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, as they come.")] = False,
@@ -54,6 +57,7 @@ def command(
     One that cannot be read is reported in its place.
     """
     import sys
+    from contextlib import ExitStack
 
     from keras_transfer.cli.heard import print_live, print_timeline
     from keras_transfer.errors import InputError
@@ -68,6 +72,10 @@ def command(
     set_quiet(bool(wanted))
     if not files and camera is None:
         raise InputError("There is nothing to predict. Give files, folders, patterns, a text in quotes, - or --camera.")
+    if logging.log is None and (logging.log_sketch or logging.log_items or logging.log_sync):
+        raise InputError("--log-sketch, --log-items and --log-sync say what --log FILE keeps: give it, too.")
+    if logging.log is not None and hop is not None:
+        raise InputError("A log (--log) has a line for each item, not for what is heard from when to when (--hop).")
     classifier = open_classifier(model, delegate=delegate, **own.options())
     modality = open_modality(classifier.inputs.modality)
     if calibrated:
@@ -76,6 +84,8 @@ def command(
         classifier = scaled(classifier)
     standard_input = cast("BufferedReader", sys.stdin.buffer)
     if files == ["-"] and (windows := modality.stream(standard_input, classifier.inputs, hop)) is not None:
+        if logging.log is not None:
+            raise InputError("A log (--log) has a line for each item, and raw sound from standard input has none.")
         print_live(live(classifier, windows), wanted[0] if wanted else "table")
         return
     sources = list(_expand(files or (), modality))
@@ -85,17 +95,30 @@ def command(
         heard = (segment for path in sources for segment in timeline(classifier, _path(path), hop))
         print_timeline(heard, wanted[0] if wanted else "table")
         return
-    found = track(predict_files(classifier, sources, top_k), "Predicting", total=len(sources))
     readable, first = 0, None
     show, shown = _PRINT[wanted[0] if wanted else "table"], min(top_k, len(classifier.class_names))
-    for prediction in show(found, shown, classifier.limit is not None):
-        first = first or prediction
-        readable += not prediction.problem
+    with ExitStack() as opened:
+        watcher = _watcher(opened, classifier, logging)
+        found = track(predict_files(classifier, sources, top_k, watcher), "Predicting", total=len(sources))
+        for prediction in show(found, shown, classifier.limit is not None):
+            first = first or prediction
+            readable += not prediction.problem
     if not readable and first is not None:
         item = modality.kind.item
         raise InputError(
             f"None of {len(sources)} files can be read as a {item} ({first.path or repr('')}: {first.problem})."
         )
+
+
+def _watcher(opened: "ExitStack", classifier: "Classifier", logging: options.Log) -> "Watcher | None":
+    """What writes the log, if there is to be one."""
+    if logging.log is None:
+        return None
+    from keras_transfer.jobs.log import log_predictions
+    from keras_transfer.operations.log import LogWriter
+
+    log = opened.enter_context(LogWriter(logging.log, sync=logging.log_sync))
+    return log_predictions(classifier, log, sketch=logging.log_sketch, items=logging.log_items)
 
 
 def _print_table(found: Iterable["Prediction"], top_k: int, scored: bool) -> Iterable["Prediction"]:

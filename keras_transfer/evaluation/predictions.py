@@ -1,11 +1,12 @@
 """What a classifier sees in files from anywhere."""
 
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from keras_transfer.inputs import Arrays, open_modality, open_preparer, stacked
 
 _BATCH = 32
 Source: TypeAlias = str | Path | tuple[str, bytes]
+Watcher: TypeAlias = "Callable[[Source, Prediction, Arrays, float], object]"
+"""Is told of each item that was read: the source, what the model says, the inputs, and the milliseconds it took."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Prediction:
         unlikeness: the share of the model's validation items that are less unlike its training items, 0..1; None where
             the model has no such score.
         rejected: whether it is none of the classes by that score; then there are no `labels`.
+        score: that score itself, which has no bounds.
     """
 
     path: str
@@ -44,9 +48,12 @@ class Prediction:
     problem: str = ""
     unlikeness: float | None = None
     rejected: bool = False
+    score: float | None = None
 
 
-def predict_files(classifier: Classifier, paths: Iterable[Source], top_k: int = 3) -> Iterator[Prediction]:
+def predict_files(
+    classifier: Classifier, paths: Iterable[Source], top_k: int = 3, watcher: "Watcher | None" = None
+) -> Iterator[Prediction]:
     """Predicts files in order; threads prepare the next ones meanwhile.
 
     Of a file longer than an item of the classifier, such as a recording, the probabilities of all its parts are
@@ -57,6 +64,8 @@ def predict_files(classifier: Classifier, paths: Iterable[Source], top_k: int = 
         paths: files, or a name with the content of a file. One that cannot be read gives a `Prediction` with its
             `problem`, in its place.
         top_k: how many classes `Prediction.top` names, 1 or more; no more than there are.
+        watcher: called for each item that can be read, before it is yielded; of a longer file with its first part's
+            inputs.
 
     Yields:
         One `Prediction` per path.
@@ -67,34 +76,39 @@ def predict_files(classifier: Classifier, paths: Iterable[Source], top_k: int = 
     if top_k < 1:
         raise InputError(f"`top_k` must be 1 or more. Received: top_k={top_k}.")
 
-    modality, counts = open_modality(classifier.inputs.modality), deque[tuple[str, int]]()
+    modality, counts = open_modality(classifier.inputs.modality), deque[tuple[Source, int]]()
 
     def parts() -> Iterator[Source]:
         for source in paths:
             own = [source] if isinstance(source, tuple) else modality.parts(str(source), classifier.inputs)
-            counts.append((str(source[0] if isinstance(source, tuple) else source), len(own)))
+            counts.append((source, len(own)))
             yield from own
 
-    total: NDArray[np.float32] | None = None
+    read: list[_Answered] = []
     problem, done = "", 0
-    for _, answer in _rows(classifier, parts()):
-        if isinstance(answer, str):
-            problem = problem or answer
+    for answered in _rows(classifier, parts()):
+        if isinstance(answered, str):
+            problem = problem or answered
         else:
-            total = answer if total is None else total + answer
+            read.append(answered)
         done += 1
-        path, count = counts[0]
+        source, count = counts[0]
         if done < count:
             continue
-        if problem or total is None:
+        path = str(source[0] if isinstance(source, tuple) else source)
+        if problem or not read:
             yield Prediction(path, problem=problem)
         else:
-            yield _prediction(path, total / np.float32(count), classifier, top_k)
+            total: NDArray[np.float32] = sum((part.row for part in read[1:]), read[0].row)
+            found = _prediction(path, total / np.float32(count), classifier, top_k)
+            if watcher is not None:
+                watcher(source, found, read[0].inputs, sum(part.milliseconds for part in read))
+            yield found
         counts.popleft()
-        total, problem, done = None, "", 0
+        read, problem, done = [], "", 0
 
 
-def answers(classifier: Classifier, sources: Iterable[Source]) -> Iterator[tuple[str, NDArray[np.float32] | str]]:
+def answers(classifier: Classifier, sources: Iterable[Source]) -> Iterator[NDArray[np.float32] | str]:
     """What a classifier says of items, one by one and in order; threads prepare the next ones meanwhile.
 
     Args:
@@ -102,31 +116,41 @@ def answers(classifier: Classifier, sources: Iterable[Source]) -> Iterator[tuple
         sources: files, or a name with the content of a file.
 
     Yields:
-        The name, and probabilities `float32 [classes]`, or why the item cannot be read.
+        Probabilities `float32 [classes]`, or why the item cannot be read.
     """
     classes = len(classifier.class_names)
-    for path, row in _rows(classifier, sources):
-        yield path, row if isinstance(row, str) else row[:classes]
+    for answered in _rows(classifier, sources):
+        yield answered if isinstance(answered, str) else answered.row[:classes]
 
 
-def _rows(classifier: Classifier, sources: Iterable[Source]) -> Iterator[tuple[str, NDArray[np.float32] | str]]:
-    """As `answers`, the score of a classifier with a limit behind its probabilities."""
+class _Answered(NamedTuple):
+    """What a classifier says of an item: probabilities, behind them the score of one with a limit; and to what."""
+
+    row: NDArray[np.float32]
+    inputs: Arrays
+    milliseconds: float
+
+
+def _rows(classifier: Classifier, sources: Iterable[Source]) -> "Iterator[_Answered | str]":
+    """The answer to each item in order, or why it cannot be read."""
     preparer = classifier.preparer or open_preparer(classifier.inputs.modality, {})
     spec = preparer.spec(classifier.inputs.tensors)
 
-    def prepare(source: Source) -> tuple[str, Arrays | str]:
-        path = str(source[0] if isinstance(source, tuple) else source)
+    def prepare(source: Source) -> Arrays | str:
         try:
-            return path, preparer.prepare(source[1] if isinstance(source, tuple) else preparer.load(path), spec)
+            content = source[1] if isinstance(source, tuple) else preparer.load(str(source))
+            return preparer.prepare(content, spec)
         except InputError as error:
-            return path, str(error)
+            return str(error)
 
     prepared = ordered(prepare, sources, ahead=2 * _BATCH)
     while batch := list(islice(prepared, _BATCH)):
-        items = [arrays for _, arrays in batch if not isinstance(arrays, str)]
+        items = [arrays for arrays in batch if not isinstance(arrays, str)]
+        started = time.perf_counter()
         rows = iter(_answer(classifier, stacked(items)) if items else ())
-        for path, arrays in batch:
-            yield path, arrays if isinstance(arrays, str) else next(rows)
+        milliseconds = 1000 * (time.perf_counter() - started) / max(1, len(items))
+        for arrays in batch:
+            yield arrays if isinstance(arrays, str) else _Answered(next(rows), arrays, milliseconds)
 
 
 def _answer(classifier: Classifier, values: Arrays) -> NDArray[np.float32]:
@@ -136,6 +160,7 @@ def _answer(classifier: Classifier, values: Arrays) -> NDArray[np.float32]:
 
 def _prediction(path: str, row: NDArray[np.float32], classifier: Classifier, top_k: int) -> Prediction:
     limit, classes = classifier.limit, len(classifier.class_names)
+    score = None if limit is None else float(row[classes])
     unlikeness = None if limit is None else float(limit.unlikeness(row[classes]))
     rejected = limit is not None and bool(row[classes] > limit.threshold)
     row = row[:classes]
@@ -145,5 +170,11 @@ def _prediction(path: str, row: NDArray[np.float32], classifier: Classifier, top
     if classifier.multi_label:
         labels = tuple(classifier.class_names[i] for i in order if row[i] >= THRESHOLD)
     return Prediction(
-        path, *top[0], top=top, labels=() if rejected else labels, unlikeness=unlikeness, rejected=rejected
+        path,
+        *top[0],
+        top=top,
+        labels=() if rejected else labels,
+        unlikeness=unlikeness,
+        rejected=rejected,
+        score=score,
     )

@@ -59,7 +59,7 @@ def timeline(classifier: Classifier, path: str, hop: float) -> Iterator[Segment]
     names = open_modality(classifier.inputs.modality).parts(path, classifier.inputs, hop)
     spans = [(parse_stretch(name) or (path, 0.0, 0.0))[1:] for name in names]
     rows: list[Row] = []
-    for _, answer in answers(classifier, names):
+    for answer in answers(classifier, names):
         if isinstance(answer, str):
             yield Segment(path, problem=answer)
             return

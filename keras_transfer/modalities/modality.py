@@ -18,7 +18,7 @@ from keras_transfer.data.sources import list_path, names_files
 from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
-from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes
+from keras_transfer.inputs import Array, Arrays, Indices, InputSpec, Json, Preparer, TensorNotes
 from keras_transfer.modalities.rows import Corruption
 from keras_transfer.recipe import AUTO, DataOptions, Format, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
@@ -601,6 +601,14 @@ class Modality(ABC):
             InputError: there is no such corruption.
         """
         raise InputError(f"There is no corruption {name!r} of {self.kind.items}.")
+
+    def measures(self, inputs: Arrays) -> dict[str, float]:
+        """Cheap figures of one prepared item, whatever it shows, by which a spoilt sensor is noticed; by default none.
+
+        Args:
+            inputs: as the preparer gives them, without the batch axis.
+        """
+        return {}
 
     def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
         """How new items differ from those of a run, apart from what they show; the largest difference first.

@@ -176,3 +176,27 @@ def test_what_files_stand_for(place: Path, tmp_path: Path) -> None:
         (tmp_path / "deep" / "er" / "c.webp").unlink(missing_ok=True)
         with pytest.raises(InputError, match=said):
             list(_expand([name], IMAGE))
+
+
+def test_predict_logs_and_keeps_to_itself(place: Path, tmp_path: Path) -> None:
+    from keras_transfer.operations.log import items_of, model_hash, read_logs
+
+    log, pictures = tmp_path / "log.jsonl", place / "pictures"
+    answered = answer("predict", place / "model.keras", pictures, place / "broken.jpg", "--log", log)
+    assert answered[-1]["problem"]
+    assert command("predict", place / "model.tflite", pictures, "--log", log).returncode == 0
+    options = ("--log", log, "--log-items", "--log-sketch", "--log-sync")
+    assert command("predict", place / "model.keras", pictures, *options).returncode == 0
+    plain, file, kept = (read_logs([log]).entries[start : start + 6] for start in (0, 6, 12))
+    assert [entry.top[0][0] for entry in plain] == [row["label"] for row in answered[:-1]]
+    assert {entry.model for entry in file} == {model_hash(place / "model.tflite")}
+    assert len({entry.fingerprint for entry in plain}) == 6
+    assert [entry.fingerprint for entry in file] == [entry.fingerprint for entry in plain]
+    assert set(plain[0].measures) == {"brightness", "contrast", "sharpness"}
+    assert all(entry.sketch is None and entry.item is None for entry in (*plain, *file))
+    assert not any(str(place) in line for line in log.read_text().splitlines())
+    assert all(entry.sketch is not None for entry in kept)
+    assert {file.name for file in items_of(log).iterdir()} == {entry.item for entry in kept}
+    for wrong in (["--log-items"], ["--log", log, "--hop", "1"], ["--log", log, "--log-sketch"]):
+        done = command("predict", place / "model.tflite", pictures, *wrong)
+        assert done.returncode == 2 and "--log" in done.stderr

@@ -15,7 +15,7 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.geometry import LEGACY, Geometry
-from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, Table, TensorNotes, only
+from keras_transfer.inputs import Array, Arrays, Indices, InputSpec, Json, Preparer, Table, TensorNotes, only
 from keras_transfer.litert.labels import GEOMETRY_FILE
 from keras_transfer.modalities import Corruption, FollowedItem, InputWords, Modality, NetworkViews
 from keras_transfer.modalities.image.appearance import appearance, differences
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
 _COLOUR_SPACES = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
+_WATCHED = ("brightness", "contrast", "sharpness")  # of `appearance`, in logs
 _IMAGE = 2  # ContentProperties.ImageProperties
 _FILTER, _MAP = 36, 96  # pixels that a filter and a stage's map take on the page
 
@@ -283,6 +284,10 @@ class ImageModality(Modality):
     def corrupt(self, items: Split, indices: Indices, name: str, strength: int, seed: int) -> Array:
         """Photographs made worse; see `corrupt`."""
         return corrupt(only(items.rows(indices)), name, strength, seed)
+
+    def measures(self, inputs: Arrays) -> dict[str, float]:
+        """Brightness, contrast and sharpness: a dark, covered or blurred camera."""
+        return {name: value for name, value in appearance(only(inputs)).items() if name in _WATCHED}
 
     def differences(self, own: Split, new: Split, spec: InputSpec) -> list[PropertyDifference]:
         """Brightness, contrast, colour and sharpness at the network's size, and the size of the files."""
