@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from keras_transfer.errors import InputError
-from keras_transfer.inputs import Array, Arrays, as_tuple
+from keras_transfer.inputs import Array, Arrays, as_tuple, open_preparer
 from keras_transfer.modalities import Modality, open_modality
 from keras_transfer.operations.log import Entry, LogWriter, model_hash, sketches_of
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from keras_transfer.evaluation import Classifier, Prediction
     from keras_transfer.evaluation.predictions import Source, Watcher
 
-_TOP = 5  # classes of a line
+TOP = 5
+"""Classes of a line."""
 _SUFFIXES = (".jpg", ".wav", ".txt", ".csv")  # of an item that came without a name
 
 
@@ -46,6 +47,7 @@ def log_predictions(
     assert classifier.path is not None
     model, modality = model_hash(classifier.path), open_modality(classifier.inputs.modality)
     features = feature_reader(classifier) if sketch else None
+    preparer = classifier.preparer or open_preparer(modality.name, {})
 
     def write(source: "Source", found: "Prediction", inputs: Arrays, milliseconds: float) -> None:
         numbers, scale = None, 0
@@ -53,14 +55,12 @@ def log_predictions(
             [(numbers, scale)] = sketches_of(features(tuple(array[None] for array in as_tuple(inputs))))
         kept = None
         if items:
-            preparer = classifier.preparer
-            assert preparer is not None
             content = source[1] if isinstance(source, tuple) else preparer.load(str(source))
             kept = log.keep(content, _suffix(found.path, modality.kind))
         log.write(
             Entry(
                 model=model,
-                top=found.top[:_TOP],
+                top=found.top[:TOP],
                 time=time.time_ns() // 1_000_000,
                 score=found.score,
                 ms=milliseconds,
