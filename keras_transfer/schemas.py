@@ -1060,3 +1060,68 @@ def json_schema() -> dict[str, object]:
     from pydantic import TypeAdapter
 
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(Result).json_schema()}
+
+
+class DriftTest(TypedDict):
+    """One thing that may have changed, see `keras_transfer.evaluation.drift.drift_tests`."""
+
+    name: str
+    title: str
+    reference: float | None  # a typical value of the run's own items
+    window: float | None  # of the new ones
+    p_value: float
+    adjusted: float  # for how many tests there are (Holm)
+    alarm: bool
+    words: str
+
+
+class EstimatedAccuracy(Share):
+    """Accuracy without labels; `trust` is whether what can be checked of its assumption holds, None if nothing can."""
+
+    trust: bool | None
+
+
+class MonitorLook(TypedDict):
+    """One look at a window of a log."""
+
+    end: int  # how many items the log had
+    items: int  # in the window
+    since: str | None  # when the first of them was seen, ISO 8601
+    until: str | None
+    tests: list[DriftTest]
+    estimate: EstimatedAccuracy | None  # None with several labels per item
+    accuracy: Share | None  # of the items whose class somebody told
+    alert: bool
+
+
+class ClassShare(TypedDict):
+    """How often a class is predicted."""
+
+    name: str
+    reference: float
+    window: float
+
+
+class Monitor(TypedDict):
+    """`OUT/monitor.json`."""
+
+    format: int
+    run: str
+    file: str  # of the run
+    model: str  # its hash, as logs have it
+    logs: list[str]
+    reference_items: int
+    own_accuracy: float | None
+    items: int
+    skipped: int  # lines that make no sense
+    others: int  # predictions of other models
+    window: int
+    every: int
+    alpha: float  # of all looks together
+    looks_planned: int
+    looks: list[MonitorLook]  # the oldest first
+    classes: list[ClassShare]  # of the last look
+    alert: bool
+    title: str
+    sentences: list[str]
+    next: list[NextStep]

@@ -49,7 +49,7 @@ def report_html(report: Report, pictures: Mapping[int, ItemView]) -> str:
     history = report["history"]
     figures: tuple[Literal["accuracy", "loss"], ...] = ("accuracy", "loss")
     classes = sorted(report["per_class"].items(), key=lambda item: _order(item[1]["f1"]["value"]))
-    return _templates().get_template("report.html.jinja").render(
+    return templates().get_template("report.html.jinja").render(
         report=report,
         pictures=pictures,
         metrics=_listed(report),
@@ -71,7 +71,7 @@ def report_markdown(report: Report) -> str:
     Returns:
         Markdown with a header that model hubs read.
     """
-    return _templates().get_template("report.md.jinja").render(report=report, metrics=_listed(report))
+    return templates().get_template("report.md.jinja").render(report=report, metrics=_listed(report))
 
 
 def inspection_html(found: Inspection, pictures: Mapping[int, ItemView]) -> str:
@@ -86,7 +86,7 @@ def inspection_html(found: Inspection, pictures: Mapping[int, ItemView]) -> str:
     """
     most = max((sum(counts.values()) for counts in found["classes"].values()), default=1) or 1
     limits = {"groups": GROUPS, "in_group": IN_GROUP, "broken": 100}
-    template = _templates().get_template("inspection.html.jinja")
+    template = templates().get_template("inspection.html.jinja")
     return template.render(found=found, pictures=pictures, plots=plots, most=most, limits=limits, bars=stage_bars)
 
 
@@ -102,7 +102,7 @@ def comparison_html(found: RunComparison, costs: Mapping[Cost, str]) -> str:
     """
     units: dict[Cost, tuple[float, str]] = {"latency_ms": (1.0, "ms")}
     pictures = [tradeoff(found["files"], cost, name, *units.get(cost, (1e6, "MB"))) for cost, name in costs.items()]
-    template = _templates().get_template("comparison.html.jinja")
+    template = templates().get_template("comparison.html.jinja")
     return template.render(found=found, pictures=list(zip(costs.values(), pictures, strict=True)), costs=costs)
 
 
@@ -116,7 +116,7 @@ def shift_html(found: Mapping[str, object], pictures: Mapping[str, Sequence[Item
     Returns:
         The page.
     """
-    template = _templates().get_template("shift.html.jinja")
+    template = templates().get_template("shift.html.jinja")
     return template.render(found=found, pictures=pictures, bars=stage_bars)
 
 
@@ -130,12 +130,12 @@ def see_html(found: Mapping[str, object], pictures: Mapping[str, object]) -> str
     Returns:
         The page.
     """
-    return _templates().get_template("see.html.jinja").render(found=found, pictures=pictures)
+    return templates().get_template("see.html.jinja").render(found=found, pictures=pictures)
 
 
 def _cka_figure(rows: Sequence[Mapping[str, object]]) -> Markup:
     """What fine-tuning changed, in words and as bars; the report and the page of what a network sees show it."""
-    return Markup(_templates().get_template("cka.html.jinja").render(rows=rows, bars=stage_bars))
+    return Markup(templates().get_template("cka.html.jinja").render(rows=rows, bars=stage_bars))
 
 
 class _ListedMetric(Interval):
@@ -212,7 +212,8 @@ def _markdown(value: object) -> str:
 
 
 @cache
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The templates of all pages."""
     folder = Path(__file__).parent / "templates"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
