@@ -316,6 +316,7 @@ def _sentences(found: Monitor) -> list[str]:
         )
     waiting = found["items"] - look["end"]
     notes = (
+        (not look["tests"], "Twenty items on both sides are the least to test anything."),
         (waiting, f"{waiting} newer items wait for the next look, at {look['end'] + found['every']}."),
         (found["others"], f"{found['others']} predictions are of other models."),
         (found["skipped"], f"{found['skipped']} lines of the log make no sense."),

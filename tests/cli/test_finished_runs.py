@@ -105,6 +105,8 @@ ROWS = [
     Row("predict {run} {new} --json", data=False, says='"top"'),
     Row("predict {run}/export/model_int8.tflite {new} --csv", data=False, says="probability_1"),
     Row("predict {run}/export/model_float32.tflite {new}/red --jsonl", data=False, says='"label"'),
+    Row("predict {run} {new} {new} --log {out}/log.jsonl", "{out}/log.jsonl", data=False, says="confidence"),
+    Row("monitor {run} {out}/log.jsonl --out {out}/monitor", "{out}/monitor/monitor.html", says="Page: "),
     Row("predict {run} --camera 63", data=False, extra="camera", code=2, says="Camera 63 gives no picture"),
     Row("lr-find {photos} --recipe {run}/recipe.yaml --weights {weights} --steps 30", data=False),
     Row("cross-validate {photos} --recipe {run}/recipe.yaml --weights {weights} --folds 2 --repeats 1", data=False),
