@@ -15,6 +15,7 @@ from keras_transfer.files import write_text
 from keras_transfer.geometry import Geometry
 
 Strategy = Literal["auto", "feature-extraction", "fine-tuning", "full", "lora", "bitfit", "adapter", "scratch"]
+Effort = Literal["quick", "standard", "best"]
 Schedule = Literal["constant", "cosine", "cyclical", "plateau"]
 OptimizerName = Literal["adam", "adamw", "sgd", "lbfgs"]
 """`lbfgs` solves a linear head on frozen features (`training.linear`), without rates, epochs or batches."""
@@ -140,6 +141,7 @@ class ModelOptions(_Strict):
 class TrainingOptions(_Strict):
     """How the network trains; the fields are keywords of `keras_transfer.fit`. None: chosen by the run."""
 
+    effort: Effort = "standard"  # what is left open of other fields, see `Modality.efforts`
     strategy: Strategy = "auto"
     phases: tuple[Phase, ...] | None = None
     epochs: _Count | None = None  # of each phase after the head's, in place of its own number
@@ -211,6 +213,15 @@ class Recipe(_Strict):
         if self.model.backbone is None:
             raise ValueError("The recipe names no backbone yet: settle it first.")
         return self.model.backbone
+
+    def says(self, field: str) -> bool:
+        """Whether a field has a value of its own, be it the one that it would have without.
+
+        >>> [make_recipe(data="photos/", alpha=0.5).says(field) for field in ("alpha", "dropout")]
+        [True, False]
+        """
+        section, name = _PLACES[field]
+        return name in getattr(self, section).model_fields_set
 
     def replace(self, **changes: object) -> "Recipe":
         """This recipe with other values, by the fields' names without their sections; they are not validated.

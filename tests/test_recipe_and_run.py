@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from keras_transfer.errors import InputError
 from keras_transfer.files import replacing, write_bytes
 from keras_transfer.geometry import LEGACY, MODES, Geometry
+from keras_transfer.modalities import settled
 from keras_transfer.recipe import Phase, Recipe, differences, make_recipe, write_recipe
 from keras_transfer.run import (
     add_to_run,
@@ -308,3 +309,19 @@ def test_a_rank_goes_with_lora_alone() -> None:
     assert make_recipe(data="reviews.csv", strategy="lora", rank=4).training.rank == 4
     with pytest.raises(InputError, match="`rank` is wrong: it goes with the strategies lora and adapter alone"):
         make_recipe(data="reviews.csv", rank=4)
+
+
+@pytest.mark.parametrize(
+    ("told", "strategy", "baselines"),
+    [
+        ({}, "auto", "auto"),
+        ({"effort": "quick"}, "feature-extraction", "none"),
+        ({"effort": "quick", "strategy": "auto", "baselines": "auto"}, "auto", "auto"),
+        ({"effort": "quick", "weights": "none"}, "auto", "auto"),
+        ({"effort": "best"}, "full", "auto"),
+    ],
+)
+def test_an_effort_stands_for_what_a_recipe_does_not_say(told, strategy, baselines, tmp_path):
+    recipe = settled(make_recipe(data="photos/", **told))
+    assert (recipe.training.strategy, recipe.report.baselines) == (strategy, baselines)
+    assert settled(make_recipe(write_recipe(tmp_path / "recipe.yaml", recipe))) == recipe

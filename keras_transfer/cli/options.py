@@ -89,6 +89,14 @@ class StrategyName(StrEnum):
     scratch = "scratch"
 
 
+class EffortName(StrEnum):
+    """How much is spent on a model; see `TrainingOptions.effort`."""
+
+    quick = "quick"
+    standard = "standard"
+    best = "best"
+
+
 class GeometryName(StrEnum):
     """How pictures are fitted to a model; see `keras_transfer.geometry`."""
 
@@ -174,6 +182,10 @@ Geometry = Annotated[
         help="How pictures are fitted to the model: crop the centre, squash, or letterbox the whole; auto tries them "
         "on validation.  [auto]"
     ),
+]
+Effort = Annotated[
+    EffortName | None,
+    typer.Option(help="quick: the head alone; best: all that is known to help, for many times the time.  [standard]"),
 ]
 Strategy = Annotated[StrategyName | None, typer.Option(help="What to train.  [auto]")]
 FewShot = Annotated[

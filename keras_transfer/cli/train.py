@@ -42,6 +42,7 @@ def command(
     data: options.RecipeData = None,
     network: options.Network = options.Network(),
     geometry: options.Geometry = None,
+    effort: options.Effort = None,
     strategy: options.Strategy = None,
     seed: options.Seed = None,
     out: _Out = None,

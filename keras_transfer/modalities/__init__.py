@@ -26,7 +26,7 @@ from keras_transfer.modalities.modality import (
     StageView,
 )
 from keras_transfer.modalities.rows import Corruption
-from keras_transfer.recipe import Format, Recipe
+from keras_transfer.recipe import AUTO, Format, Recipe
 
 __all__ = [
     "Corruption",
@@ -98,7 +98,18 @@ def settled(recipe: Recipe) -> Recipe:
                 )
     _check_options(recipe, modality)
     check_formats(recipe, modality)
-    return modality.settled(recipe)
+    return _with_effort(modality.settled(recipe), modality)
+
+
+def _with_effort(recipe: Recipe, modality: Modality) -> Recipe:
+    """The recipe with what its effort says of the fields of which it says nothing itself.
+
+    Of a backbone that an audition is still to choose, that came trained, or that begins with random weights, nothing.
+    """
+    if recipe.backbone == AUTO or recipe.training.phases is not None or not recipe.model.pretrained:
+        return recipe
+    own = modality.efforts[recipe.training.effort]
+    return recipe.replace(**{name: value for name, value in own.items() if not recipe.says(name)})
 
 
 def check_formats(recipe: Recipe, modality: Modality) -> None:

@@ -20,7 +20,7 @@ from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
 from keras_transfer.inputs import Array, Arrays, Indices, InputSpec, Json, Preparer, TensorNotes
 from keras_transfer.modalities.rows import Corruption
-from keras_transfer.recipe import AUTO, DataOptions, Format, Recipe
+from keras_transfer.recipe import AUTO, DataOptions, Effort, Format, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class Modality(ABC):
         options: fields of recipes that serve these items and not those of every modality; others refuse them.
         many: see `keras_transfer.inputs.ModalityInputs`.
         rival_name: what its simple rival of every network is called; empty where there is none.
+        efforts: effort -> values of fields of which a recipe with pretrained weights says nothing itself.
         formats: of the files of a recipe that names none; empty for those of `keras_transfer.export`.
     """
 
@@ -163,6 +164,11 @@ class Modality(ABC):
     options: ClassVar[tuple[str, ...]] = ()
     many: ClassVar[int] = 500
     rival_name: ClassVar[str] = ""
+    efforts: ClassVar[Mapping[Effort, Mapping[str, object]]] = {
+        "quick": {"strategy": "feature-extraction", "augmentation": "none", "baselines": "none"},
+        "standard": {},
+        "best": {"strategy": "full", "epochs": 12},
+    }
     formats: ClassVar[tuple[Format, ...]] = ()
     unfit: ClassVar[Mapping[str, str]] = {}  # formats and steps of `compress` that do not serve such networks
 
@@ -425,10 +431,8 @@ class Modality(ABC):
 
     def settled(self, recipe: Recipe) -> Recipe:
         """The recipe with the modality's own choice where it leaves the network or the files to it."""
-        backbone = recipe.model.backbone or self.default_backbone
-        return recipe.replace(
-            modality=self.name, backbone=backbone, formats=recipe.export.formats or self.formats or None
-        )
+        recipe = recipe.replace(modality=self.name, backbone=recipe.model.backbone or self.default_backbone)
+        return recipe.replace(formats=self.formats) if self.formats and not recipe.export.formats else recipe
 
     def title(self, recipe: Recipe) -> str:
         """What the network of a recipe is called, such as `mobilenet_v2 0.35`."""

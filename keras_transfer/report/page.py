@@ -58,7 +58,7 @@ def report_html(report: Report, pictures: Mapping[int, ItemView]) -> str:
         recipe=_plain(report["recipe"]),
         plots=plots,
         curves=[plots.curves(history, figure, f"{figure.capitalize()} by epoch, in training and on validation")
-                for figure in figures] if history else [],
+                for figure in figures] if len(history) > 1 else [],  # of one epoch, or of a solved head, a sentence
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.data import Split
-from keras_transfer.data.folds import joined, stratified_folds
+from keras_transfer.data.folds import stratified_folds
 from keras_transfer.data.labels import class_indices, log_loss, one_hot
 from keras_transfer.inputs import Array
 from keras_transfer.models import boundary, freeze_backbone, stages
@@ -37,13 +37,14 @@ def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bo
     if every_stage:
         model = all_stages(model)
     tensor = model.output if every_stage else boundary(model)
-    whole = joined(splits, " and ".join(split.name for split in splits))
-    (arrays,) = compute_features(model, [tensor], whole)
-    try:
-        rows = np.asarray(arrays["values"], np.float32).reshape(len(whole), -1)
-    finally:
-        arrays.close()
-    return np.split(rows, np.cumsum([len(split) for split in splits])[:-1])
+    total, rows = sum(map(len, splits)), []
+    for split in splits:  # each on its own: training left some of them in the cache
+        (arrays,) = compute_features(model, [tensor], split, expected=total)
+        try:
+            rows.append(np.asarray(arrays["values"], np.float32).reshape(len(split), -1))
+        finally:
+            arrays.close()
+    return rows
 
 
 def linear_probe(train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int) -> Array:

@@ -28,7 +28,7 @@ from keras_transfer.modalities.image.sources import KIND, list_source
 from keras_transfer.modalities.image.thumbnails import SIDE, heat_thumbnail, sheet, thumbnail
 from keras_transfer.modalities.modality import check_choice, head_options
 from keras_transfer.progress import say, track
-from keras_transfer.recipe import NAMED_WEIGHTS, Recipe
+from keras_transfer.recipe import NAMED_WEIGHTS, Effort, Recipe
 from keras_transfer.schemas import ItemView, PropertyDifference
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class ImageModality(Modality):
 
     default_backbone: ClassVar[str] = "mobilenet_v2"
     options: ClassVar[tuple[str, ...]] = ("alpha", "geometry", "image_size")
+    efforts: ClassVar[Mapping[Effort, Mapping[str, object]]] = {
+        **Modality.efforts,
+        "quick": {**Modality.efforts["quick"], "formats": ("float32", "int8")},
+    }
 
     def backbones(self) -> list[dict[str, Json]]:
         """The table of `keras.applications`."""
