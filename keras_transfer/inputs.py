@@ -481,6 +481,11 @@ class ModalityInputs(Protocol):
         """Items of each class from which on all of a pretrained network trains."""
         ...
 
+    @property
+    def head_views(self) -> bool:
+        """Whether a head that trains alone gains by augmented views of few items."""
+        ...
+
     def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
         """Fields of the phase of a strategy that trains a backbone, where they are not those of photographs."""
         ...

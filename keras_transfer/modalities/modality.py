@@ -149,7 +149,7 @@ class Modality(ABC):
         default_backbone: of a recipe that names none; `recipe.AUTO` for the best of `candidates`.
         borrowed: names of other modalities, whose backbones serve these items as well.
         options: fields of recipes that serve these items and not those of every modality; others refuse them.
-        many: see `keras_transfer.inputs.ModalityInputs`.
+        many: see `keras_transfer.inputs.ModalityInputs`; so is `head_views`.
         rival_name: what its simple rival of every network is called; empty where there is none.
         efforts: effort -> values of fields of which a recipe with pretrained weights says nothing itself.
         formats: of the files of a recipe that names none; empty for those of `keras_transfer.export`.
@@ -163,6 +163,7 @@ class Modality(ABC):
     borrowed: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()
     many: ClassVar[int] = 500
+    head_views: ClassVar[bool] = True
     rival_name: ClassVar[str] = ""
     efforts: ClassVar[Mapping[Effort, Mapping[str, object]]] = {
         "quick": {"strategy": "feature-extraction", "augmentation": "none", "baselines": "none"},

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_transfer.data import Split
-from keras_transfer.inputs import Augmenter, Strength
+from keras_transfer.inputs import Augmenter, Strength, open_modality
 from keras_transfer.models import multiply_adds
 from keras_transfer.models.graph import start_of
 from keras_transfer.recipe import Phase
@@ -37,6 +37,8 @@ def plan_views(
     augmenter = train.augmenter(augmentation, n_items)
     if views is None or not augmenter:
         few = augmentation == "auto" and all(phase.frozen for phase in phases)
+        if few and not open_modality(train.preparer.modality).head_views:
+            return augmenter, 1
         views = choose_views(augmenter, n_items, few, _affordable(model, phases) if augmenter else 1)
     return augmenter, views
 

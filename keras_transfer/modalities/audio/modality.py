@@ -45,6 +45,7 @@ class AudioModality(Modality):
 
     name: ClassVar[str] = "audio"
     kind: ClassVar[Kind] = KIND
+    head_views: ClassVar[bool] = False  # `docs/results/heads_means.csv`: no gain, a fifth of a job's time
     default_backbone: ClassVar[str] = AUTO
     borrowed: ClassVar[tuple[str, ...]] = ("image",)
     options: ClassVar[tuple[str, ...]] = ("alpha",)
