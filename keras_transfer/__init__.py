@@ -20,6 +20,7 @@ PUBLIC = {
     "freeze_backbone make_twin stages unfreeze_top",
     "litert": "convert open_litert",
     "training": "find_learning_rate fit layerwise_optimizer",
+    "jobs.add_class": "add_class",
     "jobs.audition": "audition",
     "jobs.cross_validate": "cross_validate",
     "evaluation": "evaluate open_classifier",

@@ -13,6 +13,7 @@ from keras_transfer.errors import InputError as InputError
 from keras_transfer.evaluation import evaluate as evaluate
 from keras_transfer.evaluation import open_classifier as open_classifier
 from keras_transfer.exporters import export as export
+from keras_transfer.jobs.add_class import add_class as add_class
 from keras_transfer.jobs.audition import audition as audition
 from keras_transfer.jobs.cross_validate import cross_validate as cross_validate
 from keras_transfer.litert import convert as convert

@@ -416,6 +416,19 @@ class Adaptation(AdaptationFigures, NewItemsSource):
     after: float | None
 
 
+class AddedClass(TypedDict):
+    """What `add-class` did: the examples, and the other classes' test items before and after."""
+
+    name: str
+    of: int  # how many examples
+    right: int | None  # of the examples, each judged by the others; None of a single one
+    images: int  # test items, of whatever modality
+    before: float
+    after: float
+    lost: int
+    difference: Difference
+
+
 class Acceptance(TypedDict):
     """The share of one's own items that is accepted, with the ends of its 95% interval, and on how many items."""
 
@@ -476,6 +489,7 @@ class Result(TypedDict):
     base: NotRequired[str | None]  # the run that this one was made from
     steps: NotRequired[list[Step]]
     adapted: NotRequired[Adaptation]
+    added: NotRequired[AddedClass]
     audition: NotRequired[Audition]  # where the backbone was left open
     temperature: NotRequired[float]  # by which the last layer was divided, see `Calibration`
     rejection: NotRequired[Rejecting]  # of `--reject`

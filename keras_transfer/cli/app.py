@@ -27,7 +27,7 @@ GROUPS = {
     "Understand": ("report", "evaluate", "predict"),
     "Compress": ("compress", "compare", "sensitivity"),
     "Ship": ("export", "check", "benchmark"),
-    "Maintain": ("monitor", "shift", "adapt", "retrain", "models", "cache"),
+    "Maintain": ("monitor", "shift", "adapt", "add_class", "retrain", "models", "cache"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 # Commands of earlier releases, and what does their work now.

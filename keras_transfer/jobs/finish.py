@@ -24,6 +24,7 @@ from keras_transfer.run import command_line, read_result, read_run
 from keras_transfer.schemas import (
     N_ITEMS,
     Adaptation,
+    AddedClass,
     Audition,
     HistoryRow,
     Metrics,
@@ -52,6 +53,7 @@ class RunFacts(TypedDict):
     preparation: NotRequired[Mapping[str, Json]]  # as it was chosen, see `Modality.choose_preparation`
     base: NotRequired[str | None]
     adapted: NotRequired[Adaptation]
+    added: NotRequired[AddedClass]
     audition: NotRequired[Audition]
     temperature: NotRequired[float]  # see `calibrate`
     rejection: NotRequired[Rejecting]  # where it was asked for

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.dataset import Dataset
-    from keras_transfer.data.split import Split
-    from keras_transfer.models.rejection import Floats, Rejection
+    from keras_transfer.models.rejection import Rejection
 
 
 def check_rejection(data: "Dataset", model: "keras.Model") -> None:
@@ -48,8 +47,11 @@ def add_rejection(run: Path, recipe: Recipe, data: "Dataset", model: "keras.Mode
     from keras_transfer.evaluation.intervals import share_interval
     from keras_transfer.evaluation.rejection import fit_rejection
     from keras_transfer.models import model_inputs, save_model
+    from keras_transfer.models.rejection import feature_tensor
+    from keras_transfer.training.features import feature_rows
 
-    train, val, test = (_features(model, split) for split in (data.train, data.val, data.test))
+    features = feature_tensor(model)
+    train, val, test = (feature_rows(model, features, split) for split in (data.train, data.val, data.test))
     rejection, figures = fit_rejection(train, np.asarray(data.train.labels), val, seed=recipe.seed)
     save_model(model, run / "model.keras", data.train.spec(model_inputs(model)), rejection)
     accepted = int((rejection.scores(test) <= rejection.limit.threshold).sum())
@@ -62,14 +64,3 @@ def add_rejection(run: Path, recipe: Recipe, data: "Dataset", model: "keras.Mode
         f"{figures['permuted']:.3f} for mixed-up features{near}"
     )
     return rejection, {**figures, "accepted": {"value": share, "low": low, "high": high}}
-
-
-def _features(model: "keras.Model", split: "Split") -> "Floats":
-    from keras_transfer.models.rejection import feature_tensor
-    from keras_transfer.training.features import compute_features
-
-    (arrays,) = compute_features(model, [feature_tensor(model)], split)
-    try:
-        return np.array(arrays["values"], np.float32).reshape(len(split), -1)
-    finally:
-        arrays.close()

@@ -31,7 +31,8 @@ MARGIN = 0.03
 TEST = 0.4
 """Share of the new items that is tested on: they are few, and it takes many to see that something is better."""
 _DOUBT = 0.05
-_ARRANGED = ("group_by", "root", "path_column", "label_column", "classes_at_depth")  # what the table says itself
+# What the table says itself.
+ARRANGED = ("group_by", "root", "path_column", "label_column", "classes_at_depth", "text_column", "background")
 
 
 class Side(TypedDict):
@@ -96,7 +97,7 @@ def retrain_run(
     base = open_run_model(folder, data)
     check_files(base.recipe)
     new = _labelled(added, base.data, base.recipe.seed, layout)
-    arranged = dict.fromkeys(_ARRANGED)
+    arranged = dict.fromkeys(ARRANGED)
     recipe = base.recipe.replace(base=str(folder.absolute()), data=str((out / ITEMS).absolute()), **arranged)
     with open_run(out, recipe) as run:
         clock = Clock(run)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_transfer.errors import InputError
-from keras_transfer.models.graph import nodes
+from keras_transfer.inputs import Array
+from keras_transfer.models.graph import nodes, start_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -161,12 +162,55 @@ def divide_logits(model: keras.Model, temperature: float) -> bool:
     >>> divide_logits(model, 2.0), model.get_weights()[1].tolist()
     (True, [0.5, 0.5])
     """
-    scores = scores_of(model)
-    layer = next((node.operation for node in nodes(model) if node.output is scores), None)
-    if not isinstance(layer, keras.layers.Dense) or layer.lora_enabled:
+    found = last_dense(model)
+    if found is None or found[0].lora_enabled:
         return False
-    layer.set_weights([weight / temperature for weight in layer.get_weights()])
+    found[0].set_weights([weight / temperature for weight in found[0].get_weights()])
     return True
+
+
+def last_dense(model: keras.Model) -> tuple[keras.layers.Dense, keras.KerasTensor] | None:
+    """The Dense layer that makes a classifier's logits, and the features it reads, `[n, ..., features]`.
+
+    Args:
+        model: a functional or Sequential classifier.
+
+    Returns:
+        None where the model ends in something else.
+    """
+    scores = scores_of(model)
+    node = next((node for node in nodes(model) if node.output is scores), None)
+    if node is None or not isinstance(node.operation, keras.layers.Dense):
+        return None
+    return node.operation, node.inputs[0]
+
+
+def with_last_dense(model: keras.Model, kernel: Array, bias: Array) -> keras.Model:
+    """The classifier with other weights in its last Dense layer, maybe of another number of classes, compiled.
+
+    All other layers are shared with it.
+
+    Args:
+        model: ends in a Dense layer, with a softmax in it or behind it.
+        kernel: float `[features, classes]`.
+        bias: float `[classes]`.
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="logits"), keras.layers.Softmax()])
+    >>> with_last_dense(model, np.zeros((2, 3)), np.log([0.2, 0.3, 0.5])).predict(np.ones((1, 2)), verbose=0).round(2)
+    array([[0.2, 0.3, 0.5]], dtype=float32)
+    """
+    found = last_dense(model)
+    assert found is not None
+    last, layer = nodes(model)[-1].operation, found[0]
+    dense = keras.layers.Dense(kernel.shape[1], activation=layer.activation, name=layer.name)
+    scores = dense(found[1])
+    dense.set_weights([kernel, bias])
+    if last is not layer:
+        scores = type(last).from_config(last.get_config())(scores)
+    wider = keras.Model(start_of(model), scores, name=model.name)
+    compile_classifier(wider)
+    return wider
 
 
 def scores_of(model: keras.Model) -> keras.KerasTensor:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from keras_transfer.decisions import UNLIKE_LAYER, RejectionLimit
 from keras_transfer.errors import InputError
 from keras_transfer.inputs import DAMAGED_ARCHIVE
-from keras_transfer.models.graph import nodes, start_of
-from keras_transfer.models.head import scores_of
+from keras_transfer.models.graph import start_of
+from keras_transfer.models.head import last_dense
 
 Floats: TypeAlias = NDArray[np.float32]
 MEMBER = "keras_transfer/rejection.npz"
@@ -133,14 +133,13 @@ def feature_tensor(model: keras.Model) -> keras.KerasTensor:
     >>> feature_tensor(model) is hidden
     True
     """
-    scores = scores_of(model)
-    last = next((node for node in nodes(model) if node.output is scores), None)
-    if last is None or not isinstance(last.operation, keras.layers.Dense) or len(last.inputs[0].shape) != 2:
+    found = last_dense(model)
+    if found is None or len(found[1].shape) != 2:
         raise InputError(
             f'"None of these" (--reject) reads the features before the last Dense layer, and model {model.name!r} ends '
             "in another one: train it without --reject."
         )
-    features = last.inputs[0]
+    features = found[1]
     count = features.shape[1] or 0
     if count > _MOST_FEATURES:
         raise InputError(

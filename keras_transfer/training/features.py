@@ -86,6 +86,15 @@ def compute_features(
     return [arrays for key in keys if (arrays := opened[key]) is not None]
 
 
+def feature_rows(model: keras.Model, tensor: keras.KerasTensor, split: Split) -> NDArray[np.float32]:
+    """The values of a tensor for every item of `split`, in memory: `float32 [n, features]`; see `compute_features`."""
+    (arrays,) = compute_features(model, [tensor], split)
+    try:
+        return np.array(arrays["values"], np.float32).reshape(len(split), -1)
+    finally:
+        arrays.close()
+
+
 def feature_names(sides: Sequence[keras.KerasTensor]) -> tuple[str, ...]:
     """The arrays of an entry of `compute_features`, in the order in which `suffix` takes them."""
     return ("values", *(f"side_{number}" for number in range(len(sides))))

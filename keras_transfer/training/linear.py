@@ -15,7 +15,10 @@ from keras_transfer.training.feed import Samples
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse strengths of the L2 penalty that are tried: scikit-learn's `C`, on scaled features."""
+MOST_LOST = 0.02
+"""Share of the right answers on validation items that a class may cost which is added to others."""
 _ITERATIONS = 200
+_ROUNDING = 1e-3  # of logits
 _FOLDS = 5
 _ENOUGH = 500  # validation items by which alone the strength is chosen; with fewer, folds of the training items help
 
@@ -77,6 +80,7 @@ def fit_linear(
     strength: float = 1.0,
     sigmoid: bool = False,
     evened: float = 1.0,
+    offsets: Array | None = None,
 ) -> LinearHead:
     """Logistic regression with an L2 penalty on the kernel, by L-BFGS (Liu & Nocedal 1989).
 
@@ -87,9 +91,10 @@ def fit_linear(
         strength: inverse strength of the penalty, above 0.
         sigmoid: whether the outputs are independent, as a single one always is.
         evened: how far features are scaled to one deviation: 1 for standardized ones, 0 for one scale of all.
+        offsets: what is known of the logits already and stays: float `[n, outputs]`, added to each row's.
 
     Returns:
-        The head for rows as they were given.
+        The head for rows as they were given, without the offsets.
 
     >>> rows = np.repeat(np.eye(2, dtype=np.float32), 20, axis=0)
     >>> fit_linear(rows, rows).probabilities(rows[[0, 39]]).argmax(axis=1).tolist()
@@ -109,10 +114,11 @@ def fit_linear(
     constant = deviation <= 1e-6 * np.abs(mean)  # but for rounding
     deviation = np.where(constant, common, deviation**evened * common ** (1 - evened))
     scaled = ((rows - mean) / deviation).astype(np.float32)
+    known = np.float32(0) if offsets is None else np.asarray(offsets, np.float32)
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         kernel, bias = parameters[: -shape[1]].reshape(shape), parameters[-shape[1] :]
-        logits = scaled @ kernel.astype(np.float32) + bias.astype(np.float32)
+        logits = scaled @ kernel.astype(np.float32) + bias.astype(np.float32) + known
         errors = own * ((expit(logits) if sigmoid else softmax(logits, axis=1)) - targets)
         total = own[:, 0] @ _cross_entropy(logits, targets, sigmoid) + penalty * np.sum(kernel**2) / 2
         slope = scaled.T @ errors + penalty * kernel
@@ -125,6 +131,64 @@ def fit_linear(
         found = minimize(loss, start, jac=True, method="L-BFGS-B", options=limits).x
     kernel = found[: -shape[1]].reshape(shape) / deviation[:, None]
     return LinearHead(kernel.astype(np.float32), (found[-shape[1] :] - mean @ kernel).astype(np.float32), sigmoid)
+
+
+def add_output(
+    head: LinearHead, train: Rows, examples: Rows, val: Rows, labels: Array, *, most_lost: float = MOST_LOST
+) -> tuple[LinearHead, int]:
+    """A head of a softmax with one class more, learned from a few examples; the other classes' weights stay.
+
+    The new column is logistic regression of examples against items of the other classes, with what the head says of
+    those as an offset. Its logits spread no wider than the others': an int8 file has one scale for all. The bias is as
+    high as the examples want, each judged by a fit on the others, but no higher than lets the new class take
+    `most_lost` of the validation items that are right (none of them is of the new class).
+
+    Args:
+        head: of the classes so far.
+        train: features of training items of these classes, float32 `[n, features]`; fifty a class do.
+        examples: features of items of the new class, float32 `[few, features]`.
+        val: features of validation items.
+        labels: their classes, int `[n]`.
+        most_lost: share of the right answers on validation items that the new class may cost.
+
+    Returns:
+        The head, and how many examples it recognizes when they are left out of the fit; 0 of a single one.
+
+    >>> head = LinearHead(np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32), False)
+    >>> known, labels = np.repeat(4 * np.eye(3, dtype=np.float32)[:2], 20, axis=0), np.repeat([0, 1], 20)
+    >>> examples = np.array([[0, 0, 4], [0, 0, 5]], np.float32)
+    >>> wider, recognized = add_output(head, known, examples, known, labels)
+    >>> wider.logits(np.concatenate([known, examples])).argmax(axis=1)[::20], recognized
+    (array([0, 1, 2]), 2)
+    """
+    column, bias = _column(head, train, examples)
+    best, parts = head.logits(val).max(axis=1), np.array_split(np.arange(len(examples)), min(_FOLDS, len(examples)))
+    margins = np.sort((best - val @ column)[head.logits(val).argmax(axis=1) == labels])
+    most = margins[int(most_lost * len(margins))] - _ROUNDING if len(margins) else bias
+    needed = np.zeros(0)  # the bias from which each example would be recognized
+    if len(parts) > 1:
+        columns = [_column(head, train, np.delete(examples, part, axis=0))[0] for part in parts]
+        scores = [examples[part] @ own for part, own in zip(parts, columns, strict=True)]
+        needed = head.logits(examples).max(axis=1) - np.concatenate(scores)
+        most = min(most, needed.max() + needed.std())
+    kernel, whole = np.column_stack([head.kernel, column]), np.append(head.bias, most)
+    wider = LinearHead(kernel.astype(np.float32), whole.astype(np.float32), sigmoid=False)
+    return wider, int((needed < most).sum())
+
+
+def _column(head: LinearHead, train: Rows, examples: Rows) -> tuple[Rows, float]:
+    """The weights `[features]` and the bias that tell examples from the items of other classes."""
+    from scipy.special import logsumexp
+
+    rows = np.concatenate([train, examples])
+    new, others = np.arange(len(rows)) >= len(train), head.logits(rows)
+    weights = np.where(new, len(train) / len(head.bias) / len(examples), 1.0)  # as much as another class
+    found = fit_linear(
+        rows, new[:, None], weights, sigmoid=True, evened=0.5, offsets=-logsumexp(others, axis=1)[:, None]
+    )
+    column = found.kernel[:, 0]
+    wide, own = float(np.ptp(others)), float(np.ptp(rows @ column))
+    return column * min(1.0, wide / max(own, 1e-6)), float(found.bias[0])
 
 
 def linear_head(model: keras.Model) -> keras.layers.Dense | None:

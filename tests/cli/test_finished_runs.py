@@ -64,6 +64,7 @@ ROWS = [
     Row("adapt {run} --to {new} --out {out}/adabn", "{out}/adabn/result.json"),
     Row("adapt {run} --to {new} --method mmd --out {out}/mmd", "{out}/mmd/result.json"),
     Row("adapt {run} --method wise-ft --out {out}/wise", "{out}/wise/result.json"),
+    Row("add-class {run} gray {new}/red --out {out}/gray", "{out}/gray/report.html"),
     Row("sensitivity {run} --kind int8", "{run}/sensitivity.csv"),
     Row(f"compress {{run}} --prune 0.5 --out {{out}}/prune {COMPRESSED}", "{out}/prune/report.html"),
     Row(

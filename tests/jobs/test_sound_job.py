@@ -12,6 +12,7 @@ import keras_transfer as kt
 from keras_transfer.cli.app import app
 from keras_transfer.errors import InputError
 from keras_transfer.jobs.adapt import adapt_run
+from keras_transfer.jobs.add_class import add_class
 from keras_transfer.jobs.compress import compress
 from keras_transfer.jobs.shift import shift_run
 from keras_transfer.jobs.train import train
@@ -56,6 +57,15 @@ def run(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = train(recipe, folder)
     assert [entry["gate"]["ok"] for entry in result["artifacts"]] == [True, True]
     return folder
+
+
+def test_a_class_is_added_from_recordings(run: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / "new" / f"{number}.wav", 0.3 * noise(1.5, seed=number) * (np.arange(24000) % 4000 < 400))
+    result = add_class(run, "ticks", [tmp_path / "new"], tmp_path / "out")
+    assert result["classes"] == ["noise", "tones", "ticks"] and result["added"]["of"] >= 3
+    assert [row["path"] for row in result["artifacts"]] == ["export/model_float32.tflite", "export/model_int8.tflite"]
+    assert not any("background" in warning for warning in result["warnings"])
 
 
 def test_a_compressed_run_keeps_its_front_end(run: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from keras_transfer.evaluation import load_keras
 from keras_transfer.inputs import open_preparer
 from keras_transfer.jobs import baselines
 from keras_transfer.jobs.adapt import adapt_run
+from keras_transfer.jobs.add_class import add_class
 from keras_transfer.jobs.compress import compress
 from keras_transfer.jobs.cross_validate import cross_validate
 from keras_transfer.jobs.export import export_run
@@ -98,6 +99,17 @@ def test_a_run_on_texts_is_whole(run: Path) -> None:
         "name": "ids", "shape": [result["sequence_length"]], "dtype": "int32", "low": 0, "padding": 0,
         "high": result["inputs"]["tensors"][0]["high"], "meaning": "token ids",
     }  # fmt: skip
+
+
+def test_a_class_is_added_from_texts(run: Path, tmp_path: Path) -> None:
+    words = "plane train ship bus"
+    for number in range(4):
+        (tmp_path / f"{number}.txt").write_text(" ".join([*words.split()[number:], words, str(number)]))
+    (tmp_path / "table.csv").write_text("text\n" + "".join(f"by {words} {n}\n" for n in range(3)))
+    result = add_class(run, "travel", [*sorted(tmp_path.glob("*.txt")), tmp_path / "table.csv"], tmp_path / "out")
+    assert result["classes"] == [*CLASSES, "travel"] and result["added"]["of"] == 7
+    data = load_data(read_run(tmp_path / "out")[0], tmp_path / "out")
+    assert sum(path.name.startswith("table.csv#") for path in data.train.paths) == 3
 
 
 def test_the_report_shows_words_and_a_rival(run: Path) -> None:

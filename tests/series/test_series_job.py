@@ -7,6 +7,7 @@ import pytest
 
 from keras_transfer.evaluation import evaluate, open_classifier, predict_files
 from keras_transfer.evaluation.timeline import timeline
+from keras_transfer.jobs.add_class import add_class
 from keras_transfer.jobs.report import report_run
 from keras_transfer.jobs.shift import shift_run
 from keras_transfer.jobs.train import train
@@ -69,6 +70,14 @@ def test_long_recordings_are_heard_in_windows(run, tmp_path):
     broken.write_text("x,y\n1,2\n3,4\n")
     (answer,) = predict_files(classifier, [broken])
     assert "no channel 'z'" in answer.problem
+
+
+def test_a_class_is_added_from_windows(run, tmp_path):
+    still = np.random.default_rng(0).normal(0, 0.01, (400, 3))
+    (tmp_path / "still.csv").write_text("x,y,z\n" + "".join(f"{a:.4f},{b:.4f},{c:.4f}\n" for a, b, c in still))
+    result = add_class(run[0], "still", [tmp_path / "still.csv"], tmp_path / "out")
+    assert result["classes"] == [*run[1]["classes"], "still"] and result["added"]["of"] == 4
+    assert result["added"]["right"] == 4
 
 
 def test_another_table_is_cut_into_the_same_windows(run, tmp_path):

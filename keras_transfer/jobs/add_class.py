@@ -1,0 +1,294 @@
+"""A finished run with one class more, from a few examples: its last layer gets a column, and nothing is trained."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_transfer.data.unlabelled import list_unlabelled
+from keras_transfer.errors import InputError
+from keras_transfer.files import write_text
+from keras_transfer.inputs import Array, InputSpec
+from keras_transfer.jobs.finish import Clock, RunFacts, ScoredSteps, calibrate, finish, save_run_model
+from keras_transfer.jobs.parts import check_files, load_data
+from keras_transfer.jobs.renew import ARRANGED, ITEMS
+from keras_transfer.modalities import open_modality
+from keras_transfer.progress import say
+from keras_transfer.recipe import Recipe, make_recipe
+from keras_transfer.run import begin, beside, open_run, read_run
+from keras_transfer.schemas import AddedClass, Result
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.data.dataset import Dataset
+    from keras_transfer.data.split import Split
+    from keras_transfer.training.linear import LinearHead
+
+_PER_CLASS, _MOST_VAL = 50, 1000  # items of the other classes that are looked at
+_MANY = 20  # examples from which training anew serves better
+_DOUBT = 0.05
+_Row = dict[str, str]  # of `data.csv`
+
+
+def add_class(
+    folder: str | Path,
+    name: str,
+    files: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    data: str | None = None,
+) -> Result:
+    """Writes another run, whose model knows one class more than a finished run's, from 1 to some 20 examples.
+
+    The features that the last layer reads stay as they are, and so do the weights of the other classes. Only the new
+    class's column is fitted (`training.linear.add_output`), in seconds. Files, proofs and report are made anew.
+
+    Args:
+        folder: the run; it is left as it is.
+        name: the new class.
+        files: its examples: files, or folders of them; of texts also tables.
+        out: the new run directory, which must not hold anything; by default beside the run, with the class's name.
+        data: where the run's own items are now, if they have moved.
+
+    Returns:
+        What stands in `OUT/result.json`, with `added`.
+
+    Raises:
+        InputError: no finished run, its model cannot take a class, the run has the class already, none of the files can
+            be used, or `out` is not empty.
+        GateError: all is written, but a file fell below its tolerance, or the other classes lost too much.
+    """
+    from keras_transfer.evaluation import load_keras
+    from keras_transfer.litert import warm_up
+    from keras_transfer.models import read_inputs
+
+    folder = Path(folder)
+    recipe, result = read_run(folder, data=data)
+    name = _checked(name, result["classes"])
+    out = Path(out) if out is not None else beside(folder, "-".join(name.split()).replace("/", "-"))
+    if out.is_dir() and any(file.name[0] != "." for file in out.iterdir()):
+        raise InputError(f"{out} is not empty: choose another --out.")
+    check_files(recipe)
+    warm_up()  # the converter's process starts meanwhile
+    model = load_keras(folder / "model.keras")
+    head = _head(folder, model, len(result["classes"]))
+    own = _own_rows(folder, recipe, data is not None)
+    inputs = read_inputs(folder / "model.keras")
+    assert inputs is not None
+    examples, notes = _examples(files, inputs, own, name)
+    arranged = dict.fromkeys((*ARRANGED, "few_shot"))
+    classes = (*result["classes"], name)
+    items = str((out / ITEMS).absolute())
+    changes = {"base": str(folder.absolute()), "data": items, "class_names": classes, "baselines": "none"}
+    recipe = recipe.replace(**changes, **arranged)
+    with open_run(out, recipe) as run:
+        clock = Clock(run)
+        with clock.part("data"):
+            write_text(run / ITEMS, _table([*own, *examples]))
+            joined = open_modality(inputs.modality).load(recipe, inputs.preparation)
+            _compare(folder, own, joined)
+            joined.write_csv(run / "data.csv")
+        begin(run, recipe)
+        with clock.part("class"):
+            found = _fit(model, head, joined)
+            wider, temperature = _calibrated(model, found.head, joined)
+        save_run_model(run, wider, joined)
+        facts: RunFacts = {
+            "strategy": result["strategy"],
+            "kept": result["kept"],
+            "views": result["views"],
+            "phases": result["phases"],
+            "base": str(folder.absolute()),
+            "temperature": temperature,
+        }
+
+        def judged(test: "Split", probabilities: Array) -> ScoredSteps:
+            facts["added"] = added = _judge(name, found, joined, test, probabilities)
+            problem = _problem(added)
+            return ScoredSteps([], [problem] if problem else [])
+
+        notes.append(f"{name} was added to {folder.name} from {found.examples} examples: nothing else was trained.")
+        return finish(run, recipe, joined, wider, clock, facts, notes=notes, steps=judged)
+
+
+def _checked(name: str, known: Sequence[str]) -> str:
+    """The name of the new class, without spaces around it."""
+    name = " ".join(name.split())
+    if not name:
+        raise InputError("The new class needs a name.")
+    for other in known:
+        if other.casefold() == name.casefold():
+            raise InputError(
+                f"The run has a class {other!r} already: `keras-transfer retrain RUN --add FOLDER` trains it further. "
+                f"Received: {name!r}."
+            )
+    return name
+
+
+def _head(folder: Path, model: "keras.Model", classes: int) -> "LinearHead":
+    from keras_transfer.models.head import last_dense
+    from keras_transfer.training.linear import LinearHead
+
+    found, activation = last_dense(model), model.layers[-1].get_config().get("activation", "softmax")
+    if found is None or len(found[1].shape) != 2:
+        raise InputError(f"The model of {folder} does not end in a Dense layer on features: train it anew.")
+    dense, _ = found
+    if activation == "sigmoid" or dense.kernel.shape[1] != classes:
+        raise InputError(
+            f"The model of {folder} has independent outputs (sigmoid), and a class is added to those that exclude each "
+            "other (softmax): train it anew with the new class."
+        )
+    kernel = np.asarray(dense.kernel, np.float32)
+    bias = np.asarray(dense.bias, np.float32) if dense.use_bias else np.zeros(classes, np.float32)
+    return LinearHead(kernel, bias, sigmoid=False)
+
+
+def _own_rows(folder: Path, recipe: Recipe, moved: bool) -> list[_Row]:
+    """The run's own items as `data.csv` lists them, where they are now; those left out are missing."""
+    text = (folder / "data.csv").read_text(encoding="utf-8")
+    source = Path(recipe.data.source)
+    if not source.exists() and not source.is_absolute():
+        raise InputError(
+            f"The items of {folder} are not files ({recipe.data.source}), which another run could name: write them to "
+            "class folders, and train on these."
+        )
+    if moved or not source.exists() or make_recipe(folder / "recipe.yaml").data.source != recipe.data.source:
+        found = load_data(recipe, folder)  # raises where they are gone
+        paths = {record.sha256: str(record.path.absolute()) for record in found.records}
+    else:
+        paths = {}
+    rows = list(csv.DictReader(io.StringIO(text)))
+    return [{**row, "path": paths.get(row["sha256"], row["path"])} for row in rows if row["split"]]
+
+
+def _examples(
+    files: Sequence[str | Path], inputs: InputSpec, own: Sequence[_Row], name: str
+) -> tuple[list[_Row], list[str]]:
+    """Rows of the new class, to train on; and a sentence on each file that is not used."""
+    modality, known = open_modality(inputs.modality), {row["sha256"]: row for row in own}
+    reader = modality.reader(inputs.preparation)
+    rows: dict[str, _Row] = {}
+    notes: list[str] = []
+    for file in files:
+        try:
+            split, problems = list_unlabelled(
+                file, reader, lambda each: modality.items_in(Path(each)) or modality.parts(each, inputs)
+            )
+        except InputError as error:
+            notes.append(str(error))
+            continue
+        notes += problems
+        for path, sha256 in zip(split.paths, split.hashes, strict=True):
+            if (row := known.get(sha256)) is not None:
+                notes.append(f"{path} is in the run's {row['split']} split already, as {row['class']}: not used.")
+            elif sha256 not in rows:
+                rows[sha256] = {"path": str(path.absolute()), "class": name, "split": "train", "sha256": sha256}
+    if not rows:
+        why = f": {notes[0]}" if notes else "."
+        raise InputError(f"There is no {modality.kind.item} of {name!r} to learn from{why}")
+    if len(rows) > _MANY:
+        notes.append(f"{len(rows)} examples: from about {_MANY} on, training anew serves better than a class added.")
+    for note in notes:
+        say(f"Note: {note}")
+    return list(rows.values()), notes
+
+
+def _table(rows: Sequence[_Row]) -> str:
+    """The items as a source, with the columns of `data.csv`: their splits are kept."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _compare(folder: Path, own: Sequence[_Row], joined: "Dataset") -> None:
+    now = Counter((record.sha256, joined.labels_of(record), record.split) for record in joined.records)
+    gone = (Counter((row["sha256"], row["class"], row["split"]) for row in own) - now).total()
+    if gone:
+        raise InputError(
+            f"{gone} of {len(own)} {joined.reader.kind.items} of {folder} are missing or not what they were: say with "
+            "--data where those are that it was trained on."
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A head with one class more; of how many examples it knows how many that it was fitted without."""
+
+    head: "LinearHead"
+    examples: int
+    right: int | None  # None of a single one
+
+
+def _fit(model: "keras.Model", head: "LinearHead", data: "Dataset") -> _Found:
+    from keras_transfer.data.folds import joined
+    from keras_transfer.models.head import last_dense
+    from keras_transfer.training.features import feature_rows
+    from keras_transfer.training.linear import add_output
+
+    found = last_dense(model)
+    assert found is not None
+    new = len(data.class_names) - 1
+    labels = np.asarray(data.train.labels)
+    some = [np.flatnonzero(labels == label)[:_PER_CLASS] for label in range(new)]
+    few = data.train.take(np.flatnonzero(labels == new))
+    train, val = data.train.take(np.concatenate(some)), data.val.stratified(_MOST_VAL) if len(data.val) else data.val
+    rows = feature_rows(model, found[1], joined([few, train, val], "one class more"))
+    examples, known, held = np.split(rows, np.cumsum([len(few), len(train)]))
+
+    wider, right = add_output(head, known, examples, held, np.asarray(val.labels))
+    return _Found(wider, len(few), right if len(few) > 1 else None)
+
+
+def _calibrated(model: "keras.Model", head: "LinearHead", data: "Dataset") -> "tuple[keras.Model, float]":
+    from keras_transfer.models.head import with_last_dense
+
+    wider = with_last_dense(model, head.kernel, head.bias)
+    return wider, calibrate(wider, data)
+
+
+def _judge(name: str, found: _Found, data: "Dataset", test: "Split", probabilities: Array) -> AddedClass:
+    """What the class cost the others on the test split: without its column the model answers as it did before."""
+    from keras_transfer.data.folds import item_groups
+    from keras_transfer.evaluation.intervals import paired_difference
+
+    before, after = (p.argmax(axis=1) == test.labels for p in (probabilities[:, :-1], probabilities))
+    return {
+        "name": name,
+        "of": found.examples,
+        "right": found.right,
+        "images": len(test),
+        "before": float(before.mean()),
+        "after": float(after.mean()),
+        "lost": int((before & ~after).sum()),
+        "difference": paired_difference(after, before, item_groups(data, test)),
+    }
+
+
+def said(added: AddedClass) -> str:
+    low, high = (100 * added["difference"][end] for end in ("low", "high"))
+    left_out = "" if added["right"] is None else f"{added['right']} of them are recognized when left out. "
+    return (
+        f"{left_out}The other classes' test items: {added['before']:.1%} right before, {added['after']:.1%} now "
+        f"({100 * added['difference']['value']:+.1f} points, 95% interval {low:+.1f} to {high:+.1f})."
+    )
+
+
+def _problem(added: AddedClass) -> str | None:
+    """What to say where the other classes lost more than was meant, beyond doubt."""
+    from keras_transfer.exporters.paired import drop_above
+    from keras_transfer.training.linear import MOST_LOST
+
+    if drop_above(added["lost"], 0, added["images"], MOST_LOST) >= _DOUBT:
+        return None
+    return (
+        f"{added['name']} took {added['lost']} of {added['images']} test items that were right, over "
+        f"{MOST_LOST:.0%}: it looks too much like another class. Train anew with more examples."
+    )
