@@ -38,7 +38,8 @@ class Row:
     """A command, and what is known of it.
 
     Attributes:
-        words: in them `{run}` is the run, `{new}` a folder of other photographs, `{out}` one for what is written.
+        words: in them `{run}` is the run, `{new}` a folder of other photographs, `{gray}` one of no class, `{out}` a
+            folder for what is written.
         makes: a file that is there afterwards.
         data: whether it reads the run's own photographs.
         extra: what it cannot do without.
@@ -54,6 +55,7 @@ class Row:
     says: str = ""
 
 
+GRAY = {"gray": "gray.png"}
 COMPRESSED = "--epochs 1 --tolerance 0.9 --format int8"
 ROWS = [
     Row("report {run} --corruptions --baselines none", "{run}/corruptions.json"),
@@ -64,7 +66,7 @@ ROWS = [
     Row("adapt {run} --to {new} --out {out}/adabn", "{out}/adabn/result.json"),
     Row("adapt {run} --to {new} --method mmd --out {out}/mmd", "{out}/mmd/result.json"),
     Row("adapt {run} --method wise-ft --out {out}/wise", "{out}/wise/result.json"),
-    Row("add-class {run} gray {new}/red --out {out}/gray", "{out}/gray/report.html"),
+    Row("add-class {run} gray {gray} --out {out}/gray", "{out}/gray/report.html"),
     Row("sensitivity {run} --kind int8", "{run}/sensitivity.csv"),
     Row(f"compress {{run}} --prune 0.5 --out {{out}}/prune {COMPRESSED}", "{out}/prune/report.html"),
     Row(
@@ -208,6 +210,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "project"
     paint(folder / "photos", 30, 0)
     paint(folder / "new", 6, 1)
+    Image.new("RGB", (48, 40), "gray").save(folder / "gray.png")
     (folder / "new.parquet").write_bytes(b"PAR1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("keras.applications.MobileNet", short_mobilenet)
@@ -228,7 +231,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(project: Path) -> Asked:
     """The table in an installation without extras; the project lies in another folder than the run was made in."""
     folder = shutil.copytree(project, project.with_name("plain"))
-    places = {"run": "runs/first", "photos": "photos", "new": "new", "weights": "net.keras", "out": "out"}
+    places = {"run": "runs/first", "photos": "photos", "new": "new", "weights": "net.keras", "out": "out"} | GRAY
     return ask(folder, ROWS, places, tuple(module for modules in MODULES.values() for module in modules))
 
 
@@ -236,7 +239,7 @@ def plain(project: Path) -> Asked:
 def complete(project: Path) -> Asked:
     """What needs an extra, where it is."""
     folder = shutil.copytree(project, project.with_name("complete"))
-    places = {"run": "runs/first", "photos": "photos", "new": "new", "weights": "net.keras", "out": "out"}
+    places = {"run": "runs/first", "photos": "photos", "new": "new", "weights": "net.keras", "out": "out"} | GRAY
     return ask(folder, NEEDING, places)
 
 
@@ -249,8 +252,9 @@ def scattered(project: Path) -> tuple[dict[str, str], Path]:
     shutil.copyfile(project / "net.keras", folder / "net.keras")  # seen from the run, it is where it was
     shutil.copytree(project / "photos", folder / "Bilder (neu)")
     shutil.copytree(project / "new", folder / "-andere")
+    shutil.copyfile(project / "gray.png", folder / "grau in grau.png")
     places = {"run": "./-first run ü", "photos": "../Bilder (neu)", "new": "../-andere", "out": "../out put"}
-    places |= {"bare": "../bare"}
+    places |= {"bare": "../bare", "gray": "../grau in grau.png"}
     return places, folder / "my runs"
 
 

@@ -117,9 +117,12 @@ def test_wrong_calls(run, tmp_path, name, files, sentence):
         add_class(run, name, [tmp_path / each for each in files], tmp_path / "out")
 
 
-def test_items_that_changed_are_missed(run, tmp_path):
+def test_items_that_moved_are_found_and_changed_ones_missed(run, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(read_run(run)[0].data.source, moved)
+    add_class(run, "flat", [noise(tmp_path / "new", 2)], tmp_path / "first", data=str(moved))
+    paths = load_data(read_run(tmp_path / "first")[0]).train.paths
+    assert {path.parent.parent for path in paths} == {moved, tmp_path}
     path = next(moved.rglob("*.png"))
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(path)
     with pytest.raises(InputError, match="are not those that"):
