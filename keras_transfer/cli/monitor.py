@@ -37,7 +37,7 @@ def command(
     window: _Window = 300,
     every: _Every = None,
     alpha: _Alpha = 0.05,
-    looks: _Looks = 30,
+    looks: _Looks = 7,
     watch: _Watch = None,
     label_next: _LabelNext = None,
     webhook: _Webhook = None,

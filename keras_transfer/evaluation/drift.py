@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_transfer.evaluation.shift import classifier_two_sample, mmd
+from keras_transfer.evaluation.shift import mmd
+from keras_transfer.inputs import Array
 from keras_transfer.schemas import DriftTest, EstimatedAccuracy
 
 Floats = NDArray[np.float64]
@@ -15,8 +16,11 @@ PERMUTATIONS = 9_999
 _FIRST = 199  # after which a permutation test whose answer is clear ends
 _LEAST = 20  # values of a side without which nothing is tested
 _RESAMPLES = 200
+_TAIL = 0.05
+_NEIGHBOURS = 20
+_MOST = 500  # rows of a side
 _SLOWER = 1.5  # times the median latency before
-INPUT = ("score", "features", "two_sample")
+INPUT = ("score", "unlike", "features", "two_sample")
 """Tests of what the model sees: where one of them alarms, its confidence may mean something else than before."""
 
 
@@ -86,6 +90,7 @@ def drift_tests(
     add("classes", "Mix of classes", _class_mix(reference, window, seed))
     add("confidence", "Confidence", _moved(reference.confidence, window.confidence))
     add("score", "Unlike the training items", _moved(reference.score, window.score))
+    add("unlike", "Unlike nearly all of them", _beyond(reference.score, window.score))
     add("features", "Features (MMD)", _features(reference.sketch, window.sketch, seed))
     add("two_sample", "Features (told apart)", _told_apart(reference.sketch, window.sketch, seed))
     for name, values in reference.measures.items():
@@ -139,8 +144,8 @@ def _class_mix(reference: Predictions, window: Predictions, seed: int) -> _Found
     p_value = (1 + int((statistic(drawn) >= statistic(now) - 1e-9).sum())) / (1 + PERMUTATIONS)
     gaps = now / now.sum() - before / before.sum()
     most = int(np.abs(gaps).argmax())
-    shares = float(before[most] / before.sum()), float(now[most] / now.sum())
-    return _Found(*shares, p_value, f"{names[most]} {shares[0]:.0%}, now {shares[1]:.0%}")
+    words = f"{names[most]} {before[most] / before.sum():.0%}, now {now[most] / now.sum():.0%}"
+    return _Found(None, float(np.abs(gaps).sum() / 2), p_value, words)
 
 
 def _moved(reference: Floats | None, window: Floats | None) -> _Found | None:
@@ -153,6 +158,22 @@ def _moved(reference: Floats | None, window: Floats | None) -> _Found | None:
     before, now = (float(np.median(side)) for side in sides)
     words = "lower" if now < before else "higher" if now > before else "spread otherwise"
     return _Found(before, now, float(ks_2samp(*sides).pvalue), words)
+
+
+def _beyond(reference: Floats | None, window: Floats | None) -> _Found | None:
+    """How many lie above 95% of the reference, which finds a few that are very unlike: the exact precedence test."""
+    sides = _known(reference, window)
+    if sides is None:
+        return None
+    from scipy.stats import hypergeom
+
+    before, now = sides
+    rank = max(1, round(_TAIL * len(before)))
+    above = int((now > np.sort(before)[-rank]).sum())
+    # As many come before the reference's item of that rank if, of the first so many of all, so many are of the window.
+    p_value = float(hypergeom.sf(above - 1, len(before) + len(now), len(now), above + rank - 1))
+    share = above / len(now)
+    return _Found(rank / len(before), share, p_value, f"{share:.0%} are above 95% of the run's own")
 
 
 def _known(*sides: Floats | None) -> list[Floats] | None:
@@ -172,12 +193,37 @@ def _features(reference: Floats | None, window: Floats | None, seed: int) -> _Fo
 
 
 def _told_apart(reference: Floats | None, window: Floats | None, seed: int) -> _Found | None:
+    """The classifier two-sample test with nearest neighbours as its classifier, by permutations.
+
+    Lopez-Paz & Oquab 2017 (https://arxiv.org/abs/1610.06545), Schilling 1986 (doi:10.1080/01621459.1986.10478337):
+    items of a new kind are each other's neighbours. Features are scaled to the deviations of both sides together.
+    """
     sides = _rows(reference, window)
     if sides is None:
         return None
-    found = classifier_two_sample(*sides, seed=seed)
-    words = f"{found['accuracy']:.0%} sorted right into new and old, where 50% is chance"
-    return _Found(0.5, found["accuracy"], found["p_value"], words)
+    from scipy.spatial import cKDTree
+
+    random = np.random.default_rng(seed)
+    first, second = (side[random.permutation(len(side))[:_MOST]] for side in sides)
+    rows = np.concatenate([first, second])
+    rows = rows / (rows.std(axis=0) + 1e-9)
+    near = cKDTree(rows).query(rows, min(_NEIGHBOURS, len(rows) - 1) + 1)[1][:, 1:]
+    links = np.zeros((len(rows), len(rows)), np.float32)
+    np.put_along_axis(links, near, 1, axis=1)
+    links, own = links + links.T, np.repeat(np.array([0, 1], np.float32), [len(first), len(second)])
+    sums = links.sum(axis=0)
+
+    def across(new: Array) -> Array:  # links between both sides: few where they are apart
+        return np.asarray(sums @ new - np.einsum("ij,ij->j", new, links @ new))
+
+    def p_value(permutations: int) -> float:
+        shuffled = random.permuted(np.tile(own[:, None], (1, permutations)), axis=0)
+        return (1 + int((across(shuffled) <= across(own[:, None])).sum())) / (1 + permutations)
+
+    found = p_value(_FIRST)
+    share, chance = float((near[len(first) :] >= len(first)).mean()), (len(second) - 1) / (len(rows) - 1)
+    words = f"{share:.0%} of the neighbours of new items are new, where {chance:.0%} is chance"
+    return _Found(chance, share, p_value(PERMUTATIONS) if found <= 0.05 else found, words)
 
 
 def _rows(*sides: Floats | None) -> list[Floats] | None:

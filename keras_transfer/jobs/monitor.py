@@ -38,13 +38,13 @@ from keras_transfer.schemas import ClassShare, Monitor, MonitorLook, NextStep, S
 if TYPE_CHECKING:
     from keras_transfer.evaluation.drift import Floats, Predictions
 
-ALPHA, LOOKS = 0.05, 30
+ALPHA, LOOKS = 0.05, 7
 """The chance of a false alarm in so many looks; each has its share of it."""
 WINDOW = 300
 TO_LABEL = 50
 _MOST_REFERENCE = 2000
 _LEAST_ITEMS = 30
-_MOST_CLASSES = 30
+_MOST_CLASSES, _SHOWN = 30, 30  # classes and looks of the page
 _SECONDS = 10  # that a webhook may take
 
 
@@ -56,7 +56,7 @@ class Watch:
         window: how many items a look takes, the last ones.
         every: after how many new ones the next look is.
         alpha: the chance that any of `looks` looks alarms although nothing has changed.
-        looks: see `alpha`; pages show no more.
+        looks: see `alpha`.
     """
 
     window: int = WINDOW
@@ -200,7 +200,7 @@ def _ends(count: int, watch: Watch) -> list[int]:
     They follow from the number of items alone, so that reading a log more often makes no further looks.
     """
     ends = range(watch.window, count + 1, watch.every) if count > watch.window else [count]
-    return list(ends[-watch.looks :])
+    return list(ends[-_SHOWN:])
 
 
 def _look(reference: Sequence[Entry], entries: Sequence[Entry], end: int, watch: Watch) -> MonitorLook:

@@ -1,6 +1,7 @@
 """The page of a monitored model: what has changed, and when."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -36,7 +37,9 @@ def monitor_html(found: Monitor) -> str:
     guesses = [_accuracy(look) for look in looks]
     share = _over_time(looks, guesses, found["own_accuracy"], "Estimated accuracy", percent=True, tall=230)
     template = templates().get_template("monitor.html.jinja")
-    return template.render(found=found, last=last, rows=rows, accuracy=share, bars=_class_bars(found))
+    return template.render(
+        found=found, name=Path(found["run"]).name, last=last, rows=rows, accuracy=share, bars=_class_bars(found)
+    )
 
 
 def _figure(look: MonitorLook, name: str) -> _Point | None:
@@ -68,7 +71,7 @@ def _over_time(
         return Markup("")
     values = [value for _, _, point in points for value in (point.value, point.low, point.high) if value is not None]
     values += [] if reference is None else [reference]
-    scale = ticks(min(values), max(max(values), min(values) + 1e-3), 6 if tall > 150 else 4)
+    scale = ticks(min(values), max(max(values), min(values) + 1e-2), 6 if tall > 150 else 4)
     low, high = scale[0], min(scale[-1], 1.0) if percent else scale[-1]
     width, bottom = 460, tall - _BOTTOM
 

@@ -5,6 +5,8 @@ import pytest
 
 from keras_transfer.evaluation.drift import Predictions, drift_tests, estimate_accuracy, holm, to_label
 
+ALIKE = ("score", "unlike", "features", "two_sample")  # which see the same
+
 
 def some(random, n, shares=(0.5, 0.3, 0.2), low=0.3, score=0.0, sketch=0.0, bright=0.5, stuck=0.0, ms=10.0):
     return Predictions(
@@ -22,7 +24,7 @@ def test_false_alarms_are_as_rare_as_promised():
     random = np.random.default_rng(0)
     found = [drift_tests(some(random, 200), some(random, 100), alpha=0.1, seed=turn) for turn in range(80)]
     assert [test["name"] for test in found[0]] == [
-        "classes", "confidence", "score", "features", "two_sample", "brightness", "repeats",
+        "classes", "confidence", "score", "unlike", "features", "two_sample", "brightness", "repeats",
     ]  # fmt: skip
     assert sum(any(test["alarm"] for test in tests) for tests in found) <= 14  # 8 expected, 14 in 2% of cases
 
@@ -33,6 +35,7 @@ def test_false_alarms_are_as_rare_as_promised():
         ("classes", {"shares": (0.2, 0.3, 0.5)}),
         ("confidence", {"low": 0.1}),
         ("score", {"score": 0.8}),
+        ("unlike", {"score": 2.0}),
         ("features", {"sketch": 0.5}),
         ("two_sample", {"sketch": 0.5}),
         ("brightness", {"bright": 0.4}),
@@ -45,7 +48,7 @@ def test_each_change_is_seen_by_its_own_test(name, changed):
     own, window = some(random, 500), some(random, 300, **changed)
     tests = {test["name"]: test for test in drift_tests(own, window, alpha=0.05 / 30, before=own.ms)}
     alarms = {test for test, found in tests.items() if found["alarm"]}
-    assert name in alarms and alarms <= {name, "features", "two_sample"} and tests[name]["words"]
+    assert name in alarms and alarms <= {name, *ALIKE} and tests[name]["words"]
 
 
 def test_what_a_side_lacks_is_not_tested():

@@ -90,7 +90,7 @@ def test_an_alert_ends_with_3_and_is_told(field, tmp_path, capsys):
             command(run, [log.parent], window=100, every=50, watch=0.01, out=out, webhook=address)
     server.shutdown()
     server.server_close()
-    assert heard[0]["alarms"] == ["score"] and heard[0]["alert"]
+    assert heard[0]["alarms"] == ["score", "unlike"] and heard[0]["alert"]
     said = capsys.readouterr()
     assert "cannot be known without labels" in said.out and "HTTP 500" in said.err
     assert "secret" not in said.out + said.err
