@@ -77,15 +77,15 @@ export function probabilities(raw, output) {
 }
 
 /**
- * How unlike all classes an item is, 0..1 (the share of validation items that are less so), and whether it is none of
- * them; nothing where the model has no such score. In 32-bit floats, as Python has it.
+ * How unlike all classes an item is: the score, 0..1 (the share of validation items that are less so), and whether it
+ * is none of them; nothing where the model has no such score. In 32-bit floats, as Python has it.
  */
 export function unlikeness(raw, rejection) {
   if (!rejection) return {};
   const { scale, zero_point, threshold, reference } = rejection;
   const score = scale === null ? raw : Math.fround((raw - zero_point) * Math.fround(scale));
   const below = reference.filter((other) => other < score).length;
-  return { unlikeness: below / Math.max(1, reference.length), rejected: score > threshold };
+  return { score, unlikeness: below / Math.max(1, reference.length), rejected: score > threshold };
 }
 
 async function loadRuntime() {

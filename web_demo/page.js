@@ -1,5 +1,7 @@
 // What all pages share: how they speak, and how they show scores.
 
+import { Log } from "./log.js";
+
 const SHOWN = 5;
 
 export const find = (id) => document.getElementById(id);
@@ -44,8 +46,20 @@ export function showFacts(about, items, ...facts) {
 }
 
 /** Tells whoever puts the page into something larger, and the tests. */
-export function announce({ class_names: classNames }, detail) {
-  document.dispatchEvent(new CustomEvent("classified", { detail: { ...detail, classNames } }));
+export function announce(about, detail) {
+  if (about.log && detail.milliseconds !== undefined) keep(about, detail);
+  document.dispatchEvent(new CustomEvent("classified", { detail: { ...detail, classNames: about.class_names } }));
+}
+
+/** Where model.json has `log: true`: a line in this browser's storage, and a link that saves all of them as a file. */
+function keep({ hash, class_names: names }, { scores, score, milliseconds }) {
+  const order = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b).slice(0, SHOWN);
+  const log = new Log(`keras-transfer log ${hash}`);
+  log.add({ time: Date.now(), model: hash, top: order.map((i) => [names[i], scores[i]]), score, ms: milliseconds });
+  const link = find("log") ?? find("result").appendChild(element("a", "Save the log"));
+  URL.revokeObjectURL(link.href);
+  const href = URL.createObjectURL(new Blob([log.text]));
+  Object.assign(link, { id: "log", download: "log.jsonl", href });
 }
 
 function row(name, score, isFound, atOnce) {

@@ -186,9 +186,9 @@ def _features(reference: Floats | None, window: Floats | None, seed: int) -> _Fo
     sides = _rows(reference, window)
     if sides is None:
         return None
-    found = mmd(*sides, permutations=_FIRST, seed=seed)
+    found = mmd(*sides, permutations=_FIRST, seed=seed, evenly=True)
     if found["p_value"] <= 0.05:  # a smaller number is asked for than so few can give
-        found = mmd(*sides, permutations=PERMUTATIONS, seed=seed)
+        found = mmd(*sides, permutations=PERMUTATIONS, seed=seed, evenly=True)
     return _Found(0.0, found["distance"], found["p_value"], f"{found['distance']:.2f} apart, of 1.41 at most")
 
 

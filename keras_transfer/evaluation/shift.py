@@ -28,17 +28,19 @@ _APART = 0.75  # sorted right into new and old: from here on they are of another
 _TITLES = {"same": "The same kind of data", "some": "Some shift", "far": "Another kind of data"}
 
 
-def mmd(rows: Rows, others: Rows, *, permutations: int = 200, seed: int = 0) -> Discrepancy:
+def mmd(rows: Rows, others: Rows, *, permutations: int = 200, seed: int = 0, evenly: bool = False) -> Discrepancy:
     """Maximum mean discrepancy of two sets of features, with its permutation test.
 
     Gretton et al. 2012, "A Kernel Two-Sample Test" (https://jmlr.org/papers/v13/gretton12a.html): the unbiased estimate
-    with a Gaussian kernel whose width is the median distance. The features are scaled to the first set's deviations.
+    with a Gaussian kernel whose width is the median distance. The features are scaled to the first set's deviations;
+    `evenly` to those of both together, whereby the p-value becomes exact.
 
     Args:
         rows: float `[n, features]`, n of 2 or more; 500 at most are used, drawn at random.
         others: float `[m, features]`.
         permutations: how often the two sets are shuffled.
         seed: of the draws.
+        evenly: see above.
 
     Returns:
         `mmd2`, near 0 (and as often below as above) where both are of one distribution, 2 at the most; `distance`, its
@@ -53,7 +55,8 @@ def mmd(rows: Rows, others: Rows, *, permutations: int = 200, seed: int = 0) -> 
 
     random = np.random.default_rng(seed)
     first, second = _draw(rows, random), _draw(others, random)
-    both = np.concatenate([first, second]) / (first.std(axis=0) + 1e-6)
+    both = np.concatenate([first, second])
+    both /= (both if evenly else first).std(axis=0) + 1e-6
     squares = pdist(both, "sqeuclidean")
     width = float(np.median(squares)) or 1.0
     kernel = squareform(np.exp(-squares / width))  # zeros on the diagonal, as the unbiased estimate wants it

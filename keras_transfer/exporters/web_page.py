@@ -1,5 +1,6 @@
 """A page of `web_demo/` around a model, whatever it takes: the files that all pages share, and LiteRT.js."""
 
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ from keras_transfer.process import run_process
 from keras_transfer.progress import say
 from keras_transfer.schemas import N_ITEMS
 
-SHARED = ("style.css", "icon.svg", "page.js", "classifier.js", "update.js", "README.md")
+SHARED = ("style.css", "icon.svg", "page.js", "classifier.js", "log.js", "update.js", "README.md")
 """What every page has."""
 NPM = ("package.json", "package-lock.json", "runtime.js")
 """What npm needs to fetch LiteRT.js: 19 MB that neither this package nor its wheel carries."""
@@ -110,6 +111,7 @@ def describe_model(kit: Kit, takes: Mapping[str, Json]) -> dict[str, Json]:
         "name": kit.name,
         "file": f"{kit.name}.tflite",
         "bytes": len(kit.content),
+        "hash": hashlib.sha256(kit.content).hexdigest()[:16],
         "class_names": list(kit.class_names),
         "multi_label": np.ndim(kit.split.labels) == 2,
         "input": numbers(info.tensors[info.inputs[0]]) | dict(takes),

@@ -1,4 +1,4 @@
-"""Manifests with what a device is to say of them: for the twins of `updates` in JavaScript and Kotlin."""
+"""For the twins of `updates` and `log` in other languages: manifests with what a device says of them, and lines."""
 
 import random
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_transfer.files import write_bytes, write_text
+from keras_transfer.operations.log import Entry, line_of
 from keras_transfer.operations.updates import UpdateError, make_update, public_key, read_update
 
 if TYPE_CHECKING:
@@ -74,3 +75,38 @@ def _verdict(manifest: bytes, key: str) -> str:
     except UpdateError as error:
         return error.reason
     return "ok"
+
+
+def log_vectors(folder: str | Path, count: int = 200, seed: int = 0) -> Path:
+    """Writes made predictions and their lines of a log.
+
+    `entries.csv` has a row for each: time in milliseconds, model, score and ms, each empty where there is none, and
+    `top`: class names in hexadecimal UTF-8 and probabilities, `HEX:NUMBER` separated by blanks. `lines.jsonl` has the
+    lines.
+
+    Args:
+        folder: where to.
+        count: how many.
+        seed: of what is random.
+    """
+    folder, chance = Path(folder), random.Random(seed)
+    rows, lines = ["time,model,score,ms,top"], []
+    for turn in range(count):
+        names = [
+            "".join(chance.choices('abc é漢🍕,;"\\/\n\t\x01\x7f', k=chance.randrange(1, 8)))
+            for _ in range(turn % 4 + 1)
+        ]
+        top = tuple((name, chance.choice([chance.random(), chance.randrange(20001) / 20000])) for name in names)
+        entry = Entry(
+            f"{chance.randrange(1 << 64):016x}",
+            top,
+            chance.choice([None, chance.randrange(4_102_444_800_000)]),
+            chance.choice([None, chance.gauss(0, 10 ** chance.randrange(-4, 5)), chance.randrange(-999, 999) / 2000]),
+            chance.choice([None, chance.expovariate(0.01)]),
+        )
+        pairs = " ".join(f"{name.encode().hex()}:{value!r}" for name, value in top)
+        known = ("" if value is None else repr(value) for value in (entry.score, entry.ms))
+        rows.append(",".join(["" if entry.time is None else str(entry.time), entry.model, *known, pairs]))
+        lines.append(line_of(entry))
+    write_text(folder / "lines.jsonl", "\n".join([*lines, ""]))
+    return write_text(folder / "entries.csv", "\n".join([*rows, ""]))

@@ -6,12 +6,14 @@
 // node compare.js window FILE WIDTH: samples of a series normalized by itself, in base64.
 // node compare.js csv FILE CHANNEL...: the samples of a CSV in base64, or what is wrong with it.
 // node compare.js updates FOLDER: the golden manifests of which update.js says something else.
+// node compare.js log FOLDER: the golden predictions whose line differs.
 // node compare.js orientation FILE...: what decode.js reads as EXIF orientation of each file, one a line.
 
 import { readFileSync } from "node:fs";
 
 import { prepared } from "../../web_demo/classifier.js";
 import { findOrientation } from "../../web_demo/decode.js";
+import { Log, lineOf } from "../../web_demo/log.js";
 import { LogMel } from "../../web_demo/log_mel.js";
 import { preprocess } from "../../web_demo/preprocess.js";
 import { normalized, readMeasurements } from "../../web_demo/series.js";
@@ -68,6 +70,26 @@ if (what === "preprocess" || what === "input") {
     if ((await checkFile(file, read("torn.bytes")).catch(reason)) !== "damaged") console.log(`${name} torn`);
   }
   console.log(`${rows.length} manifests`);
+} else if (what === "log") {
+  const [folder] = paths;
+  const read = (name) => readFileSync(`${folder}/${name}`, "utf8");
+  const lines = read("lines.jsonl").trimEnd().split("\n");
+  const known = (cell) => (cell === "" ? undefined : Number(cell));
+  const [, ...rows] = read("entries.csv").trimEnd().split("\n");
+  const stored = new Map();
+  const store = { getItem: (name) => stored.get(name) ?? null, setItem: (name, text) => stored.set(name, text) };
+  const log = new Log("log", { store, most: 2000 });
+  rows.forEach((row, i) => {
+    const [time, model, score, ms, pairs] = row.split(",");
+    const top = pairs.split(" ").map((pair) => pair.split(":"));
+    const named = top.map(([hex, value]) => [Buffer.from(hex, "hex").toString("utf8"), Number(value)]);
+    const entry = { time: known(time), model, top: named, score: known(score), ms: known(ms) };
+    if (lineOf(entry) !== lines[i]) console.log(row, lineOf(entry), lines[i]);
+    log.add(entry);
+  });
+  const kept = log.text.trimEnd().split("\n");
+  if (log.text.length > 2000 || kept.join() !== lines.slice(-kept.length).join()) console.log("kept", log.text);
+  console.log(`${rows.length} lines`);
 } else if (what === "log_mel") {
   const [folder] = paths;
   const spectrograms = new LogMel(JSON.parse(readFileSync(`${folder}/front_end.json`, "utf8")));
