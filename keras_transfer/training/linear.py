@@ -161,13 +161,12 @@ def add_output(
     >>> wider.logits(np.concatenate([known, examples])).argmax(axis=1)[::20], recognized
     (array([0, 1, 2]), 2)
     """
-    column, bias = _column(head, train, examples)
-    best, parts = head.logits(val).max(axis=1), np.array_split(np.arange(len(examples)), min(_FOLDS, len(examples)))
-    margins = np.sort((best - val @ column)[head.logits(val).argmax(axis=1) == labels])
-    most = margins[int(most_lost * len(margins))] - _ROUNDING if len(margins) else bias
+    column = _column(head, train, examples)
+    most = bias_for(head, column, val, labels, most_lost)
+    parts = np.array_split(np.arange(len(examples)), min(_FOLDS, len(examples)))
     needed = np.zeros(0)  # the bias from which each example would be recognized
     if len(parts) > 1:
-        columns = [_column(head, train, np.delete(examples, part, axis=0))[0] for part in parts]
+        columns = [_column(head, train, np.delete(examples, part, axis=0)) for part in parts]
         scores = [examples[part] @ own for part, own in zip(parts, columns, strict=True)]
         needed = head.logits(examples).max(axis=1) - np.concatenate(scores)
         most = min(most, needed.max() + needed.std())
@@ -176,8 +175,26 @@ def add_output(
     return wider, int((needed < most).sum())
 
 
-def _column(head: LinearHead, train: Rows, examples: Rows) -> tuple[Rows, float]:
-    """The weights `[features]` and the bias that tell examples from the items of other classes."""
+def bias_for(head: LinearHead, column: Rows, val: Rows, labels: Array, most_lost: float = MOST_LOST) -> float:
+    """The highest bias with which a new class takes no more than a share of the items that a head answers right.
+
+    Args:
+        head: of the other classes.
+        column: weights of the new class, `[features]`.
+        val: features of items of the other classes, float32 `[n, features]`.
+        labels: their classes, int `[n]`.
+        most_lost: the share.
+
+    Returns:
+        The bias; the mean of the others' where no item is answered right.
+    """
+    logits = head.logits(val)
+    margins = np.sort((logits.max(axis=1) - val @ column)[logits.argmax(axis=1) == labels])
+    return float(margins[int(most_lost * len(margins))]) - _ROUNDING if len(margins) else float(head.bias.mean())
+
+
+def _column(head: LinearHead, train: Rows, examples: Rows) -> Rows:
+    """The weights, `[features]`, that tell examples from the items of other classes."""
     from scipy.special import logsumexp
 
     rows = np.concatenate([train, examples])
@@ -188,7 +205,7 @@ def _column(head: LinearHead, train: Rows, examples: Rows) -> tuple[Rows, float]
     )
     column = found.kernel[:, 0]
     wide, own = float(np.ptp(others)), float(np.ptp(rows @ column))
-    return column * min(1.0, wide / max(own, 1e-6)), float(found.bias[0])
+    return column * min(1.0, wide / max(own, 1e-6))
 
 
 def linear_head(model: keras.Model) -> keras.layers.Dense | None:
