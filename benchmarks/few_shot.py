@@ -213,7 +213,7 @@ def job(data: Dataset, left: str, strategy: str, seed: int, options: argparse.Na
         code = subprocess.run([sys.executable, "-m", "keras_transfer.cli", *map(str, words)], check=False).returncode
         wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        figures = json.loads((out / "result.json").read_text())["added"]
+        figures = json.loads((out / "result.json").read_text())["added"]["others"]
         shares = {
             name: round(sum(each.label == left for each in predict_files(open_classifier(file), test)) / len(test), 4)
             for name, file in (("new_class", out), ("new_class_int8", out / "export" / "model_int8.tflite"))

@@ -13,6 +13,7 @@ import argparse
 import csv
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", default=["feature-extraction"])
     parser.add_argument("--augmentation", nargs="+", default=["auto"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--few", type=int, nargs="+", default=[None], help="train on so many items of each class")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     rows: list[Row] = []
@@ -56,9 +58,9 @@ def main() -> None:
             fields["weights"] = str(options.shared / "weights" / fields["weights"])
         for seed in options.seeds:
             for part, clips in parts(name, options.shared / "data", seed):
-                for strategy, augmentation in product(options.strategies, options.augmentation):
+                for strategy, augmentation, few in product(options.strategies, options.augmentation, options.few):
                     with tempfile.TemporaryDirectory() as folder:
-                        table = _table(clips, part, Path(folder, "items.csv"))
+                        table = _table(clips, part, few, Path(folder, "items.csv"))
                         asked = {"seed": seed, "strategy": strategy, "augmentation": augmentation, **fields}
                         recipe = make_recipe(data=table, group_by="group", **asked)
                         rows += [{"set": name, "part": part, **row} for row in judged(settled(recipe))]
@@ -80,11 +82,15 @@ def parts(name: str, data: Path, seed: int) -> Iterator[tuple[str, list[Clip]]]:
     yield "0", [(path, path.parent.name, path.name, str(n % 4)) for n, path in zip(order, paths, strict=True)]
 
 
-def _table(clips: list[Clip], part: str, table: Path) -> str:
+def _table(clips: list[Clip], part: str, few: int | None, table: Path) -> str:
+    seen: Counter[str] = Counter()
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "group", "split"])
         for path, label, group, held in clips:
+            seen[label] += held != part
+            if few is not None and held != part and seen[label] > few:
+                continue
             writer.writerow([path.resolve(), label, group, "test" if held == part else "train"])
     return str(table)
 

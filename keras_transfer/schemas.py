@@ -416,17 +416,23 @@ class Adaptation(AdaptationFigures, NewItemsSource):
     after: float | None
 
 
-class AddedClass(TypedDict):
-    """What `add-class` did: the examples, and the other classes' test items before and after."""
+class OtherClasses(TypedDict):
+    """The test items of the classes that a run had before one was added, and how many are right."""
 
-    name: str
-    of: int  # how many examples
-    right: int | None  # of the examples, each judged by the others; None of a single one
-    images: int  # test items, of whatever modality
+    images: int  # items, of whatever modality
     before: float
     after: float
     lost: int
     difference: Difference
+
+
+class AddedClass(TypedDict):
+    """What `add-class` did."""
+
+    name: str
+    examples: int
+    recognized: int | None  # of the examples, by a fit without them; None of a single one
+    others: NotRequired[OtherClasses]
 
 
 class Acceptance(TypedDict):

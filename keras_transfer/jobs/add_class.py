@@ -21,7 +21,7 @@ from keras_transfer.modalities import open_modality
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.run import begin, beside, open_run, read_run
-from keras_transfer.schemas import AddedClass, Result
+from keras_transfer.schemas import N_ITEMS, AddedClass, OtherClasses, Result
 
 if TYPE_CHECKING:
     import keras
@@ -64,57 +64,47 @@ def add_class(
             be used, or `out` is not empty.
         GateError: all is written, but a file fell below its tolerance, or the other classes lost too much.
     """
-    from keras_transfer.evaluation import load_keras
     from keras_transfer.litert import warm_up
-    from keras_transfer.models import read_inputs
 
     folder = Path(folder)
     recipe, result = read_run(folder, data=data)
     name = _checked(name, result["classes"])
     out = Path(out) if out is not None else beside(folder, "-".join(name.split()).replace("/", "-"))
-    if out.is_dir() and any(file.name[0] != "." for file in out.iterdir()):
-        raise InputError(f"{out} is not empty: choose another --out.")
+    if (out / "environment.json").exists():
+        raise InputError(f"{out} holds a run already: choose another --out.")
     check_files(recipe)
     warm_up()  # the converter's process starts meanwhile
-    model = load_keras(folder / "model.keras")
-    head = _head(folder, model, len(result["classes"]))
+    parent = _open(folder, result)
     own = _own_rows(folder, recipe, data is not None)
-    inputs = read_inputs(folder / "model.keras")
-    assert inputs is not None
-    examples, notes = _examples(files, inputs, own, name)
-    arranged = dict.fromkeys((*ARRANGED, "few_shot"))
-    classes = (*result["classes"], name)
-    items = str((out / ITEMS).absolute())
-    changes = {"base": str(folder.absolute()), "data": items, "class_names": classes, "baselines": "none"}
-    recipe = recipe.replace(**changes, **arranged)
+    examples, notes = _examples(files, parent.inputs, own, name)
+    recipe = recipe.replace(
+        base=str(folder.absolute()),
+        data=str((out / ITEMS).absolute()),
+        class_names=(*result["classes"], name),
+        baselines="none",
+        **dict.fromkeys((*ARRANGED, "few_shot")),
+    )
     with open_run(out, recipe) as run:
         clock = Clock(run)
         with clock.part("data"):
             write_text(run / ITEMS, _table([*own, *examples]))
-            joined = open_modality(inputs.modality).load(recipe, inputs.preparation)
+            joined = open_modality(parent.inputs.modality).load(recipe, parent.inputs.preparation)
             _compare(folder, own, joined)
             joined.write_csv(run / "data.csv")
         begin(run, recipe)
         with clock.part("class"):
-            found = _fit(model, head, joined)
-            wider, temperature = _calibrated(model, found.head, joined)
-        save_run_model(run, wider, joined)
-        facts: RunFacts = {
-            "strategy": result["strategy"],
-            "kept": result["kept"],
-            "views": result["views"],
-            "phases": result["phases"],
-            "base": str(folder.absolute()),
-            "temperature": temperature,
-        }
+            model, figures = _fit(parent, name, joined)
+        return _finish(run, recipe, joined, model, clock, parent, figures, notes)
 
-        def judged(test: "Split", probabilities: Array) -> ScoredSteps:
-            facts["added"] = added = _judge(name, found, joined, test, probabilities)
-            problem = _problem(added)
-            return ScoredSteps([], [problem] if problem else [])
 
-        notes.append(f"{name} was added to {folder.name} from {found.examples} examples: nothing else was trained.")
-        return finish(run, recipe, joined, wider, clock, facts, notes=notes, steps=judged)
+@dataclass(frozen=True)
+class _Parent:
+    """The run that gets a class: its model, the last layer of it, and what the model takes."""
+
+    result: Result
+    model: "keras.Model"
+    head: "LinearHead"
+    inputs: InputSpec
 
 
 def _checked(name: str, known: Sequence[str]) -> str:
@@ -129,6 +119,16 @@ def _checked(name: str, known: Sequence[str]) -> str:
                 f"Received: {name!r}."
             )
     return name
+
+
+def _open(folder: Path, result: Result) -> _Parent:
+    from keras_transfer.evaluation import load_keras
+    from keras_transfer.models import read_inputs
+
+    model, inputs = load_keras(folder / "model.keras"), read_inputs(folder / "model.keras")
+    if inputs is None:
+        raise InputError(f"{folder} is of an earlier release, whose models do not say what they take: train it anew.")
+    return _Parent(result, model, _head(folder, model, len(result["classes"])), inputs)
 
 
 def _head(folder: Path, model: "keras.Model", classes: int) -> "LinearHead":
@@ -218,53 +218,73 @@ def _compare(folder: Path, own: Sequence[_Row], joined: "Dataset") -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A head with one class more; of how many examples it knows how many that it was fitted without."""
-
-    head: "LinearHead"
-    examples: int
-    right: int | None  # None of a single one
-
-
-def _fit(model: "keras.Model", head: "LinearHead", data: "Dataset") -> _Found:
+def _fit(parent: _Parent, name: str, data: "Dataset") -> "tuple[keras.Model, AddedClass]":
+    """The model with one class more, and what is known of that before the test."""
     from keras_transfer.data.folds import joined
-    from keras_transfer.models.head import last_dense
+    from keras_transfer.models.head import last_dense, with_last_dense
     from keras_transfer.training.features import feature_rows
     from keras_transfer.training.linear import add_output
 
-    found = last_dense(model)
+    found = last_dense(parent.model)
     assert found is not None
-    new = len(data.class_names) - 1
-    labels = np.asarray(data.train.labels)
+    new, labels = len(data.class_names) - 1, np.asarray(data.train.labels)
     some = [np.flatnonzero(labels == label)[:_PER_CLASS] for label in range(new)]
     few = data.train.take(np.flatnonzero(labels == new))
     train, val = data.train.take(np.concatenate(some)), data.val.stratified(_MOST_VAL) if len(data.val) else data.val
-    rows = feature_rows(model, found[1], joined([few, train, val], "one class more"))
+    rows = feature_rows(parent.model, found[1], joined([few, train, val], "one class more"))
     examples, known, held = np.split(rows, np.cumsum([len(few), len(train)]))
-
-    wider, right = add_output(head, known, examples, held, np.asarray(val.labels))
-    return _Found(wider, len(few), right if len(few) > 1 else None)
-
-
-def _calibrated(model: "keras.Model", head: "LinearHead", data: "Dataset") -> "tuple[keras.Model, float]":
-    from keras_transfer.models.head import with_last_dense
-
-    wider = with_last_dense(model, head.kernel, head.bias)
-    return wider, calibrate(wider, data)
+    head, right = add_output(parent.head, known, examples, held, np.asarray(val.labels))
+    figures = AddedClass(name=name, examples=len(few), recognized=right if len(few) > 1 else None)
+    return with_last_dense(parent.model, head.kernel, head.bias), figures
 
 
-def _judge(name: str, found: _Found, data: "Dataset", test: "Split", probabilities: Array) -> AddedClass:
+def _finish(
+    run: Path,
+    recipe: Recipe,
+    data: "Dataset",
+    model: "keras.Model",
+    clock: Clock,
+    parent: _Parent,
+    figures: AddedClass,
+    notes: list[str],
+) -> Result:
+    from keras_transfer.exporters.paired import drop_above
+    from keras_transfer.training.linear import MOST_LOST
+
+    result = parent.result
+    facts: RunFacts = {
+        "strategy": result["strategy"],
+        "kept": result["kept"],
+        "views": result["views"],
+        "phases": result["phases"],
+        "base": recipe.base,
+        "temperature": calibrate(model, data),
+        "added": figures,
+    }
+    save_run_model(run, model, data)
+    notes.append(f"{figures['name']} was added from {figures['examples']} examples; nothing else was trained.")
+
+    def judged(test: "Split", probabilities: Array) -> ScoredSteps:
+        others = figures["others"] = _judge(data, test, probabilities)
+        if drop_above(others["lost"], 0, others[N_ITEMS], MOST_LOST) >= _DOUBT:
+            return ScoredSteps([])
+        problem = (
+            f"{figures['name']} took {others['lost']} of {others[N_ITEMS]} test items that were right, over "
+            f"{MOST_LOST:.0%}: it looks too much like another class. Train anew with more examples."
+        )
+        return ScoredSteps([], [problem])
+
+    return finish(run, recipe, data, model, clock, facts, notes=notes, steps=judged)
+
+
+def _judge(data: "Dataset", test: "Split", probabilities: Array) -> OtherClasses:
     """What the class cost the others on the test split: without its column the model answers as it did before."""
     from keras_transfer.data.folds import item_groups
     from keras_transfer.evaluation.intervals import paired_difference
 
-    before, after = (p.argmax(axis=1) == test.labels for p in (probabilities[:, :-1], probabilities))
+    before, after = (answers.argmax(axis=1) == test.labels for answers in (probabilities[:, :-1], probabilities))
     return {
-        "name": name,
-        "of": found.examples,
-        "right": found.right,
-        "images": len(test),
+        N_ITEMS: len(test),
         "before": float(before.mean()),
         "after": float(after.mean()),
         "lost": int((before & ~after).sum()),
@@ -273,22 +293,11 @@ def _judge(name: str, found: _Found, data: "Dataset", test: "Split", probabiliti
 
 
 def said(added: AddedClass) -> str:
-    low, high = (100 * added["difference"][end] for end in ("low", "high"))
-    left_out = "" if added["right"] is None else f"{added['right']} of them are recognized when left out. "
+    """The figures as sentences."""
+    others = added["others"]
+    change, low, high = (100 * others["difference"][part] for part in ("value", "low", "high"))
+    known = f", of which {added['recognized']} are recognized when left out" if added["recognized"] is not None else ""
     return (
-        f"{left_out}The other classes' test items: {added['before']:.1%} right before, {added['after']:.1%} now "
-        f"({100 * added['difference']['value']:+.1f} points, 95% interval {low:+.1f} to {high:+.1f})."
-    )
-
-
-def _problem(added: AddedClass) -> str | None:
-    """What to say where the other classes lost more than was meant, beyond doubt."""
-    from keras_transfer.exporters.paired import drop_above
-    from keras_transfer.training.linear import MOST_LOST
-
-    if drop_above(added["lost"], 0, added["images"], MOST_LOST) >= _DOUBT:
-        return None
-    return (
-        f"{added['name']} took {added['lost']} of {added['images']} test items that were right, over "
-        f"{MOST_LOST:.0%}: it looks too much like another class. Train anew with more examples."
+        f"{added['name']}: {added['examples']} examples{known}. The other classes' test items: {others['before']:.1%} "
+        f"right before, {others['after']:.1%} now ({change:+.1f} points, 95% interval {low:+.1f} to {high:+.1f})."
     )

@@ -64,8 +64,8 @@ def test_its_files_know_the_class_and_the_others_as_before(run, added):
     folder, result = added
     assert result["classes"] == ["checks", "rings", "stripes", "white noise"]
     assert (folder / "out" / "labels.txt").read_text().splitlines() == result["classes"]
-    figures = result["added"]
-    assert figures["of"] == 6 and figures["right"] >= 4
+    assert result["added"]["examples"] == 6 and result["added"]["recognized"] >= 4
+    figures = result["added"]["others"]
     assert figures["before"] - figures["after"] == pytest.approx(figures["lost"] / figures["images"])
     assert figures["difference"]["low"] <= figures["difference"]["value"] <= 0
     assert read_run(run)[1]["test"]["accuracy"] == pytest.approx(figures["before"])
@@ -93,10 +93,10 @@ def test_it_is_a_run_like_others(added):
 
 def test_one_example_and_a_folder(run, tmp_path):
     result = add_class(run, "plain", [noise(tmp_path / "new", 1)], tmp_path / "out")
-    assert result["added"]["of"] == 1 and result["added"]["right"] is None
+    assert result["added"]["examples"] == 1 and result["added"]["recognized"] is None
     assert 0.5 < result["rejection"]["accepted"]["value"] <= 1  # as the run had it
     assert open_classifier(tmp_path / "out" / "export" / "model_float32.tflite").limit is not None
-    with pytest.raises(InputError, match="is not empty"):
+    with pytest.raises(InputError, match="holds a run already"):
         add_class(run, "plain", [tmp_path / "new"], tmp_path / "out")
 
 

@@ -63,7 +63,7 @@ def test_a_class_is_added_from_recordings(run: Path, tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path / "new" / f"{number}.wav", 0.3 * noise(1.5, seed=number) * (np.arange(24000) % 4000 < 400))
     result = add_class(run, "ticks", [tmp_path / "new"], tmp_path / "out")
-    assert result["classes"] == ["noise", "tones", "ticks"] and result["added"]["of"] >= 3
+    assert result["classes"] == ["noise", "tones", "ticks"] and result["added"]["examples"] >= 3
     assert [row["path"] for row in result["artifacts"]] == ["export/model_float32.tflite", "export/model_int8.tflite"]
     assert not any("background" in warning for warning in result["warnings"])
 

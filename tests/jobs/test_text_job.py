@@ -107,7 +107,7 @@ def test_a_class_is_added_from_texts(run: Path, tmp_path: Path) -> None:
         (tmp_path / f"{number}.txt").write_text(" ".join([*words.split()[number:], words, str(number)]))
     (tmp_path / "table.csv").write_text("text\n" + "".join(f"by {words} {n}\n" for n in range(3)))
     result = add_class(run, "travel", [*sorted(tmp_path.glob("*.txt")), tmp_path / "table.csv"], tmp_path / "out")
-    assert result["classes"] == [*CLASSES, "travel"] and result["added"]["of"] == 7
+    assert result["classes"] == [*CLASSES, "travel"] and result["added"]["examples"] == 7
     data = load_data(read_run(tmp_path / "out")[0], tmp_path / "out")
     assert sum(path.name.startswith("table.csv#") for path in data.train.paths) == 3
 

@@ -76,8 +76,8 @@ def test_a_class_is_added_from_windows(run, tmp_path):
     still = np.random.default_rng(0).normal(0, 0.01, (400, 3))
     (tmp_path / "still.csv").write_text("x,y,z\n" + "".join(f"{a:.4f},{b:.4f},{c:.4f}\n" for a, b, c in still))
     result = add_class(run[0], "still", [tmp_path / "still.csv"], tmp_path / "out")
-    assert result["classes"] == [*run[1]["classes"], "still"] and result["added"]["of"] == 4
-    assert result["added"]["right"] == 4
+    assert result["classes"] == [*run[1]["classes"], "still"] and result["added"]["examples"] == 4
+    assert result["added"]["recognized"] == 4
 
 
 def test_another_table_is_cut_into_the_same_windows(run, tmp_path):
