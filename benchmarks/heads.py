@@ -24,8 +24,7 @@ from audio_jobs import SETS, Clip
 from table import write_rows
 
 from keras_transfer.data.labels import log_loss
-from keras_transfer.jobs.audition import prepared_for
-from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of
+from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of, prepared_for
 from keras_transfer.modalities import settled
 from keras_transfer.recipe import Recipe, make_recipe
 from keras_transfer.training.features import predict_cached

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
+from keras_transfer.budget import Budget, as_budget
 from keras_transfer.errors import InputError, in_one_line
 from keras_transfer.files import write_text
 from keras_transfer.geometry import Geometry
@@ -131,6 +132,7 @@ class ModelOptions(_Strict):
     pooling: Literal["avg", "max", "token"] | None = None  # None: "token" where there is one, else "avg"
     hidden: tuple[_Count, ...] = ()
     dropout: _Fraction = 0.2
+    depth: _Count | None = None  # blocks of the backbone that are kept, from the input up; None: all
 
     @property
     def pretrained(self) -> bool:
@@ -167,6 +169,8 @@ class ExportOptions(_Strict):
     targets: tuple[str, ...] = ()
     calibration_items: _Count = 100
     tolerance: _Fraction = 0.01
+    fit: Annotated[Budget | None, BeforeValidator(as_budget)] = None  # what must hold on a device
+    device: str | None = None  # a name of `exporters.targets.devices.DEVICES`, whose limits must hold
     reject: bool = False  # whether files say, in a second output, how unlike all classes an item is
 
 

@@ -391,6 +391,34 @@ class AuditionRow(AuditionScore):
     seconds: float
 
 
+class FitRow(TypedDict):
+    """What a network needs on a device; None where that was not worked out."""
+
+    name: str
+    flash: int | None  # bytes of the file and the code
+    ram: int | None  # bytes of the arena and what a program has beside it
+    latency: float | None  # milliseconds, estimated
+    zip: int | None  # bytes of the file, zipped
+    measured: bool  # on a converted file; else at least so much, from the graph alone
+    why: str  # against it; empty where it fits
+
+
+class Fitting(TypedDict):
+    """What was ruled out before training, and why."""
+
+    budget: str  # as `--fit` takes it
+    device: str | None
+    target: str
+    considered: int  # networks, sizes and depths
+    measured: int
+    fits: list[FitRow]  # of each network the deepest that fits, at the largest size
+    ruled_out: list[FitRow]  # the nearest first, of each network and limit one
+    sentence: str
+    latency_error: float | None  # by what share measurements were off such estimates at most
+    seconds: float
+    file: NotRequired[FitRow]  # what was exported
+
+
 class Audition(TypedDict):
     """How a run came by its backbone, see `keras_transfer.audition`."""
 
@@ -404,6 +432,8 @@ class Audition(TypedDict):
     random_split: float | None  # the chosen one's accuracy with groups on both sides, where there are groups
     sentences: list[str]
     seconds: float
+    fit: NotRequired[Fitting]  # where a budget had to hold
+    finals: NotRequired[list[AuditionScore]]  # of those that fit the first by probes, trained; the best first
 
 
 class Adaptation(AdaptationFigures, NewItemsSource):

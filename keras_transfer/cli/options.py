@@ -209,6 +209,13 @@ CompareBackbones = Annotated[
     ),
 ]
 ResultJson = Annotated[bool, typer.Option("--json", help="Print result.json instead of tables.")]
+Fit = Annotated[
+    str | None,
+    typer.Option(help="What must hold on a device, such as flash=1MB,ram=256KB,latency=80ms@m7-480MHz,zip=300KB."),
+]
+Device = Annotated[
+    str | None, typer.Option(help="A device whose limits must hold, such as arduino-nano-33-ble; see docs/targets.md.")
+]
 Profile = Annotated[bool, typer.Option("--profile", help="Show where the time went.")]
 
 

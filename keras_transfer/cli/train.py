@@ -66,6 +66,8 @@ def command(
         typer.Option(help="Of series: channel, by the training series; or window, each by itself.  [channel]"),
     ] = None,
     hidden: _Hidden = None,
+    fit: options.Fit = None,
+    device: options.Device = None,
     files: options.Files = options.Files(),
     baselines: options.Baselines = None,
     compare_backbones: options.CompareBackbones = None,
@@ -77,13 +79,14 @@ def command(
     Stopped, the same command with the same --out goes on from there.
     """
     from keras_transfer.cli.summary import train_and_print
+    from keras_transfer.jobs.fit import for_budget
     from keras_transfer.modalities import settled
     from keras_transfer.run import follow_recipe
 
     values = options.recipe_values(context)
     if mix is not None:
         values["augmentation"] = {"strength": augmentation or "auto", mix.value: _MIX[mix.value]}
-    wanted = settled(follow_recipe(recipe, **values))
+    wanted = settled(for_budget(follow_recipe(recipe, **values)))
     if out is None:
         name = Path(wanted.data.source).stem.replace(":", "-") or "data"
         out = Path("runs") / f"{name}-{Path(wanted.backbone).name.replace(':', '-')}"

@@ -32,19 +32,25 @@ def cross_validated(name: str, labels: ArrayLike, answers: ArrayLike, groups: Ar
     return {"name": name, "accuracy": float(shares.mean()), "error": error}
 
 
-def choose(rows: Sequence[AuditionRow]) -> tuple[AuditionRow, AuditionRow]:
+def choose(rows: Sequence[AuditionRow], *, smallest: bool = True) -> tuple[AuditionRow, AuditionRow]:
     """The smallest candidate within one standard error of the best, and the best.
 
     Args:
         rows: one or more. The size is the number of parameters, then that of multiply-adds.
+        smallest: if not, the best is chosen: what all candidates may cost is settled already.
     """
     by_size = sorted(rows, key=lambda row: (row["parameters"], row["multiply_adds"]))
     best = max(by_size, key=lambda row: row["accuracy"])
-    return next(row for row in by_size if row["accuracy"] >= best["accuracy"] - best["error"]), best
+    margin = best["error"] if smallest else 0.0
+    return next(row for row in by_size if row["accuracy"] >= best["accuracy"] - margin), best
 
 
 def audition_sentences(
-    chosen: AuditionRow, best: AuditionRow, rival: AuditionScore | None, random_split: float | None
+    chosen: AuditionRow,
+    best: AuditionRow,
+    rival: AuditionScore | None,
+    random_split: float | None,
+    candidates: str = "those on this machine",
 ) -> list[str]:
     """What an audition says: why this backbone, whether its features help at all, and what a random split would hide.
 
@@ -53,14 +59,15 @@ def audition_sentences(
         best: from `choose`.
         rival: the simple method that needs no pretrained features, where there is one.
         random_split: the chosen one's accuracy with groups on both sides, where there are groups.
+        candidates: what was compared.
     """
-    why = "the best of those on this machine"
+    why = f"the best of {candidates}"
     if chosen is not best:
-        why = f"the smallest within one standard error of the best, {_scored(best)}"
-    sentences = [f"The backbone is {_scored(chosen)}: {why}."]
+        why = f"the smallest within one standard error of the best, {scored(best)}"
+    sentences = [f"The backbone is {scored(chosen)}: {why}."]
     if rival is not None and rival["accuracy"] - rival["error"] > chosen["accuracy"]:
         sentences.append(
-            f"Negative transfer is likely: {_scored(rival)} does better than a probe on any of these features."
+            f"Negative transfer is likely: {scored(rival)} does better than a probe on any of these features."
         )
     if random_split is not None:
         gap = 100 * (random_split - chosen["accuracy"])
@@ -69,5 +76,6 @@ def audition_sentences(
     return sentences
 
 
-def _scored(row: AuditionScore) -> str:
+def scored(row: AuditionScore) -> str:
+    """A method with its accuracy and standard error, in points, for people."""
     return f"{row['name']} ({row['accuracy']:.1%} \N{PLUS-MINUS SIGN} {100 * row['error']:.1f})"

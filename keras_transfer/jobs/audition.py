@@ -4,11 +4,13 @@ What comes trained, and a network that begins with random weights, has no such f
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +18,13 @@ from numpy.typing import NDArray
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json
 from keras_transfer.inputs import Labels
-from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of, read_json
+from keras_transfer.jobs.fit import has_budget, within_budget
+from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of, prepared_for, read_json
 from keras_transfer.jobs.retrain import retrained, training_rows
 from keras_transfer.modalities import open_modality, settled
 from keras_transfer.progress import say
-from keras_transfer.recipe import AUTO, ModelOptions, Recipe
-from keras_transfer.schemas import N_ITEMS, Audition, AuditionRow
+from keras_transfer.recipe import AUTO, ModelOptions, Recipe, TrainingOptions
+from keras_transfer.schemas import N_ITEMS, Audition, AuditionRow, AuditionScore, Fitting
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 ITEMS = 1000
 """An audition is held on so many items at most, or five of each class: a stratified part of more."""
 FOLDS = 5
+_FINALISTS = 3  # candidates that fit a budget, which are trained before one is chosen
+_FINAL_FOLDS = 2  # folds that judge them
 _BUDGET = 1e13  # multiply-adds of a candidate on all items: some minutes on two cores
 _FITS = 1e12  # of one that is trained in each fold
 _TRAINED_ON = 200  # items, below which no network of random weights is tried
@@ -50,10 +55,11 @@ class _Fold(NamedTuple):
 
 
 class _Kept(TypedDict):
-    """What `_FILE` holds: the sections `model` of recipes, as they were asked for and chosen."""
+    """What `_FILE` holds: the sections `model` of recipes, as they were asked for and chosen, and how it trains."""
 
     asked: dict[str, object]
     chosen: dict[str, object]
+    training: NotRequired[dict[str, object]]
     audition: Audition
 
 
@@ -90,7 +96,8 @@ def held(recipe: Recipe, run: Path) -> tuple[Recipe, Audition | None]:
     kept = cast(_Kept | None, read_json(run / _FILE)) if (run / "environment.json").is_file() else None
     if kept is None or kept["asked"] != recipe.model.model_dump(mode="json"):
         return recipe, None
-    return with_network(recipe, kept["chosen"]), kept["audition"]
+    training = TrainingOptions.model_validate(kept.get("training", recipe.training.model_dump()))
+    return with_network(recipe, kept["chosen"]).model_copy(update={"training": training}), kept["audition"]
 
 
 def with_network(recipe: Recipe, model: Mapping[str, object]) -> Recipe:
@@ -99,7 +106,7 @@ def with_network(recipe: Recipe, model: Mapping[str, object]) -> Recipe:
 
 
 def choose_backbone(
-    recipe: Recipe, data: "Dataset", run: Path | None = None
+    recipe: Recipe, data: "Dataset", run: Path | None = None, *, fitting: bool = False
 ) -> "tuple[Recipe, Dataset, Audition | None]":
     """The recipe with its backbone chosen by an audition, the items prepared for it, and the audition.
 
@@ -107,67 +114,53 @@ def choose_backbone(
         recipe: settled. One that names its backbone is returned as it is.
         data: its items.
         run: the run directory, where the choice is kept.
+        fitting: whether the size and depth of a network that is named are to be chosen, too, by the recipe's budget.
 
     Raises:
         InputError: see `audition`.
     """
-    if recipe.backbone != AUTO:
+    if recipe.backbone != AUTO and not fitting:
         return recipe, data, None
     chosen, found = _hold(recipe, data)
     if run is not None:
-        sections = [each.model.model_dump(mode="json") for each in (recipe, chosen)]
-        write_json(run / _FILE, {"asked": sections[0], "chosen": sections[1], "audition": found})
+        asked, network = (each.model.model_dump(mode="json") for each in (recipe, chosen))
+        training = chosen.training.model_dump(mode="json")
+        write_json(run / _FILE, {"asked": asked, "chosen": network, "training": training, "audition": found})
     return chosen, prepared_for(chosen, data), found
-
-
-def prepared_for(recipe: Recipe, data: "Dataset") -> "Dataset":
-    """Items that were loaded for another backbone, prepared for that of a recipe."""
-    modality = open_modality(data.train.preparer.modality)
-    return modality.fitted(recipe, data.prepared_by(modality.preparer_for(recipe, data.train.preparer)))
 
 
 def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
     from keras_transfer.data.folds import item_groups, joined
-    from keras_transfer.evaluation.audition import audition_sentences, choose, cross_validated
+    from keras_transfer.evaluation.audition import audition_sentences, choose, scored
 
     started, modality = time.perf_counter(), open_modality(data.train.preparer.modality)
-    candidates = modality.candidates(recipe)
+    candidates = modality.candidates(recipe) if recipe.backbone == AUTO else [recipe]
+    within: Fitting | None = None
+    if has_budget(recipe):
+        candidates, within = within_budget(recipe, data, candidates)
     whole = joined([data.train, data.val])
     whole = whole.stratified(max(ITEMS, 5 * len(data.class_names)), recipe.seed)
-    labels, groups = whole.labels, item_groups(data, whole)
-    folds = _folds(labels, groups, recipe.seed)
-    rows: list[AuditionRow] = []
-    recipes: dict[str, Recipe] = {}
-    left_out: list[str] = []
-    for each in candidates:
-        try:
-            perfect = [row["parameters"] for row in rows if row["accuracy"] == 1]
-            candidate, row, answers = _heard(settled(each), data, whole, folds, min(perfect, default=math.inf))
-        except InputError as error:
-            left_out.append(f"{modality.title(each)} is left out: {error}")
-            say(f"Audition: {left_out[-1]}")
-            continue
-        row |= cast(AuditionRow, cross_validated(row["name"], labels, answers, groups))
-        say(f"Audition: {row['name']}, accuracy {row['accuracy']:.3f} ({row['seconds']:.0f} s)")
-        recipes[row["name"]] = candidate
-        rows.append(row)
-    if not rows:
-        why = " ".join(left_out) or f"No pretrained networks for {modality.kind.items} are on this machine."
-        raise InputError(f"There is no backbone to choose: name one with --backbone. {why}")
-    chosen, best = choose(rows)
-    rival = None
-    if modality.rival_name and all(each.training.phases != () for each in recipes.values()):
-        answers = _fitted_answers(data, whole, folds, lambda fold, part: modality.rival(fold, part, recipe.seed)[1])
-        rival = cross_validated(modality.rival_name, labels, answers, groups)
-    random_split = None
-    if any(record.group for record in data.records):
-        torn = _folds(labels, np.arange(len(whole)), recipe.seed)
-        _, _, answers = _heard(recipes[chosen["name"]], data, whole, torn, math.inf)
-        random_split = cross_validated("", labels, answers, np.arange(len(whole)))["accuracy"]
-    sentences = audition_sentences(chosen, best, rival, random_split)
+    groups = item_groups(data, whole)
+    folds = _folds(whole.labels, groups, recipe.seed)
+    rows, recipes, left_out = _all_heard(candidates, data, whole, folds, groups)
+    chosen, best = choose(rows, smallest=within is None)
+    taken, finals = recipes[chosen["name"]], list[AuditionScore]()
+    if within is not None and len(rows) > 1:
+        ranked = sorted(rows, key=lambda row: -row["accuracy"])[:_FINALISTS]
+        won, taken, finals = _finals({row["name"]: recipes[row["name"]] for row in ranked}, data, whole, folds, groups)
+        chosen = best = next(row for row in rows if row["name"] == won)
+    rival, random_split = _beside(recipes, recipes[chosen["name"]], data, whole, folds, groups)
+    sentences = audition_sentences(
+        chosen, best, rival, random_split, "those on this machine" if within is None else "those that fit"
+    )
+    if finals:
+        sentences.append(
+            f"Trained in {_FINAL_FOLDS} folds, {scored(finals[0])} was the best of {len(finals)} that came first by "
+            "probes."
+        )
     for sentence in sentences:
         say(f"Audition: {sentence}")
-    return recipes[chosen["name"]], {
+    found: Audition = {
         N_ITEMS: len(whole),
         "folds": len(folds),
         "chosen": chosen["name"],
@@ -179,6 +172,112 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
         "sentences": sentences,
         "seconds": round(time.perf_counter() - started, 1),
     }
+    if within is not None:
+        found["fit"] = within
+        found["finals"] = finals
+    return taken, found
+
+
+def _beside(
+    recipes: Mapping[str, Recipe],
+    chosen: Recipe,
+    data: "Dataset",
+    whole: "Split",
+    folds: Sequence[_Fold],
+    groups: _Indices,
+) -> tuple[AuditionScore | None, float | None]:
+    """The simple rival, where there is one; and the chosen one's accuracy with groups on both sides, if there are."""
+    from keras_transfer.evaluation.audition import cross_validated
+
+    modality, seed = open_modality(data.train.preparer.modality), chosen.seed
+    rival = random_split = None
+    if modality.rival_name and all(each.training.phases != () for each in recipes.values()):
+        answers = _fitted_answers(data, whole, folds, lambda fold, part: modality.rival(fold, part, seed)[1])
+        rival = cross_validated(modality.rival_name, whole.labels, answers, groups)
+    if any(record.group for record in data.records):
+        alone = np.arange(len(whole))
+        _, _, answers = _heard(chosen, data, whole, _folds(whole.labels, alone, seed), math.inf)
+        random_split = cross_validated("", whole.labels, answers, alone)["accuracy"]
+    return rival, random_split
+
+
+def _all_heard(
+    candidates: Sequence[Recipe], data: "Dataset", whole: "Split", folds: Sequence[_Fold], groups: _Indices
+) -> tuple[list[AuditionRow], dict[str, Recipe], list[str]]:
+    """The candidates' figures, their recipes by name, and sentences on those that are left out."""
+    from keras_transfer.evaluation.audition import cross_validated
+
+    modality = open_modality(data.train.preparer.modality)
+    rows: list[AuditionRow] = []
+    recipes: dict[str, Recipe] = {}
+    left_out: list[str] = []
+    for each in candidates:
+        if each.model.depth is not None and _worse_each_time([row for row in rows if _same_network(row, each)]):
+            continue
+        try:
+            perfect = [row["parameters"] for row in rows if row["accuracy"] == 1]
+            candidate, row, answers = _heard(settled(each), data, whole, folds, min(perfect, default=math.inf))
+        except InputError as error:
+            left_out.append(f"{modality.title(each)} is left out: {error}")
+            say(f"Audition: {left_out[-1]}")
+            continue
+        row |= cast(AuditionRow, cross_validated(row["name"], whole.labels, answers, groups))
+        say(f"Audition: {row['name']}, accuracy {row['accuracy']:.3f} ({row['seconds']:.0f} s)")
+        recipes[row["name"]] = candidate
+        rows.append(row)
+    if not rows:
+        why = " ".join(left_out) or f"No pretrained networks for {modality.kind.items} are on this machine."
+        raise InputError(f"There is no backbone to choose: name one with --backbone. {why}")
+    return rows, recipes, left_out
+
+
+def _finals(
+    recipes: Mapping[str, Recipe], data: "Dataset", whole: "Split", folds: Sequence[_Fold], groups: _Indices
+) -> tuple[str, Recipe, list[AuditionScore]]:
+    """The best of some candidates when they are trained: its name, its recipe, and how all did, the best first.
+
+    Where the recipe leaves open how it trains, what `--effort best` does is tried for the best of them as well: small
+    networks gain by it, and cost little. On several machines it is not: all of them would have to know.
+    """
+    from keras_transfer.evaluation.audition import cross_validated
+
+    some = folds[:_FINAL_FOLDS]
+    parts = np.concatenate([fold.part for fold in some])
+    tried: dict[str, tuple[str, Recipe, AuditionScore]] = {}
+
+    def train(title: str, name: str, recipe: Recipe) -> None:
+        own = prepared_for(recipe, data)
+        answers = _fitted_answers(own, whole.prepared_by(own.train.preparer), some, partial(_trained_answers, recipe))
+        score = cross_validated(title, whole.labels[parts], answers[parts], groups[parts])
+        say(f"Audition: {title}, trained, accuracy {score['accuracy']:.3f}")
+        tried[title] = name, recipe, score
+
+    for name, recipe in recipes.items():
+        train(name, name, recipe)
+    name, recipe, _ = max(tried.values(), key=lambda each: each[2]["accuracy"])
+    patient = settled(recipe.replace(effort="best"))
+    other = patient.replace(effort=recipe.training.effort).training.model_dump() != recipe.training.model_dump()
+    if other and "TF_CONFIG" not in os.environ:
+        train(f"{name}, with --effort best", name, patient)
+    best = max(tried.values(), key=lambda each: each[2]["accuracy"])
+    return best[0], best[1], sorted((each[2] for each in tried.values()), key=lambda score: -score["accuracy"])
+
+
+def _same_network(row: AuditionRow, candidate: Recipe) -> bool:
+    own = candidate.model
+    return (row["backbone"], row["alpha"], row["weights"]) == (candidate.backbone, own.alpha, own.weights)
+
+
+def _worse_each_time(rows: Sequence[AuditionRow]) -> bool:
+    """Whether the last two of several depths are worse than the best one beyond its error: still fewer blocks will be.
+
+    Args:
+        rows: of one network, the deepest first.
+    """
+    best = max(rows, key=lambda row: row["accuracy"], default=None)
+    return (
+        len(rows) > 2 and best is not None and max(r["accuracy"] for r in rows[-2:]) < best["accuracy"] - best["error"]
+    )
 
 
 def _folds(labels: Labels, groups: _Indices, seed: int) -> list[_Fold]:
@@ -226,7 +325,7 @@ def _heard(
     if cost * len(whole) * passes > (_FITS if whole_fits else _BUDGET):
         raise InputError(f"it would take minutes ({cost / 1e9:.2g} billion multiply-adds per item, {passes:,} times).")
     if whole_fits:
-        answers = _fitted_answers(data, whole, folds, lambda fold, part: retrained(candidate, fold, part)[0])
+        answers = _fitted_answers(data, whole, folds, partial(_trained_answers, candidate))
     else:
         answers = _probe_answers(model, whole.prepared_by(own.train.preparer), folds)
     return candidate, {
@@ -254,6 +353,10 @@ def _fitted_answers(
     for fold in folds:
         answers[fold.part] = answer(_data_of(data, whole, fold), whole.part(fold.part))
     return answers
+
+
+def _trained_answers(recipe: Recipe, fold: "Dataset", part: "Split") -> _Answers:
+    return retrained(recipe, fold, part)[0]
 
 
 def _probe_answers(model: "keras.Model", whole: "Split", folds: Sequence[_Fold]) -> _Answers:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
-from keras_transfer.jobs.audition import choose_backbone, prepared_for
-from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of
+from keras_transfer.jobs.audition import choose_backbone
+from keras_transfer.jobs.parts import build_classifier_of, load_data, plan_of, prepared_for
 from keras_transfer.jobs.retrain import VALIDATION, retrained, training_data
 from keras_transfer.jobs.train import complete
 from keras_transfer.modalities import open_modality, settled

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.inputs import InputSpec, Json
+from keras_transfer.jobs.fit import check_file, has_budget
 from keras_transfer.jobs.parts import FileOptions, export_files
 from keras_transfer.modalities import open_modality
 from keras_transfer.process import at_stop, seconds_since_start
@@ -194,6 +195,8 @@ def finish(
             wait([figures])
     result = result_of(recipe, data, inputs, clock, facts, scores, notes)
     _add_files(result, artifacts, scored)
+    if has_budget(recipe):
+        check_file(recipe, result, run)
     write_json(run / "result.json", result)
     _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
     test.close()

@@ -122,6 +122,12 @@ def export_files(
     )
 
 
+def prepared_for(recipe: Recipe, data: "Dataset") -> "Dataset":
+    """Items that were loaded for another backbone, prepared for that of a recipe."""
+    modality = open_modality(data.train.preparer.modality)
+    return modality.fitted(recipe, data.prepared_by(modality.preparer_for(recipe, data.train.preparer)))
+
+
 def build_classifier_of(
     recipe: Recipe, data: "Dataset", strategy: "tf.distribute.Strategy | None" = None
 ) -> "keras.Model":
@@ -139,12 +145,16 @@ def build_classifier_of(
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope() if strategy is not None else _devices():
         model = open_modality(data.train.preparer.modality).build(recipe, data)
-        if recipe.training.strategy != "adapter":
+        if recipe.training.strategy != "adapter" and recipe.model.depth is None:
             return model
         from keras_transfer.models import compile_classifier
+        from keras_transfer.models.depth import at_depth
         from keras_transfer.training.efficient import RANK, add_adapters
 
-        model = add_adapters(model, recipe.training.rank or RANK)
+        if recipe.model.depth is not None:
+            model = at_depth(model, recipe.model.depth)
+        if recipe.training.strategy == "adapter":
+            model = add_adapters(model, recipe.training.rank or RANK)
         compile_classifier(model, multi_label=data.multi_label)
         return model
 

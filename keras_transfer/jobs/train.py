@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_transfer.jobs.audition import choose_backbone, held, prepared_for, with_network
+from keras_transfer.jobs.audition import choose_backbone, held, with_network
 from keras_transfer.jobs.finish import Clock, RunFacts, calibrate, finish, finished, phase_entry, save_run_model
+from keras_transfer.jobs.fit import for_budget, has_budget
 from keras_transfer.jobs.parts import (
     build_classifier_of,
     check_files,
@@ -15,6 +16,7 @@ from keras_transfer.jobs.parts import (
     fit_recipe,
     load_data,
     plan_of,
+    prepared_for,
     write_history,
 )
 from keras_transfer.jobs.rejection import check_rejection
@@ -51,8 +53,8 @@ def train(recipe: Recipe, folder: str | Path) -> Result | None:
         GateError: all is written, but a file fell below its tolerance; `result.json` has the details.
         WorkerError: another worker has stopped.
     """
-    recipe, audition, strategy = settled(recipe), None, None
-    if recipe.backbone == AUTO:
+    recipe, audition, strategy = settled(for_budget(recipe)), None, None
+    if recipe.backbone == AUTO or has_budget(recipe):
         recipe, audition = held(recipe, Path(folder))
     if os.environ.get("TF_CONFIG"):  # TensorFlow is not imported before it is needed
         from keras_transfer.training.workers import join_workers, send, watch_workers, worker_index
@@ -100,9 +102,9 @@ def _train(
     warm_up()  # the converter's process starts while the data are read
     with clock.part("data"):
         data = load_data(recipe, run)
-    if recipe.backbone == AUTO:
+    if audition is None and (recipe.backbone == AUTO or has_budget(recipe)):
         with clock.part("audition"):
-            recipe, data, audition = choose_backbone(recipe, data, run)
+            recipe, data, audition = choose_backbone(recipe, data, run, fitting=has_budget(recipe))
     if strategy is not None:
         from keras_transfer.training.workers import send
 

@@ -31,9 +31,9 @@ def has_tflm() -> bool:
 def least_arena(content: bytes) -> int:
     """Returns the least tensor arena, in bytes, with which TFLM runs a file here.
 
-    Found by bisection over multiples of 16, each size tried by allocating and running. Pointers are of 8 bytes here and
-    of 4 on a microcontroller, so that with the reference kernels a device needs no more than this; optimized kernels
-    (CMSIS-NN, ESP-NN) may ask for scratch memory beyond it.
+    Found by bisection over multiples of 16, each size tried by allocating, the last one by running, too. Pointers are
+    of 8 bytes here and of 4 on a microcontroller, so that with the reference kernels a device needs no more than this;
+    optimized kernels (CMSIS-NN, ESP-NN) may ask for scratch memory beyond it.
 
     Args:
         content: a file that `read_flatbuffer` has checked.
@@ -96,13 +96,18 @@ def _attempt(content: bytes, items: Array | None, arena: int) -> Array:
     return np.stack(outputs)
 
 
-def _works(content: bytes, arena: int) -> bool:
+def _works(content: bytes, arena: int, *, run: bool = False) -> bool:
     """Tries a size in a fork, silently."""
+    from tflite_micro import runtime
+
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
-            _attempt(content, None, arena)
+            if run:
+                _attempt(content, None, arena)
+            else:
+                runtime.Interpreter.from_bytes(content, arena_size=arena)  # allocates all that a run needs
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -120,6 +125,10 @@ def _least(content: bytes) -> int:
     while high - low > ALIGNMENT:
         middle = (low + high) // 2 // ALIGNMENT * ALIGNMENT
         low, high = (low, middle) if _works(content, middle) else (middle, high)
+    while not _works(content, high, run=True):
+        if high > _MOST:
+            _attempt(content, None, _MOST)
+        high += ALIGNMENT
     return high
 
 

@@ -437,8 +437,18 @@ class Modality(ABC):
 
     def title(self, recipe: Recipe) -> str:
         """What the network of a recipe is called, such as `mobilenet_v2 0.35`."""
-        alpha = recipe.model.alpha
-        return Path(recipe.backbone).name + (f" {alpha:g}" if alpha not in (None, 1.0) else "")
+        alpha, depth = recipe.model.alpha, recipe.model.depth
+        width = f" {alpha:g}" if alpha not in (None, 1.0) else ""
+        return Path(recipe.backbone).name + width + (f", {depth} blocks" if depth else "")
+
+    def sizes(self, recipe: Recipe, asked: Recipe) -> Sequence[Recipe]:
+        """A recipe with its network on larger and smaller inputs, the largest first; by default as it is.
+
+        Args:
+            recipe: settled, with its network.
+            asked: the recipe as it was asked for; a size that it says stays.
+        """
+        return (recipe,)
 
     def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
         """The networks among which an audition chooses: those whose pretrained weights are on this machine.

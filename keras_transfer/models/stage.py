@@ -19,6 +19,7 @@ _POOLING = (
     keras.layers.Flatten,
 )
 
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention")
 
 
@@ -71,10 +72,7 @@ def stages(model: keras.Model) -> list[Stage]:
     >>> [[layer.name for layer in stage.layers] for stage in stages(keras.Model(inputs, x))]
     [['a'], ['b']]
     """
-    body, _ = _split(model)
-    inside = {id(node.output) for node in body}
-    cuts = [node for node in cut_nodes(model) if id(node.output) in inside]
-    blocks = _block_outputs(cuts)
+    body, blocks = _blocks(model)
     ends = {id(end) for end in _last_of_each(blocks, _scales(model, blocks))}
     groups = _merged(_grouped(body, ends), _weighted)
     if len(groups) == 1:
@@ -87,6 +85,26 @@ def stages(model: keras.Model) -> list[Stage]:
         for index, (group, output) in enumerate(_with_shared(groups))
         if _weighted(group)
     ]
+
+
+def block_outputs(model: keras.Model) -> list[keras.KerasTensor]:
+    """Where the blocks of a classifier's backbone end, from the input up: the depths at which it can be cut short.
+
+    A block has a kernel that mixes channels; a depthwise convolution belongs to what comes after it.
+
+    Args:
+        model: a functional or Sequential model.
+
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> x = keras.layers.ReLU(name="relu")(keras.layers.Conv2D(4, 3, name="a")(inputs))
+    >>> x = keras.layers.Conv2D(4, 3, name="b")(x)
+    >>> model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    >>> [tensor.shape[1] for tensor in block_outputs(model)]
+    [6, 4]
+    """
+    body, blocks = _blocks(model)
+    groups = _merged(_grouped(body, {id(node.output) for node in blocks}), _has_kernel)
+    return [output for group, output in groups if _mixes(group)]
 
 
 def head_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -132,6 +150,11 @@ def _layers(group: Sequence[Node]) -> list[keras.layers.Layer]:
 def _has_kernel(group: list[Node]) -> bool:
     """Whether a group has a matrix to train: normalizations and biases have vectors alone."""
     return _weighted(group) and any(len(weight.shape) > 1 for layer in _layers(group) for weight in layer.weights)
+
+
+def _mixes(group: list[Node]) -> bool:
+    """Whether a group has a matrix to train that is not that of a depthwise convolution."""
+    return _has_kernel([node for node in group if not isinstance(node.layer, _DEPTHWISE)])
 
 
 def _attends(group: list[Node]) -> bool:
@@ -197,6 +220,13 @@ def _split(model: keras.Model) -> tuple[list[Node], list[Node]]:
     last = kernels[-1] if kernels else len(order)
     start = max((position + 1 for position in weighted if position < last), default=0)
     return order[:start], order[start:]
+
+
+def _blocks(model: keras.Model) -> tuple[list[Node], list[Node]]:
+    """The calls of the backbone, and those of them at whose outputs blocks end."""
+    body, _ = _split(model)
+    inside = {id(node.output) for node in body}
+    return body, _block_outputs([node for node in cut_nodes(model) if id(node.output) in inside])
 
 
 def _block_outputs(cuts: list[Node]) -> list[Node]:

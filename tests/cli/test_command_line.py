@@ -115,6 +115,13 @@ def test_native_logs_are_kept_off_the_screen_unless_asked_for() -> None:
     assert "native log" in fail(body, "--debug").stderr
 
 
+def test_backbones_that_fit() -> None:
+    rows = json.loads(command("backbones", "--device", "rp2040", "--fit", "flash=512KB", "--json").stdout)
+    assert rows and all(row["bytes"] < 384 << 10 and row["arena_bytes"] <= 232 << 10 for row in rows)
+    assert "mobilenet" in command("backbones", "--device", "rp2040").stdout
+    assert "rp2040" in command("backbones", "--device", "toaster").stderr
+
+
 def test_backbones_lists_the_whole_table_without_tensorflow() -> None:
     listed = json.loads(command("backbones", "--json").stdout)
     assert [row["name"] for row in listed] == [

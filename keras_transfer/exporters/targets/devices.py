@@ -2,6 +2,7 @@
 
 import csv
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -193,3 +194,40 @@ def latency_of(multiply_adds: int, core: str | None, mhz: float | None) -> Laten
     if speed is None or mhz is None:
         return None
     return Latency(multiply_adds / (speed.per_cycle * mhz * 1e3), speed.error)
+
+
+class Limits(NamedTuple):
+    """What must hold, for which target's file, and for which NPU."""
+
+    budget: Budget
+    target: str
+    accelerator: str | None
+
+
+def limits_of(fit: Budget | None, device: str | None, targets: Sequence[str] = ()) -> Limits:
+    """The limits of a budget and a device, of which those of the budget win.
+
+    Args:
+        fit: the budget; None leaves it to the device.
+        device: a name of `DEVICES`.
+        targets: that a recipe names; without a device the first of them is meant, else microcontrollers.
+
+    Raises:
+        InputError: there is no such device, or a latency on a core of which nothing is known.
+
+    >>> limits_of(Budget(ram=1 << 16), "rp2040").budget.flash
+    2097152
+    """
+    row = find_device(device) if device is not None else None
+    budget = fit or Budget()
+    if row is not None:
+        budget = budget.within(row.budget)
+    target = row.target if row is not None else next(iter(targets), "microcontroller")
+    if budget.latency is not None and target != "ethos-u" and (budget.core is None or speed_of(budget.core) is None):
+        with SPEEDS.open(newline="", encoding="utf-8") as file:
+            known = ", ".join(dict.fromkeys(line["core"] for line in csv.DictReader(file)))
+        raise InputError(
+            "A latency needs a core whose speed was published and its clock, such as latency=80ms@m7-480MHz, or a "
+            f"--device with one. Known are {known}. Received: {budget.core or 'no core'}."
+        )
+    return Limits(budget, target, row.accelerator if row is not None else None)

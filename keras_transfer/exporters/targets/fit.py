@@ -3,13 +3,16 @@
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from typing_extensions import TypedDict  # that of `schemas`, with which it is combined
 
 from keras_transfer.budget import KIB, Budget, kilobytes
 from keras_transfer.exporters.targets.devices import Latency, latency_of
 from keras_transfer.litert import FileInfo
+
+if TYPE_CHECKING:
+    import keras
 
 # What a program needs beside the file and its arena. Both are estimates, stated with every verdict.
 CODE_BYTES = 128 * KIB  # of flash: TFLM with its kernels, the C library and a board's start-up code
@@ -66,7 +69,7 @@ class Excess(NamedTuple):
     times: float
 
 
-def multiply_adds(info: FileInfo) -> int:
+def file_multiply_adds(info: FileInfo) -> int:
     """Multiplications and additions of a file's convolutions and dense layers, for one item.
 
     Args:
@@ -98,7 +101,7 @@ def needs_of(content: bytes, info: FileInfo, verdict: Mapping[str, object], mhz:
         value = verdict.get(name)
         return value if isinstance(value, int) else None
 
-    work, zipped = multiply_adds(info), len(zlib.compress(content))
+    work, zipped = file_multiply_adds(info), len(zlib.compress(content))
     if verdict["target"] == "edgetpu":
         held = (measured("parameter_bytes"), measured("activation_bytes"))
         return Needs(None, sum(held) if None not in held else None, work, zipped)  # type: ignore[arg-type]
@@ -110,6 +113,22 @@ def needs_of(content: bytes, info: FileInfo, verdict: Mapping[str, object], mhz:
     if verdict["target"] == "microcontroller":
         return Needs(len(content) + CODE_BYTES, _more(measured("arena_bytes"), MARGIN_BYTES), work, zipped)
     return Needs(None, None, work, zipped)
+
+
+def least_needs(model: "keras.Model", target: str) -> Needs:
+    """What a file of a network needs at least on a target, from the graph alone; see `least_bytes`.
+
+    Args:
+        model: with inputs of fixed size.
+        target: a name of `TARGETS`; of others than microcontrollers only the multiply-adds are known.
+    """
+    from keras_transfer.models import multiply_adds
+    from keras_transfer.models.cost import least_bytes
+
+    work, least = multiply_adds(model), least_bytes(model)
+    if target != "microcontroller":
+        return Needs(None, None, work, 0)
+    return Needs(least.file + CODE_BYTES, least.arena + MARGIN_BYTES, work, 0)
 
 
 def _more(size: int | None, beside: int) -> int | None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
 _COLOUR_SPACES = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
 _WATCHED = ("brightness", "contrast", "sharpness")  # of `appearance`, in logs
+_SIDES = range(224, 31, -8)
 _IMAGE = 2  # ContentProperties.ImageProperties
 _FILTER, _MAP = 36, 96  # pixels that a filter and a stage's map take on the page
 
@@ -220,6 +221,17 @@ class ImageModality(Modality):
         """The same, and the side of the pictures where it is said."""
         side = recipe.model.image_size
         return super().title(recipe) + (f" at {side}" if side else "")
+
+    def sizes(self, recipe: Recipe, asked: Recipe) -> Sequence[Recipe]:
+        """Every eighth side from 224 pixels down."""
+        from keras_transfer.modalities.image import bundled
+        from keras_transfer.modalities.image.backbones import BACKBONES
+
+        row = BACKBONES.get(recipe.backbone)
+        if row is None or asked.model.image_size is not None:
+            return (recipe,)
+        least = bundled.MIN_SIZE if recipe.model.weights == "bundled" else row.min_size
+        return [recipe.replace(image_size=side) for side in _SIDES if side >= least]
 
     def candidates(self, recipe: Recipe) -> Sequence[Recipe]:
         """The bundled backbone, those in Keras's own folder of weights, and those whose files the recipe names.
