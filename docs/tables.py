@@ -9,7 +9,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 PAGES = (
-    *(DOCS / name for name in ("results.md", "training.md", "text.md", "backbones.md", "audio.md", "series.md")),
+    *(DOCS / f"{name}.md" for name in ("results", "training", "text", "backbones", "audio", "series", "operations")),
     *sorted((DOCS.parent / "pretraining").rglob("README.md")),
 )
 LEFT_OUT = {"exit", "phases", "kept"}
