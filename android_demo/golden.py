@@ -54,6 +54,7 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
         tensor = TensorInfo(0, "series", (), dtype, *quantization)
         series_golden.golden_vectors(folder / f"series/{dtype}", tensor)
         series_golden.golden_vectors(folder / f"series/normalized_{dtype}", tensor, None, [(9.81, 0.3), (-1e-3, 70.0)])
+    update_golden.log_vectors(folder / "log")
     if importlib.util.find_spec("cryptography") is not None:
         update_golden.golden_vectors(folder / "updates")
     assets = folder / "assets"

@@ -160,7 +160,7 @@ def _download(wanted: list[str], folder: Path) -> None:
 def make_golden(folder: Path, photographs: Sequence[Path]) -> list[Path]:
     """Golden vectors of pictures and of a small model with each kind of ends.
 
-    `sentences/`, `sounds/`, `series/` and `updates/` have folders of their own. All in a process of its own:
+    `sentences/`, `sounds/`, `series/`, `log/` and `updates/` have folders of their own. All in a process of its own:
     TensorFlow says much, and is not needed after.
     """
     call([sys.executable, str(ROOT / "golden.py"), str(folder), *map(str, photographs)])
@@ -198,7 +198,7 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     sounds = sorted((made / "sounds").iterdir())
     series = sorted((made / "series").iterdir())
     properties = [f"-Dgolden={_path(golden)}", f"-Dalpha={made / 'alpha.bytes'}", f"-Dsentences={_path(sentences)}"]
-    properties += [f"-Dsounds={_path(sounds)}", f"-Dseries={_path(series)}"]
+    properties += [f"-Dsounds={_path(sounds)}", f"-Dseries={_path(series)}", f"-Dlog={made / 'log'}"]
     if (made / "updates").is_dir():
         properties.append(f"-Dupdates={made / 'updates'}")
     java = [*JAVA, *properties, "-cp", _path([main, test, *junit, *kotlin.library])]

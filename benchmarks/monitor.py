@@ -1,6 +1,7 @@
 """Does `monitor` notice what it should, and nothing else? One CSV row a change.
 
-    python benchmarks/monitor.py food10/ --weights NOTOP.weights.h5 --size 224 --csv docs/results/monitor.csv
+    python benchmarks/monitor.py food10/ --unrelated photos1000/ --weights NOTOP.weights.h5 --size 224 \\
+        --seeds 0 --csv docs/results/monitor.csv
 
 A head on frozen features learns from some of the training photographs, with a score of unknown items; the other
 training photographs and the test ones, which it has not seen, are the pool. In each round 400 of the pool, drawn anew,
@@ -8,6 +9,7 @@ are the reference, and 300 others the window, which is left as it is (false alar
 
 - a corruption of every photograph, at strengths 3 and 1;
 - a class that the head does not know, 20% of the window, each class in turn;
+- unrelated photographs, 20% of the window;
 - three tenths of the classes, drawn anew, no longer come.
 
 `alarms` is the share of rounds with an alarm at the level of the default, 5% in 7 looks, `in_30` at 5% in 30 looks,
@@ -36,6 +38,7 @@ from keras_transfer.evaluation.drift import INPUT, Predictions, drift_tests, est
 from keras_transfer.evaluation.rejection import fit_rejection
 from keras_transfer.jobs.monitor import ALPHA, LOOKS, WINDOW
 from keras_transfer.jobs.parts import build_classifier_of
+from keras_transfer.jobs.shift import open_new_items
 from keras_transfer.litert import convert, open_litert
 from keras_transfer.modalities import open_modality
 from keras_transfer.modalities.image import load_images
@@ -48,7 +51,7 @@ from keras_transfer.recipe import make_recipe
 from keras_transfer.training.linear import STRENGTHS, fit_linear
 
 Array = np.ndarray[Any, Any]
-REFERENCE, POOL = 400, 850
+REFERENCE, POOL, UNRELATED = 400, 850, -1
 MEASURES = ("brightness", "contrast", "sharpness")
 
 
@@ -143,17 +146,17 @@ def row(change: str, rounds: list[dict[str, float]]) -> dict[str, Any]:
 class Field:
     """A pool of photographs with a head that has not seen them; draws references and windows."""
 
-    def __init__(self, pool: Items, names: list[str], seed: int) -> None:
-        self.pool, self.names, self.random = pool, np.array(names), np.random.default_rng(seed)
+    def __init__(self, pool: Items, names: list[str], random: np.random.Generator) -> None:
+        self.pool, self.names, self.random = pool, np.array([*names, "unknown"]), random
 
     def rounds(
         self, count: int, answer: Callable[[Items], Predictions], pick: Callable[[Array], Array],
-        worse: Items | None = None, known: Array | None = None,
+        worse: Items | None = None, unknown: int = UNRELATED,
     ) -> list[dict[str, float]]:  # fmt: skip
         """Draws and tests; `pick` makes a window of the places that are left, `worse` has other photographs there."""
-        found = []
+        known, found = np.flatnonzero(~np.isin(self.pool.labels, (unknown, UNRELATED))), []
         for turn in range(count):
-            order = self.random.permutation(len(self.pool.labels) if known is None else known)
+            order = self.random.permutation(known)
             places = order[:REFERENCE], pick(order[REFERENCE:])
             sides = answer(self.pool.part(places[0])), answer((worse or self.pool).part(places[1]))
             right = [self.names[self.pool.labels[own]] == side.classes for own, side in zip(places, sides, strict=True)]
@@ -162,7 +165,8 @@ class Field:
 
     def mixed(self, others: Array) -> Array:
         """A window in which three tenths of the classes, drawn anew, no longer come."""
-        gone = self.random.permutation(len(self.names))[: int(0.3 * len(self.names))]
+        count = len(self.names) - 1
+        gone = self.random.permutation(count)[: int(0.3 * count)]
         return others[~np.isin(self.pool.labels[others], gone)][:WINDOW]
 
     def with_unknown(self, others: Array, unknown: int) -> Array:
@@ -178,6 +182,7 @@ def as_it_is(others: Array) -> Array:
 
 def main() -> None:
     parser = backbone_options(__doc__)
+    parser.add_argument("--unrelated", required=True)
     parser.add_argument("--alpha", type=float)
     parser.add_argument(
         "--rounds", type=int, default=100, help="of a change; twice as many without, a quarter of each corruption"
@@ -197,29 +202,33 @@ def main() -> None:
     model = build_classifier_of(recipe, data)
     features = keras.Model(start_of(model), feature_tensor(model))
     read = open_litert(convert(features, ["float32"])["float32"]).predict
-    order = np.random.default_rng(seed).permutation(len(data.train))
+    network = f"{options.backbone} {options.alpha} {options.size}"
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(data.train))
     part = int(0.7 * len(order))
     spare = joined([data.test, data.train.take(order[part:])]).take(range(POOL)).stored(options.size)
-    network = f"{options.backbone} {options.alpha} {options.size}"
     own, val = (seen(items.stored(options.size), read, network) for items in (data.train.take(order[:part]), data.val))
-    names = data.class_names
-    field, answer = Field(seen(spare, read, network), names, seed), head(own, val, names)
+    others = open_new_items(options.unrelated, data).split.take(range(400)).stored(options.size)
+    unrelated = replace(seen(others, read, network), labels=np.full(len(others), UNRELATED))
+    both = zip(vars(seen(spare, read, network)).values(), vars(unrelated).values(), strict=True)
+    field = Field(Items(*map(np.concatenate, both)), data.class_names, random)
+    answer = head(own, val, data.class_names)
     print(f"{len(own.labels)} learnt from, {len(spare)} in the pool", flush=True)
     rows = [
-        row("none", field.rounds(2 * count, answer, as_it_is)),
+        row("unrelated items, 20%", field.rounds(count, answer, partial(field.with_unknown, unknown=UNRELATED))),
         row("mix of classes", field.rounds(count, answer, field.mixed)),
     ]
-    found = []
-    for unknown in range(len(names)):
-        less = head(own.part(own.labels != unknown), val.part(val.labels != unknown), names)
-        known = np.flatnonzero(field.pool.labels != unknown)
-        pick = partial(field.with_unknown, unknown=unknown)
-        found += field.rounds(count // len(names), less, pick, known=known)
-    rows.append(row("a new class, 20%", found))
     for strength in (3, 1):
         for name in CORRUPTIONS:
             worse = seen(spare, read, network, name, strength)
             rows.append(row(f"{name} {strength}", field.rounds(count // 4, answer, as_it_is, worse)))
+    found = []
+    for unknown in range(len(data.class_names)):
+        less = head(own.part(own.labels != unknown), val.part(val.labels != unknown), data.class_names)
+        pick = partial(field.with_unknown, unknown=unknown)
+        found += field.rounds(count // len(data.class_names), less, pick, unknown=unknown)
+    rows.append(row("a new class, 20%", found))
+    rows.insert(0, row("none", field.rounds(2 * count, answer, as_it_is)))
     show_rows(rows, options.csv)
 
 

@@ -34,7 +34,7 @@ _TEMPLATES = Path(__file__).with_name("templates")
 _VECTORS = 50  # test items that TFLM and the reference kernels answer
 _BATCH = 64
 IN_FLASH = 4  # of them, those that stand in golden.cc
-_SOURCES = ("model.h", "model.cc", "classifier.h", "classifier.cc", "golden.h", "golden.cc")
+_SOURCES = ("model.h", "model.cc", "classifier.h", "classifier.cc", "log.h", "golden.h", "golden.cc")
 _SKETCH = "classifier.ino"
 _PROGRAMS = ("main.cc", "golden_test.cc", "README.txt")  # what is not in the sketch
 # What the sources of several modalities have in common, of those that run the model over and over.
@@ -268,6 +268,7 @@ def _values(
         "name": kit.name,
         "version": __version__,
         "sha256": hashlib.sha256(kit.content).hexdigest(),
+        "hash": hashlib.sha256(kit.content).hexdigest()[:16],
         "length": len(kit.content),
         "flash": len(kit.content),
         "bytes": c_numbers(kit.content, "0x%02x"),

@@ -8,6 +8,7 @@
 // The LiteRT file (model.tflite, sha256 $sha256).
 extern const unsigned char g_model[];
 extern const unsigned int g_model_len;
+constexpr char kModelHash[] = "$hash";  // what logs call it
 
 $declaration
 constexpr float kInputScale = ${input_scale}f;
