@@ -90,7 +90,7 @@ def drift_tests(
     add("classes", "Mix of classes", _class_mix(reference, window, seed))
     add("confidence", "Confidence", _moved(reference.confidence, window.confidence))
     add("score", "Unlike the training items", _moved(reference.score, window.score))
-    add("unlike", "Unlike nearly all of them", _beyond(reference.score, window.score))
+    add("unlike", "Share of very unlike items", _beyond(reference.score, window.score))
     add("features", "Features (MMD)", _features(reference.sketch, window.sketch, seed))
     add("two_sample", "Features (told apart)", _told_apart(reference.sketch, window.sketch, seed))
     for name, values in reference.measures.items():

@@ -291,9 +291,7 @@ def _class_shares(reference: Sequence[Entry], window: Sequence[Entry]) -> list[C
 def _sentences(found: Monitor) -> list[str]:
     look = found["looks"][-1]
     sentences = [
-        f"{test['title']}: {test['words']} (p = {max(test['adjusted'], 1e-4):.1g})."
-        for test in look["tests"]
-        if test["alarm"]
+        f"{test['title']}: {test['words']} (p {_p(test['adjusted'])})." for test in look["tests"] if test["alarm"]
     ]
     estimate, own = look["estimate"], found["own_accuracy"]
     if estimate is not None and own is not None:
@@ -322,6 +320,10 @@ def _sentences(found: Monitor) -> list[str]:
         (found["skipped"], f"{found['skipped']} lines of the log make no sense."),
     )
     return [*sentences, *(words for count, words in notes if count)]
+
+
+def _p(value: float) -> str:
+    return f"= {value:.1g}" if value >= 1e-4 else "< 0.0001"
 
 
 def _next(found: Monitor, recipe: Recipe, folder: Path) -> list[NextStep]:

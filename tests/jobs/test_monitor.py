@@ -68,7 +68,7 @@ def test_nothing_has_changed(field, tmp_path, capsys):
     assert "Nothing has changed beyond chance" in page.text
 
 
-def test_an_alert_ends_with_3_and_is_told(field, tmp_path, capsys):
+def test_an_alert_ends_with_3_and_is_told(field, tmp_path, capsys, audit):
     run, out, model = field
     random, heard = np.random.default_rng(2), []
 
@@ -97,6 +97,7 @@ def test_an_alert_ends_with_3_and_is_told(field, tmp_path, capsys):
     found = json.loads((out / "monitor.json").read_text())
     assert not found["looks"][0]["alert"] and found["looks"][-1]["estimate"]["trust"] is False
     check_page(out / "monitor.html")
+    assert audit(out / "monitor.html") == []
 
 
 def test_watching_ends_after_as_many_looks_as_share_the_level(field, tmp_path, monkeypatch, capsys):

@@ -7,7 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from keras_transfer.cli import options
+from keras_transfer.cli.monitor import command as monitor_command
 from keras_transfer.cli.predict import command as predict_command
+from keras_transfer.errors import GateError
 from keras_transfer.evaluation import evaluate, open_classifier, predict_files
 from keras_transfer.jobs.export import export_run
 from keras_transfer.jobs.train import train
@@ -90,3 +93,21 @@ def test_an_old_run_gets_it_by_exporting(run, tmp_path):
     export_run(tmp_path / "old", formats=["float32"], reject=True)
     assert open_classifier(tmp_path / "old").limit is not None
     assert open_classifier(tmp_path / "old" / "export" / "model_float32.tflite").limit is not None
+
+
+@pytest.mark.parametrize("name", ["model.keras", "export/model_int8.tflite"])
+def test_its_log_is_watched(run, tmp_path, name):
+    folder, _ = run
+    random, keras = np.random.default_rng(1), name == "model.keras"
+    for number in range(40):
+        content = random.uniform(-1, 1, 64).astype(np.float32).tobytes()
+        (tmp_path / f"{number:02d}.bump").write_bytes(content)
+    log = options.Log(log=tmp_path / "log.jsonl", log_sketch=keras, log_items=True)
+    predict_command(folder / name, [str(tmp_path)], logging=log, csv=True)
+    with pytest.raises(GateError, match="Something has changed"):
+        monitor_command(folder, [log.log], window=40, out=tmp_path / "out", label_next=tmp_path / "sort")
+    found = json.loads((tmp_path / "out" / "monitor.json").read_text())
+    tests = {test["name"]: test["alarm"] for test in found["looks"][-1]["tests"]}
+    assert found["file"] == name and tests["unlike"] and tests["score"] and not tests["repeats"]
+    assert ("features" in tests) is keras and found["looks"][-1]["estimate"]["trust"] is False
+    assert len(list((tmp_path / "sort").rglob("*.bump"))) == 40
