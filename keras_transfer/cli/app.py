@@ -98,7 +98,8 @@ def _options(
 def run() -> None:
     """Runs the command line: results on standard output, all else on standard error.
 
-    Exit codes: 0 done, 1 a fault of ours, 2 the call or the input is wrong, 3 done but a gate failed, 130 stopped.
+    Exit codes: 0 done, 1 a fault of ours, 2 the call or the input is wrong, 3 done but a gate failed or
+    `monitor` alerts, 130 stopped.
     """
     quicken()
     arguments = sys.argv[1:]

@@ -52,10 +52,12 @@ def command(
     import time
 
     from keras_transfer.cli.output import print_json, print_table
-    from keras_transfer.errors import GateError
+    from keras_transfer.errors import GateError, InputError
     from keras_transfer.jobs.monitor import Watch, monitor_run, post
     from keras_transfer.progress import say, set_quiet
 
+    if watch is not None and label_next is not None:
+        raise InputError("--label-next copies once, and --watch looks again and again: give one of them.")
     set_quiet(json)
     place = out if out is not None else Path("monitors") / run.resolve().name
     how, first = Watch(window, every or window, alpha, looks), 0

@@ -29,6 +29,8 @@ MAX_LINE = 16_384
 """Bytes of a line; a longer one is skipped."""
 MAX_BYTES = 16 << 20
 """Of a log, after which it becomes `FILE.1`; so a log and the one before take twice as much."""
+MAX_KEPT = 512 << 20
+"""Of the items that are kept for a log, after which it becomes `FILE.1` as well."""
 MAX_ENTRIES = 200_000
 """That are kept of what is read: the last ones."""
 SKETCH = 64
@@ -240,6 +242,11 @@ def _read(path: Path) -> Iterator[Entry | None]:
         raise InputError(f"Cannot read the log {path}: {error.strerror or error}.") from error
 
 
+def _items(path: Path) -> set[str]:
+    """The items that a file names."""
+    return {entry.item for entry in _read(path) if entry is not None and entry.item is not None}
+
+
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     """Lines that are not empty; of one that is too long its beginning, which is too long as well."""
     while line := file.readline(MAX_LINE + 1):
@@ -264,18 +271,21 @@ class LogWriter:
     1
     """
 
-    def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES, sync: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, *, max_bytes: int = MAX_BYTES, max_kept: int = MAX_KEPT, sync: bool = False
+    ) -> None:
         """Opens the log, which is made if missing, for its owner alone.
 
         Args:
             path: of the log.
             max_bytes: after which it is put aside.
+            max_kept: bytes of items that are kept for it, after which it is put aside, too.
             sync: wait after each line until it is on the disk.
 
         Raises:
             InputError: it cannot be written, or another process is writing it.
         """
-        self.path, self._most, self._sync = Path(path), max_bytes, sync
+        self.path, self._most, self._most_kept, self._sync = Path(path), max_bytes, max_kept, sync
         self._open()
 
     def _open(self) -> None:
@@ -284,6 +294,8 @@ class LogWriter:
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._size = os.fstat(self._file).st_size
+            kept = (items_of(self.path) / name for name in _items(self.path)) if items_of(self.path).is_dir() else ()
+            self._kept = sum(item.stat().st_size for item in kept if item.is_file())
             if self._size and os.pread(self._file, 1, self._size - 1) != b"\n":
                 self._append(b"\n")
         except BlockingIOError:
@@ -299,7 +311,7 @@ class LogWriter:
         """
         line = f"{line_of(entry)}\n".encode()
         try:
-            if self._size and self._size + len(line) > self._most:
+            if self._size and (self._size + len(line) > self._most or self._kept > self._most_kept):
                 self._rotate(entry.item)
             self._append(line)
             if self._sync:
@@ -317,7 +329,7 @@ class LogWriter:
         place = items_of(self.path)
         try:
             place.mkdir(mode=0o700, exist_ok=True)
-            (place / name).write_bytes(content)
+            self._kept += (place / name).write_bytes(content)
         except OSError as error:
             raise self._problem(error) from error
         return name
@@ -337,13 +349,12 @@ class LogWriter:
 
     def _rotate(self, wanted: str | None) -> None:
         older = self.path.with_name(self.path.name + OLDER)
-        before = {one.item for one in _read(older) if one} if older.is_file() else set()
-        still = {one.item for one in _read(self.path) if one} if before else set()
+        gone = _items(older) - _items(self.path) - {wanted} if older.is_file() else set()
         os.replace(self.path, older)  # noqa: PTH105  (the same, and this class is about the system's calls)
         self.close()
         self._open()
-        for name in before - still - {wanted, None}:
-            (items_of(self.path) / str(name)).unlink(missing_ok=True)
+        for name in gone:
+            (items_of(self.path) / name).unlink(missing_ok=True)
 
     def _problem(self, error: OSError) -> InputError:
         return InputError(f"Cannot write the log {self.path}: {error.strerror or error}. Name another place.")

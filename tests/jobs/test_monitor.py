@@ -136,3 +136,16 @@ def test_what_makes_no_sense_is_refused(field, tmp_path):
     log = log_of(tmp_path / "bare.jsonl", made(model, random, 50))
     with pytest.raises(InputError, match="keeps no items"):
         monitor_run(run, [log], out, label_next=tmp_path / "sort")
+
+
+def test_too_few_items_to_test_anything(field, tmp_path, capsys):
+    run, out, model = field
+    lines = (out / f"reference-{model}.jsonl").read_text().splitlines()
+    (out / f"reference-{model}.jsonl").write_text("\n".join(lines[:13]))
+    log = log_of(tmp_path / "a.jsonl", made(model, np.random.default_rng(6), 36))
+    command(run, [log], out=out)
+    said = capsys.readouterr().out
+    assert "Twenty items on both sides" in said and "Page: " in said
+    check_page(out / "monitor.html")
+    with pytest.raises(InputError, match="--watch"):
+        command(run, [log], out=out, watch=1.0, label_next=tmp_path / "sort")

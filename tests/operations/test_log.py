@@ -126,6 +126,15 @@ def test_a_log_is_bounded_with_what_it_keeps(tmp_path):
     assert [one.time for one in read_logs([tmp_path], most=5).entries] == [195, 196, 197, 198, 199]
 
 
+def test_kept_items_are_bounded(tmp_path):
+    path = tmp_path / "log.jsonl"
+    for number in range(30):  # each time by a new process, say
+        with LogWriter(path, max_kept=5000) as log:
+            log.write(entry(number, item=log.keep(bytes([number]) * 1000, ".jpg")))
+    assert 5000 < sum(file.stat().st_size for file in items_of(path).iterdir()) <= 14_000
+    assert {file.name for file in items_of(path).iterdir()} == {one.item for one in read_logs([path]).entries}
+
+
 def test_two_writers_and_no_file_are_refused(tmp_path):
     with LogWriter(tmp_path / "log.jsonl"), pytest.raises(InputError, match="Another process"):
         LogWriter(tmp_path / "log.jsonl")
