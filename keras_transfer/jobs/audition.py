@@ -36,7 +36,7 @@ ITEMS = 1000
 """An audition is held on so many items at most, or five of each class: a stratified part of more."""
 FOLDS = 5
 _FINALISTS = 3  # candidates that fit a budget, which are trained before one is chosen
-_FINAL_FOLDS = 2  # folds that judge them
+_FINAL_FOLDS = 3  # folds that judge them
 _BUDGET = 1e13  # multiply-adds of a candidate on all items: some minutes on two cores
 _FITS = 1e12  # of one that is trained in each fold
 _TRAINED_ON = 200  # items, below which no network of random weights is tried
@@ -236,8 +236,8 @@ def _finals(
 ) -> tuple[str, Recipe, list[AuditionScore]]:
     """The best of some candidates when they are trained: its name, its recipe, and how all did, the best first.
 
-    Where the recipe leaves open how it trains, what `--effort best` does is tried for the best of them as well: small
-    networks gain by it, and cost little. On several machines it is not: all of them would have to know.
+    Where the recipe leaves open how it trains, more training is tried for the best of them as well: small networks gain
+    by it, and cost little. On several machines it is not: all of them would have to know.
     """
     from keras_transfer.evaluation.audition import cross_validated
 
@@ -255,10 +255,11 @@ def _finals(
     for name, recipe in recipes.items():
         train(name, name, recipe)
     name, recipe, _ = max(tried.values(), key=lambda each: each[2]["accuracy"])
-    patient = settled(recipe.replace(effort="best"))
-    other = patient.replace(effort=recipe.training.effort).training.model_dump() != recipe.training.model_dump()
-    if other and "TF_CONFIG" not in os.environ:
-        train(f"{name}, with --effort best", name, patient)
+    if "TF_CONFIG" not in os.environ:
+        plain = recipe.training.model_dump()
+        for words, other in _more_training(recipe).items():
+            if other.replace(effort=recipe.training.effort).training.model_dump() != plain:
+                train(f"{name}, {words}", name, other)
     best = max(tried.values(), key=lambda each: each[2]["accuracy"])
     return best[0], best[1], sorted((each[2] for each in tried.values()), key=lambda score: -score["accuracy"])
 
@@ -353,6 +354,13 @@ def _fitted_answers(
     for fold in folds:
         answers[fold.part] = answer(_data_of(data, whole, fold), whole.part(fold.part))
     return answers
+
+
+def _more_training(recipe: Recipe) -> dict[str, Recipe]:
+    """Recipes that train more of a network, or longer, by words on them; the same one where it leaves no choice."""
+    own = recipe.training
+    every = recipe.replace(strategy="full") if own.strategy == "auto" and own.phases is None else recipe
+    return {"all layers": every, "with --effort best": settled(recipe.replace(effort="best"))}
 
 
 def _trained_answers(recipe: Recipe, fold: "Dataset", part: "Split") -> _Answers:
