@@ -194,9 +194,7 @@ def finish(
             scored = steps(test, probabilities) if steps is not None else None
             wait([figures])
     result = result_of(recipe, data, inputs, clock, facts, scores, notes)
-    _add_files(result, artifacts, scored)
-    if has_budget(recipe):
-        check_file(recipe, result, run)
+    _add_files(run, recipe, result, artifacts, scored)
     write_json(run / "result.json", result)
     _report(run, result, clock, lambda: write_report(run, recipe, data, test, figures.result(), result))
     test.close()
@@ -244,8 +242,8 @@ def _add_rejection(
         options["rejection"], facts["rejection"] = add_rejection(run, recipe, data, model)
 
 
-def _add_files(result: Result, artifacts: "Artifacts", scored: ScoredSteps | None) -> None:
-    """Adds the files, and the steps of a compression, with what their gates say."""
+def _add_files(run: Path, recipe: Recipe, result: Result, artifacts: "Artifacts", scored: ScoredSteps | None) -> None:
+    """Adds the files, and the steps of a compression, with what their gates and the recipe's budget say."""
     problems, notes = list(artifacts.problems), list(artifacts.notes)
     if scored is not None:
         result["steps"] = scored.entries
@@ -254,6 +252,8 @@ def _add_files(result: Result, artifacts: "Artifacts", scored: ScoredSteps | Non
     result["artifacts"] = artifacts
     result["recommended"] = artifacts.recommended
     result["gate"], result["gate_notes"] = " ".join(problems) or None, notes
+    if has_budget(recipe):
+        check_file(recipe, result, run)
 
 
 def _background(

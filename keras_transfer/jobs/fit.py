@@ -63,33 +63,22 @@ def within_budget(recipe: Recipe, data: "Dataset", candidates: Sequence[Recipe])
         InputError: nothing fits; the message names the nearest miss.
     """
     started, limits = time.perf_counter(), _limits(recipe)
-    found: list[Recipe] = []
-    fits: list[FitRow] = []
-    out: list[tuple[Excess, FitRow]] = []
+    searches: list[_Search] = []
     problems: list[str] = []
-    considered = measured = 0
     for candidate in track(candidates, "Working out what fits"):
         try:
             search = _Search(settled(candidate), recipe, data, limits)
             search.run()
+            searches.append(search)
         except KerasTransferError as error:  # also what the converter does not take
             problems.append(f"{open_modality(data.train.preparer.modality).title(candidate)} is left out: {error}")
             say(problems[-1])
-            continue
-        found += search.found
-        fits += search.fits
-        out += search.out
-        considered, measured = considered + search.considered, measured + search.measured
-    out.sort(key=lambda pair: pair[0].times)
+    found = [each for search in searches for each in search.found]
+    out = sorted((pair for search in searches for pair in search.out), key=lambda pair: pair[0].times)
+    considered = sum(search.considered for search in searches)
     device = f"{recipe.export.device} ({limits.budget})" if recipe.export.device else str(limits.budget)
     if not found:
-        if not out:
-            raise InputError(f"No network can be judged for {device}. {' '.join(problems)}".rstrip())
-        nearest, row = out[0]
-        raise InputError(
-            f"Nothing fits {device} of {considered} networks, sizes and depths; nothing was trained. The nearest is "
-            f"{row['name']}: it {row['why']} ({nearest.times:.2g} times the {nearest.what})."
-        )
+        raise _nothing_fits(device, considered, out, problems)
     sentence = (
         f"Of {considered} networks, sizes and depths {len(found)} are compared: the largest that fit {device}. "
         f"{len(out)} were looked at that do not; what does not fit is never trained."
@@ -98,19 +87,31 @@ def within_budget(recipe: Recipe, data: "Dataset", candidates: Sequence[Recipe])
     from keras_transfer.exporters.targets.devices import speed_of
 
     speed = speed_of(limits.budget.core) if limits.budget.core is not None else None
-    rows = [row for _, row in out]
     return found, {
         "budget": str(limits.budget),
         "device": recipe.export.device,
         "target": limits.target,
         "considered": considered,
-        "measured": measured,
-        "fits": fits,
-        "ruled_out": rows[:_SHOWN],
+        "measured": sum(search.measured for search in searches),
+        "fits": [row for search in searches for row in search.fits],
+        "ruled_out": [row for _, row in out[:_SHOWN]],
         "sentence": sentence,
         "latency_error": speed.error if speed is not None and limits.budget.latency is not None else None,
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def _nothing_fits(
+    device: str, considered: int, out: "Sequence[tuple[Excess, FitRow]]", problems: Sequence[str]
+) -> InputError:
+    """What to say where nothing fits: the nearest miss, and by how much."""
+    if not out:
+        return InputError(f"No network can be judged for {device}. {' '.join(problems)}".rstrip())
+    nearest, row = out[0]
+    return InputError(
+        f"Nothing fits {device} of {considered} networks, sizes and depths; nothing was trained. The nearest is "
+        f"{row['name']}: it {row['why']} ({nearest.times:.2g} times the {nearest.what})."
+    )
 
 
 class _Search:
