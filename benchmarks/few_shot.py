@@ -199,9 +199,9 @@ def job(data: Dataset, left: str, strategy: str, seed: int, options: argparse.Na
             if data.labels_of(record) != left:
                 writer.writerow([record.path.absolute(), data.labels_of(record), split_of.get(record.path, "train")])
     own = [record.path for record in records if data.labels_of(record) == left]
-    test = [path for path in own if path in split_of]
+    test = [path for path in own if split_of.get(path) == "test"]
     pool = random.Random(seed).sample([path for path in own if path not in split_of], 20)
-    fields = {"strategy": strategy, "seed": seed, "formats": ("float32", "int8"), "baselines": "none"}
+    fields = {"strategy": strategy, "seed": seed, "formats": ("int8",), "baselines": "none"}
     try:
         train(recipe_of(folder / "others.csv", options.weights, **fields), folder / "run")
     except GateError as error:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.data.unlabelled import list_unlabelled
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_text
-from keras_transfer.inputs import Array, InputSpec
+from keras_transfer.inputs import Array, InputSpec, Labels
 from keras_transfer.jobs.finish import Clock, RunFacts, ScoredSteps, calibrate, finish, save_run_model
 from keras_transfer.jobs.parts import check_files, load_data
 from keras_transfer.jobs.renew import ARRANGED, ITEMS
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from keras_transfer.data.split import Split
     from keras_transfer.training.linear import LinearHead
 
-_PER_CLASS, _MOST_VAL = 50, 1000  # items of the other classes that are looked at
+_PER_CLASS = 50  # training items of each other class that the new one is told from
+_HELD, _MOST_HELD = 300, 1000  # others by which its bias is chosen
 _MANY = 20  # examples from which training anew serves better
-_DOUBT = 0.05
+_TOLERATED, _DOUBT = 0.02, 0.05  # accuracy that the other classes may lose on test
 _Row = dict[str, str]  # of `data.csv`
 
 
@@ -227,15 +229,26 @@ def _fit(parent: _Parent, name: str, data: "Dataset") -> "tuple[keras.Model, Add
 
     found = last_dense(parent.model)
     assert found is not None
-    new, labels = len(data.class_names) - 1, np.asarray(data.train.labels)
-    some = [np.flatnonzero(labels == label)[:_PER_CLASS] for label in range(new)]
+    labels, new = data.train.labels, len(data.class_names) - 1
     few = data.train.take(np.flatnonzero(labels == new))
-    train, val = data.train.take(np.concatenate(some)), data.val.stratified(_MOST_VAL) if len(data.val) else data.val
-    rows = feature_rows(parent.model, found[1], joined([few, train, val], "one class more"))
+    train, rest = _parts(labels, new, _HELD - len(data.val))
+    val = data.val.stratified(_MOST_HELD) if len(data.val) else data.val
+    parts = [few, data.train.take(train), val, data.train.take(rest)]
+    rows = feature_rows(parent.model, found[1], joined(parts, "one class more"))
     examples, known, held = np.split(rows, np.cumsum([len(few), len(train)]))
-    head, right = add_output(parent.head, known, examples, held, np.asarray(val.labels))
+    truth = np.concatenate([np.asarray(val.labels), labels[rest]])
+    head, right = add_output(parent.head, known, examples, held, truth)
     figures = AddedClass(name=name, examples=len(few), recognized=right if len(few) > 1 else None)
     return with_last_dense(parent.model, head.kernel, head.bias), figures
+
+
+def _parts(labels: Labels, classes: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Training items to tell a new class from, and about so many others by which its bias is chosen."""
+    own = [np.flatnonzero(labels == label) for label in range(classes)]
+    cuts = [min(_PER_CLASS, (len(rows) + 1) // 2) for rows in own]
+    each = -(-max(0, wanted) // classes)
+    train = np.concatenate([rows[:cut] for rows, cut in zip(own, cuts, strict=True)])
+    return train, np.concatenate([rows[cut : cut + each] for rows, cut in zip(own, cuts, strict=True)])
 
 
 def _finish(
@@ -249,7 +262,6 @@ def _finish(
     notes: list[str],
 ) -> Result:
     from keras_transfer.exporters.paired import drop_above
-    from keras_transfer.training.linear import MOST_LOST
 
     result = parent.result
     facts: RunFacts = {
@@ -266,11 +278,11 @@ def _finish(
 
     def judged(test: "Split", probabilities: Array) -> ScoredSteps:
         others = figures["others"] = _judge(data, test, probabilities)
-        if drop_above(others["lost"], 0, others[N_ITEMS], MOST_LOST) >= _DOUBT:
+        if drop_above(others["lost"], 0, others[N_ITEMS], _TOLERATED) >= _DOUBT:
             return ScoredSteps([])
         problem = (
             f"{figures['name']} took {others['lost']} of {others[N_ITEMS]} test items that were right, over "
-            f"{MOST_LOST:.0%}: it looks too much like another class. Train anew with more examples."
+            f"{_TOLERATED:.0%}: it looks too much like another class. Train anew with more examples."
         )
         return ScoredSteps([], [problem])
 

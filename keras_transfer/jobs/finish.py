@@ -265,9 +265,9 @@ def _background(
 
     @cache
     def start() -> "tuple[Future[NDArray[np.float32]], Future[Figures]]":
-        answers = pool.submit(predict_split, model, test)
+        answers, kept = pool.submit(predict_split, model, test), None if "added" in facts else facts["kept"]
         return answers, pool.submit(
-            model_figures, recipe, facts["kept"], facts.get("temperature", 1.0), data, model, test, answers.result
+            model_figures, recipe, kept, facts.get("temperature", 1.0), data, model, test, answers.result
         )
 
     return start

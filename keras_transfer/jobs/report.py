@@ -121,7 +121,7 @@ class Figures:
 
 def model_figures(
     recipe: Recipe,
-    kept: str,
+    kept: str | None,
     temperature: float,
     data: "Dataset",
     model: "keras.Model",
@@ -132,7 +132,7 @@ def model_figures(
 
     Args:
         recipe: of the run, complete.
-        kept: the phase that it kept.
+        kept: the phase that it kept; None where nothing of the backbone was trained here.
         temperature: by which its last layer was divided.
         data: its items.
         model: its trained model.
@@ -144,7 +144,7 @@ def model_figures(
     from keras_transfer.evaluation.intervals import score_intervals
 
     # First what is mostly tracing, on one core, and needs no answers.
-    changed = changed_stages(recipe, kept, model, data) if recipe.model.pretrained else []
+    changed = changed_stages(recipe, kept, model, data) if recipe.model.pretrained and kept is not None else []
     probabilities = np.asarray(answers(), np.float32)
     names, labels, several = data.class_names, np.asarray(test.labels), data.multi_label
     mistakes = examples.most_confident_mistakes(labels, probabilities, _SHOWN)

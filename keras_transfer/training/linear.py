@@ -15,8 +15,8 @@ from keras_transfer.training.feed import Samples
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse strengths of the L2 penalty that are tried: scikit-learn's `C`, on scaled features."""
-MOST_LOST = 0.02
-"""Share of the right answers on validation items that a class may cost which is added to others."""
+MOST_LOST = 0.015
+"""Share of the right answers on held-out items that a class may cost which is added to others."""
 _ITERATIONS = 200
 _ROUNDING = 1e-3  # of logits
 _FOLDS = 5
@@ -134,22 +134,22 @@ def fit_linear(
 
 
 def add_output(
-    head: LinearHead, train: Rows, examples: Rows, val: Rows, labels: Array, *, most_lost: float = MOST_LOST
+    head: LinearHead, train: Rows, examples: Rows, held: Rows, labels: Array, *, most_lost: float = MOST_LOST
 ) -> tuple[LinearHead, int]:
     """A head of a softmax with one class more, learned from a few examples; the other classes' weights stay.
 
     The new column is logistic regression of examples against items of the other classes, with what the head says of
     those as an offset. Its logits spread no wider than the others': an int8 file has one scale for all. The bias is as
     high as the examples want, each judged by a fit on the others, but no higher than lets the new class take
-    `most_lost` of the validation items that are right (none of them is of the new class).
+    `most_lost` of the held-out items that are right (none of them is of the new class).
 
     Args:
         head: of the classes so far.
         train: features of training items of these classes, float32 `[n, features]`; fifty a class do.
         examples: features of items of the new class, float32 `[few, features]`.
-        val: features of validation items.
+        held: features of items of these classes that are not in `train`; some hundreds, or the share means little.
         labels: their classes, int `[n]`.
-        most_lost: share of the right answers on validation items that the new class may cost.
+        most_lost: share of the right answers on `held` that the new class may cost.
 
     Returns:
         The head, and how many examples it recognizes when they are left out of the fit; 0 of a single one.
@@ -157,12 +157,12 @@ def add_output(
     >>> head = LinearHead(np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32), False)
     >>> known, labels = np.repeat(4 * np.eye(3, dtype=np.float32)[:2], 20, axis=0), np.repeat([0, 1], 20)
     >>> examples = np.array([[0, 0, 4], [0, 0, 5]], np.float32)
-    >>> wider, recognized = add_output(head, known, examples, known, labels)
+    >>> wider, recognized = add_output(head, known, examples, held=known, labels=labels)
     >>> wider.logits(np.concatenate([known, examples])).argmax(axis=1)[::20], recognized
     (array([0, 1, 2]), 2)
     """
     column = _column(head, train, examples)
-    most = bias_for(head, column, val, labels, most_lost)
+    most = bias_for(head, column, held, labels, most_lost)
     parts = np.array_split(np.arange(len(examples)), min(_FOLDS, len(examples)))
     needed = np.zeros(0)  # the bias from which each example would be recognized
     if len(parts) > 1:

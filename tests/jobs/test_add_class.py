@@ -167,7 +167,7 @@ def test_a_new_output_costs_no_more_than_is_allowed():
     assert np.array_equal(wider.kernel[:, :2], head.kernel) and np.array_equal(wider.bias[:2], head.bias)
     right = head.logits(rows[1::2]).argmax(axis=1) == labels[1::2]
     lost = right & (wider.logits(rows[1::2]).argmax(axis=1) == 2)
-    assert 0 < lost.sum() <= 0.02 * right.sum()
+    assert 0 < lost.sum() <= 0.015 * right.sum()
     far, recognized = add_output(head, rows, examples + 30 * np.eye(8, dtype=np.float32)[2], rows, labels)
     assert recognized == 5 and np.ptp(rows @ far.kernel[:, 2]) < np.ptp(head.logits(rows)) + 1
     assert not (far.logits(rows).argmax(axis=1) == 2).any()
