@@ -114,9 +114,10 @@ def _works(content: bytes, arena: int, *, run: bool = False) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _least(content: bytes) -> int:
+def _least(content: bytes, *, run: bool = False) -> int:
+    """The least arena, by allocating; where that does not do to run, by running, which also says why it cannot."""
     high = 1 << 16
-    while not _works(content, high):
+    while not _works(content, high, run=run):
         high *= 2
         if high > _MOST:
             _attempt(content, None, _MOST)  # raises why, or ends this process
@@ -124,12 +125,8 @@ def _least(content: bytes) -> int:
     low = 0
     while high - low > ALIGNMENT:
         middle = (low + high) // 2 // ALIGNMENT * ALIGNMENT
-        low, high = (low, middle) if _works(content, middle) else (middle, high)
-    while not _works(content, high, run=True):
-        if high > _MOST:
-            _attempt(content, None, _MOST)
-        high += ALIGNMENT
-    return high
+        low, high = (low, middle) if _works(content, middle, run=run) else (middle, high)
+    return high if run or _works(content, high, run=True) else _least(content, run=True)
 
 
 def main() -> None:
