@@ -74,7 +74,8 @@ class ClassMetrics(TypedDict):
     """The figures of one class; None where a figure is not defined."""
 
     precision: float | None
-    recall: float | None
+    recall: float | None  # clinicians' sensitivity
+    specificity: float | None  # the share of items of other classes that are not taken for this one
     f1: float | None
     support: int
     auc_roc: float | None
@@ -536,6 +537,7 @@ class ClassIntervals(TypedDict):
 
     precision: Interval
     recall: Interval
+    specificity: Interval
     f1: Interval
     auc_roc: Interval
     support: int

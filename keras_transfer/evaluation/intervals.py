@@ -231,16 +231,19 @@ def _class_intervals(answers: _Answers, column: int, figures: ClassMetrics, auc:
     ends: dict[str, tuple[float | None, float | None]] = {
         "precision": grouped_interval(hits, given, answers.groups) if given.any() else (None, None),
         "recall": grouped_interval(hits, wanted, answers.groups) if wanted.any() else (None, None),
+        "specificity": (None, None),
         "f1": (None, None),
         "auc_roc": (None, None),
     }
+    if not wanted.all():
+        ends["specificity"] = grouped_interval(~union, ~wanted, answers.groups)
     if union.any():
         low, high = grouped_interval(hits, union, answers.groups)
         ends["f1"] = (2 * low / (1 + low), 2 * high / (1 + high))
     if figures["auc_roc"] is not None and not np.isnan(auc).all():
         ends["auc_roc"] = _spread(figures["auc_roc"], auc, answers, bounded=True)
 
-    def interval(name: Literal["precision", "recall", "f1", "auc_roc"]) -> Interval:
+    def interval(name: Literal["precision", "recall", "specificity", "f1", "auc_roc"]) -> Interval:
         low, high = ends[name]
         return {"value": figures[name], "low": low, "high": high}
 
@@ -248,6 +251,7 @@ def _class_intervals(answers: _Answers, column: int, figures: ClassMetrics, auc:
         "support": figures["support"],
         "precision": interval("precision"),
         "recall": interval("recall"),
+        "specificity": interval("specificity"),
         "f1": interval("f1"),
         "auc_roc": interval("auc_roc"),
     }

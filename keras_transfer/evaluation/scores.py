@@ -31,7 +31,8 @@ def metrics(labels: ArrayLike, probabilities: ArrayLike, class_names: Sequence[s
         One label per item: the number of items (`schemas.N_ITEMS`), `accuracy`, `balanced_accuracy`, `macro_precision`,
         `macro_f1`, `top_3` and `top_5` (where there are more classes than that), `auc_roc` (macro, one class against
         the rest), `log_loss`, `ece` (expected calibration error, 15 bins), `per_class` (name -> `precision`, `recall`,
-        `f1`, `support`, `auc_roc`) and `confusion_matrix` (rows: true classes, columns: predicted ones).
+        which is sensitivity, `specificity`, `f1`, `support`, `auc_roc`) and `confusion_matrix` (rows: true classes,
+        columns: predicted ones).
         Several labels per item: the number of items, `accuracy` (all labels of an item right: subset accuracy),
         `label_accuracy`, `macro_precision`, `macro_recall`, `macro_f1`, `micro_f1`, `auc_roc`,
         `mean_average_precision`, `log_loss` and `per_class`.
@@ -126,11 +127,16 @@ def _multi_label(labels: Flags, probabilities: Floats, names: list[str]) -> Metr
 
 
 def _figures(wanted: Flags, predicted: Flags) -> dict[str, Floats]:
-    """Precision, recall, F1 and support of every column of two bool arrays `[n, classes]`; NaN is not defined."""
+    """The figures of every column of two bool arrays `[n, classes]`; NaN is not defined."""
     hits, support, named = (wanted & predicted).sum(axis=0), wanted.sum(axis=0), predicted.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        f1 = 2 * hits / (support + named)
-        return {"precision": hits / named, "recall": hits / support, "f1": f1, "support": support}
+        return {
+            "precision": hits / named,
+            "recall": hits / support,
+            "specificity": (~wanted & ~predicted).sum(axis=0) / (~wanted).sum(axis=0),
+            "f1": 2 * hits / (support + named),
+            "support": support,
+        }
 
 
 def weighted_auc(weights: Floats, wanted: Flags, values: Floats) -> Floats:
@@ -204,6 +210,7 @@ def _per_class(names: list[str], figures: dict[str, Floats], auc: Floats) -> dic
         name: {
             "precision": _number(figures["precision"][i]),
             "recall": _number(figures["recall"][i]),
+            "specificity": _number(figures["specificity"][i]),
             "f1": _number(figures["f1"][i]),
             "support": int(figures["support"][i]),
             "auc_roc": _number(auc[i]),

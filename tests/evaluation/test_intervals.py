@@ -109,7 +109,7 @@ def test_values_are_those_of_metrics_and_lie_inside_their_intervals(
         if row["low"] is not None:
             assert row["low"] <= row["high"]
     for name, row in found["per_class"].items():
-        for figure in ("precision", "recall", "f1"):
+        for figure in ("precision", "recall", "specificity", "f1"):
             value, low, high = row[figure].values()
             assert value == scores["per_class"][name][figure]
             assert value is None or low is None or low - 1e-12 <= value <= high + 1e-12

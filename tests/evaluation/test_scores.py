@@ -51,6 +51,10 @@ def test_single_label_figures_are_scikit_learns(seed: int, images: int, classes:
     for name in names:
         for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score"), ("support",) * 2):
             assert (scores["per_class"][name][ours] or 0) == pytest.approx(report[name][theirs], **NEAR)
+        others = (labels != names.index(name), predicted != names.index(name))
+        assert (scores["per_class"][name]["specificity"] or 0) == pytest.approx(
+            sk.recall_score(*others, zero_division=0), **NEAR
+        )
 
 
 def _untied(probabilities: np.ndarray) -> np.ndarray:
@@ -97,7 +101,14 @@ def test_any_split_gives_plain_json_without_a_warning(
 
 def test_what_is_not_defined_is_none() -> None:
     scores = metrics([0, 0], [[0.9, 0.1, 0.0], [0.8, 0.1, 0.1]], ["a", "b", "c"])
-    assert scores["per_class"]["b"] == {"precision": None, "recall": None, "f1": None, "support": 0, "auc_roc": None}
+    assert scores["per_class"]["b"] == {
+        "precision": None,
+        "recall": None,
+        "specificity": 1.0,
+        "f1": None,
+        "support": 0,
+        "auc_roc": None,
+    }
     assert scores["auc_roc"] is None
     assert scores["balanced_accuracy"] == scores["macro_f1"] == 1.0
     assert "top_3" not in scores
