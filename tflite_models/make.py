@@ -1,4 +1,4 @@
-"""Makes the files of this folder anew: `python tflite_models/make.py`, about three minutes on two cores, no network."""
+"""Makes the files of this folder anew: `python tflite_models/make.py`, some minutes on two cores, no network."""
 
 import shutil
 from pathlib import Path
@@ -7,22 +7,16 @@ from tempfile import TemporaryDirectory
 from keras_transfer.jobs.train import train
 from keras_transfer.recipe import make_recipe
 
-HERE = Path(__file__).parent
+KEPT = ("model_float16.*", "model_int8.*", "labels.txt")
 
 
 def main() -> None:
-    folder = HERE / "pizza"
-    with TemporaryDirectory() as temporary:
-        run = Path(temporary) / "run"
-        train(make_recipe(folder / "recipe.yaml"), run)
-        for name in (
-            "model_float16.tflite",
-            "model_float16.json",
-            "model_int8.tflite",
-            "model_int8.json",
-            "labels.txt",
-        ):
-            shutil.copyfile(run / "export" / name, folder / name)
+    for recipe in sorted(Path(__file__).parent.glob("*/recipe.yaml")):
+        with TemporaryDirectory() as temporary:
+            run = Path(temporary) / "run"
+            train(make_recipe(recipe), run)
+            for file in (file for pattern in KEPT for file in (run / "export").glob(pattern)):
+                shutil.copyfile(file, recipe.parent / file.name)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from keras_transfer.errors import InputError
 
 SPLITS = ("train", "val", "test")
+_FEW = 60  # clusters, such as people, of which chance alone may bring half into a split that is to have a fifth
 
 
 def position(key: str, seed: int) -> float:
@@ -42,8 +45,10 @@ def assign(
     its leader's key; the shares of the splits divide that line. All classes are divided alike, so a class is stratified
     in expectation: of n clusters a share p comes out as n p, give or take sqrt(n p (1 - p)).
 
-    The one exception to "for good": a class that a wanted split would lack altogether gets into it the cluster
+    There are two exceptions to "for good". A class that a wanted split would lack altogether gets into it the cluster
     nearest to that split's stretch of the line. When the split later gets such a cluster by chance, this one goes back.
+    And of under 60 clusters, such as people, some are moved where a split has less than half or more than one and a
+    half times its share of a class, or of all.
 
     Args:
         clusters: indices of items that must stand together; a partition of all of them.
@@ -70,6 +75,8 @@ def assign(
     held = (frozenset(labels[i] for i in members) for members in clusters)
     _check_counts(clusters, labels, bounds, class_names)
     _fill_empty(places, positions, [kinds.setdefault(own, own) for own in held], bounds, class_names)
+    if len(clusters) < _FEW:
+        _even_out(places, positions, [[labels[i] for i in members] for members in clusters], bounds)
     result = [""] * len(keys)
     for members, place in zip(clusters, places, strict=True):
         for i in members:
@@ -143,6 +150,44 @@ def _fill_empty(
                 )
             nearest = min(free, key=lambda c: (max(low - positions[c], positions[c] - high, 0), positions[c]))
             places[nearest] = name
+
+
+def _even_out(
+    places: list[str],
+    positions: Sequence[float],
+    labels: Sequence[Sequence[int]],
+    bounds: Mapping[str, tuple[float, float]],
+) -> None:
+    """Moves clusters while a split's share of a class, or of all items, is off by over half and by over an item.
+
+    Each move is the one that brings all shares nearest to what was asked (least squares); of equal ones that of the
+    cluster nearest to its new split's stretch of the line. No class loses its last cluster in a split.
+
+    Args:
+        places: the split of each cluster, changed in place.
+        positions: of the clusters.
+        labels: of each cluster's items.
+        bounds: of the splits.
+    """
+    names, columns = list(bounds), sorted({label for own in labels for label in own})
+    counts = np.array([[*(own.count(label) for label in columns), len(own)] for own in labels])
+    total, where = counts.sum(axis=0), np.array([names.index(place) for place in places])
+    wanted = np.array([[end - start] for start, end in bounds.values()]) * total
+    away = np.array([[max(low - p, p - high, 0.0) for low, high in bounds.values()] for p in positions])
+    while True:
+        now = np.stack([counts[where == split].sum(axis=0) for split in range(len(names))])
+        off = now - wanted
+        if (np.abs(off) <= np.maximum(1, wanted / 2)).all():
+            break
+        # How a move changes the sum of squares, `[clusters, splits]`.
+        change = (counts[:, None] * (counts[:, None] + off[None] - off[where][:, None]) / total**2).sum(axis=2)
+        last = ((now[where] == counts) & (counts > 0)).any(axis=1)
+        change[last] = 0
+        best = min(np.ndindex(*change.shape), key=lambda move: (round(change[move], 9), away[move], positions[move[0]]))
+        if change[best] >= -1e-9:
+            break
+        where[best[0]] = best[1]
+    places[:] = [names[split] for split in where]
 
 
 def merge(clusters: Sequence[Sequence[int]], groups: Sequence[str]) -> list[list[int]]:

@@ -74,6 +74,15 @@ def test_large_clusters_lean_to_no_side() -> None:
     assert abs(places.count("test") / 6000 - 0.15) < 0.04
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_few_people_are_shared_out_as_asked(seed: int) -> None:
+    people = [list(range(i, i + 30)) for i in range(0, 360, 30)]
+    keys, labels = [str(i // 30) for i in range(360)], [i % 5 for i in range(360)]
+    places = assign(people, keys, labels, SHARES, seed, list("abcde"))
+    for name, share in SHARES.items():
+        assert 0.5 * share <= places.count(name) / 360 <= 1.5 * share
+
+
 def test_another_seed_gives_another_split_and_the_same_seed_the_same() -> None:
     keys = [str(i) for i in range(100)]
     one, again, other = (assign(single(keys), keys, [0] * 100, SHARES, seed, ["a"]) for seed in (0, 0, 1))
