@@ -244,7 +244,8 @@ def _fit(parent: _Parent, name: str, data: "Dataset") -> "tuple[keras.Model, Add
 
 def _parts(labels: Labels, classes: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Training items to tell a new class from, and about so many others by which its bias is chosen."""
-    own = [np.flatnonzero(labels == label) for label in range(classes)]
+    chance = np.random.default_rng(0)
+    own = [chance.permutation(np.flatnonzero(labels == label)) for label in range(classes)]
     cuts = [min(_PER_CLASS, (len(rows) + 1) // 2) for rows in own]
     each = -(-max(0, wanted) // classes)
     train = np.concatenate([rows[:cut] for rows, cut in zip(own, cuts, strict=True)])
@@ -263,12 +264,12 @@ def _finish(
 ) -> Result:
     from keras_transfer.exporters.paired import drop_above
 
-    result = parent.result
+    before = parent.result
     facts: RunFacts = {
-        "strategy": result["strategy"],
-        "kept": result["kept"],
-        "views": result["views"],
-        "phases": result["phases"],
+        "strategy": before["strategy"],
+        "kept": before["kept"],
+        "views": before["views"],
+        "phases": before["phases"],
         "base": recipe.base,
         "temperature": calibrate(model, data),
         "added": figures,
@@ -286,7 +287,9 @@ def _finish(
         )
         return ScoredSteps([], [problem])
 
-    return finish(run, recipe, data, model, clock, facts, notes=notes, steps=judged)
+    result = finish(run, recipe, data, model, clock, facts, notes=notes, steps=judged)
+    say(f"All of it is in {run}/")
+    return result
 
 
 def _judge(data: "Dataset", test: "Split", probabilities: Array) -> OtherClasses:
