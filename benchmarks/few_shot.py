@@ -6,9 +6,9 @@
 
 `episodes` draws five classes, one or five photographs of each and 15 others to recognize, on frozen features; the
 accuracy has the 95% interval of a mean over episodes. `ways` leaves out each class in turn and adds it again, on frozen
-features: a quarter of the training photographs judges, the test split is not read. `jobs` trains a run without each
-class in turn, runs `keras-transfer add-class` on photographs of it, and judges on the test split, which is the same in
-all rounds.
+features: a quarter of the training photographs judges; with `--test` the chosen way alone, on the test split. `jobs`
+trains a run without each class in turn, runs `keras-transfer add-class` on photographs of it, and judges on the test
+split, which is the same in all rounds.
 """
 
 import argparse
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=600)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--strategies", nargs="+", default=["feature-extraction", "auto"])
+    parser.add_argument("--test", action="store_true", help="of `ways`: the last one alone, on the test split")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -148,11 +149,13 @@ def ways(source: Path, options: argparse.Namespace) -> Iterator[Row]:
     """One row for each number of examples and way: means over the classes and seeds."""
     found: dict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)
     data = load_images(source)
-    rows, val_rows = frozen_features(recipe_of(source, options.weights), data, [data.train, data.val])
-    labels, val_labels = np.asarray(data.train.labels), np.asarray(data.val.labels)
+    splits = [data.train, data.val, *([data.test] if options.test else [])]
+    rows, val_rows, *test_rows = frozen_features(recipe_of(source, options.weights), data, splits)
+    rows, val_labels = np.concatenate([rows, *test_rows]), np.asarray(data.val.labels)
+    labels = np.concatenate([split.labels for split in (splits[0], *splits[2:])])
     for seed in options.seeds:
-        order = np.random.default_rng(seed).permutation(len(rows))
-        judged = np.isin(np.arange(len(rows)), order[::4])
+        order = np.random.default_rng(seed).permutation(len(data.train))
+        judged = np.arange(len(rows)) >= len(order) if options.test else np.isin(np.arange(len(rows)), order[::4])
         for left in range(len(data.class_names)):
             keep = [label for label in range(len(data.class_names)) if label != left]
             place = np.full(len(data.class_names), len(keep))
@@ -163,7 +166,7 @@ def ways(source: Path, options: argparse.Namespace) -> Iterator[Row]:
             before = head.logits(rows[others]).argmax(axis=1) == place[labels[others]]
             pool = order[~judged[order] & (labels[order] == left)]
             for shots in options.shots or [1, 5, 20]:
-                for way in ADDED:
+                for way in ("one column",) if options.test else ADDED:
                     wider = added(way, head, rows[own], known, rows[pool[:shots]], val_rows[val],
                                   place[val_labels[val]])  # fmt: skip
                     after = wider.logits(rows[others]).argmax(axis=1) == place[labels[others]]
