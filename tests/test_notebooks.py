@@ -30,9 +30,11 @@ SMALLER = {
 }
 START = """
 import os
+from keras_transfer.exporters import rejection
 from keras_transfer.jobs import baselines, learning_curve
 from keras_transfer.quick_start import quicken
 baselines.SCRATCH_BUDGET = 0  # a report without it has what the cells show; it has tests of its own
+rejection.MOST_DROP = 1  # of a few pictures and one epoch
 learning_curve._EPOCHS, learning_curve._MOST_SIZES = 1, 2
 os.chdir({folder!r})
 quicken()
