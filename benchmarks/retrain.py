@@ -61,7 +61,7 @@ def rows_of(stream: str, verdict: Retraining) -> list[dict[str, object]]:
     """Old and new test items; for the old ones also whether other margins could be ruled out."""
     rows = []
     for test, side in (("old", verdict["old"]), ("new", verdict["new"])):
-        counts = side["lost"], side["gained"], side["images"]
+        counts = side["lost"], side["gained"], side["items"]
         ruled_out = {f"p_{margin}": round(drop_below(*counts, margin), 4) for margin in MARGINS}
         rows.append({"stream": stream, "test": test, "promoted": verdict["promote"], **side}
                     | (ruled_out if test == "old" else dict.fromkeys(ruled_out, "")))  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "keras_transfer"
 LONG = 60
-PICTURES = re.compile("(?<!nd)image|pixel|photograph", re.IGNORECASE)
+PICTURES = re.compile(r"(?<!nd)image|pixel(?![-_ ]\d)|photograph", re.IGNORECASE)  # not the telephones of that name
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:

@@ -46,7 +46,7 @@ def command(
         print_json(verdict)
     else:
         sides = (("old", verdict["old"]), ("new", verdict["new"]))
-        rows = [(kind, side["images"], f"{side['champion']:.1%}", f"{side['challenger']:.1%}", side["lost"],
+        rows = [(kind, side["items"], f"{side['champion']:.1%}", f"{side['challenger']:.1%}", side["lost"],
                  side["gained"], side["p"]) for kind, side in sides]  # fmt: skip
         print_table(("test items", "count", "champion", "challenger", "lost", "gained", "p"), rows)
     if not verdict["promote"]:

@@ -38,7 +38,7 @@ ARRANGED = ("group_by", "root", "path_column", "label_column", "classes_at_depth
 class Side(TypedDict):
     """Champion and challenger on the same test items; `p` is of the hypothesis that speaks against promoting."""
 
-    images: int  # how many items, of whatever modality
+    items: int
     champion: float
     challenger: float
     lost: int  # items that only the champion answers right
@@ -183,7 +183,7 @@ def _judge(labels: Labels, champion: Array, challenger: Array, old: Array, margi
         if n_items:
             p = drop_above(gained, lost, n_items, 0.0) if better else drop_below(lost, gained, n_items, margin)
         shares = [float(right.mean()) if n_items else 0.0 for right in (before, after)]
-        return Side(images=n_items, champion=shares[0], challenger=shares[1], lost=lost, gained=gained, p=round(p, 4))
+        return Side(items=n_items, champion=shares[0], challenger=shares[1], lost=lost, gained=gained, p=round(p, 4))
 
     kept, gain = side(old, False), side(~old, True)
     reasons = []
@@ -198,7 +198,7 @@ def _judge(labels: Labels, champion: Array, challenger: Array, old: Array, margi
 
 def _said(kind: str, side: Side, what: str) -> str:
     shares = f"{side['champion']:.1%} right before, {side['challenger']:.1%} now"
-    return f"On the {side['images']} {kind} test items ({shares}) {what} (p = {side['p']:.2f})."
+    return f"On the {side['items']} {kind} test items ({shares}) {what} (p = {side['p']:.2f})."
 
 
 def schedule(words: Sequence[object]) -> str:

@@ -51,7 +51,7 @@ def test_better_on_the_new_and_not_worse_on_the_old(run, tmp_path, monkeypatch, 
     cells = {row.split(",")[3]: row.split(",")[2] for row in after}
     old = {row.split(",")[3]: row.split(",")[2] for row in before}
     assert all(cells[sha] == split for sha, split in old.items()) and len(cells) > len(old)
-    assert list(old.values()).count("test") == verdict["old"]["images"]
+    assert list(old.values()).count("test") == verdict["old"]["items"]
 
 
 def test_shuffled_labels_are_refused(run, tmp_path):
