@@ -4,7 +4,8 @@
 answers, `gray/` one of one channel; `photographs/` the same of the photographs that are given; `assets/` that model,
 its labels and a geometry, for the APK; `alpha.bytes` every byte with every alpha, laid on white; `sentences/` a folder
 of made sentences for each way of treating letters and accents; `sounds/` one of made clips for each front end;
-`series/` one for each type of input; `updates/` manifests, where `cryptography` is installed.
+`series/` one for each type of input; `rejection/` scores of unknown items; `log/` lines of a log; `updates/` manifests,
+where `cryptography` is installed.
 """
 
 import importlib.util
@@ -22,6 +23,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from keras_transfer.decisions import RejectionLimit
 from keras_transfer.geometry import MODES
 from keras_transfer.litert import convert
 from keras_transfer.litert.flatbuffer import TensorInfo
@@ -54,6 +56,7 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
         tensor = TensorInfo(0, "series", (), dtype, *quantization)
         series_golden.golden_vectors(folder / f"series/{dtype}", tensor)
         series_golden.golden_vectors(folder / f"series/normalized_{dtype}", tensor, None, [(9.81, 0.3), (-1e-3, 70.0)])
+    rejection_vectors(folder / "rejection")
     update_golden.log_vectors(folder / "log")
     if importlib.util.find_spec("cryptography") is not None:
         update_golden.golden_vectors(folder / "updates")
@@ -68,6 +71,18 @@ def main(folder: Path, photographs: Sequence[str]) -> None:
     buffer = io.BytesIO()
     Image.fromarray(every).save(buffer, "PNG")
     (folder / "alpha.bytes").write_bytes(decode_image(buffer.getvalue())[..., 2].tobytes())
+
+
+def rejection_vectors(folder: Path) -> None:
+    """`rejection.json`, and scores with what they mean: the share of items that are less unlike, and 1 for rejected."""
+    random = np.random.default_rng(0)
+    limit = RejectionLimit.of(random.normal(size=500).astype(np.float32), 0.95)
+    scores = np.float32([*random.normal(size=200), *limit.reference[::20], limit.threshold, -1e9, 1e9])
+    rows = zip(scores, limit.unlikeness(scores), scores > limit.threshold, strict=True)
+    folder.mkdir()
+    (folder / "rejection.json").write_text(json.dumps(limit.to_dict()), "utf-8")
+    lines = [f"{score!s},{float(share)!r},{rejected:d}\n" for score, share, rejected in rows]
+    (folder / "scores.csv").write_text("".join(lines), "utf-8")
 
 
 def small_model(channels: int = 3) -> dict[str, bytes]:

@@ -199,6 +199,7 @@ def check_core(folder: Path, kotlin: Kotlin, golden: list[Path]) -> None:
     series = sorted((made / "series").iterdir())
     properties = [f"-Dgolden={_path(golden)}", f"-Dalpha={made / 'alpha.bytes'}", f"-Dsentences={_path(sentences)}"]
     properties += [f"-Dsounds={_path(sounds)}", f"-Dseries={_path(series)}", f"-Dlog={made / 'log'}"]
+    properties.append(f"-Drejection={made / 'rejection'}")
     if (made / "updates").is_dir():
         properties.append(f"-Dupdates={made / 'updates'}")
     java = [*JAVA, *properties, "-cp", _path([main, test, *junit, *kotlin.library])]

@@ -1,5 +1,6 @@
 """The Android app of `android_demo/` around a model, whatever it takes: the app itself, the model and its labels."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -8,7 +9,7 @@ from keras_transfer.exporters.demos import demo_folder
 from keras_transfer.exporters.targets.base import Kit
 from keras_transfer.files import write_bytes, write_text
 from keras_transfer.litert import read_flatbuffer
-from keras_transfer.litert.labels import LABELS_FILE, labels_text
+from keras_transfer.litert.labels import LABELS_FILE, LIMIT_FILE, labels_text
 from keras_transfer.schemas import N_ITEMS
 
 APP = (
@@ -59,6 +60,8 @@ def write_app(kit: Kit, folder: Path) -> list[Path]:
     """
     files = [write_bytes(folder / path, content) for path, content in _app()]
     files.append(write_bytes(folder / ASSETS / "model.tflite", kit.content))
+    if kit.limit is not None:
+        files.append(write_text(folder / ASSETS / LIMIT_FILE, json.dumps(kit.limit.to_dict())))
     return [*files, write_text(folder / ASSETS / LABELS_FILE, labels_text(kit.class_names))]
 
 

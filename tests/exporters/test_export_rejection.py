@@ -72,6 +72,12 @@ def test_the_proof_says_what_it_is_worth(exported):
     assert read_limit(content) != read_limit((folder / "model_float32.tflite").read_bytes())
 
 
+def test_the_android_app_knows_the_limit(exported):
+    limit = json.loads((exported[0] / "android" / "app/src/main/assets/rejection.json").read_text())
+    content = (exported[0] / "android" / "app/src/main/assets/model.tflite").read_bytes()
+    assert RejectionLimit.from_dict(limit) == read_limit(content)
+
+
 def test_the_web_page_knows_the_limit(exported):
     about = json.loads((exported[0] / "web" / "model.json").read_text())
     limit = read_limit((exported[0] / about["file"]).read_bytes())

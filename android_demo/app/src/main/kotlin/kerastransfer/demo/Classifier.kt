@@ -14,6 +14,7 @@ import kerastransfer.core.Label
 import kerastransfer.core.LogMel
 import kerastransfer.core.Picture
 import kerastransfer.core.Quantization
+import kerastransfer.core.Rejection
 import kerastransfer.core.SensorSettings
 import kerastransfer.core.WordPiece
 import kerastransfer.core.dequantize
@@ -31,13 +32,22 @@ private const val LABELS = "labels.txt"
 private const val GEOMETRY = "geometry.json"
 private const val FRONT_END = "front_end.json"
 private const val SENSOR = "sensor.json"
+private const val REJECTION = "rejection.json"
 private const val VOCABULARY = "vocab.txt"
 private const val CHARACTERS = "characters.txt"
 private const val TOKENIZER = "tokenizer.csv"
 private const val MOST_THREADS = 4
 
-/** What the model says of an item, the most probable class first, and how long it took. */
-internal class Answer(val labels: List<Label>, val milliseconds: Double)
+/**
+ * What the model says of an item, the most probable class first, and how long it took.
+ *
+ * @property unlikeness of an item that is none of the classes: how many of those that it was tried on are less unlike
+ *   them, 0 to 1; else null
+ */
+internal class Answer(val labels: List<Label>, val milliseconds: Double, val unlikeness: Double?)
+
+/** What a model gives: a probability for each class and, where it has that output, how unlike all of them an item is. */
+internal class Scores(val classes: FloatArray, val unlike: Float?)
 
 /** What the model in the assets is of. */
 internal enum class Items { PICTURES, TEXTS, SOUNDS, SERIES }
@@ -63,6 +73,8 @@ internal abstract class Classifier(assets: AssetManager) : AutoCloseable {
     val names: List<String> = readLabels(read(assets, LABELS))
     private val interpreter = Interpreter(map(assets), Interpreter.Options().setNumThreads(threads()))
     private val output: Tensor = interpreter.getOutputTensor(0)
+    private val rejection = if (REJECTION in assets.list("").orEmpty()) Rejection(read(assets, REJECTION)) else null
+    private val unlike: Tensor? = rejection?.let { interpreter.getOutputTensor(1) }
     protected val input: Tensor = interpreter.getInputTensor(0)
 
     init {
@@ -76,14 +88,21 @@ internal abstract class Classifier(assets: AssetManager) : AutoCloseable {
     protected fun answer(count: Int, prepare: () -> ByteBuffer): Answer {
         val start = System.nanoTime()
         val scores = scores(prepare())
-        return Answer(topK(scores, names, count), (System.nanoTime() - start) / 1e6)
+        return answer(scores, count, (System.nanoTime() - start) / 1e6)
     }
 
-    /** A probability for each class. */
-    protected fun scores(prepared: ByteBuffer): FloatArray {
-        val raw = ByteBuffer.allocateDirect(output.numBytes()).order(ByteOrder.nativeOrder())
-        interpreter.run(prepared, raw)
-        return dequantize(raw, element(output), quantization(output))
+    /** The [count] most probable classes, and whether it is none of them. */
+    fun answer(scores: Scores, count: Int, milliseconds: Double): Answer {
+        val unlikeness = scores.unlike?.let { score -> rejection?.takeIf { it.rejects(score) }?.unlikeness(score) }
+        return Answer(topK(scores.classes, names, count), milliseconds, unlikeness)
+    }
+
+    protected fun scores(prepared: ByteBuffer): Scores {
+        val outputs = listOfNotNull(output, unlike)
+        val raw = outputs.map { ByteBuffer.allocateDirect(it.numBytes()).order(ByteOrder.nativeOrder()) }
+        interpreter.runForMultipleInputsOutputs(arrayOf<Any>(prepared), raw.indices.associateWith<Int, Any> { raw[it] })
+        val values = outputs.zip(raw).map { (tensor, bytes) -> dequantize(bytes, element(tensor), quantization(tensor)) }
+        return Scores(values[0], values.getOrNull(1)?.first())
     }
 
     override fun close() = interpreter.close()
@@ -142,8 +161,8 @@ internal class SoundClassifier(assets: AssetManager) : Classifier(assets) {
     /** Samples of a clip. */
     val samples: Int = if (shape.size == 2) shape[1] else frontEnd.samples(shape[1])
 
-    /** A probability for each class of a clip of samples in -1..1. */
-    fun scores(clip: FloatArray): FloatArray {
+    /** What a clip of samples in -1..1 is. */
+    fun scores(clip: FloatArray): Scores {
         val values = if (shape.size == 2) clip else spectrograms.spectrogram(clip)
         return scores(quantize(values, element(input), quantization(input)))
     }
@@ -165,8 +184,8 @@ internal class SeriesClassifier(assets: AssetManager) : Classifier(assets) {
 
     val channels: Int = shape[2]
 
-    /** A probability for each class of a series, the samples of each moment together. */
-    fun scores(series: FloatArray): FloatArray {
+    /** What a series is, the samples of each moment together. */
+    fun scores(series: FloatArray): Scores {
         val values = normalized(series, settings.means, settings.deviations)
         return scores(quantize(values, element(input), quantization(input)))
     }

@@ -130,8 +130,12 @@ class MainActivity : Activity() {
                 Screen.Working -> getString(ofItems(R.string.working, R.string.reading, R.string.listening, R.string.sensing))
                 is Screen.Failure -> screen.message
                 is Screen.Result -> {
-                    val best = screen.answer.labels.first()
-                    getString(R.string.found, best.name, percent(best.score), screen.answer.milliseconds)
+                    val (best, none) = screen.answer.labels.first() to screen.answer.unlikeness
+                    if (none == null) {
+                        getString(R.string.found, best.name, percent(best.score), screen.answer.milliseconds)
+                    } else {
+                        getString(R.string.none, percent(none.toFloat()), screen.answer.milliseconds)
+                    }
                 }
             }
         window.decorView.part<Timeline>(R.id.timeline).history = result?.history

@@ -8,7 +8,6 @@ import android.os.Looper
 import android.util.Log
 import java.io.FileNotFoundException
 import java.util.concurrent.Executors
-import kerastransfer.core.topK
 
 private const val TAG = "keras_transfer"
 private const val SHOWN_LABELS = 5
@@ -84,11 +83,11 @@ internal class Session(private val context: Context) {
         work {
             if (items == Items.SERIES) {
                 val model = series ?: SeriesClassifier(context.assets).also { series = it }
-                hear(model.names, Motion(context, model)) { model.scores(it) }
+                hear(model, Motion(context, model)) { model.scores(it) }
             } else {
                 val model = sounds ?: SoundClassifier(context.assets).also { sounds = it }
                 val microphone = Microphone(model.sampleRate, model.samples, model.sampleRate / HOPS)
-                hear(model.names, microphone) { model.scores(it) }
+                hear(model, microphone) { model.scores(it) }
             }
         }
     }
@@ -99,23 +98,26 @@ internal class Session(private val context: Context) {
         source?.stop()
     }
 
-    private fun hear(names: List<String>, from: Source, scores: (FloatArray) -> FloatArray): Screen {
+    private fun hear(model: Classifier, from: Source, scores: (FloatArray) -> Scores): Screen {
         source = from
         if (!listening) return Screen.Empty
         val mine = turn
         val heard = ArrayList<FloatArray>()
+        var unlike: Float? = null
         var last: Screen = Screen.Empty
         from.listen { item ->
             val start = System.nanoTime()
-            val now = scores(item)
+            val found = scores(item)
+            val now = found.classes
             val took = (System.nanoTime() - start) / 1e6
             heard.lastOrNull()?.let { old -> now.indices.forEach { now[it] += MEMORY * (old[it] - now[it]) } }
+            unlike = found.unlike?.let { it + MEMORY * ((unlike ?: it) - it) }
             heard.add(now)
             if (heard.size > SHOWN_HOPS) heard.removeAt(0)
-            val answer = Answer(topK(now, names, SHOWN_LABELS), took)
-            val found = Screen.Result(null, answer, History(names, SHOWN_HOPS, ArrayList(heard)))
-            last = found
-            main.post { if (mine == turn) screen = found }
+            val answer = model.answer(Scores(now, unlike), SHOWN_LABELS, took)
+            val result = Screen.Result(null, answer, History(model.names, SHOWN_HOPS, ArrayList(heard)))
+            last = result
+            main.post { if (mine == turn) screen = result }
         }
         return last
     }

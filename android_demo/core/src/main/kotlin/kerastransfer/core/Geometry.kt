@@ -86,14 +86,11 @@ data class Geometry(val mode: Mode, val crop: Double, val interpolation: Interpo
     companion object {
         /** Reads `geometry.json`, as `keras-transfer export` writes it. */
         fun read(json: String): Geometry {
-            fun value(name: String) =
-                requireNotNull(Regex("\"$name\"\\s*:\\s*\"?([A-Za-z0-9.+-]+)").find(json)) { "no $name in $json" }
-                    .groupValues[1]
             return Geometry(
-                Mode.valueOf(value("mode").uppercase()),
-                value("crop").toDouble(),
-                Interpolation.valueOf(value("interpolation").uppercase()),
-                value("padding").toInt(),
+                Mode.valueOf(word(json, "mode").uppercase()),
+                word(json, "crop").toDouble(),
+                Interpolation.valueOf(word(json, "interpolation").uppercase()),
+                word(json, "padding").toInt(),
             )
         }
     }

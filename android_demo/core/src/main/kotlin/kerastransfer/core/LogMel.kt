@@ -27,8 +27,7 @@ class FrontEnd(private val json: String) {
 
     fun number(name: String): Double = value(name).toDouble()
 
-    fun value(name: String): String =
-        requireNotNull(Regex("\"$name\"\\s*:\\s*\"?([A-Za-z0-9.+-]+)").find(json)) { "no $name in $json" }.groupValues[1]
+    fun value(name: String): String = word(json, name)
 }
 
 /**

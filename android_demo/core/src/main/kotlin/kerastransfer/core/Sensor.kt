@@ -18,13 +18,9 @@ class SensorSettings(private val json: String) {
     val means: FloatArray = values("means")
     val deviations: FloatArray = values("deviations")
 
-    private fun values(name: String): FloatArray {
-        val found = requireNotNull(Regex("\"$name\"\\s*:\\s*\\[([^]]*)]").find(json)) { "no $name in $json" }
-        return found.groupValues[1].split(',').filter { it.isNotBlank() }.map { it.trim().toFloat() }.toFloatArray()
-    }
+    private fun values(name: String) = words(json, name).map { it.toFloat() }.toFloatArray()
 
-    private fun value(name: String): String =
-        requireNotNull(Regex("\"$name\"\\s*:\\s*([A-Za-z0-9.+-]+)").find(json)) { "no $name in $json" }.groupValues[1]
+    private fun value(name: String) = word(json, name)
 }
 
 /** Samples less the means of their channels and by their deviations; as they are where there are none. */
