@@ -88,17 +88,6 @@ def converter_kept() -> None:
         module._RENEW_AFTER = 100  # type: ignore[attr-defined]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def graphs_as_written() -> None:
-    """TensorFlow's rewriting of graphs takes a seventh of these tests' time and gains small networks nothing.
-
-    The demo, workers and servers, which are processes of their own, rewrite graphs as ever.
-    """
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None:
-        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-
 @pytest.fixture(autouse=True)
 def remarks_shown():
     """Commands run in this process may have switched remarks off."""

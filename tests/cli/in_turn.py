@@ -59,7 +59,4 @@ if __name__ == "__main__":
     request = json.loads(Path(sys.argv[1]).read_text())
     hide(set(request["missing"]))
     shorten_networks()
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as tests/conftest.py does
     Path(sys.argv[2]).write_text(json.dumps([answer(words) for words in request["commands"]]))
