@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
+from keras_transfer.files import write_bytes
 
 MAX_LINE = 16_384
 """Bytes of a line; a longer one is skipped."""
@@ -329,7 +330,8 @@ class LogWriter:
         place = items_of(self.path)
         try:
             place.mkdir(mode=0o700, exist_ok=True)
-            self._kept += (place / name).write_bytes(content)
+            write_bytes(place / name, content)  # whole, or not there
+            self._kept += len(content)
         except OSError as error:
             raise self._problem(error) from error
         return name

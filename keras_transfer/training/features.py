@@ -86,9 +86,9 @@ def compute_features(
     return [arrays for key in keys if (arrays := opened[key]) is not None]
 
 
-def feature_rows(model: keras.Model, tensor: keras.KerasTensor, split: Split) -> NDArray[np.float32]:
+def feature_rows(model: keras.Model, tensor: keras.KerasTensor, split: Split, expected: int = 0) -> NDArray[np.float32]:
     """The values of a tensor for every item of `split`, in memory: `float32 [n, features]`; see `compute_features`."""
-    (arrays,) = compute_features(model, [tensor], split)
+    (arrays,) = compute_features(model, [tensor], split, expected=expected)
     try:
         return np.array(arrays["values"], np.float32).reshape(len(split), -1)
     finally:

@@ -15,7 +15,7 @@ from keras_transfer.models import boundary, freeze_backbone, stages
 from keras_transfer.models.batchnorm import adapt_batchnorm, batch_size, batchnorm_layers
 from keras_transfer.models.graph import start_of
 from keras_transfer.progress import track
-from keras_transfer.training.features import compute_features
+from keras_transfer.training.features import feature_rows
 from keras_transfer.training.linear import STRENGTHS, fit_linear
 
 _WORK = 1e8  # items x features x classes, above which only one strength is tried
@@ -37,14 +37,9 @@ def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bo
     if every_stage:
         model = all_stages(model)
     tensor = model.output if every_stage else boundary(model)
-    total, rows = sum(map(len, splits)), []
-    for split in splits:  # each on its own: training left some of them in the cache
-        (arrays,) = compute_features(model, [tensor], split, expected=total)
-        try:
-            rows.append(np.asarray(arrays["values"], np.float32).reshape(len(split), -1))
-        finally:
-            arrays.close()
-    return rows
+    total = sum(map(len, splits))
+    # Each split on its own: training left some of them in the cache.
+    return [feature_rows(model, tensor, split, total) for split in splits]
 
 
 def linear_probe(train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int) -> Array:
