@@ -32,6 +32,10 @@ _PACKAGES = (
 _UNITS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
+class LockedError(InputError):
+    """Another process is writing the folder."""
+
+
 @contextmanager
 def open_run(folder: str | Path, recipe: Recipe) -> Iterator[Path]:
     """Opens a new run directory, or the one in which the same recipe was stopped.
@@ -95,7 +99,7 @@ def _locked(folder: Path, advice: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"Another process is writing {folder}: wait for it, or {advice}.") from None
+            raise LockedError(f"Another process is writing {folder}: wait for it, or {advice}.") from None
         yield
 
 

@@ -437,6 +437,73 @@ class Audition(TypedDict):
     finals: NotRequired[list[AuditionScore]]  # of those that fit the first by probes, trained; the best first
 
 
+class SearchNetwork(AuditionScore):
+    """A network, size and depth among which a search chooses; its accuracy is that of a probe on frozen features."""
+
+    parameters: int
+    multiply_adds: int
+
+
+class SearchTrial(TypedDict):
+    """What a search tried at one place."""
+
+    place: int
+    rung: Literal["short", "whole"]
+    network: str
+    choices: dict[str, str | int | float]
+    accuracy: float | None  # of the folds together; None where it was refused
+    error: float | None  # its standard error
+    by_fold: list[float]
+    seconds: float
+    why: str  # against it; else empty
+
+
+class SearchEffect(TypedDict):
+    """How much a choice moves the expected accuracy, against the mean of its field's values, in -1..1."""
+
+    field: str
+    value: str
+    difference: float
+
+
+class SearchRun(TypedDict):
+    """A training on all training items that was judged by the test split, once."""
+
+    run: str
+    network: str
+    choices: dict[str, str | int | float]
+    cross_validated: float | None
+    test: Interval
+    int8: float | None  # accuracy of the file that its targets take
+    bytes: int | None
+    gate: str | None
+
+
+class Search(TypedDict):
+    """`OUT/search.json`: what a search found, see `keras_transfer.search`."""
+
+    format: Literal[1]
+    data: str
+    study: str
+    images: int  # training and validation items
+    folds: int  # that whole trainings are judged by
+    short_folds: int
+    networks: list[SearchNetwork]  # the most accurate first
+    left_out: list[str]  # sentences
+    fit: Fitting | None  # where a budget had to hold
+    usual_choices: dict[str, str | int | float]
+    trials: list[SearchTrial]
+    front: list[int]  # places of whole trainings that no other beats in accuracy and multiply-adds
+    effects: list[SearchEffect]
+    optimism: float | None  # of the best one's cross-validated accuracy, estimated, in 0..1
+    best: SearchRun
+    usual: SearchRun | None  # None where the best is the usual one
+    difference: Difference | None
+    sentences: list[str]
+    command: str
+    seconds: float  # of this process
+
+
 class Adaptation(AdaptationFigures, NewItemsSource):
     """What `adapt` did to a run."""
 

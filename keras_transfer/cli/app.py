@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # and wrong calls answer at once.
 GROUPS = {
     "Start": ("demo", "inspect", "backbones"),
-    "Train": ("train", "zero_shot", "cross_validate", "lr_find"),
+    "Train": ("train", "search", "zero_shot", "cross_validate", "lr_find"),
     "Understand": ("report", "evaluate", "predict"),
     "Compress": ("compress", "compare", "sensitivity"),
     "Ship": ("export", "check", "benchmark"),

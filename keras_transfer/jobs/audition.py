@@ -42,16 +42,16 @@ _FITS = 1e12  # of one that is trained in each fold
 _TRAINED_ON = 200  # items, below which no network of random weights is tried
 _FILE = Path("checkpoints", "audition.json")
 
-_Indices = NDArray[np.int64]
+Indices = NDArray[np.int64]
 _Answers = NDArray[np.float32]
 
 
-class _Fold(NamedTuple):
+class Fold(NamedTuple):
     """Places of items: a probe is fitted on some, its penalty is chosen on others, and it answers a part."""
 
-    train: _Indices
-    val: _Indices
-    part: _Indices
+    train: Indices
+    val: Indices
+    part: Indices
 
 
 class _Kept(TypedDict):
@@ -141,8 +141,8 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
     whole = joined([data.train, data.val])
     whole = whole.stratified(max(ITEMS, 5 * len(data.class_names)), recipe.seed)
     groups = item_groups(data, whole)
-    folds = _folds(whole.labels, groups, recipe.seed)
-    rows, recipes, left_out = _all_heard(candidates, data, whole, folds, groups)
+    folds = audition_folds(whole.labels, groups, recipe.seed)
+    rows, recipes, left_out = hear(candidates, data, whole, folds, groups)
     chosen, best = choose(rows, smallest=within is None)
     taken, finals = recipes[chosen["name"]], list[AuditionScore]()
     if within is not None and len(rows) > 1:
@@ -183,8 +183,8 @@ def _beside(
     chosen: Recipe,
     data: "Dataset",
     whole: "Split",
-    folds: Sequence[_Fold],
-    groups: _Indices,
+    folds: Sequence[Fold],
+    groups: Indices,
 ) -> tuple[AuditionScore | None, float | None]:
     """The simple rival, where there is one; and the chosen one's accuracy with groups on both sides, if there are."""
     from keras_transfer.evaluation.audition import cross_validated
@@ -196,43 +196,93 @@ def _beside(
         rival = cross_validated(modality.rival_name, whole.labels, answers, groups)
     if any(record.group for record in data.records):
         alone = np.arange(len(whole))
-        _, _, answers = _heard(chosen, data, whole, _folds(whole.labels, alone, seed), math.inf)
+        _, _, answers = _heard(
+            chosen, data, whole, audition_folds(whole.labels, alone, seed), math.inf, _Bodies([chosen])
+        )
         random_split = cross_validated("", whole.labels, answers, alone)["accuracy"]
     return rival, random_split
 
 
-def _all_heard(
-    candidates: Sequence[Recipe], data: "Dataset", whole: "Split", folds: Sequence[_Fold], groups: _Indices
+def hear(
+    candidates: Sequence[Recipe], data: "Dataset", whole: "Split", folds: Sequence[Fold], groups: Indices
 ) -> tuple[list[AuditionRow], dict[str, Recipe], list[str]]:
-    """The candidates' figures, their recipes by name, and sentences on those that are left out."""
+    """Holds an audition of candidates.
+
+    Depths of one network on inputs of one size are heard together: one pass computes the features of all.
+
+    Args:
+        candidates: recipes, settled or not, with their networks.
+        data: the items.
+        whole: those of them that it is held on.
+        folds: of these, from `audition_folds`.
+        groups: of these, int `[n]`; items of one group are not independent.
+
+    Returns:
+        The candidates' figures, their recipes by name, and sentences on those that are left out.
+
+    Raises:
+        InputError: all are left out.
+    """
     from keras_transfer.evaluation.audition import cross_validated
 
     modality = open_modality(data.train.preparer.modality)
     rows: list[AuditionRow] = []
     recipes: dict[str, Recipe] = {}
     left_out: list[str] = []
+    families: dict[str, list[Recipe]] = {}  # one network on inputs of one size, at several depths
     for each in candidates:
-        if each.model.depth is not None and _worse_each_time([row for row in rows if _same_network(row, each)]):
-            continue
-        try:
-            perfect = [row["parameters"] for row in rows if row["accuracy"] == 1]
-            candidate, row, answers = _heard(settled(each), data, whole, folds, min(perfect, default=math.inf))
-        except InputError as error:
-            left_out.append(f"{modality.title(each)} is left out: {error}")
-            say(f"Audition: {left_out[-1]}")
-            continue
-        row |= cast(AuditionRow, cross_validated(row["name"], whole.labels, answers, groups))
-        say(f"Audition: {row['name']}, accuracy {row['accuracy']:.3f} ({row['seconds']:.0f} s)")
-        recipes[row["name"]] = candidate
-        rows.append(row)
+        families.setdefault(each.replace(depth=None).model.model_dump_json(), []).append(each)
+    for family in families.values():
+        bodies = _Bodies(family)
+        heard: list[AuditionRow] = []
+        for each in family:
+            if each.model.depth is not None and _worse_each_time(heard):
+                break
+            try:
+                perfect = [row["parameters"] for row in rows if row["accuracy"] == 1]
+                candidate, row, answers = _heard(
+                    settled(each), data, whole, folds, min(perfect, default=math.inf), bodies
+                )
+            except InputError as error:
+                left_out.append(f"{modality.title(each)} is left out: {error}")
+                say(f"Audition: {left_out[-1]}")
+                continue
+            row |= cast(AuditionRow, cross_validated(row["name"], whole.labels, answers, groups))
+            say(f"Audition: {row['name']}, accuracy {row['accuracy']:.3f} ({row['seconds']:.0f} s)")
+            recipes[row["name"]] = candidate
+            heard.append(row)
+            rows.append(row)
     if not rows:
         why = " ".join(left_out) or f"No pretrained networks for {modality.kind.items} are on this machine."
         raise InputError(f"There is no backbone to choose: name one with --backbone. {why}")
     return rows, recipes, left_out
 
 
+class _Bodies:
+    """The classifiers of candidates that differ in their depth alone; built once, they share their layers."""
+
+    def __init__(self, family: Sequence[Recipe]) -> None:
+        self._depths = [each.model.depth for each in family]
+        self._whole: keras.Model | None = None
+
+    def of(self, candidate: Recipe, data: "Dataset", whole: "Split") -> "keras.Model":
+        """The classifier of one of them. With the first one's the features of all are computed."""
+        from keras_transfer.models.depth import at_depth
+        from keras_transfer.training.probe import share_pass
+
+        plain = candidate.replace(hidden=())
+        if len(self._depths) == 1:
+            return build_classifier_of(plain, data)
+        first = self._whole is None
+        body = self._whole = self._whole or build_classifier_of(plain.replace(depth=None), data)
+        if first and candidate.model.pretrained and candidate.training.phases != ():
+            cuts = [body if depth is None else at_depth(body, depth, f"_{depth}") for depth in self._depths]
+            share_pass(cuts, whole.prepared_by(data.train.preparer))
+        return body if candidate.model.depth is None else at_depth(body, candidate.model.depth)
+
+
 def _finals(
-    recipes: Mapping[str, Recipe], data: "Dataset", whole: "Split", folds: Sequence[_Fold], groups: _Indices
+    recipes: Mapping[str, Recipe], data: "Dataset", whole: "Split", folds: Sequence[Fold], groups: Indices
 ) -> tuple[str, Recipe, list[AuditionScore]]:
     """The best of some candidates when they are trained: its name, its recipe, and how all did, the best first.
 
@@ -264,11 +314,6 @@ def _finals(
     return best[0], best[1], sorted((each[2] for each in tried.values()), key=lambda score: -score["accuracy"])
 
 
-def _same_network(row: AuditionRow, candidate: Recipe) -> bool:
-    own = candidate.model
-    return (row["backbone"], row["alpha"], row["weights"]) == (candidate.backbone, own.alpha, own.weights)
-
-
 def _worse_each_time(rows: Sequence[AuditionRow]) -> bool:
     """Whether the last two of several depths are worse than the best one beyond its error: still fewer blocks will be.
 
@@ -281,7 +326,17 @@ def _worse_each_time(rows: Sequence[AuditionRow]) -> bool:
     )
 
 
-def _folds(labels: Labels, groups: _Indices, seed: int) -> list[_Fold]:
+def audition_folds(labels: Labels, groups: Indices, seed: int) -> list[Fold]:
+    """Stratified folds of items, of which those of one group stand in one.
+
+    Args:
+        labels: int `[n]` or 0/1 `[n, classes]`.
+        groups: int `[n]`.
+        seed: of the folds.
+
+    Raises:
+        InputError: there are too few items, or groups.
+    """
     from keras_transfer.data.folds import stratified_folds
     from keras_transfer.data.labels import class_indices
 
@@ -291,7 +346,7 @@ def _folds(labels: Labels, groups: _Indices, seed: int) -> list[_Fold]:
         folds = []
         for rest, part in stratified_folds(labels, groups, count, seed):
             own = groups if len(np.unique(groups[rest])) > 1 else np.arange(len(groups))
-            folds.append(_Fold(*training_rows(labels, rest, own, seed), part))
+            folds.append(Fold(*training_rows(labels, rest, own, seed), part))
     except InputError as error:
         raise InputError(
             f"There are too few items to choose a backbone by: name one with --backbone. {error}"
@@ -302,7 +357,7 @@ def _folds(labels: Labels, groups: _Indices, seed: int) -> list[_Fold]:
 
 
 def _heard(
-    candidate: Recipe, data: "Dataset", whole: "Split", folds: Sequence[_Fold], enough: float
+    candidate: Recipe, data: "Dataset", whole: "Split", folds: Sequence[Fold], enough: float, bodies: _Bodies
 ) -> tuple[Recipe, AuditionRow, _Answers]:
     """A candidate, settled, with what it is and what it says of each item of `whole` that it was not fitted on.
 
@@ -317,7 +372,7 @@ def _heard(
     if random_weights and len(whole) < _TRAINED_ON:
         raise InputError(f"{len(whole)} {modality.kind.items} are too few to train it and tell.")
     own = prepared_for(candidate, _data_of(data, whole, folds[0]) if whole_fits else data)
-    model = build_classifier_of(candidate.replace(hidden=()), own)
+    model = bodies.of(candidate, own, whole)
     cost = multiply_adds(at_size(model, own.train.spec(model_inputs(model)).tensors))
     if random_weights and model.count_params() >= enough:
         raise InputError("a smaller one is right on every item already.")
@@ -342,12 +397,12 @@ def _heard(
     }, answers  # fmt: skip
 
 
-def _data_of(data: "Dataset", whole: "Split", fold: _Fold) -> "Dataset":
+def _data_of(data: "Dataset", whole: "Split", fold: Fold) -> "Dataset":
     return replace(data, train=whole.part(fold.train), val=whole.part(fold.val))
 
 
 def _fitted_answers(
-    data: "Dataset", whole: "Split", folds: Sequence[_Fold], answer: "Callable[[Dataset, Split], _Answers]"
+    data: "Dataset", whole: "Split", folds: Sequence[Fold], answer: "Callable[[Dataset, Split], _Answers]"
 ) -> _Answers:
     """What `answer`, fitted on the rest of each fold, says of its part."""
     answers = np.zeros((len(whole), len(whole.class_names)), np.float32)
@@ -367,7 +422,7 @@ def _trained_answers(recipe: Recipe, fold: "Dataset", part: "Split") -> _Answers
     return retrained(recipe, fold, part)[0]
 
 
-def _probe_answers(model: "keras.Model", whole: "Split", folds: Sequence[_Fold]) -> _Answers:
+def _probe_answers(model: "keras.Model", whole: "Split", folds: Sequence[Fold]) -> _Answers:
     from keras_transfer.training.probe import linear_probe, pooled_features
 
     (rows,) = pooled_features(model, [whole])

@@ -152,6 +152,8 @@ class Modality(ABC):
         many: see `keras_transfer.inputs.ModalityInputs`; so is `head_views`.
         rival_name: what its simple rival of every network is called; empty where there is none.
         efforts: effort -> values of fields of which a recipe with pretrained weights says nothing itself.
+        space: field -> values among which a search chooses, the usual one first: fields of recipes, and the factors of
+            `keras_transfer.jobs.search`.
         formats: of the files of a recipe that names none; empty for those of `keras_transfer.export`.
     """
 
@@ -169,6 +171,14 @@ class Modality(ABC):
         "quick": {"strategy": "feature-extraction", "augmentation": "none", "baselines": "none"},
         "standard": {},
         "best": {"strategy": "full", "epochs": 12},
+    }
+    space: ClassVar[Mapping[str, Sequence[str | int | float]]] = {
+        "strategy": ("auto", "feature-extraction", "full"),
+        "epochs_factor": (1, 2, 3),
+        "rate_factor": (1.0, 0.5, 2.0),
+        "augmentation": ("auto", "none"),
+        "label_smoothing": (0.0, 0.1),
+        "dropout": (0.2, 0.5),
     }
     formats: ClassVar[tuple[Format, ...]] = ()
     unfit: ClassVar[Mapping[str, str]] = {}  # formats and steps of `compress` that do not serve such networks

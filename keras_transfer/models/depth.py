@@ -23,7 +23,7 @@ def depths(model: keras.Model) -> list[int]:
     return list(range(len(ends) - 1, 0, -1))
 
 
-def at_depth(model: keras.Model, depth: int) -> keras.Model:
+def at_depth(model: keras.Model, depth: int, ending: str = "") -> keras.Model:
     """A classifier on the first blocks of its backbone, with a head like its own, new.
 
     Early blocks of a wide network are often worth more than all blocks of a narrow one of the same size, since features
@@ -32,6 +32,7 @@ def at_depth(model: keras.Model, depth: int) -> keras.Model:
     Args:
         model: a functional or Sequential classifier; the layers that stay are shared.
         depth: how many blocks stay, see `block_outputs`.
+        ending: of the names of the head's layers: those of several depths cannot be in one graph otherwise.
 
     Returns:
         The model, not compiled; `model` itself where all blocks stay.
@@ -52,5 +53,9 @@ def at_depth(model: keras.Model, depth: int) -> keras.Model:
         raise InputError(f"`depth` must be 1 to {len(ends)} blocks of {model.name}. Received: {depth}.")
     end = ends[depth - 1]
     start = keras.Input(end.shape[1:], dtype=end.dtype)
-    head = keras.models.clone_model(suffix(model, ends[-1]), input_tensors=start)
+
+    def named(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return type(layer).from_config({**layer.get_config(), "name": layer.name + ending})
+
+    head = keras.models.clone_model(suffix(model, ends[-1]), input_tensors=start, clone_function=named)
     return keras.Model(start_of(model), replay(head, [end])[0], name=model.name)

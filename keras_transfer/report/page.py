@@ -13,8 +13,8 @@ from markupsafe import Markup
 from keras_transfer.report import plots
 from keras_transfer.report.learning_curve import learning_curve
 from keras_transfer.report.stages import stage_bars
-from keras_transfer.report.tradeoff import tradeoff
-from keras_transfer.schemas import Cost, Inspection, Interval, ItemView, Report, RunComparison
+from keras_transfer.report.tradeoff import Point, tradeoff
+from keras_transfer.schemas import ComparedFile, Cost, Inspection, Interval, ItemView, Report, RunComparison
 
 _METRICS = {
     "accuracy": "Accuracy",
@@ -101,9 +101,17 @@ def comparison_html(found: RunComparison, costs: Mapping[Cost, str]) -> str:
         The page.
     """
     units: dict[Cost, tuple[float, str]] = {"latency_ms": (1.0, "ms")}
-    pictures = [tradeoff(found["files"], cost, name, *units.get(cost, (1e6, "MB"))) for cost, name in costs.items()]
+    pictures = [
+        tradeoff([_compared(row, cost) for row in found["files"]], name, *units.get(cost, (1e6, "MB")))
+        for cost, name in costs.items()
+    ]
     template = templates().get_template("comparison.html.jinja")
     return template.render(found=found, pictures=list(zip(costs.values(), pictures, strict=True)), costs=costs)
+
+
+def _compared(row: ComparedFile, cost: Cost) -> Point:
+    accuracy = row["accuracy"]
+    return Point(row["name"], row[cost], accuracy["value"], accuracy["low"], accuracy["high"], cost in row["front"])
 
 
 def shift_html(found: Mapping[str, object], pictures: Mapping[str, Sequence[ItemView]]) -> str:

@@ -15,7 +15,7 @@ from keras_transfer.models import boundary, freeze_backbone, stages
 from keras_transfer.models.batchnorm import adapt_batchnorm, batch_size, batchnorm_layers
 from keras_transfer.models.graph import start_of
 from keras_transfer.progress import track
-from keras_transfer.training.features import feature_rows
+from keras_transfer.training.features import compute_features, feature_rows
 from keras_transfer.training.linear import STRENGTHS, fit_linear
 
 _WORK = 1e8  # items x features x classes, above which only one strength is tried
@@ -40,6 +40,20 @@ def pooled_features(model: keras.Model, splits: Sequence[Split], every_stage: bo
     total = sum(map(len, splits))
     # Each split on its own: training left some of them in the cache.
     return [feature_rows(model, tensor, split, total) for split in splits]
+
+
+def share_pass(models: Sequence[keras.Model], split: Split) -> None:
+    """Computes what the heads of several classifiers read in one pass over the items, for `pooled_features`.
+
+    Args:
+        models: classifiers that share their input and the layers above it, such as those of `models.depth.at_depth`.
+            Their backbones are frozen.
+        split: the items.
+    """
+    for model in models:
+        freeze_backbone(model)
+    for arrays in compute_features(models[0], [boundary(model) for model in models], split):
+        arrays.close()
 
 
 def linear_probe(train: tuple[Array, Array], val: tuple[Array, Array], test: Array, classes: int) -> Array:

@@ -135,7 +135,7 @@ def test_more_effort_is_tried_for_the_best(recipe: Recipe, monkeypatch: pytest.M
 
     monkeypatch.setattr(audition_job, "_trained_answers", answers)
     whole, groups = data.train, np.arange(len(data.train))
-    folds = audition_job._folds(whole.labels, groups, 0)
+    folds = audition_job.audition_folds(whole.labels, groups, 0)
     sizes = {f"at {side}": asked.replace(image_size=side) for side in (32, 64)}
     name, taken, finals = audition_job._finals(sizes, data, whole, folds, groups)
     assert name == "at 64" and taken.training.strategy == "full" and taken.training.epochs == 12
