@@ -82,6 +82,7 @@ class Phase(_Strict):
     schedule: Schedule = "constant"
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.0
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # momentum of the average of weights that is kept; 0: the last ones
     batch_size: _Count = 32
     patience: _Count = 4
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
@@ -148,6 +149,7 @@ class TrainingOptions(_Strict):
     phases: tuple[Phase, ...] | None = None
     epochs: _Count | None = None  # of each phase after the head's, in place of its own number
     gradual: bool = False
+    ema: Annotated[float, Field(ge=0, lt=1)] | None = None  # of each phase after the head's
     rank: _Count | None = None  # of LoRA; units of an adapter
     label_smoothing: _Fraction = 0.0
     class_weights: bool = True

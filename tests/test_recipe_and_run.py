@@ -325,3 +325,11 @@ def test_an_effort_stands_for_what_a_recipe_does_not_say(told, strategy, baselin
     recipe = settled(make_recipe(data="photos/", **told))
     assert (recipe.training.strategy, recipe.report.baselines) == (strategy, baselines)
     assert settled(make_recipe(write_recipe(tmp_path / "recipe.yaml", recipe))) == recipe
+
+
+def test_the_best_effort_takes_larger_pictures():
+    sizes = [
+        settled(make_recipe(data="photos/", effort="best", **told)).model.image_size
+        for told in ({}, {"backbone": "efficientnet_b3"}, {"image_size": 96}, {"weights": "bundled"})
+    ]
+    assert sizes == [320, 416, 96, None]

@@ -193,6 +193,7 @@ def plan_of(recipe: Recipe, model: "keras.Model", data: "Dataset", n_items: int 
         augmentation=training.augmentation,
         views=training.views,
         rank=training.rank,
+        ema=training.ema,
         n_items=n_items,
     )
 

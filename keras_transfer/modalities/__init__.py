@@ -108,7 +108,7 @@ def _with_effort(recipe: Recipe, modality: Modality) -> Recipe:
     """
     if recipe.backbone == AUTO or recipe.training.phases is not None or not recipe.model.pretrained:
         return recipe
-    own = modality.efforts[recipe.training.effort]
+    own = modality.effort(recipe)
     return recipe.replace(**{name: value for name, value in own.items() if not recipe.says(name)})
 
 

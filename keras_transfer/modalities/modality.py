@@ -151,7 +151,7 @@ class Modality(ABC):
         options: fields of recipes that serve these items and not those of every modality; others refuse them.
         many: see `keras_transfer.inputs.ModalityInputs`; so is `head_views`.
         rival_name: what its simple rival of every network is called; empty where there is none.
-        efforts: effort -> values of fields of which a recipe with pretrained weights says nothing itself.
+        efforts: effort -> values of fields of which a recipe with pretrained weights says nothing itself; see `effort`.
         space: field -> values among which a search chooses, the usual one first: fields of recipes, and the factors of
             `keras_transfer.jobs.search`.
         formats: of the files of a recipe that names none; empty for those of `keras_transfer.export`.
@@ -450,6 +450,10 @@ class Modality(ABC):
         alpha, depth = recipe.model.alpha, recipe.model.depth
         width = f" {alpha:g}" if alpha not in (None, 1.0) else ""
         return Path(recipe.backbone).name + width + (f", {depth} blocks" if depth else "")
+
+    def effort(self, recipe: Recipe) -> Mapping[str, object]:
+        """What the effort of a recipe, settled, says of fields of which it says nothing itself."""
+        return self.efforts[recipe.training.effort]
 
     def sizes(self, recipe: Recipe, asked: Recipe) -> Sequence[Recipe]:
         """A recipe with its network on larger and smaller inputs, the largest first; by default as it is.

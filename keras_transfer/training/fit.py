@@ -94,6 +94,7 @@ def fit(
     augmentation: Strength = "auto",
     views: int | None = None,
     rank: int | None = None,
+    ema: float | None = None,
     **options: Unpack[FitOptions],
 ) -> History:
     """Trains a classifier on `data.train` with early stopping on `data.val`; `data.test` is not touched.
@@ -115,6 +116,8 @@ def fit(
         augmentation: `"auto"`, `"none"`, or a strength or settings that the modality knows.
         views: augmented views of each item that are computed once and drawn from in each epoch; None chooses.
         rank: of LoRA's changes, 8 unless given.
+        ema: momentum of the moving average of weights that is validated and kept, of each phase after the head's, such
+            as 0.99; the weights themselves unless given.
         **options: see `FitOptions`.
 
     Returns:
@@ -127,7 +130,7 @@ def fit(
     _check(model, data)
     plan = make_plan(
         model, data.train, strategy=strategy, phases=phases, epochs=epochs, gradual=gradual, pretrained=pretrained,
-        augmentation=augmentation, views=views, rank=rank,
+        augmentation=augmentation, views=views, rank=rank, ema=ema,
     )  # fmt: skip
     return fit_plan(model, data, plan, **options)
 

@@ -14,7 +14,7 @@ from keras_transfer.models.graph import start_of
 from keras_transfer.models.head import head_loss
 from keras_transfer.recipe import Phase
 from keras_transfer.schemas import HistoryRow
-from keras_transfer.training.callbacks import PullToStart, ReduceRatesOnPlateau, ResumableEarlyStopping
+from keras_transfer.training.callbacks import AveragedWeights, PullToStart, ReduceRatesOnPlateau, ResumableEarlyStopping
 from keras_transfer.training.features import frozen_boundary
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.kernels import quick_kernels
@@ -91,14 +91,15 @@ def train_phase(
     pulls = _pulls(model, top, phase)  # before a checkpoint is read: they pull to where the phase began
     if checkpoint is not None and workers > 1:
         send_file(strategy, checkpoint)
-    stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)
+    averaged = AveragedWeights(top.trainable_variables, phase.ema) if phase.ema else None
+    stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch, averaged)
     done = stopping.restore(top)
     if not stopping.finished:
         batches = as_dataset(train.drawn(batch_size, seed, done), train)
         # The whole network's activations of as many items would take gigabytes.
         largest = phase.batch_size if tensor is start_of(model) else _evaluation_batch(phase, val)
         held_out = _in_order(val, shared_batch(largest, len(val), devices))
-        callbacks = [*pulls, stopping, *_plateau(phase, stopping.rows)]
+        callbacks = [*pulls, *([averaged] if averaged else []), stopping, *_plateau(phase, stopping.rows)]
         run = fit_on_workers if workers > 1 else _fit
         with quick_kernels(top) if strategy.num_replicas_in_sync == 1 else nullcontext():
             run(top, batches, held_out, steps=steps, initial_epoch=done, epochs=phase.epochs, callbacks=callbacks)

@@ -47,6 +47,7 @@ def make_plan(
     augmentation: Strength = "auto",
     views: int | None = None,
     rank: int | None = None,
+    ema: float | None = None,
     n_items: int | None = None,
 ) -> Plan:
     """Chooses what is left open for this model and data.
@@ -62,6 +63,7 @@ def make_plan(
         augmentation: as for `fit`.
         views: as for `fit`.
         rank: as for `fit`.
+        ema: as for `fit`.
         n_items: how many items train, where others than those of `train` do.
     """
     from keras_transfer.models import stages
@@ -78,6 +80,8 @@ def make_plan(
         solved = alone and _solvable(model, n_items)
         phases = make_phases(strategy, stage_count=depth, n_items=n_items, gradual=gradual, own=own, solved=solved)
     phases = with_epochs(phases, epochs)
+    if ema is not None:
+        phases = tuple(phase if phase.frozen else phase.model_copy(update={"ema": ema}) for phase in phases)
     augmenter, views = plan_views(model, phases, train, augmentation, views, n_items)
     return Plan(strategy, phases, augmenter, views)
 
@@ -178,12 +182,20 @@ def make_phases(
 def with_epochs(phases: Sequence[Phase], epochs: int | None) -> tuple[Phase, ...]:
     """The phases after the head's, or the head's where it is alone, with at most `epochs`; None leaves them alone.
 
+    Half of them must be without improvement before a phase ends early: its rates fall until the last one.
+
     >>> [phase.epochs for phase in with_epochs(make_phases("fine-tuning", stage_count=5), 2)]
     [40, 2]
     """
     alone = all(phase.frozen for phase in phases)
-    update = {} if epochs is None else {"epochs": epochs}
-    return tuple(phase if phase.frozen and not alone else phase.model_copy(update=update) for phase in phases)
+    if epochs is None:
+        return tuple(phases)
+
+    def changed(phase: Phase) -> Phase:
+        patience = phase.patience if phase.frozen else max(phase.patience, epochs // 2)
+        return phase.model_copy(update={"epochs": epochs, "patience": patience})
+
+    return tuple(phase if phase.frozen and not alone else changed(phase) for phase in phases)
 
 
 def _solvable(model: "keras.Model", n_items: int) -> bool:

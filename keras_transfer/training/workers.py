@@ -207,8 +207,10 @@ def fit_on_workers(
         figures = _figures(model)
         _average_batchnorm(strategy, model)
         model.reset_metrics()
+        every.on_test_begin()
         for batch in held_out:
             test_step(batch)
+        every.on_test_end()
         figures |= {f"val_{name}": value for name, value in _figures(model).items()}
         every.on_epoch_end(epoch, figures)
         if model.stop_training:

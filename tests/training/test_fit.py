@@ -29,6 +29,10 @@ def weights_of(model, kind=None):
     return [w for layer in model.layers if kind is None or isinstance(layer, kind) for w in layer.get_weights()]
 
 
+def values(variables):
+    return [np.copy(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
 def same(left, right):
     return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
@@ -190,6 +194,26 @@ def test_epochs_in_place_of_the_phases_own(model, data):
     assert len(alone.rows) == 3
 
 
+def test_the_average_of_the_weights_is_validated_and_kept(model, data):
+    phase = TOP.model_copy(update={"ema": 0.9, "epochs": 1, "learning_rate": 1e-2, "schedule": "constant"})
+    seen, real = [], callbacks.AveragedWeights.on_test_begin
+
+    def note(self, logs=None):
+        real(self, logs)
+        seen.append(values(self._variables))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.AveragedWeights, "on_test_begin", note)
+        history = kt.fit(model, data, phases=[phase], augmentation="none")
+    kept = values(model.trainable_variables)
+    assert same(kept, seen[0])
+    tail = accuracy(model, data.val)
+    assert history.rows[0]["val_accuracy"] == pytest.approx(tail)
+    plain = small_classifier()
+    kt.fit(plain, data, phases=[phase.model_copy(update={"ema": 0.0})], augmentation="none")
+    assert not same(kept, values(plain.trainable_variables))
+
+
 def test_an_image_shows_all_its_views_before_one_again():
     images, views = 30, 4
     held = {"values": np.arange(images * views, dtype=np.float32).reshape(-1, 1)}
@@ -230,7 +254,7 @@ def fit_in(folder, limit=0):
     """The weights after a fit with checkpoints in a folder; its process is killed after so many epochs, if any."""
     images, labels = textures(30)
     split = kt.load_images(images, labels=labels, val=0.2, test=0.2)
-    model, seen = small_classifier(), []
+    model, seen, averaged = small_classifier(), [], TOP.model_copy(update={"ema": 0.9})
 
     def on_epoch(phase, row):
         seen.append(row)
@@ -239,7 +263,7 @@ def fit_in(folder, limit=0):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks, "APART", 0)
-        kt.fit(model, split, phases=[HEAD, TOP], augmentation="light", views=2, checkpoints=folder, on_epoch=on_epoch)
+        kt.fit(model, split, phases=[HEAD, averaged], augmentation="light", views=2, checkpoints=folder, on_epoch=on_epoch)
     return model.get_weights()
 
 
