@@ -23,6 +23,7 @@ PUBLIC = {
     "jobs.add_class": "add_class",
     "jobs.audition": "audition",
     "jobs.cross_validate": "cross_validate",
+    "jobs.search": "search",
     "evaluation": "evaluate open_classifier",
     "exporters": "export",
     "compression": "cluster distill prune quantize_aware remove_channels sensitivity shrink weight_figures",

@@ -151,9 +151,9 @@ def next_choices(space: Space, tried: Sequence[Tried], count: int, seed: int) ->
     pool = [each for key, each in drawn.items() if key not in known]
     if not pool:
         return []
-    taken: list[int] = []
+    taken: dict[int, None] = {}
     for belief in Beliefs(space, tried).draws(pool, min(count, len(pool)), seed).T:
-        taken.append(next(int(place) for place in np.argsort(-belief, kind="stable") if place not in taken))
+        taken[next(int(place) for place in np.argsort(-belief, kind="stable") if int(place) not in taken)] = None
     return [pool[place] for place in taken]
 
 

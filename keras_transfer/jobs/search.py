@@ -41,6 +41,7 @@ TRIALS = 40
 SHORT, WHOLE = 6, 2
 """Of each round: trials that train for a short while, and how many then train whole."""
 _ROUND = SHORT + WHOLE
+_DRAWN = 200  # choices that are looked at for a round: many may be the same in effect
 _FOLDS, _SHORT_FOLDS = 3, 1  # that trials are judged by
 _SHORTER = 3  # a short training has one in so many of the epochs
 _SIZES = 4  # of the sizes that a budget could choose from, every fourth is tried without one
@@ -89,8 +90,10 @@ class _Task:
 
     def recipe_of(self, choices: Mapping[str, Value]) -> Recipe:
         """The recipe of some choices; the factors are still to be applied."""
-        own = {name: value for name, value in choices.items() if name in FIELDS}
-        return settled(self.networks[str(choices["network"])].replace(**own))
+        network = self.networks[str(choices["network"])]
+        if network.training.phases == ():
+            return network
+        return settled(network.replace(**{name: value for name, value in choices.items() if name in FIELDS}))
 
     def same(self, choices: Params) -> dict[str, Value]:
         """Choices, with the usual ones where they change nothing: of a network that is fitted in another way, or a
@@ -269,9 +272,12 @@ def _proposed(task: _Task, place: int, done: Done) -> dict[str, Value]:
         if within < len(ranked):
             return {**ranked[within]}
     usual = [task.space.usual(row["name"]) for row in task.rows[:SHORT]]
-    if number == 0 and within < len(usual) and not whole:  # simple ones first
+    simple = number == 0 and not whole
+    if simple and within < len(usual):
         return usual[within]
-    chosen = [task.same(each) for each in next_choices(task.space, tried, _ROUND, task.recipe.seed + number)]
+    drawn = map(task.same, next_choices(task.space, tried, _DRAWN, task.recipe.seed + number))
+    known = {_key(each) for each in (usual if simple else [each.choices for each in tried])}
+    chosen = [each for key, each in {_key(each): each for each in drawn}.items() if key not in known]
     return chosen[(within + SHORT * whole) % len(chosen)] if chosen else usual[0]
 
 
@@ -332,6 +338,8 @@ def _measured(task: _Task, place: int, params: Params, out: Path) -> tuple[list[
 
 def _planned(recipe: Recipe, data: "Dataset", items: int, params: Params, *, short: bool = False) -> Recipe:
     """The recipe with its phases written out, for trainings on so many items."""
+    if recipe.training.phases == ():  # it is fitted, not trained in steps
+        return recipe
     planned = prepared(recipe, data, items)
     longer, faster = (float(params.get(name, 1)) for name in ("epochs_factor", "rate_factor"))
     phases = planned.training.phases or ()

@@ -78,7 +78,7 @@ def _point(trial: SearchTrial, cost: float, found: Search) -> Point:
 def _bars(effects: list[SearchEffect]) -> Markup:
     """How far each choice moves the expected accuracy, to the left or right of the mean."""
     thick, width, left, middle = 18, 460, 190, 320
-    most = max((abs(row["difference"]) for row in effects), default=0.0) or 1.0
+    most = max([abs(row["difference"]) for row in effects] + [0.005])
     parts = [tag("line", x1=middle, x2=middle, y1=0, y2=len(effects) * thick, class_="grid")]
     for place, row in enumerate(effects):
         top, long = place * thick + 2, (width - middle - 44) * abs(row["difference"]) / most

@@ -128,7 +128,7 @@ def test_more_effort_is_tried_for_the_best(recipe: Recipe, monkeypatch: pytest.M
         """Larger pictures are better, and more effort is."""
         trained.append(each)
         right = np.eye(3, dtype=np.float32)[part.labels]
-        better = (each.model.image_size or 0) // 32 + (each.training.strategy == "full") + (each.training.epochs == 12)
+        better = (each.model.image_size or 0) // 32 + (each.training.strategy == "full") + (each.training.epochs == 20)
         wrong = len(part) // (2 + better)
         right[:wrong] = np.roll(right[:wrong], 1, axis=1)
         return right
@@ -138,7 +138,7 @@ def test_more_effort_is_tried_for_the_best(recipe: Recipe, monkeypatch: pytest.M
     folds = audition_job.audition_folds(whole.labels, groups, 0)
     sizes = {f"at {side}": asked.replace(image_size=side) for side in (32, 64)}
     name, taken, finals = audition_job._finals(sizes, data, whole, folds, groups)
-    assert name == "at 64" and taken.training.strategy == "full" and taken.training.epochs == 12
+    assert name == "at 64" and taken.training.strategy == "full" and taken.training.epochs == 20
     names = ["at 64, with --effort best", "at 64, all layers", "at 64", "at 32"]
     assert [each["name"] for each in finals] == names and len(trained) == 12
     monkeypatch.setenv("TF_CONFIG", "{}")

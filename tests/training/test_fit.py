@@ -263,7 +263,9 @@ def fit_in(folder, limit=0):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks, "APART", 0)
-        kt.fit(model, split, phases=[HEAD, averaged], augmentation="light", views=2, checkpoints=folder, on_epoch=on_epoch)
+        kt.fit(
+            model, split, phases=[HEAD, averaged], augmentation="light", views=2, checkpoints=folder, on_epoch=on_epoch
+        )
     return model.get_weights()
 
 
