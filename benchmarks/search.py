@@ -1,10 +1,10 @@
 """Whole searches: what they tried in a given time, what the best and the usual training read on the test split, once.
 
-    python benchmarks/search.py runs food10/ flowers5/ --weights WEIGHTS --hours 0.4 --seeds 0 --csv docs/results/search.csv
-    python benchmarks/search.py saved flowers5/ --weights bundled --trials 40 --seeds 0 1 2 --csv docs/results/search_saved.csv
+    python benchmarks/search.py runs food10/ --weights WEIGHTS --hours 0.4 --csv docs/results/search.csv
+    python benchmarks/search.py saved flowers5/ --weights bundled --trials 40 --csv docs/results/search_saved.csv
 
-`saved` compares the predictor with choices by chance, on the same networks, rounds and folds: the best whole training so
-far after each round, by cross-validation. No test split is read for it.
+`saved` compares the predictor with choices by chance, on the same networks, rounds and folds: the best whole training
+so far after each round, by cross-validation. No test split is read for it.
 """
 
 import argparse
@@ -67,7 +67,8 @@ def run(recipe: Recipe, trials: int, hours: float | None) -> list[Row]:
                 "best": found["best"]["network"],
                 **figures("best", found["best"]),
                 **figures("usual", found["usual"] or found["best"]),
-                **{f"difference_{end}": found["difference"][end] if found["difference"] else 0 for end in ("low", "high")},  # type: ignore[literal-required]
+                "difference_low": found["difference"]["low"] if found["difference"] else 0,
+                "difference_high": found["difference"]["high"] if found["difference"] else 0,
                 "optimism": round(found["optimism"] or 0.0, 4),
                 "seconds": round(time.perf_counter() - started),
                 "load": round(os.getloadavg()[0], 1),
