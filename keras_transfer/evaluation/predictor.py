@@ -29,13 +29,13 @@ class Space:
 
     Attributes:
         choices: name -> values, the usual one first; of all but the network.
-        networks: name -> its figures: first what a probe on its frozen features reached, then its size, say.
+        networks: name -> its figures: first what a probe on its frozen features reached, then logarithms of its size.
         elsewhere: the same of networks that only other searches chose from.
 
     >>> space = Space({"epochs": (1, 2)}, {"small": (0.7, 5.0), "large": (0.8, 7.0)})
     >>> space.usual("small"), space.rows([space.usual("small"), {"network": "large", "epochs": 2}], [True, False])
-    ({'network': 'small', 'epochs': 1}, array([[-1., -1.,  1.,  0.],
-           [ 1.,  1.,  0.,  1.]]))
+    ({'network': 'small', 'epochs': 1}, array([[-0.5, -1. ,  1. ,  0. ],
+           [ 0.5,  1. ,  0. ,  1. ]]))
     """
 
     choices: Mapping[str, Sequence[Value]]
@@ -59,9 +59,9 @@ class Space:
     def rows(self, asked: Sequence[Choices], whole: Sequence[bool]) -> Floats:
         """Choices as numbers, `[n, features]`: numbers by their rank, words each by itself."""
         figures = np.array([self._figures(each) for each in asked], np.float64)
-        every = np.array([*self.networks.values()], np.float64)
-        spread = every.std(axis=0)
-        columns = [*((figures - every.mean(axis=0)) / np.where(spread > 0, spread, 1)).T, np.array(whole, np.float64)]
+        middle = np.array([*self.networks.values()], np.float64).mean(axis=0)
+        # Ten points of accuracy and a decade of size count as one: spreads of few networks would be chance.
+        columns = [*((figures - middle) * [10, *[1] * (len(middle) - 1)]).T, np.array(whole, np.float64)]
         for name, values in self.choices.items():
             places = np.array([values.index(each[name]) for each in asked])
             if all(isinstance(value, int | float) for value in values):

@@ -58,7 +58,7 @@ class ImageModality(Modality):
     options: ClassVar[tuple[str, ...]] = ("alpha", "geometry", "image_size")
     efforts: ClassVar[Mapping[Effort, Mapping[str, object]]] = {
         **Modality.efforts,
-        "quick": {**Modality.efforts["quick"], "formats": ("float32", "int8")},
+        "quick": {**Modality.efforts["quick"], "formats": ("int8",), "geometry": Geometry.of("crop")},
         "best": {"strategy": "full", "epochs": 20, "augmentation": {"strength": "strong", "mixup": 0.2}, "ema": 0.99},
     }
 
