@@ -158,7 +158,7 @@ def next_choices(space: Space, tried: Sequence[Tried], count: int, seed: int) ->
 
 
 def effects(space: Space, tried: Sequence[Tried], seed: int = 0) -> Iterator[tuple[str, Value, float]]:
-    """How much each choice moves the expected accuracy, all others being drawn by chance.
+    """How much each choice but the network moves the expected accuracy, all others being drawn by chance.
 
     Args:
         space: what may be chosen.
@@ -170,7 +170,7 @@ def effects(space: Space, tried: Sequence[Tried], seed: int = 0) -> Iterator[tup
     """
     random, beliefs = np.random.default_rng(seed), Beliefs(space, tried)
     pool = [space.draw(random) for _ in range(_POOL)]
-    for name, values in {"network": [*space.networks], **space.choices}.items():
+    for name, values in space.choices.items():
         means = [float(beliefs.means([{**each, name: value} for each in pool]).mean()) for value in values]
         yield from ((name, value, mean - float(np.mean(means))) for value, mean in zip(values, means, strict=True))
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from keras_transfer import cache
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation.predictor import Beliefs, Space, Tried, effects, next_choices, optimism
 from keras_transfer.files import write_json, write_text
@@ -28,7 +29,17 @@ from keras_transfer.jobs.parts import build_classifier_of, load_data, prepared_f
 from keras_transfer.jobs.retrain import retrained, training_data
 from keras_transfer.jobs.train import train
 from keras_transfer.modalities import open_modality, settled
-from keras_transfer.operations.study import Done, Params, Rules, Trial, Value, done_trials, fill_places, open_study
+from keras_transfer.operations.study import (
+    Done,
+    Params,
+    Rules,
+    Trial,
+    Value,
+    agree,
+    done_trials,
+    fill_places,
+    open_study,
+)
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, FIELDS, Phase, Recipe, write_recipe
 from keras_transfer.run import LockedError, add_to_run, command_line, read_result, read_run
@@ -119,8 +130,8 @@ def search(
 ) -> Search | None:
     """Searches for the network and the training that suit the data best.
 
-    Stopped, the same call goes on from there; several processes may work on one search at once. Each trial lies in
-    `OUT/trials`, the best in `OUT/best` and the usual training in `OUT/usual`, both of them finished runs.
+    Stopped, the same call goes on from there; several processes may work on one search at once. Each trial's recipe
+    lies in `OUT/trials`; the best and the usual training become finished runs in `OUT/runs`, by their places.
 
     Args:
         recipe: from `make_recipe`; what it says stays, what it leaves open is searched. With a budget (`fit`,
@@ -145,9 +156,12 @@ def search(
     name = study or out.resolve().name
     out.mkdir(parents=True, exist_ok=True)
     where = storage or f"sqlite:///{out.resolve() / 'study.db'}"
-    opened = open_study(where, name, ["maximize", "minimize"], {"recipe": _asked(recipe)})
+    opened = open_study(where, name, ["maximize", "minimize"])
+    agree(opened, {"options": _asked(recipe)})
     task = _task(recipe, earlier, elsewhere)
     space = task.space
+    items = cache.digest([*task.data.train.hashes, *task.data.val.hashes, *task.data.test.hashes])
+    agree(opened, {"items": items, "networks": sorted(space.networks), "earlier searches": len(earlier)})
     rules = Rules(
         {"network": sorted(space.networks), **space.choices},
         _ready,
@@ -370,20 +384,21 @@ def _ended(task: _Task, done: Mapping[int, Trial], out: Path, study: str, second
     trials = [_row(place, trial) for place, trial in sorted(done.items())]
     whole = [row for row in trials if row["rung"] == "whole" and row["accuracy"] is not None]
     work = {row["name"]: row["multiply_adds"] for row in task.rows}
-    usual = task.space.usual(task.rows[0]["name"])
+    usual = task.space.usual(task.rows[0]["name"])  # what place 0 tries
     ranked = sorted(whole, key=lambda row: (-(row["accuracy"] or 0.0), work[row["network"]]))
     best = {"network": ranked[0]["network"], **ranked[0]["choices"]} if ranked else usual
-    runs = {"best": _final(task, best, out / "best", ranked[0]["accuracy"] if ranked else None)}
+    places = {_key({"network": row["network"], **row["choices"]}): row["place"] for row in reversed(trials)}
+    place = places.get(_key(best), 0)
+    runs = {"best": _final(task, best, out / "runs" / f"{place:04}", ranked[0]["accuracy"] if ranked else None)}
     if best != usual:
         known = next((row["accuracy"] for row in whole if {"network": row["network"], **row["choices"]} == usual), None)
-        runs["usual"] = _final(task, usual, out / "usual", known)
+        runs["usual"] = _final(task, usual, out / "runs" / "0000", known)
     tried = _tried(task, done)
     flattery = optimism({str(r["place"]): r["by_fold"] for r in whole}, str(ranked[0]["place"])) if ranked else None
     front = pareto_front([(row["accuracy"] or 0.0, work[row["network"]]) for row in whole])
     moved: list[SearchEffect] = [
         {"field": name, "value": str(value), "difference": round(difference, 4)}
         for name, value, difference in effects(task.space, tried)
-        if name != "network"
     ]
     found: Search = {
         "format": 1,
@@ -406,9 +421,9 @@ def _ended(task: _Task, done: Mapping[int, Trial], out: Path, study: str, second
         "optimism": flattery,
         "best": runs["best"],
         "usual": runs.get("usual"),
-        "difference": _difference(task, out) if "usual" in runs else None,
+        "difference": _difference(task, runs["best"], runs["usual"]) if "usual" in runs else None,
         "sentences": [],
-        "command": command_line("train", task.recipe.data.source, "--recipe", out / "best" / "recipe.yaml"),
+        "command": command_line("train", task.recipe.data.source, "--recipe", Path(runs["best"]["run"], "recipe.yaml")),
         "seconds": round(seconds, 1),
     }  # fmt: skip
     found["sentences"] = _sentences(found)
@@ -439,7 +454,7 @@ def _final(task: _Task, choices: Params, folder: Path, cross_validated: float | 
     from keras_transfer.evaluation.intervals import share_interval
 
     if read_result(folder) is None:
-        say(f"{folder.name}: {_words(task, choices)}, on all training items")
+        say(f"On all training items: {_words(task, choices)}")
         recipe = _whole_depth(task, task.recipe_of(choices))
         data = prepared_for(recipe, task.data)
         planned = _planned(recipe, data, len(data.train) * 7 // 6, choices)
@@ -473,19 +488,17 @@ def _whole_depth(task: _Task, recipe: Recipe) -> Recipe:
     return recipe.replace(depth=known[0] + 1) if known else recipe
 
 
-def _difference(task: _Task, out: Path) -> Difference:
+def _difference(task: _Task, best: SearchRun, usual: SearchRun) -> Difference:
     """How much more often the best is right on test items than the usual one."""
     from keras_transfer.data.folds import item_groups
     from keras_transfer.decisions import correct
     from keras_transfer.evaluation import load_keras, predict_split
     from keras_transfer.evaluation.intervals import paired_difference
-    from keras_transfer.run import read_run
 
     right = []
-    for name in ("best", "usual"):
-        recipe, _ = read_run(out / name)
-        test = prepared_for(recipe, task.data).test
-        right.append(correct(test.labels, predict_split(load_keras(out / name / "model.keras"), test)))
+    for folder in (Path(best["run"]), Path(usual["run"])):
+        test = prepared_for(read_run(folder)[0], task.data).test
+        right.append(correct(test.labels, predict_split(load_keras(folder / "model.keras"), test)))
     groups = item_groups(task.data, task.data.test) if task.recipe.data.group_by else None
     return paired_difference(right[0], right[1], groups)
 

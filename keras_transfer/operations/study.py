@@ -68,17 +68,16 @@ class Rules:
     measure: Callable[[int, Params], tuple[Sequence[float] | None, Mapping[str, Json]]]
 
 
-def open_study(storage: str, name: str, directions: Sequence[Direction], asked: Mapping[str, Json]) -> "optuna.Study":
+def open_study(storage: str, name: str, directions: Sequence[Direction]) -> "optuna.Study":
     """Opens a study, or makes it.
 
     Args:
         storage: an address as SQLAlchemy writes it, such as `sqlite:///search.db` or `postgresql://...`.
         name: of the study; several may share a storage.
         directions: `"maximize"` or `"minimize"` of each figure.
-        asked: what the search is for, which all that work on it must agree in.
 
     Raises:
-        InputError: Optuna is missing, the storage cannot be opened, or holds a study of this name for something else.
+        InputError: Optuna is missing, or the storage cannot be opened.
     """
     require("optuna", "search", "A search")
     import optuna
@@ -102,15 +101,28 @@ def open_study(storage: str, name: str, directions: Sequence[Direction], asked: 
                 what = " ".join(str(error).split())[:200]
                 raise InputError(f"--storage cannot be opened ({type(error).__name__}: {what}).") from None
             time.sleep(_POLL)  # another process may just be making it
-    known = study.user_attrs.get("asked")
-    if known is None:
-        study.set_user_attr("asked", dict(asked))
-    elif differing := [key for key in asked.keys() | known.keys() if asked.get(key) != known.get(key)]:
-        raise InputError(
-            f"The study {name!r} is of another search, which differs in {', '.join(sorted(differing))}: choose another "
-            "--out or --study, or repeat that search's options to go on with it."
-        )
     return study
+
+
+def agree(study: "optuna.Study", asked: Mapping[str, Json]) -> None:
+    """Makes sure that all that work on a study work on the same search.
+
+    Args:
+        study: from `open_study`.
+        asked: what the search is for; kept by the first, compared by the others.
+
+    Raises:
+        InputError: the study is of another search.
+    """
+    known = study.user_attrs
+    for name, value in asked.items():
+        if name not in known:
+            study.set_user_attr(name, value)
+        elif known[name] != value:
+            raise InputError(
+                f"The study {study.study_name!r} is of another search: its {name} differ. Choose another --out or "
+                "--study, or repeat that search's options to go on with it."
+            )
 
 
 def done_trials(study: "optuna.Study") -> dict[int, Trial]:
@@ -192,6 +204,10 @@ class _Objective:
             raise
         except optuna.TrialPruned:
             raise
+        except BaseException:  # a fault, no memory, Ctrl-C: whoever comes next tries again
+            if self.running is not None:
+                _enqueue(self.study, trials[trial.number], place, trial.user_attrs.get("attempts", 1) + 1)
+            raise
         finally:
             self.running = None
 
@@ -218,6 +234,7 @@ class _Objective:
 
         trial = self.running
         if trial is not None:
+            self.running = None
             self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             trials = self.study.get_trials(deepcopy=False)
             _enqueue(self.study, trials[trial.number], _place(trials, trials[trial.number]))

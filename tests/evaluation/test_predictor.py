@@ -61,7 +61,7 @@ def test_without_trials_probes_rank() -> None:
 def test_what_choices_move() -> None:
     moved = {(name, value): difference for name, value, difference in effects(SPACE, some(36, 2))}
     assert 0.06 < moved["strategy", "full"] - moved["strategy", "auto"] < 0.12
-    for name in ("network", "strategy", "epochs", "dropout"):
+    for name in ("strategy", "epochs", "dropout"):
         assert abs(sum(difference for (field, _), difference in moved.items() if field == name)) < 1e-9
 
 

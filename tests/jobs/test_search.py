@@ -78,16 +78,16 @@ def test_a_search(recipe: Recipe, trained: list[Recipe], tmp_path: Path, monkeyp
     assert best["choices"]["strategy"] == "full" or best["choices"]["label_smoothing"] == 0.1
     assert effects["strategy", "full"] > effects["strategy", "feature-extraction"]
     assert {each.training.augmentation for each in trained} == {"none"}  # what the recipe says stays
-    assert read == [tmp_path / "s" / "best", tmp_path / "s" / "usual"]
+    assert read == [Path(best["run"]), tmp_path / "s" / "runs" / "0000"]
     page = check_page(tmp_path / "s" / "search.html")
     assert "What each choice moves" in {text.strip() for text in page.text}
-    again = make_recipe(tmp_path / "s" / "best" / "recipe.yaml")
+    again = make_recipe(Path(best["run"], "recipe.yaml"))
     assert again.training.label_smoothing == best["choices"]["label_smoothing"]
 
     count = len(trained)
     once_more = search(recipe, tmp_path / "s", trials=20)
     assert once_more is not None and once_more["trials"] == found["trials"] and len(trained) == count
-    with pytest.raises(InputError, match="differs in recipe"):
+    with pytest.raises(InputError, match="its options differ"):
         search(recipe.replace(seed=1), tmp_path / "s", trials=20)
     learned: list[dict[int, job.Trial]] = []
     monkeypatch.setattr(job, "_ended", lambda task, done, *_: learned.append(done))

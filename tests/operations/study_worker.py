@@ -35,7 +35,7 @@ def work(folder: Path, total: int) -> None:
         found = float(params["one"]) * 3 + place
         return ([found, 1.0] if place % 4 == 3 else None), {"found": found}
 
-    opened = open_study(f"sqlite:///{folder / 'study.db'}", "test", ["maximize", "minimize"], {"what": "this"})
+    opened = open_study(f"sqlite:///{folder / 'study.db'}", "test", ["maximize", "minimize"])
     fill_places(opened, total, Rules(SPACE, ready, propose, measure), lambda: False)
 
 

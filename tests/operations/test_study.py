@@ -14,7 +14,7 @@ from study_worker import work
 
 from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.operations import study
-from keras_transfer.operations.study import Rules, done_trials, fill_places, open_study
+from keras_transfer.operations.study import Rules, agree, done_trials, fill_places, open_study
 
 TOTAL = 10
 
@@ -27,7 +27,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found(folder: Path) -> dict[int, tuple[object, object]]:
-    opened = open_study(f"sqlite:///{folder / 'study.db'}", "test", ["maximize", "minimize"], {"what": "this"})
+    opened = open_study(f"sqlite:///{folder / 'study.db'}", "test", ["maximize", "minimize"])
     return {place: (dict(trial.params), trial.facts["found"]) for place, trial in done_trials(opened).items()}
 
 
@@ -75,7 +75,7 @@ def test_what_is_refused_is_not_tried_again(tmp_path: Path) -> None:
         return None, {"found": 1.0}
 
     url = f"sqlite:///{tmp_path / 'study.db'}"
-    opened = open_study(url, "test", ["maximize"], {})
+    opened = open_study(url, "test", ["maximize"])
     fill_places(
         opened, 3, Rules(study_worker.SPACE, lambda *_: True, lambda *_: {"one": 1, "other": "a"}, refuse), bool
     )
@@ -84,7 +84,7 @@ def test_what_is_refused_is_not_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_stopped_process_puts_its_trial_back(tmp_path: Path) -> None:
-    opened = open_study(f"sqlite:///{tmp_path / 'study.db'}", "test", ["maximize"], {})
+    opened = open_study(f"sqlite:///{tmp_path / 'study.db'}", "test", ["maximize"])
     asked: list[int] = []
 
     def measure(place: int, params: object) -> tuple[None, dict[str, float]]:
@@ -108,17 +108,37 @@ def test_a_trial_that_kills_its_process_is_given_up(tmp_path: Path) -> None:
         (tmp_path / "kill-2").touch()
         assert start(tmp_path).wait(timeout=60) == 9
     assert start(tmp_path).wait(timeout=60) != 0  # what follows from it cannot be known to this made search
-    opened = open_study(f"sqlite:///{tmp_path / 'study.db'}", "test", ["maximize", "minimize"], {"what": "this"})
+    opened = open_study(f"sqlite:///{tmp_path / 'study.db'}", "test", ["maximize", "minimize"])
     assert "ended 3 times" in done_trials(opened)[2].why
 
 
 def test_another_search_of_the_same_name(undisturbed: Path) -> None:
-    with pytest.raises(InputError, match="differs in other, what: choose another"):
-        url = f"sqlite:///{undisturbed / 'study.db'}"
-        open_study(url, "test", ["maximize", "minimize"], {"what": "that", "other": 1})
+    opened = open_study(f"sqlite:///{undisturbed / 'study.db'}", "test", ["maximize", "minimize"])
+    agree(opened, {"items": ["this", 1]})
+    agree(opened, {"items": ["this", 1], "options": {}})
+    with pytest.raises(InputError, match=r"'test' is of another search: its items differ\. Choose another --out"):
+        agree(opened, {"items": ["that", 1]})
+
+
+def test_a_fault_is_tried_again(tmp_path: Path) -> None:
+    opened = open_study(f"sqlite:///{tmp_path / 'study.db'}", "test", ["maximize"])
+    asked: list[int] = []
+
+    def measure(place: int, params: object) -> tuple[None, dict[str, float]]:
+        asked.append(place)
+        if len(asked) < 3:
+            raise MemoryError
+        return None, {"found": 1.0}
+
+    rules = Rules(study_worker.SPACE, lambda *_: True, lambda *_: {"one": 1, "other": "a"}, measure)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            fill_places(opened, 2, rules, bool)
+    fill_places(opened, 2, rules, bool)
+    assert asked == [0, 0, 0, 1] and not done_trials(opened)[0].why
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite:////no/such/folder/study.db", "mysterious://there"])
 def test_a_storage_that_cannot_be_opened(url: str) -> None:
     with pytest.raises(InputError, match="--storage cannot be opened"):
-        open_study(url, "test", ["maximize"], {})
+        open_study(url, "test", ["maximize"])
