@@ -9,8 +9,6 @@ best and once for the usual training.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,17 +16,15 @@ import numpy as np
 
 from keras_transfer import cache
 from keras_transfer.errors import GateError, InputError
-from keras_transfer.evaluation.predictor import Beliefs, Space, Tried, effects, next_choices, optimism
+from keras_transfer.evaluation.predictor import Beliefs, Tried, effects, next_choices, optimism
 from keras_transfer.files import write_json, write_text
 from keras_transfer.inputs import Json
-from keras_transfer.jobs.audition import ITEMS, Fold, audition_folds, hear
 from keras_transfer.jobs.compare import pareto_front
-from keras_transfer.jobs.cross_validate import prepared
-from keras_transfer.jobs.fit import for_budget, has_budget, within_budget
-from keras_transfer.jobs.parts import build_classifier_of, load_data, prepared_for, read_json
+from keras_transfer.jobs.fit import has_budget
+from keras_transfer.jobs.parts import build_classifier_of, prepared_for
 from keras_transfer.jobs.retrain import retrained, training_data
+from keras_transfer.jobs.search_space import Task, choices_in_words, earlier_trials, make_task, planned_recipe
 from keras_transfer.jobs.train import train
-from keras_transfer.modalities import open_modality, settled
 from keras_transfer.operations.study import (
     Done,
     Params,
@@ -41,12 +37,12 @@ from keras_transfer.operations.study import (
     open_study,
 )
 from keras_transfer.progress import say
-from keras_transfer.recipe import AUTO, FIELDS, Phase, Recipe, write_recipe
+from keras_transfer.recipe import Recipe, write_recipe
 from keras_transfer.run import LockedError, add_to_run, command_line, read_result, read_run
-from keras_transfer.schemas import AuditionRow, Difference, Fitting, Search, SearchEffect, SearchRun, SearchTrial
+from keras_transfer.schemas import AuditionRow, Difference, Search, SearchEffect, SearchNetwork, SearchRun, SearchTrial
 
 if TYPE_CHECKING:
-    from keras_transfer.data.dataset import Dataset
+    pass
 
 TRIALS = 40
 SHORT, WHOLE = 6, 2
@@ -54,68 +50,6 @@ SHORT, WHOLE = 6, 2
 _ROUND = SHORT + WHOLE
 _DRAWN = 200  # choices that are looked at for a round: many may be the same in effect
 _FOLDS, _SHORT_FOLDS = 3, 1  # that trials are judged by
-_SHORTER = 3  # a short training has one in so many of the epochs
-_SIZES = 4  # of the sizes that a budget could choose from, every fourth is tried without one
-# Choices that are no fields of a recipe: they multiply those of its phases. What they go with must not be said.
-_FACTORS = {"epochs_factor": "epochs", "rate_factor": "phases"}
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What a search is about; the same for all processes that work on it."""
-
-    recipe: Recipe
-    data: "Dataset"
-    networks: Mapping[str, Recipe]
-    rows: Sequence[AuditionRow]  # the most accurate first
-    left_out: Sequence[str]
-    fit: Fitting | None
-    earlier: Sequence[Tried]
-    elsewhere: Mapping[str, Sequence[float]]
-
-    @cached_property
-    def space(self) -> Space:
-        """What may be chosen; what the recipe says stays."""
-        every = open_modality(self.data.train.preparer.modality).space
-        said = {name for name in every if self.recipe.says(_FACTORS.get(name, name))}
-        if self.recipe.training.phases is not None:  # it says all of training
-            said = set(every)
-        choices = {name: values for name, values in every.items() if name not in said}
-        networks = {row["name"]: _figures(row["accuracy"], row) for row in self.rows}
-        return Space(choices, networks, self.elsewhere)
-
-    @cached_property
-    def folds(self) -> list[Fold]:
-        """Folds of the training and validation items."""
-        from keras_transfer.data.folds import joined
-
-        whole = joined([self.data.train, self.data.val])
-        return audition_folds(whole.labels, self.groups, self.recipe.seed)
-
-    @cached_property
-    def groups(self) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
-        """Which of these items stay together."""
-        from keras_transfer.data.folds import item_groups, joined
-
-        return item_groups(self.data, joined([self.data.train, self.data.val]))
-
-    def recipe_of(self, choices: Mapping[str, Value]) -> Recipe:
-        """The recipe of some choices; the factors are still to be applied."""
-        network = self.networks[str(choices["network"])]
-        if network.training.phases == ():
-            return network
-        return settled(network.replace(**{name: value for name, value in choices.items() if name in FIELDS}))
-
-    def same(self, choices: Params) -> dict[str, Value]:
-        """Choices, with the usual ones where they change nothing: of a network that is fitted in another way, or a
-        head that is solved.
-        """
-        usual = self.space.usual(str(choices["network"]))
-        if self.networks[str(choices["network"])].training.phases == ():
-            return usual
-        if choices.get("strategy") == "feature-extraction":
-            return {**choices, **{name: usual[name] for name in _FACTORS if name in usual}}
-        return {**choices}
 
 
 def search(
@@ -152,13 +86,13 @@ def search(
     started, out = time.perf_counter(), Path(out)
     if trials < 1 or (hours is not None and not hours > 0):
         raise InputError(f"`trials` and `hours` must be more than 0. Received: trials={trials}, hours={hours}.")
-    earlier, elsewhere = _earlier(after)
+    earlier, elsewhere = earlier_trials(after)
     name = study or out.resolve().name
     out.mkdir(parents=True, exist_ok=True)
     where = storage or f"sqlite:///{out.resolve() / 'study.db'}"
     opened = open_study(where, name, ["maximize", "minimize"])
     agree(opened, {"options": _asked(recipe)})
-    task = _task(recipe, earlier, elsewhere)
+    task = make_task(recipe, earlier, elsewhere)
     space = task.space
     items = cache.digest([*task.data.train.hashes, *task.data.val.hashes, *task.data.test.hashes])
     agree(opened, {"items": items, "networks": sorted(space.networks), "earlier searches": len(earlier)})
@@ -186,70 +120,6 @@ def _asked(recipe: Recipe) -> dict[str, Json]:
     return cast("dict[str, Json]", fields)
 
 
-def _task(recipe: Recipe, earlier: Sequence[Tried], elsewhere: Mapping[str, Sequence[float]]) -> _Task:
-    """Loads the items, and ranks the networks that may be chosen."""
-    from keras_transfer.data.folds import item_groups, joined
-
-    recipe = settled(for_budget(recipe))
-    data = load_data(recipe)
-    modality, within = open_modality(data.train.preparer.modality), None
-    candidates = modality.candidates(recipe) if recipe.backbone == AUTO else [recipe]
-    if has_budget(recipe):
-        candidates, within = within_budget(recipe, data, candidates)
-    else:
-        candidates = [each for one in candidates for each in _sized(one, recipe, data)]
-    whole = joined([data.train, data.val])
-    whole = whole.stratified(max(ITEMS, 5 * len(data.class_names)), recipe.seed)
-    groups = item_groups(data, whole)
-    folds = audition_folds(whole.labels, groups, recipe.seed)
-    rows, recipes, left_out = hear(candidates, data, whole, folds, groups)
-    rows.sort(key=lambda row: (-row["accuracy"], row["multiply_adds"]))
-    return _Task(recipe, data, recipes, rows, left_out, within, earlier, elsewhere)
-
-
-def _sized(candidate: Recipe, asked: Recipe, data: "Dataset") -> list[Recipe]:
-    """A network at several sizes and depths."""
-    from keras_transfer.models.depth import depths
-
-    modality = open_modality(data.train.preparer.modality)
-    candidate = settled(candidate)
-    sizes = list(modality.sizes(candidate, asked))[::_SIZES]
-    if asked.model.depth is not None or not candidate.model.pretrained or candidate.training.phases == ():
-        return sizes
-    bare = {"weights": "none"} if candidate.model.weights != "bundled" else {}
-    known = depths(build_classifier_of(candidate.replace(**bare), prepared_for(candidate, data)))
-    cuts = [None, *known[: (len(known) + 1) // 2]]
-    return [size.replace(depth=depth) for size in sizes for depth in cuts]
-
-
-def _figures(accuracy: float, row: Mapping[str, object]) -> tuple[float, ...]:
-    """What the predictor knows of a network."""
-    return accuracy, *(math.log10(max(1, int(str(row[name])))) for name in ("parameters", "multiply_adds"))
-
-
-def _earlier(folders: Sequence[str | Path]) -> tuple[list[Tried], dict[str, Sequence[float]]]:
-    """What earlier searches tried, and the figures of their networks."""
-    tried: list[Tried] = []
-    figures: dict[str, Sequence[float]] = {}
-    for number, folder in enumerate(folders):
-        found = cast("Search | None", read_json(Path(folder) / "search.json"))
-        if found is None:
-            raise InputError(f"{folder} holds no finished search: give the --out of a `keras-transfer search`.")
-        try:
-            for row in found["networks"]:
-                figures[f"{number}: {row['name']}"] = _figures(row["accuracy"], row)
-            tried += [
-                Tried(
-                    {**trial["choices"], "network": f"{number}: {trial['network']}"}, trial["rung"] == "whole", reached
-                )
-                for trial in found["trials"]
-                if (reached := trial["accuracy"]) is not None
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{folder}/search.json is damaged ({type(error).__name__}: {error}).") from None
-    return tried, figures
-
-
 # What follows from what: places, rounds, and what is tried
 
 
@@ -271,7 +141,7 @@ def _ready(place: int, done: Done) -> bool:
     return all(each in done for each in range(number * _ROUND + (SHORT if whole else 0)))
 
 
-def _proposed(task: _Task, place: int, done: Done) -> dict[str, Value]:
+def _proposed(task: Task, place: int, done: Done) -> dict[str, Value]:
     """What is tried at a place: it follows from the places that it depends on alone."""
     number, within, whole = _round(place)
     first = number * _ROUND
@@ -299,7 +169,7 @@ def _key(params: Params) -> tuple[tuple[str, Value], ...]:
     return tuple(sorted(params.items()))
 
 
-def _tried(task: _Task, done: Done) -> list[Tried]:
+def _tried(task: Task, done: Done) -> list[Tried]:
     """What was tried here and in earlier searches whose choices are these."""
     choices = task.space.choices
     known = [
@@ -316,7 +186,7 @@ def _tried(task: _Task, done: Done) -> list[Tried]:
     return known + own
 
 
-def _measured(task: _Task, place: int, params: Params, out: Path) -> tuple[list[float] | None, dict[str, Json]]:
+def _measured(task: Task, place: int, params: Params, out: Path) -> tuple[list[float] | None, dict[str, Json]]:
     """Trains what is tried at a place, and scores it on items that it did not see."""
     from keras_transfer.data.folds import joined
     from keras_transfer.evaluation.audition import cross_validated
@@ -326,7 +196,7 @@ def _measured(task: _Task, place: int, params: Params, out: Path) -> tuple[list[
     data = prepared_for(recipe, task.data)
     items = joined([data.train, data.val])
     folds = task.folds[: _FOLDS if whole else _SHORT_FOLDS]
-    planned = _planned(recipe, data, len(items) - len(folds[0].part), params, short=not whole)
+    planned = planned_recipe(recipe, data, len(items) - len(folds[0].part), params, short=not whole)
     folder = out / "trials" / f"{place:04}"
     folder.mkdir(parents=True, exist_ok=True)
     write_recipe(folder / "recipe.yaml", planned)
@@ -343,41 +213,17 @@ def _measured(task: _Task, place: int, params: Params, out: Path) -> tuple[list[
     facts: dict[str, Json] = {"accuracy": score["accuracy"], "error": score["error"], "by_fold": [*by_fold]}
     write_json(folder / "trial.json", {"place": place, "rung": "whole" if whole else "short", **facts, **params})
     say(
-        f"Trial {place + 1}, {'whole' if whole else 'short'}: {_words(task, params)}, accuracy "
+        f"Trial {place + 1}, {'whole' if whole else 'short'}: {choices_in_words(task, params)}, accuracy "
         f"{score['accuracy']:.3f} \N{PLUS-MINUS SIGN} {score['error']:.3f}"
     )
     work = next(row["multiply_adds"] for row in task.rows if row["name"] == params["network"])
     return [score["accuracy"], float(work)] if whole else None, facts
 
 
-def _planned(recipe: Recipe, data: "Dataset", items: int, params: Params, *, short: bool = False) -> Recipe:
-    """The recipe with its phases written out, for trainings on so many items."""
-    if recipe.training.phases == ():  # it is fitted, not trained in steps
-        return recipe
-    planned = prepared(recipe, data, items)
-    longer, faster = (float(params.get(name, 1)) for name in ("epochs_factor", "rate_factor"))
-    phases = planned.training.phases or ()
-
-    def changed(phase: Phase) -> Phase:
-        if phase.frozen and len(phases) > 1:
-            return phase
-        epochs = max(1, round(phase.epochs * longer / (_SHORTER if short else 1)))
-        return phase.model_copy(update={"epochs": epochs, "learning_rate": phase.learning_rate * faster})
-
-    return planned.replace(phases=tuple(map(changed, phases)))
-
-
-def _words(task: _Task, params: Params) -> str:
-    """Choices for people: the network, and what is not usual."""
-    from keras_transfer.report.searched import choice_words
-
-    return f"{params['network']}, {choice_words(params, {**task.space.usual(str(params['network']))})}"
-
-
 # The end
 
 
-def _ended(task: _Task, done: Mapping[int, Trial], out: Path, study: str, seconds: float) -> Search:
+def _ended(task: Task, done: Mapping[int, Trial], out: Path, study: str, seconds: float) -> Search:
     """Trains the best and the usual choices on all training items, and writes what was found."""
     from keras_transfer.report.searched import search_html
 
@@ -393,13 +239,8 @@ def _ended(task: _Task, done: Mapping[int, Trial], out: Path, study: str, second
     if best != usual:
         known = next((row["accuracy"] for row in whole if {"network": row["network"], **row["choices"]} == usual), None)
         runs["usual"] = _final(task, usual, out / "runs" / "0000", known)
-    tried = _tried(task, done)
     flattery = optimism({str(r["place"]): r["by_fold"] for r in whole}, str(ranked[0]["place"])) if ranked else None
     front = pareto_front([(row["accuracy"] or 0.0, work[row["network"]]) for row in whole])
-    moved: list[SearchEffect] = [
-        {"field": name, "value": str(value), "difference": round(difference, 4)}
-        for name, value, difference in effects(task.space, tried)
-    ]
     found: Search = {
         "format": 1,
         "data": task.recipe.data.source,
@@ -407,17 +248,13 @@ def _ended(task: _Task, done: Mapping[int, Trial], out: Path, study: str, second
         "images": len(task.data.train) + len(task.data.val),
         "folds": _FOLDS,
         "short_folds": _SHORT_FOLDS,
-        "networks": [
-            {"name": row["name"], "accuracy": row["accuracy"], "error": row["error"], "parameters": row["parameters"],
-             "multiply_adds": row["multiply_adds"]}
-            for row in task.rows
-        ],
+        "networks": [_network(row) for row in task.rows],
         "left_out": [*task.left_out],
         "fit": task.fit,
         "usual_choices": {name: values[0] for name, values in task.space.choices.items()},
         "trials": trials,
         "front": [whole[each]["place"] for each in front],
-        "effects": moved,
+        "effects": _effects(task, done),
         "optimism": flattery,
         "best": runs["best"],
         "usual": runs.get("usual"),
@@ -425,11 +262,28 @@ def _ended(task: _Task, done: Mapping[int, Trial], out: Path, study: str, second
         "sentences": [],
         "command": command_line("train", task.recipe.data.source, "--recipe", Path(runs["best"]["run"], "recipe.yaml")),
         "seconds": round(seconds, 1),
-    }  # fmt: skip
+    }
     found["sentences"] = _sentences(found)
     write_json(out / "search.json", found)
     write_text(out / "search.html", search_html(found))
     return found
+
+
+def _network(row: AuditionRow) -> SearchNetwork:
+    return {
+        "name": row["name"],
+        "accuracy": row["accuracy"],
+        "error": row["error"],
+        "parameters": row["parameters"],
+        "multiply_adds": row["multiply_adds"],
+    }
+
+
+def _effects(task: Task, done: Done) -> list[SearchEffect]:
+    return [
+        {"field": name, "value": str(value), "difference": round(difference, 4)}
+        for name, value, difference in effects(task.space, _tried(task, done))
+    ]
 
 
 def _row(place: int, trial: Trial) -> SearchTrial:
@@ -449,15 +303,15 @@ def _row(place: int, trial: Trial) -> SearchTrial:
     }
 
 
-def _final(task: _Task, choices: Params, folder: Path, cross_validated: float | None) -> SearchRun:
+def _final(task: Task, choices: Params, folder: Path, cross_validated: float | None) -> SearchRun:
     """Trains choices on all training items; the test split is read here, once."""
     from keras_transfer.evaluation.intervals import share_interval
 
     if read_result(folder) is None:
-        say(f"On all training items: {_words(task, choices)}")
+        say(f"On all training items: {choices_in_words(task, choices)}")
         recipe = _whole_depth(task, task.recipe_of(choices))
         data = prepared_for(recipe, task.data)
-        planned = _planned(recipe, data, len(data.train) * 7 // 6, choices)
+        planned = planned_recipe(recipe, data, len(data.train) * 7 // 6, choices)
         try:
             train(planned, folder)
         except GateError as error:  # all is written
@@ -478,7 +332,7 @@ def _final(task: _Task, choices: Params, folder: Path, cross_validated: float | 
     }
 
 
-def _whole_depth(task: _Task, recipe: Recipe) -> Recipe:
+def _whole_depth(task: Task, recipe: Recipe) -> Recipe:
     """The recipe with all blocks counted, where a budget would choose how many stay."""
     from keras_transfer.models.depth import depths
 
@@ -488,7 +342,7 @@ def _whole_depth(task: _Task, recipe: Recipe) -> Recipe:
     return recipe.replace(depth=known[0] + 1) if known else recipe
 
 
-def _difference(task: _Task, best: SearchRun, usual: SearchRun) -> Difference:
+def _difference(task: Task, best: SearchRun, usual: SearchRun) -> Difference:
     """How much more often the best is right on test items than the usual one."""
     from keras_transfer.data.folds import item_groups
     from keras_transfer.decisions import correct

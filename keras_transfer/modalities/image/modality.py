@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _COLOURS = {1: "gray: (19595 R + 38470 G + 7471 B + 32768) / 65536, of the resized picture, rounded down", 3: "RGB"}
 _COLOUR_SPACES = {1: (2, "gray"), 3: (1, "RGB")}  # channels -> ColorSpaceType, in words
 _WATCHED = ("brightness", "contrast", "sharpness")  # of `appearance`, in logs
-_SIDES = range(224, 31, -8)
+_SIDES = (*range(320, 224, -24), *range(224, 31, -8))
 _IMAGE = 2  # ContentProperties.ImageProperties
 _FILTER, _MAP = 36, 96  # pixels that a filter and a stage's map take on the page
 
@@ -233,7 +233,7 @@ class ImageModality(Modality):
         return {**own, "image_size": round(row.image_size / 22.4) * 32}
 
     def sizes(self, recipe: Recipe, asked: Recipe) -> Sequence[Recipe]:
-        """Every eighth side from 224 pixels down."""
+        """Sides from 320 pixels down, below 224 every eighth."""
         from keras_transfer.modalities.image import bundled
         from keras_transfer.modalities.image.backbones import BACKBONES
 
