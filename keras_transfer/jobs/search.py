@@ -39,7 +39,16 @@ from keras_transfer.operations.study import (
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, write_recipe
 from keras_transfer.run import LockedError, add_to_run, command_line, read_result, read_run
-from keras_transfer.schemas import AuditionRow, Difference, Search, SearchEffect, SearchNetwork, SearchRun, SearchTrial
+from keras_transfer.schemas import (
+    N_ITEMS,
+    AuditionRow,
+    Difference,
+    Search,
+    SearchEffect,
+    SearchNetwork,
+    SearchRun,
+    SearchTrial,
+)
 
 if TYPE_CHECKING:
     pass
@@ -245,7 +254,7 @@ def _ended(task: Task, done: Mapping[int, Trial], out: Path, study: str, seconds
         "format": 1,
         "data": task.recipe.data.source,
         "study": study,
-        "images": len(task.data.train) + len(task.data.val),
+        N_ITEMS: len(task.data.train) + len(task.data.val),
         "folds": _FOLDS,
         "short_folds": _SHORT_FOLDS,
         "networks": [_network(row) for row in task.rows],
@@ -318,7 +327,7 @@ def _final(task: Task, choices: Params, folder: Path, cross_validated: float | N
             say(f"Note: {error}")
     _, result = read_run(folder)
     scores, best = result["test"], result["recommended"]
-    low, high = share_interval(scores["accuracy"] * scores["images"], scores["images"])
+    low, high = share_interval(scores["accuracy"] * scores[N_ITEMS], scores[N_ITEMS])
     file = next((each for each in result["artifacts"] if each["path"] == best), None)
     return {
         "run": str(folder),

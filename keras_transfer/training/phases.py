@@ -91,17 +91,16 @@ def train_phase(
     pulls = _pulls(model, top, phase)  # before a checkpoint is read: they pull to where the phase began
     if checkpoint is not None and workers > 1:
         send_file(strategy, checkpoint)
-    averaged = AveragedWeights(top.trainable_variables, phase.ema) if phase.ema else None
-    stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch, averaged)
+    averaged = [AveragedWeights(top.trainable_variables, phase.ema)] if phase.ema else []
+    stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch, *averaged)
     done = stopping.restore(top)
     if not stopping.finished:
         batches = as_dataset(train.drawn(batch_size, seed, done), train)
-        # The whole network's activations of as many items would take gigabytes.
         largest = phase.batch_size if tensor is start_of(model) else _evaluation_batch(phase, val)
         held_out = _in_order(val, shared_batch(largest, len(val), devices))
-        callbacks = [*pulls, *([averaged] if averaged else []), stopping, *_plateau(phase, stopping.rows)]
-        run = fit_on_workers if workers > 1 else _fit
+        callbacks = [*pulls, *averaged, stopping, *_plateau(phase, stopping.rows)]
         with quick_kernels(top) if strategy.num_replicas_in_sync == 1 else nullcontext():
+            run = fit_on_workers if workers > 1 else _fit
             run(top, batches, held_out, steps=steps, initial_epoch=done, epochs=phase.epochs, callbacks=callbacks)
     return _result(phase, stopping.rows)
 
@@ -148,7 +147,10 @@ def _solve_phase(
 
 
 def _evaluation_batch(phase: Phase, val: Samples) -> int:
-    """Long items come in smaller batches: attention's memory grows with the square of their length."""
+    """Items validated at once where a part of the network trains: all of it would take gigabytes of activations.
+
+    Long items come in smaller batches: attention's memory grows with the square of their length.
+    """
     longest = int(val.lengths.max()) if val.lengths is not None else 1
     return max(phase.batch_size, _EVALUATION_BATCH // -(-longest // _SHORT))
 
