@@ -97,7 +97,10 @@ def search(
         raise InputError(f"`trials` and `hours` must be more than 0. Received: trials={trials}, hours={hours}.")
     earlier, elsewhere = earlier_trials(after)
     name = study or out.resolve().name
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot write to {out} ({error.strerror}): choose another --out.") from None
     where = storage or f"sqlite:///{out.resolve() / 'study.db'}"
     opened = open_study(where, name, ["maximize", "minimize"])
     agree(opened, {"options": _asked(recipe)})

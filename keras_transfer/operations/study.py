@@ -114,11 +114,11 @@ def agree(study: "optuna.Study", asked: Mapping[str, Json]) -> None:
     Raises:
         InputError: the study is of another search.
     """
-    known = study.user_attrs
+    known, begun = study.user_attrs, bool(study.get_trials(deepcopy=False))
     for name, value in asked.items():
-        if name not in known:
+        if name not in known and not begun:
             study.set_user_attr(name, value)
-        elif known[name] != value:
+        elif known.get(name) != value:
             raise InputError(
                 f"The study {study.study_name!r} is of another search: its {name} differ. Choose another --out or "
                 "--study, or repeat that search's options to go on with it."

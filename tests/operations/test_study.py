@@ -112,8 +112,11 @@ def test_a_trial_that_kills_its_process_is_given_up(tmp_path: Path) -> None:
     assert "ended 3 times" in done_trials(opened)[2].why
 
 
-def test_another_search_of_the_same_name(undisturbed: Path) -> None:
-    opened = open_study(f"sqlite:///{undisturbed / 'study.db'}", "test", ["maximize", "minimize"])
+def test_another_search_of_the_same_name(undisturbed: Path, tmp_path: Path) -> None:
+    begun = open_study(f"sqlite:///{undisturbed / 'study.db'}", "test", ["maximize", "minimize"])
+    with pytest.raises(InputError, match="its items differ"):
+        agree(begun, {"items": []})  # of a program that said nothing of them
+    opened = open_study(f"sqlite:///{tmp_path / 'study.db'}", "test", ["maximize"])
     agree(opened, {"items": ["this", 1]})
     agree(opened, {"items": ["this", 1], "options": {}})
     with pytest.raises(InputError, match=r"'test' is of another search: its items differ\. Choose another --out"):
