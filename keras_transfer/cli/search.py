@@ -47,7 +47,8 @@ def command(
 ) -> None:
     """Search for the network and the training that suit the data best, within a budget if there is one.
 
-    All pretrained networks of this machine are tried, unless --backbone names one. Stopped, the same command goes on from there; several may work on one --out or --storage at once.
+    All pretrained networks of this machine are tried, unless --backbone names one. Stopped, the same command goes on
+    from there; several may work on one --out or --storage at once.
     """
     from keras_transfer.cli.output import print_json
     from keras_transfer.errors import GateError
