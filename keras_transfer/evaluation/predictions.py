@@ -116,11 +116,10 @@ def answers(classifier: Classifier, sources: Iterable[Source]) -> Iterator[NDArr
         sources: files, or a name with the content of a file.
 
     Yields:
-        Probabilities `float32 [classes]`, or why the item cannot be read.
+        See `answer`, `float32 [classes]` or `[classes + 1]`; or why the item cannot be read.
     """
-    classes = len(classifier.class_names)
     for answered in _rows(classifier, sources):
-        yield answered if isinstance(answered, str) else answered.row[:classes]
+        yield answered if isinstance(answered, str) else answered.row
 
 
 class _Answered(NamedTuple):
@@ -147,13 +146,16 @@ def _rows(classifier: Classifier, sources: Iterable[Source]) -> "Iterator[_Answe
     while batch := list(islice(prepared, _BATCH)):
         items = [arrays for arrays in batch if not isinstance(arrays, str)]
         started = time.perf_counter()
-        rows = iter(_answer(classifier, stacked(items)) if items else ())
+        rows = iter(answer(classifier, stacked(items)) if items else ())
         milliseconds = 1000 * (time.perf_counter() - started) / max(1, len(items))
         for arrays in batch:
             yield arrays if isinstance(arrays, str) else _Answered(next(rows), arrays, milliseconds)
 
 
-def _answer(classifier: Classifier, values: Arrays) -> NDArray[np.float32]:
+def answer(classifier: Classifier, values: Arrays) -> NDArray[np.float32]:
+    """What a classifier says of inputs: probabilities, `float32 [n, classes]`, and where it has a limit a last column:
+    the scores that are held against it.
+    """
     probabilities, scores = classifier.predict_with_scores(values)
     return probabilities if scores is None else np.column_stack([probabilities, scores])
 

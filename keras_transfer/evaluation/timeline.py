@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keras_transfer.data.stretches import parse_stretch
 from keras_transfer.decisions import THRESHOLD
 from keras_transfer.evaluation.classifier import Classifier
-from keras_transfer.evaluation.predictions import answers
+from keras_transfer.evaluation.predictions import answer, answers
 from keras_transfer.inputs import open_modality, open_preparer, stacked
 
 SMOOTHED = 3
@@ -27,7 +27,8 @@ class Segment:
         path: the recording.
         start: in seconds.
         end: in seconds.
-        labels: the classes that are heard: one, or for a multi-label classifier any number.
+        labels: the classes that are heard: one, or for a multi-label classifier any number; none where a classifier
+            that has a limit says that it is none of them.
         confidence: their mean probability, 0..1; of none the largest one.
         problem: why nothing could be heard; empty if it could.
     """
@@ -59,11 +60,11 @@ def timeline(classifier: Classifier, path: str, hop: float) -> Iterator[Segment]
     names = open_modality(classifier.inputs.modality).parts(path, classifier.inputs, hop)
     spans = [(parse_stretch(name) or (path, 0.0, 0.0))[1:] for name in names]
     rows: list[Row] = []
-    for answer in answers(classifier, names):
-        if isinstance(answer, str):
-            yield Segment(path, problem=answer)
+    for row in answers(classifier, names):
+        if isinstance(row, str):
+            yield Segment(path, problem=row)
             return
-        rows.append(answer)
+        rows.append(row)
     middles = [(start + end) / 2 for start, end in spans]
     borders = [spans[0][0], *((a + b) / 2 for a, b in pairwise(middles)), spans[-1][1]]
     heard = ((*span, row) for span, row in zip(pairwise(borders), _centred(rows), strict=True))
@@ -81,7 +82,7 @@ def live(classifier: Classifier, windows: Iterable[tuple[float, float, bytes]]) 
     preparer = classifier.preparer or open_preparer(classifier.inputs.modality, {})
     spec = preparer.spec(classifier.inputs.tensors)
     for start, end, content in windows:
-        recent.append(classifier.predict(stacked([preparer.prepare(content, spec)]))[0])
+        recent.append(answer(classifier, stacked([preparer.prepare(content, spec)]))[0])
         yield _segment("-", classifier, start, end, np.mean(recent, axis=0))
 
 
@@ -92,9 +93,14 @@ def _centred(rows: list[Row]) -> Iterator[Row]:
 
 
 def _segment(path: str, classifier: Classifier, start: float, end: float, row: Row) -> Segment:
+    classes, limit = len(classifier.class_names), classifier.limit
+    unknown = limit is not None and bool(row[classes] > limit.threshold)
+    row = row[:classes]
     chosen = [int(row.argmax())]
     if classifier.multi_label:
         chosen = np.flatnonzero(row >= THRESHOLD).tolist()
+    if unknown:
+        chosen = []
     confidence = float(row[chosen].mean() if chosen else row.max())
     return Segment(path, start, end, tuple(classifier.class_names[i] for i in chosen), confidence)
 

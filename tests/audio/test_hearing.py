@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sounds import encoded, noise, write
 from keras_transfer import InputError
 from keras_transfer.cli.heard import print_live, print_timeline
 from keras_transfer.data.unlabelled import list_unlabelled
+from keras_transfer.decisions import RejectionLimit
 from keras_transfer.evaluation import predict_files
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.timeline import live, timeline
@@ -50,6 +52,19 @@ def test_a_timeline_says_what_is_heard_from_when_to_when(recording):
     assert several[0].labels == ("silent",)
     (problem,) = timeline(classifier(), str(recording.parent / "none.wav"), 0.5)
     assert problem.problem == "no such file"
+
+
+def test_what_is_none_of_the_classes_is_heard_as_none(recording):
+    own = classifier()
+
+    def scored(clips):
+        return own.run(clips), np.sqrt(np.square(clips).mean(axis=1)).astype(np.float32)
+
+    limited = replace(own, scored=scored, limit=RejectionLimit.of([0.0, 0.05, 0.1], 0.9))
+    segments = list(timeline(limited, str(recording), 0.25))
+    assert [segment.labels for segment in segments] == [("silent",), (), ("soft",)]
+    windows = [(0.0, 0.5, encoded(noise(0.5, peak=0.9))), (0.5, 1.0, encoded(noise(0.5, seed=1, peak=0.9)))]
+    assert [segment.labels for segment in live(limited, windows)] == [(), ()]
 
 
 def test_a_file_is_the_mean_of_its_windows(recording, tmp_path):
