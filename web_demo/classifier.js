@@ -82,8 +82,12 @@ export function probabilities(raw, output) {
  */
 export function unlikeness(raw, rejection) {
   if (!rejection) return {};
-  const { scale, zero_point, threshold, reference } = rejection;
-  const score = scale === null ? raw : Math.fround((raw - zero_point) * Math.fround(scale));
+  const { scale, zero_point } = rejection;
+  return judged(scale === null ? raw : Math.fround((raw - zero_point) * Math.fround(scale)), rejection);
+}
+
+/** The same of a score. */
+export function judged(score, { threshold, reference }) {
   const below = reference.filter((other) => other < score).length;
   return { score, unlikeness: below / Math.max(1, reference.length), rejected: score > threshold };
 }

@@ -54,7 +54,7 @@ async function read(file) {
     const seen = await look(samples);
     announce(about, { file: file.name, start, samples, ...seen });
     return seen;
-  });
+  }, about.rejection);
   show(mean, looks, Math.max(moments, length), last);
   announce(about, { file: file.name, scores: mean, windows: looks.length });
 }

@@ -50,7 +50,7 @@ async function read(file, spectrograms) {
     const heard = await hear(clip, spectrograms);
     announce(about, { file: file.name, seconds: start / rate, samples: clip, ...heard });
     return heard;
-  });
+  }, about.rejection);
   show(mean, looks, Math.max(sound.length, samples), last);
   announce(about, { file: file.name, scores: mean, windows: looks.length });
 }

@@ -1,5 +1,6 @@
 // Scores over time, as the pages for sounds and measurements make and show them. A moment is a sample of each channel.
 
+import { judged } from "./classifier.js";
 import { find, say } from "./page.js";
 
 const MEMORY = 0.5; // how much of what is shown live was there before: against single wrong answers
@@ -51,17 +52,19 @@ export function switchedBy(button, { waiting, missing }, open) {
  * @param {number} moments of all of it
  * @param {{length: number, hop: number}} window moments of one, and from one to the next
  * @param look what the model makes of the window that begins at a moment: {scores, ...}
- * @returns its answers {at, scores}, the means of their scores, and the last one
+ * @param rejection of model.json; undefined where the model cannot say that something is none of the classes
+ * @returns its answers {at, scores}, the means of their scores, and the last one, rejected by the mean of all
  */
-export async function overWindows(moments, { length, hop }, look) {
+export async function overWindows(moments, { length, hop }, look, rejection) {
   const looks = [];
-  let last;
+  let [last, unlike] = [undefined, 0];
   for (let start = 0; start === 0 || start + length <= moments; start += hop) {
     last = await look(start);
+    unlike += last.score ?? 0;
     looks.push({ at: start + length, scores: last.scores });
   }
   const mean = last.scores.map((_, i) => looks.reduce((sum, { scores }) => sum + scores[i], 0) / looks.length);
-  return { looks, mean, last };
+  return { looks, mean, last: rejection ? { ...last, ...judged(unlike / looks.length, rejection) } : last };
 }
 
 /**
