@@ -53,10 +53,15 @@ const float* Smoothed(const int8_t* scores) {
     "report": """\
 constexpr float kSure = 0.7f;  // a class is named from this probability on
 
-// Prints the likeliest class where it is sure, and another than the one named before.
+// Prints the likeliest class where it is sure, and another than the one named before; and what is none of them.
 static void Report(const float* scores) {
   static int named = -1;
   const int best = BestClass(scores);
+  if (ClassifierRejects()) {
+    if (named >= 0) Serial.println("none of these");
+    named = -1;
+    return;
+  }
   if (best == named || scores[best] < kSure) return;
   named = best;
   Serial.print(g_labels[best]);
@@ -66,6 +71,10 @@ static void Report(const float* scores) {
 }""",
 }
 
+_NO_UNLIKENESS = """
+// This model takes everything for one of its classes.
+inline bool ClassifierRejects() { return false; }
+"""
 # Where the file says how unlike all classes an item is.
 _UNLIKENESS = {
     "unlikeness_header": """
@@ -73,15 +82,10 @@ _UNLIKENESS = {
 // like those that the model was tried on stay below.
 constexpr float kRejectAbove = $threshold;
 float ClassifierUnlikeness();
+inline bool ClassifierRejects() { return ClassifierUnlikeness() > kRejectAbove; }
 """,
     "unlikeness_source": """
 float ClassifierUnlikeness() { return (g_interpreter->output(1)->data.int8[0] - ($zero_point)) * $scale; }
-""",
-    "unlikeness_main": """\
-  if (ClassifierUnlikeness() > kRejectAbove) {
-    printf("none of these\\n");
-    return 0;
-  }
 """,
 }
 
@@ -233,9 +237,9 @@ def _comparison(
 
 
 def _unlikeness(kit: Kit, info: FileInfo) -> dict[str, str]:
-    """What the sources say of the score of unknown items; nothing where the file has none."""
+    """What the sources say of the score of unknown items; little where the file has none."""
     if kit.limit is None:
-        return dict.fromkeys(_UNLIKENESS, "")
+        return {**dict.fromkeys(_UNLIKENESS, ""), "unlikeness_header": _NO_UNLIKENESS}
     score = info.tensors[info.outputs[1]]
     values = {
         "threshold": _float(kit.limit.threshold),

@@ -38,6 +38,7 @@ void loop() {
   const unsigned long took = millis() - started;
   if (scores != nullptr) {
     const int best = BestClass(scores);
+    Serial.print(ClassifierRejects() ? "none of these; likeliest " : "");
     Serial.print(g_labels[best]);
     Serial.print(" ");
     Serial.print(100 * Probability(scores[best]));

@@ -13,7 +13,11 @@ int main() {
   ReadInput(ClassifierInput());
   const int8_t* scores = ClassifierRun();
   if (scores == nullptr) return 1;
-$unlikeness_main  const int best = BestClass(scores);
+  if (ClassifierRejects()) {
+    printf("none of these\n");
+    return 0;
+  }
+  const int best = BestClass(scores);
   printf("%s: %d%%\n", g_labels[best], static_cast<int>(100 * Probability(scores[best]) + 0.5f));
   return 0;
 }

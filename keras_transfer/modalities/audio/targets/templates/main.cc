@@ -13,7 +13,8 @@ int main() {
     const float* scores = Listen(samples, kHop);
     if (scores == nullptr) continue;
     const int best = BestClass(scores);
-    printf("%.2f s: %s, %d%%\n", static_cast<double>(heard) / kSampleRate, g_labels[best],
+    printf("%.2f s: %s%s, %d%%\n", static_cast<double>(heard) / kSampleRate,
+           ClassifierRejects() ? "none of these; likeliest " : "", g_labels[best],
            static_cast<int>(100 * scores[best] + 0.5f));
   }
   return 0;

@@ -29,8 +29,9 @@ int main() {
     const float* scores = Sense(samples);
     if (scores == nullptr) continue;
     const int best = BestClass(scores);
-    printf("%.2f%s: %s, %d%%\n", moments / (kSampleRate > 0 ? static_cast<double>(kSampleRate) : 1.0),
-           kSampleRate > 0 ? " s" : " samples", g_labels[best], static_cast<int>(100 * scores[best] + 0.5f));
+    printf("%.2f%s: %s%s, %d%%\n", moments / (kSampleRate > 0 ? static_cast<double>(kSampleRate) : 1.0),
+           kSampleRate > 0 ? " s" : " samples", ClassifierRejects() ? "none of these; likeliest " : "",
+           g_labels[best], static_cast<int>(100 * scores[best] + 0.5f));
     fflush(stdout);
   }
   return 0;
