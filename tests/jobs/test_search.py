@@ -15,9 +15,11 @@ from keras_transfer.data.split import Split
 from keras_transfer.errors import InputError
 from keras_transfer.jobs import search as job
 from keras_transfer.jobs.search import search
+from keras_transfer.jobs.search_space import make_task
 from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.recipe import Phase, Recipe, make_recipe
 from keras_transfer.schemas import Search
+from keras_transfer.training import features
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -95,6 +97,18 @@ def test_a_search(recipe: Recipe, trained: list[Recipe], tmp_path: Path, monkeyp
     first, then = learned[0][0].params, learned[0][8].params
     assert {name: first[name] for name in usual} == usual  # it begins with what is simple all the same
     assert then["strategy"] == "full" or then["label_smoothing"] == 0.1
+
+
+def test_all_depths_are_heard_in_one_pass(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_TRANSFER_CACHE", str(tmp_path))
+    passes: list[int] = []
+    real = features._write_features
+    monkeypatch.setattr(features, "_write_features", lambda *each: (passes.append(len(each[3])), real(*each))[1])
+    task = make_task(recipe, [], {})
+    depths = {each.model.depth for each in task.networks.values()}
+    assert passes == [len(depths)] * 2 and len(depths) > 1  # of two sizes
+    sizes = {each.model.image_size for each in task.networks.values()}
+    assert sizes == {48, 32} and len(task.rows) <= 2 * len(depths)
 
 
 def test_it_ends_the_same_way_in_pieces(
