@@ -17,7 +17,7 @@ from keras_transfer.files import write_text
 from keras_transfer.inputs import Json
 from keras_transfer.modalities import open_modality, recipe_modality
 from keras_transfer.progress import say
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import Phase, Recipe
 from keras_transfer.schemas import HistoryRow
 
 if TYPE_CHECKING:
@@ -249,11 +249,16 @@ def write_history(run: Path, rows: Iterable[Mapping[str, object]]) -> None:
     write_text(run / "history.csv", text.getvalue())
 
 
-def epoch_recorder(run: Path) -> Callable[[str, HistoryRow], None]:
+def epoch_recorder(run: Path, phases: Sequence[Phase] = ()) -> Callable[[str, HistoryRow], None]:
     """Returns a function that is called with a phase's name and an epoch's figures: one more row of `RUN/history.csv`.
 
     Rows of an earlier process stay; an epoch done again takes the place of the old one.
+
+    Args:
+        run: the run directory.
+        phases: what trains, to say how long it may still take where that is more than a minute.
     """
+    epochs = {phase.name: phase.epochs for phase in phases}
     rows: dict[tuple[str, str], Mapping[str, object]] = {
         (row["phase"], row["epoch"]): dict(row) for row in read_history(run / "history.csv")
     }
@@ -263,7 +268,9 @@ def epoch_recorder(run: Path) -> Callable[[str, HistoryRow], None]:
         write_history(run, list(rows.values()))
         values: Mapping[str, object] = row
         figures = (f"{name.replace('_', ' ')} {values[name]:.3f}" for name in _COLUMNS[3:] if name in values)
-        say(f"{phase} {row['epoch']:>3}  {'  '.join(figures)}  {row['seconds']:.1f} s")
+        left = (epochs.get(phase, 0) - row["epoch"]) * row["seconds"] / 60
+        still = f"  {left:.0f} min left at most" if left >= 1 else ""
+        say(f"{phase} {row['epoch']:>3}  {'  '.join(figures)}  {row['seconds']:.1f} s{still}")
 
     return record
 

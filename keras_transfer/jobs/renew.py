@@ -127,7 +127,7 @@ def _train_on(
     """Trains a model further, by the recipe that it was trained by, and saves it; also what there is to remark."""
     plan = plan_of(recipe, model, data)
     with clock.part("training"):
-        history = fit_recipe(model, data, recipe, plan, run / "checkpoints", epoch_recorder(run))
+        history = fit_recipe(model, data, recipe, plan, run / "checkpoints", epoch_recorder(run, plan.phases))
         write_history(run, history.rows)
         temperature = calibrate(model, data)
     save_run_model(run, model, data)

@@ -164,7 +164,7 @@ def complete(recipe: Recipe, model: "keras.Model", data: "Dataset", plan: "Plan"
 
 
 def _fit(model: "keras.Model", data: "Dataset", recipe: Recipe, plan: "Plan", run: Path) -> "History":
-    history = fit_recipe(model, data, recipe, plan, run / "checkpoints", epoch_recorder(run))
+    history = fit_recipe(model, data, recipe, plan, run / "checkpoints", epoch_recorder(run, plan.phases))
     write_history(run, history.rows)  # what was recorded in a checkpoint just before a kill is in it too
     return history
 

@@ -19,7 +19,7 @@ import keras_transfer as kt
 from keras_transfer.evaluation import load_keras, predict_files
 from keras_transfer.geometry import LEGACY, Geometry
 from keras_transfer.jobs.export import export_run
-from keras_transfer.jobs.parts import load_data, plan_of
+from keras_transfer.jobs.parts import epoch_recorder, load_data, plan_of, read_history
 from keras_transfer.jobs.train import complete
 from keras_transfer.recipe import Phase, make_recipe, write_recipe
 
@@ -282,3 +282,13 @@ def test_a_run_whose_gate_failed_exits_with_3_each_time(run, recipe, tmp_path):
     (copy / "result.json").write_text(json.dumps(result))
     code, output, errors = keras_transfer("train", "--recipe", recipe, "--out", copy, cache=run.parent / "cache")
     assert code == 3 and "lost too much" in errors and "model_int8" in output
+
+
+def test_long_epochs_say_how_long_it_may_still_take(tmp_path, capsys):
+    record = epoch_recorder(tmp_path, [Phase(name="fine-tuning", epochs=20)])
+    figures = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+    for epoch, seconds in ((1, 60.0), (2, 1.0), (20, 60.0)):
+        record("fine-tuning", {"epoch": epoch, "seconds": seconds, **figures})
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.endswith("60.0 s  19 min left at most") and not any("left" in line for line in others)
+    assert [row["epoch"] for row in read_history(tmp_path / "history.csv")] == ["1", "2", "20"]
