@@ -9,7 +9,10 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 PAGES = (
-    *(DOCS / f"{name}.md" for name in ("results", "training", "text", "backbones", "audio", "series", "operations", "search")),
+    *(
+        DOCS / f"{name}.md"
+        for name in ("results", "training", "text", "backbones", "audio", "series", "operations", "search")
+    ),
     *sorted((DOCS.parent / "pretraining").rglob("README.md")),
 )
 LEFT_OUT = {"exit", "phases", "kept"}
