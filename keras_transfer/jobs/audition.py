@@ -234,10 +234,7 @@ def hear(
         families.setdefault(each.replace(depth=None).model.model_dump_json(), []).append(each)
     for family in families.values():
         bodies = _Bodies(family)
-        heard: list[AuditionRow] = []
         for each in family:
-            if each.model.depth is not None and _worse_each_time(heard):
-                break
             try:
                 perfect = [row["parameters"] for row in rows if row["accuracy"] == 1]
                 candidate, row, answers = _heard(
@@ -250,7 +247,6 @@ def hear(
             row |= cast(AuditionRow, cross_validated(row["name"], whole.labels, answers, groups))
             say(f"Audition: {row['name']}, accuracy {row['accuracy']:.3f} ({row['seconds']:.0f} s)")
             recipes[row["name"]] = candidate
-            heard.append(row)
             rows.append(row)
     if not rows:
         why = " ".join(left_out) or f"No pretrained networks for {modality.kind.items} are on this machine."
@@ -312,18 +308,6 @@ def _finals(
                 train(f"{name}, {words}", name, other)
     best = max(tried.values(), key=lambda each: each[2]["accuracy"])
     return best[0], best[1], sorted((each[2] for each in tried.values()), key=lambda score: -score["accuracy"])
-
-
-def _worse_each_time(rows: Sequence[AuditionRow]) -> bool:
-    """Whether the last two of several depths are worse than the best one beyond its error: still fewer blocks will be.
-
-    Args:
-        rows: of one network, the deepest first.
-    """
-    best = max(rows, key=lambda row: row["accuracy"], default=None)
-    return (
-        len(rows) > 2 and best is not None and max(r["accuracy"] for r in rows[-2:]) < best["accuracy"] - best["error"]
-    )
 
 
 def audition_folds(labels: Labels, groups: Indices, seed: int) -> list[Fold]:
