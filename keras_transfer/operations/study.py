@@ -151,13 +151,13 @@ def fill_places(study: "optuna.Study", total: int, rules: Rules, over: Callable[
         with _stable():
             optuna.storages.fail_stale_trials(study)
         trials = study.get_trials(deepcopy=False)
-        _revive(study, trials)
         done = _done(trials)
+        _revive(study, trials, done)
         if all(place in done for place in range(total)):
             return
         waiting = [_place(trials, trial) for trial in trials if trial.state == optuna.trial.TrialState.WAITING]
         place = waiting[0] if waiting else sum(map(_counts, trials))
-        if place < total and rules.ready(place, done):
+        if (place < total or waiting) and rules.ready(place, done):
             waited = 0.0
             with _stable():
                 study.optimize(objective, n_trials=1, catch=(KerasTransferError, _PutBack))
@@ -189,10 +189,10 @@ class _Objective:
         trials = self.study.get_trials(deepcopy=False)
         place = _place(trials, trials[trial.number])
         trial.set_user_attr("place", place)
-        if place >= self.total:  # several processes asked for the last one
+        done = _done(trials)
+        if place in done or (place >= self.total and _counts(trials[trial.number])):  # several processes asked at once
             trial.set_user_attr("surplus", True)
             raise _PutBack
-        done = _done(trials)
         if not self.rules.ready(place, done):
             _enqueue(self.study, trials[trial.number], place)
             raise _PutBack
@@ -291,18 +291,23 @@ def _again(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
     _enqueue(study, trial, place, trial.user_attrs.get("attempts", 1) + 1)
 
 
-def _revive(study: "optuna.Study", trials: "Sequence[optuna.trial.FrozenTrial]") -> None:
-    """Has trials done again whose process was killed before their first sign of life."""
-    import optuna
+def _revive(study: "optuna.Study", trials: "Sequence[optuna.trial.FrozenTrial]", done: Done) -> None:
+    """Has trials done again whose process was killed before their first sign of life, or as it put them back."""
+    from optuna.trial import TrialState
 
+    alive = {_place(trials, trial) for trial in trials if trial.state in (TrialState.WAITING, TrialState.RUNNING)}
     for trial in trials:
-        begun = trial.datetime_start
-        if trial.state != optuna.trial.TrialState.RUNNING or "place" in trial.user_attrs or begun is None:
+        silent = trial.state == TrialState.RUNNING and "place" not in trial.user_attrs
+        lost = trial.state == TrialState.FAIL and _place(trials, trial) not in {*alive, *done}
+        since = trial.datetime_start if silent else trial.datetime_complete
+        if since is None or not (silent or lost) or "surplus" in trial.user_attrs:
             continue
-        if (datetime.now() - begun).total_seconds() > GRACE:
+        if (datetime.now() - since).total_seconds() > GRACE:
             with suppress(ValueError, RuntimeError):  # another process was first
-                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                if silent:
+                    study.tell(trial.number, state=TrialState.FAIL)
                 _again(study, trial)
+                alive.add(_place(trials, trial))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("optuna", reason="needs the extra `search`")
 
+import optuna
 import study_worker
 from study_worker import work
 
@@ -101,6 +102,34 @@ def test_a_stopped_process_puts_its_trial_back(tmp_path: Path) -> None:
         opened.optimize(objective, n_trials=1)
     fill_places(opened, 2, rules, bool)
     assert asked == [0, 0, 1] and sorted(done_trials(opened)) == [0, 1]
+
+
+def test_trials_that_were_lost_are_done_again(tmp_path: Path) -> None:
+    opened = open_study(f"sqlite:///{tmp_path / 'study.db'}", "test", ["maximize"])
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        opened.ask()  # killed before its first sign of life
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        lost = opened.ask()
+    lost.set_user_attr("place", 1)
+    opened.tell(lost, state=optuna.trial.TrialState.FAIL)  # killed before it was put back
+    asked: list[int] = []
+
+    def measure(place: int, params: object) -> tuple[None, dict[str, float]]:
+        asked.append(place)
+        return None, {"found": 1.0}
+
+    rules = Rules(study_worker.SPACE, lambda *_: True, lambda *_: {"one": 1, "other": "a"}, measure)
+    fill_places(opened, 3, rules, bool)
+    assert sorted(asked) == [0, 1, 2] and sorted(done_trials(opened)) == [0, 1, 2]
+
+
+def test_fewer_places_than_before(tmp_path: Path) -> None:
+    (tmp_path / "kill-9").touch()
+    assert start(tmp_path).wait(timeout=60) == 9
+    work(tmp_path, 5)  # what was killed is done all the same
+    assert set(range(5)) <= set(found(tmp_path))
+    work(tmp_path, TOTAL)
+    assert sorted(found(tmp_path)) == list(range(TOTAL))
 
 
 def test_a_trial_that_kills_its_process_is_given_up(tmp_path: Path) -> None:
