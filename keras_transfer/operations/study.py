@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from keras_transfer.errors import InputError, KerasTransferError
 from keras_transfer.extras import require
@@ -171,6 +171,14 @@ def fill_places(study: "optuna.Study", total: int, rules: Rules, over: Callable[
         time.sleep(_POLL)
 
 
+class _Alive(Protocol):
+    """A storage that `open_study` has opened."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Gives a sign of life of a trial."""
+        ...
+
+
 class _PutBack(Exception):
     """A trial that is not for now."""
 
@@ -188,6 +196,8 @@ class _Objective:
 
         trials = self.study.get_trials(deepcopy=False)
         place = _place(trials, trials[trial.number])
+        # Optuna's own first sign of life comes from another thread, when it comes: a trial without any is never missed.
+        cast("_Alive", self.study._storage).record_heartbeat(trial._trial_id)
         trial.set_user_attr("place", place)
         done = _done(trials)
         if place in done or (place >= self.total and _counts(trials[trial.number])):  # several processes asked at once
