@@ -25,6 +25,7 @@ TELLS = {
     "train": (("train", "table.csv"), "keras_transfer.cli.summary:train_and_print"),
     "inspect": (("inspect", "table.csv"), "keras_transfer.jobs.inspect:inspect_data"),
     "cross_validate": (("cross-validate", "table.csv"), "keras_transfer.jobs.cross_validate:cross_validate"),
+    "search": (("search", "table.csv"), "keras_transfer.jobs.search:search"),
     "lr_find": (("lr-find", "table.csv"), "keras_transfer.jobs.lr_find:find_rates"),
     "evaluate": (("evaluate", "model.keras", "table.csv"), "keras_transfer.modalities:held_out"),
     "shift": (("shift", "run", "table.csv"), "keras_transfer.jobs.shift:shift_run"),
