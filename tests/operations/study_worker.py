@@ -8,7 +8,7 @@ from pathlib import Path
 from keras_transfer.operations import study
 from keras_transfer.operations.study import Done, Params, Rules, fill_places, open_study
 
-study.BEAT, study.GRACE, study._POLL = 1, 2, 0.1
+study.BEAT, study.GRACE, study._POLL = 1, 4, 0.1
 SPACE = {"one": [0, 1, 2, 3, 4], "other": ["a", "b"]}
 
 

@@ -48,7 +48,7 @@ def test_killed_and_resumed(undisturbed: Path, tmp_path: Path) -> None:
         (tmp_path / f"kill-{place}").touch()
     codes = []
     while not codes or codes[-1]:
-        codes.append(start(tmp_path).wait(timeout=60))
+        codes.append(start(tmp_path).wait(timeout=150))
     assert codes == [9, 9, 9, 0]
     assert found(tmp_path) == found(undisturbed)
     assert set(Counter((tmp_path / "measured").read_text().split()).values()) == {1}
@@ -57,7 +57,7 @@ def test_killed_and_resumed(undisturbed: Path, tmp_path: Path) -> None:
 def test_two_processes_one_of_them_killed(undisturbed: Path, tmp_path: Path) -> None:
     (tmp_path / "kill-5").touch()
     workers = [start(tmp_path), start(tmp_path)]
-    assert sorted(worker.wait(timeout=60) for worker in workers) == [0, 9]
+    assert sorted(worker.wait(timeout=150) for worker in workers) == [0, 9]
     assert found(tmp_path) == found(undisturbed)
     assert set(Counter((tmp_path / "measured").read_text().split()).values()) == {1}
 
@@ -125,7 +125,7 @@ def test_trials_that_were_lost_are_done_again(tmp_path: Path) -> None:
 
 def test_fewer_places_than_before(tmp_path: Path) -> None:
     (tmp_path / "kill-9").touch()
-    assert start(tmp_path).wait(timeout=60) == 9
+    assert start(tmp_path).wait(timeout=150) == 9
     work(tmp_path, 5)  # what was killed is done all the same
     assert set(range(5)) <= set(found(tmp_path))
     work(tmp_path, TOTAL)
@@ -135,8 +135,8 @@ def test_fewer_places_than_before(tmp_path: Path) -> None:
 def test_a_trial_that_kills_its_process_is_given_up(tmp_path: Path) -> None:
     for _ in range(study._ATTEMPTS):
         (tmp_path / "kill-2").touch()
-        assert start(tmp_path).wait(timeout=60) == 9
-    assert start(tmp_path).wait(timeout=60) != 0  # what follows from it cannot be known to this made search
+        assert start(tmp_path).wait(timeout=150) == 9
+    assert start(tmp_path).wait(timeout=150) != 0  # what follows from it cannot be known to this made search
     opened = open_study(f"sqlite:///{tmp_path / 'study.db'}", "test", ["maximize", "minimize"])
     assert "ended 3 times" in done_trials(opened)[2].why
 
