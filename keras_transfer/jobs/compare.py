@@ -10,6 +10,7 @@ from typing import NamedTuple
 from keras_transfer.errors import InputError
 from keras_transfer.files import write_json, write_text
 from keras_transfer.recipe import OTHER_RUNTIMES
+from keras_transfer.report.tradeoff import pareto_front
 from keras_transfer.run import command_line, read_run
 from keras_transfer.schemas import N_ITEMS, ComparedFile, Cost, Proof, Result, RunComparison, Timing
 
@@ -96,19 +97,6 @@ def _row(file: _ProvenFile, name: str, times: Timing) -> ComparedFile:
         "ratio": times["ratio"],
         "front": [],
     }
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which of (accuracy, cost) are beaten by no other: none is at least as accurate and as cheap, and better in one.
-
-    >>> pareto_front([(0.9, 10), (0.8, 5), (0.8, 6), (0.7, 7), (0.95, 30)])
-    [0, 1, 4]
-    """
-
-    def beats(other: tuple[float, float], one: tuple[float, float]) -> bool:
-        return other[0] >= one[0] and other[1] <= one[1] and other != one
-
-    return [i for i, one in enumerate(points) if not any(beats(other, one) for other in points)]
 
 
 def short_names(folders: Sequence[str]) -> list[str]:

@@ -19,7 +19,6 @@ from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation.predictor import Beliefs, Tried, effects, next_choices, optimism
 from keras_transfer.files import write_json, write_text
 from keras_transfer.inputs import Json
-from keras_transfer.jobs.compare import pareto_front
 from keras_transfer.jobs.fit import has_budget
 from keras_transfer.jobs.parts import build_classifier_of, prepared_for
 from keras_transfer.jobs.retrain import retrained, training_data
@@ -38,6 +37,7 @@ from keras_transfer.operations.study import (
 )
 from keras_transfer.progress import say
 from keras_transfer.recipe import Recipe, write_recipe
+from keras_transfer.report.tradeoff import pareto_front
 from keras_transfer.run import LockedError, add_to_run, command_line, read_result, read_run
 from keras_transfer.schemas import (
     N_ITEMS,

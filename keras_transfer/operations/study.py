@@ -297,7 +297,7 @@ def _enqueue(study: "optuna.Study", trial: "optuna.trial.FrozenTrial", place: in
 def _again(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
     """Has a trial done again whose process gave no sign of life."""
     place = _place(study.get_trials(deepcopy=False), trial)
-    say(f"Trial {place} is done again: the process that worked on it was stopped.")
+    say(f"Trial {place + 1} is done again: the process that worked on it was stopped.")
     _enqueue(study, trial, place, trial.user_attrs.get("attempts", 1) + 1)
 
 

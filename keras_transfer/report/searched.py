@@ -9,7 +9,7 @@ from markupsafe import Markup
 from keras_transfer.budget import parse_budget
 from keras_transfer.report.page import templates
 from keras_transfer.report.plots import svg, tag, text
-from keras_transfer.report.tradeoff import Point, tradeoff
+from keras_transfer.report.tradeoff import Point, pareto_front, tradeoff
 from keras_transfer.schemas import Search, SearchEffect, SearchTrial
 
 Choices: TypeAlias = Mapping[str, str | int | float]
@@ -32,6 +32,8 @@ def search_html(found: Search) -> str:
             ("multiply-adds of one item", tradeoff(work, "multiply-adds", 1e6, "million", what="trainings"))
         )
         size = [_point(trial, networks[trial["network"]]["parameters"], found) for trial in whole]
+        front = pareto_front([(point.accuracy, point.cost) for point in size])
+        size = [point._replace(on_front=number in front) for number, point in enumerate(size)]
         limit = budget.flash if budget is not None else None
         words = "parameters; each is a byte of an int8 file"
         pictures.append((words, tradeoff(size, "parameters", 1e6, "million", what="trainings", limit=limit)))

@@ -71,3 +71,16 @@ def tradeoff(
         ]
     label = f"Accuracy against {name} of {len(rows)} {what}; {len(front)} lie on the Pareto front"
     return svg(_WIDTH, _HEIGHT, label, *parts)
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Which of (accuracy, cost) are beaten by no other: none is at least as accurate and as cheap, and better in one.
+
+    >>> pareto_front([(0.9, 10), (0.8, 5), (0.8, 6), (0.7, 7), (0.95, 30)])
+    [0, 1, 4]
+    """
+
+    def beats(other: tuple[float, float], one: tuple[float, float]) -> bool:
+        return other[0] >= one[0] and other[1] <= one[1] and other != one
+
+    return [i for i, one in enumerate(points) if not any(beats(other, one) for other in points)]

@@ -13,12 +13,13 @@ from keras_transfer.compression import weight_figures
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.evaluation import load_keras, open_classifier
 from keras_transfer.exporters import ExportGateError, exporter
-from keras_transfer.jobs.compare import compare, pareto_front
+from keras_transfer.jobs.compare import compare
 from keras_transfer.jobs.compress import compress
 from keras_transfer.jobs.export import export_run
 from keras_transfer.jobs.sensitivity import scan
 from keras_transfer.jobs.train import train
 from keras_transfer.recipe import Phase, make_compression, make_recipe
+from keras_transfer.report.tradeoff import pareto_front
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("short_networks")]
 PHASES = [Phase(name="scratch", stages="all", batchnorm=True, epochs=30, learning_rate=0.01, batch_size=8, patience=30)]
