@@ -78,7 +78,7 @@ def run(recipe: Recipe, trials: int, hours: float | None) -> list[Row]:
 
 def figures(name: str, run: SearchRun) -> dict[str, object]:
     """What a training reached."""
-    return {f"{name}_test": run["test"]["value"], f"{name}_file": run["int8"]}
+    return {f"{name}_test": run["test"]["value"], f"{name}_file": run["file"]}
 
 
 def saved(recipe: Recipe, trials: int, hours: float | None) -> list[Row]:

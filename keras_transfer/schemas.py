@@ -474,7 +474,7 @@ class SearchRun(TypedDict):
     choices: dict[str, str | int | float]
     cross_validated: float | None
     test: Interval
-    int8: float | None  # accuracy of the file that its targets take
+    file: float | None  # accuracy of the recommended file
     bytes: int | None
     gate: str | None
 

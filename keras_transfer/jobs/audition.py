@@ -130,7 +130,6 @@ def choose_backbone(
 
 
 def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
-    from keras_transfer.data.folds import item_groups, joined
     from keras_transfer.evaluation.audition import audition_sentences, choose, scored
 
     started, modality = time.perf_counter(), open_modality(data.train.preparer.modality)
@@ -138,10 +137,7 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
     within: Fitting | None = None
     if has_budget(recipe):
         candidates, within = within_budget(recipe, data, candidates)
-    whole = joined([data.train, data.val])
-    whole = whole.stratified(max(ITEMS, 5 * len(data.class_names)), recipe.seed)
-    groups = item_groups(data, whole)
-    folds = audition_folds(whole.labels, groups, recipe.seed)
+    whole, groups, folds = audition_items(data, recipe.seed)
     rows, recipes, left_out = hear(candidates, data, whole, folds, groups)
     chosen, best = choose(rows, smallest=within is None)
     taken, finals = recipes[chosen["name"]], list[AuditionScore]()
@@ -203,6 +199,15 @@ def _beside(
     return rival, random_split
 
 
+def audition_items(data: "Dataset", seed: int) -> "tuple[Split, Indices, list[Fold]]":
+    """What an audition is held on: training and validation items, which of them stay together, and their folds."""
+    from keras_transfer.data.folds import item_groups, joined
+
+    whole = joined([data.train, data.val]).stratified(max(ITEMS, 5 * len(data.class_names)), seed)
+    groups = item_groups(data, whole)
+    return whole, groups, audition_folds(whole.labels, groups, seed)
+
+
 def hear(
     candidates: Sequence[Recipe], data: "Dataset", whole: "Split", folds: Sequence[Fold], groups: Indices
 ) -> tuple[list[AuditionRow], dict[str, Recipe], list[str]]:
@@ -214,7 +219,7 @@ def hear(
         candidates: recipes, settled or not, with their networks.
         data: the items.
         whole: those of them that it is held on.
-        folds: of these, from `audition_folds`.
+        folds: of these, as `audition_items` gives them.
         groups: of these, int `[n]`; items of one group are not independent.
 
     Returns:
@@ -259,22 +264,20 @@ class _Bodies:
 
     def __init__(self, family: Sequence[Recipe]) -> None:
         self._depths = [each.model.depth for each in family]
-        self._whole: keras.Model | None = None
+        self._cuts: dict[int | None, keras.Model] = {}
 
     def of(self, candidate: Recipe, data: "Dataset", whole: "Split") -> "keras.Model":
         """The classifier of one of them. With the first one's the features of all are computed."""
         from keras_transfer.models.depth import at_depth
         from keras_transfer.training.probe import share_pass
 
-        plain = candidate.replace(hidden=())
-        if len(self._depths) == 1:
-            return build_classifier_of(plain, data)
-        first = self._whole is None
-        body = self._whole = self._whole or build_classifier_of(plain.replace(depth=None), data)
-        if first and candidate.model.pretrained and candidate.training.phases != ():
+        if not self._cuts:
+            body = build_classifier_of(candidate.replace(hidden=(), depth=None), data)
             cuts = [body if depth is None else at_depth(body, depth, f"_{depth}") for depth in self._depths]
-            share_pass(cuts, whole.prepared_by(data.train.preparer))
-        return body if candidate.model.depth is None else at_depth(body, candidate.model.depth)
+            if len(cuts) > 1 and candidate.model.pretrained and candidate.training.phases != ():
+                share_pass(cuts, whole.prepared_by(data.train.preparer))
+            self._cuts = dict(zip(self._depths, cuts, strict=True))
+        return self._cuts[candidate.model.depth]
 
 
 def _finals(

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from keras_transfer.files import write_json, write_text
 from keras_transfer.inputs import Json
 from keras_transfer.jobs.fit import has_budget
 from keras_transfer.jobs.parts import build_classifier_of, prepared_for
-from keras_transfer.jobs.retrain import retrained, training_data
+from keras_transfer.jobs.retrain import VALIDATION, retrained, training_data
 from keras_transfer.jobs.search_space import Task, choices_in_words, earlier_trials, make_task, planned_recipe
 from keras_transfer.jobs.train import train
 from keras_transfer.operations.study import (
@@ -49,9 +49,6 @@ from keras_transfer.schemas import (
     SearchRun,
     SearchTrial,
 )
-
-if TYPE_CHECKING:
-    pass
 
 TRIALS = 40
 SHORT, WHOLE = 6, 2
@@ -323,7 +320,7 @@ def _final(task: Task, choices: Params, folder: Path, cross_validated: float | N
         say(f"On all training items: {choices_in_words(task, choices)}")
         recipe = _whole_depth(task, task.recipe_of(choices))
         data = prepared_for(recipe, task.data)
-        planned = planned_recipe(recipe, data, len(data.train) * 7 // 6, choices)
+        planned = planned_recipe(recipe, data, len(data.train) * VALIDATION // (VALIDATION - 1), choices)
         try:
             train(planned, folder)
         except GateError as error:  # all is written
@@ -338,7 +335,7 @@ def _final(task: Task, choices: Params, folder: Path, cross_validated: float | N
         "choices": {name: value for name, value in choices.items() if name != "network"},
         "cross_validated": cross_validated,
         "test": {"value": scores["accuracy"], "low": low, "high": high},
-        "int8": file["test_accuracy"] if file is not None else None,
+        "file": file["test_accuracy"] if file is not None else None,
         "bytes": file["bytes"] if file is not None else None,
         "gate": result["gate"],
     }

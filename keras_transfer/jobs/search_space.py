@@ -7,11 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.predictor import Space, Tried
-from keras_transfer.jobs.audition import ITEMS, Fold, audition_folds, hear
+from keras_transfer.jobs.audition import Fold, Indices, audition_folds, audition_items, hear
 from keras_transfer.jobs.cross_validate import prepared
 from keras_transfer.jobs.fit import for_budget, has_budget, within_budget
 from keras_transfer.jobs.parts import build_classifier_of, load_data, prepared_for, read_json
@@ -63,7 +61,7 @@ class Task:
         return audition_folds(whole.labels, self.groups, self.recipe.seed)
 
     @cached_property
-    def groups(self) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
+    def groups(self) -> Indices:
         """Which of these items stay together."""
         from keras_transfer.data.folds import item_groups, joined
 
@@ -90,8 +88,6 @@ class Task:
 
 def make_task(recipe: Recipe, earlier: Sequence[Tried], elsewhere: Mapping[str, Sequence[float]]) -> Task:
     """Loads the items, and ranks the networks that may be chosen."""
-    from keras_transfer.data.folds import item_groups, joined
-
     recipe = settled(for_budget(recipe))
     data = load_data(recipe)
     modality, within = open_modality(data.train.preparer.modality), None
@@ -100,10 +96,7 @@ def make_task(recipe: Recipe, earlier: Sequence[Tried], elsewhere: Mapping[str, 
         candidates, within = within_budget(recipe, data, candidates)
     else:
         candidates = [each for one in candidates for each in _sized(one, recipe, data)]
-    whole = joined([data.train, data.val])
-    whole = whole.stratified(max(ITEMS, 5 * len(data.class_names)), recipe.seed)
-    groups = item_groups(data, whole)
-    folds = audition_folds(whole.labels, groups, recipe.seed)
+    whole, groups, folds = audition_items(data, recipe.seed)
     rows, recipes, left_out = hear(candidates, data, whole, folds, groups)
     rows.sort(key=lambda row: (-row["accuracy"], row["multiply_adds"]))
     return Task(recipe, data, recipes, rows, left_out, within, earlier, elsewhere)

@@ -35,7 +35,7 @@ def search_html(found: Search) -> str:
         front = pareto_front([(point.accuracy, point.cost) for point in size])
         size = [point._replace(on_front=number in front) for number, point in enumerate(size)]
         limit = budget.flash if budget is not None else None
-        words = "parameters; each is a byte of an int8 file"
+        words = "parameters; an int8 file has a byte for each, and code comes on top"
         pictures.append((words, tradeoff(size, "parameters", 1e6, "million", what="trainings", limit=limit)))
     ranked = sorted(found["trials"], key=lambda trial: (trial["rung"] != "whole", -(trial["accuracy"] or -1)))
     return templates().get_template("search.html.jinja").render(
