@@ -153,6 +153,7 @@ class TrainingOptions(_Strict):
     rank: _Count | None = None  # of LoRA; units of an adapter
     label_smoothing: _Fraction = 0.0
     class_weights: bool = True
+    refit: bool = True  # a head that was solved learns from validation items, too, once they have chosen its penalty
     augmentation: str | dict[str, bool | float | str] = "auto"
     views: _Count | None = None
 

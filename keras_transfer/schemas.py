@@ -596,6 +596,7 @@ class Result(TypedDict):
     added: NotRequired[AddedClass]
     audition: NotRequired[Audition]  # where the backbone was left open
     temperature: NotRequired[float]  # by which the last layer was divided, see `Calibration`
+    fitted_to_val: NotRequired[bool]  # whether the model has learned from validation items, too
     rejection: NotRequired[Rejecting]  # of `--reject`
 
 
@@ -670,7 +671,7 @@ class Calibration(TypedDict):
     temperature: float  # still to be applied, see `predict --calibrated`
     folded: NotRequired[float]  # by which the model's last layer is divided already
     images: int  # validation items that it was fitted on
-    val: BeforeAfter
+    val: NotRequired[BeforeAfter]  # unless the model has learned from them, too
     test: BeforeAfter
 
 

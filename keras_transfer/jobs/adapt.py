@@ -191,6 +191,7 @@ def _facts(result: Result, adapted: Adaptation) -> RunFacts:
         "kept": result["kept"],
         "views": result["views"],
         "phases": result["phases"],
+        "fitted_to_val": result.get("fitted_to_val", False),
         "adapted": adapted,
     }
 

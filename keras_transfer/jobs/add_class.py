@@ -265,13 +265,15 @@ def _finish(
     from keras_transfer.exporters.paired import drop_above
 
     before = parent.result
+    learned = before.get("fitted_to_val", False)
     facts: RunFacts = {
         "strategy": before["strategy"],
         "kept": before["kept"],
         "views": before["views"],
         "phases": before["phases"],
         "base": recipe.base,
-        "temperature": calibrate(model, data),
+        "temperature": calibrate(model, data, learned=learned),
+        "fitted_to_val": learned,
         "added": figures,
     }
     save_run_model(run, model, data)

@@ -207,7 +207,7 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
         GateError: all is written, but more than `tolerance` of top-1 was lost, over all steps or by a file.
     """
     base = Path(base)
-    before, _ = read_run(base, data=changes.get("data"))
+    before, result = read_run(base, data=changes.get("data"))
     steps = [step for step in STEPS if step.asked(compression)]
     if not steps:
         raise InputError("Nothing to do: give at least one of --student, --channels, --prune, --cluster and --qat.")
@@ -222,7 +222,7 @@ def compress(base: str | Path, folder: str | Path, compression: Compression, **c
     recipe = _recipe_of(base, before, compression, changes)
     check_formats(recipe, modality)
     with open_run(folder, recipe) as run:
-        return finished(run) or _compress(recipe, compression, base, steps, run)
+        return finished(run) or _compress(recipe, compression, base, steps, run, result)
 
 
 def _option(step: Step) -> str:
@@ -239,7 +239,9 @@ def _recipe_of(base: Path, recipe: Recipe, compression: Compression, changes: Ma
     return settled(made) if compression.distill else made  # a student's weights are its modality's choice
 
 
-def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[Step], run: Path) -> Result:
+def _compress(
+    recipe: Recipe, asked: Compression, base: Path, steps: Sequence[Step], run: Path, before: Result
+) -> Result:
     from keras_transfer.evaluation import load_keras
 
     check_files(recipe)
@@ -264,7 +266,9 @@ def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[St
             work = replace(work, model=load_keras(place))
         done.append(_Done(step, entry, place))
     files = [place.with_suffix(".tflite") for _, _, place in done if place.with_suffix(".tflite").is_file()]
-    temperature = calibrate(work.model, data) if not files else 1.0  # files that are made already stay as they are
+    learned = before.get("fitted_to_val", False) and not asked.distill
+    # Files that are made already stay as they are.
+    temperature = calibrate(work.model, data, learned=learned) if not files else 1.0
     save_run_model(run, work.model, data)
     facts: RunFacts = {
         "strategy": "compression",
@@ -273,6 +277,7 @@ def _compress(recipe: Recipe, asked: Compression, base: Path, steps: Sequence[St
         "base": recipe.base,
         "phases": [phase_entry(step.name, entry["rows"], entry["val_accuracy"]) for step, entry, _ in done],
         "temperature": temperature,
+        "fitted_to_val": learned,
     }
     options: FileOptions = {"converted": {"int8": files[-1].read_bytes()}} if files else {}
     return finish(run, recipe, data, work.model, clock, facts, steps=partial(_score, done, teacher, recipe), **options)

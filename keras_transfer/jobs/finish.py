@@ -57,6 +57,7 @@ class RunFacts(TypedDict):
     added: NotRequired[AddedClass]
     audition: NotRequired[Audition]
     temperature: NotRequired[float]  # see `calibrate`
+    fitted_to_val: NotRequired[bool]  # whether the model has learned from validation items, too
     rejection: NotRequired[Rejecting]  # where it was asked for
 
 
@@ -108,21 +109,31 @@ class Clock:
         write_json(self._file, {"parts": self.parts, "wall_seconds": self.wall_seconds()})
 
 
-def calibrate(model: "keras.Model", data: "Dataset") -> float:
+def calibrate(
+    model: "keras.Model", data: "Dataset", answers: "NDArray[np.float32] | None" = None, *, learned: bool = False
+) -> float:
     """Makes a trained model's probabilities mean what they say, in place: its logits are divided by a temperature.
 
     It is fitted on the validation split (`keras_transfer.evaluation.calibration`). No decision changes.
 
+    Args:
+        model: a classifier.
+        data: its items.
+        answers: probabilities of the validation items, such as `History.held_out`; the model's unless given.
+        learned: whether the model has learned from the validation items: then its own answers to them say nothing.
+
     Returns:
-        The temperature; 1 where none is better beyond chance, or the model does not end in a Dense layer.
+        The temperature; 1 where none is better beyond chance or to be had, or the model does not end in a Dense layer.
     """
     from keras_transfer.evaluation.calibration import fit_temperature
     from keras_transfer.models.head import divide_logits
     from keras_transfer.training.features import predict_cached
 
-    if len(data.val) == 0:
+    if len(data.val) == 0 or (learned and answers is None):
         return 1.0
-    temperature = fit_temperature(data.val.labels, predict_cached(model, data.val))
+    if answers is None:
+        answers = predict_cached(model, data.val)
+    temperature = fit_temperature(data.val.labels, answers)
     return temperature if temperature != 1 and divide_logits(model, temperature) else 1.0
 
 
@@ -266,9 +277,7 @@ def _background(
     @cache
     def start() -> "tuple[Future[NDArray[np.float32]], Future[Figures]]":
         answers, kept = pool.submit(predict_split, model, test), None if "added" in facts else facts["kept"]
-        return answers, pool.submit(
-            model_figures, recipe, kept, facts.get("temperature", 1.0), data, model, test, answers.result
-        )
+        return answers, pool.submit(model_figures, recipe, kept, facts, data, model, test, answers.result)
 
     return start
 

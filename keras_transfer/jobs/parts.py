@@ -216,6 +216,7 @@ def fit_recipe(
         label_smoothing=recipe.training.label_smoothing,
         class_weights=recipe.training.class_weights,
         seed=recipe.seed,
+        refit=recipe.training.refit,
         checkpoints=checkpoints,
         on_epoch=on_epoch,
     )

@@ -129,7 +129,8 @@ def _train_on(
     with clock.part("training"):
         history = fit_recipe(model, data, recipe, plan, run / "checkpoints", epoch_recorder(run, plan.phases))
         write_history(run, history.rows)
-        temperature = calibrate(model, data)
+        learned = history.held_out is not None
+        temperature = calibrate(model, data, history.held_out, learned=learned)
     save_run_model(run, model, data)
     facts: RunFacts = {
         "strategy": history.strategy,
@@ -138,6 +139,7 @@ def _train_on(
         "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
         "base": recipe.base,
         "temperature": temperature,
+        "fitted_to_val": learned,
     }
     return facts, list(history.remarks)
 

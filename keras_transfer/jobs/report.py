@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
     from keras_transfer.jobs.baselines import Baseline
+    from keras_transfer.jobs.finish import RunFacts
 
 _PAIRS, _PER_PAIR, _SHOWN = 4, 6, 8  # pairs of classes, items of each, and of the mistakes and doubts
 
@@ -99,8 +100,7 @@ def report_again(
         learning_curve(run, recipe, data, model, **curve)
     if corruptions:
         corruption_figures(run, model, test, recipe.seed)
-    temperature = result.get("temperature", 1.0)
-    figures = model_figures(recipe, result["kept"], temperature, data, model, test, lambda: predict_split(model, test))
+    figures = model_figures(recipe, result["kept"], result, data, model, test, lambda: predict_split(model, test))
     return write_report(run, recipe, data, test, figures, result)
 
 
@@ -122,7 +122,7 @@ class Figures:
 def model_figures(
     recipe: Recipe,
     kept: str | None,
-    temperature: float,
+    facts: "RunFacts | Result",
     data: "Dataset",
     model: "keras.Model",
     test: "Split",
@@ -133,7 +133,7 @@ def model_figures(
     Args:
         recipe: of the run, complete.
         kept: the phase that it kept; None where nothing of the backbone was trained here.
-        temperature: by which its last layer was divided.
+        facts: by what temperature its last layer was divided, and whether it has learned from validation items.
         data: its items.
         model: its trained model.
         test: its test split, stored.
@@ -154,7 +154,7 @@ def model_figures(
         "confusion": None if several else _confusion(test, probabilities),
         "mistakes": [_example(i, test, probabilities) for i in mistakes],
         "least_confident": [_example(i, test, probabilities) for i in doubts],
-        "calibration": _calibration(model, data.val, test, probabilities, temperature),
+        "calibration": _calibration(model, data.val, test, probabilities, facts),
         "segments": segment_figures(data, test, probabilities),
         "changed": changed,
     }
@@ -281,28 +281,38 @@ def _example(index: int, test: "Split", probabilities: NDArray[np.float32]) -> E
 
 
 def _calibration(
-    model: "keras.Model", val: "Split", test: "Split", probabilities: NDArray[np.float32], folded: float
+    model: "keras.Model",
+    val: "Split",
+    test: "Split",
+    probabilities: NDArray[np.float32],
+    facts: "RunFacts | Result",
 ) -> Calibration:
-    """The temperature, fitted on validation, and what it and the one in the model do to the test split."""
+    """The temperature, fitted on validation, and what it and the one in the model do to the test split.
+
+    A model that has learned from validation items has the one in it alone.
+    """
     from keras_transfer.evaluation.calibration import apply_temperature, fit_temperature, reliability
     from keras_transfer.training.features import predict_cached
 
-    several = np.ndim(test.labels) == 2
-    answers = predict_cached(model, val)
-    temperature = fit_temperature(val.labels, answers)
+    several, folded, temperature = np.ndim(test.labels) == 2, facts.get("temperature", 1.0), 1.0
+    answers = None if facts.get("fitted_to_val") else predict_cached(model, val)
+    if answers is not None:
+        temperature = fit_temperature(val.labels, answers)
 
     def both(labels: NDArray[np.generic], values: NDArray[np.float32]) -> BeforeAfter:
         trained = apply_temperature(values, 1 / folded, several) if folded != 1 else values
         scaled = apply_temperature(values, temperature, several)
         return {"before": reliability(labels, trained), "after": reliability(labels, scaled)}
 
-    return {
+    found: Calibration = {
         "temperature": temperature,
         "folded": folded,
         N_ITEMS: len(val),
-        "val": both(val.labels, answers),
         "test": both(test.labels, probabilities),
     }
+    if answers is not None:
+        found["val"] = both(val.labels, answers)
+    return found
 
 
 def _compared(

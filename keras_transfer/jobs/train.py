@@ -129,7 +129,8 @@ def _train(
     with clock.part("training"):
         history = _fit(model, data, recipe, plan, run)
     with clock.part("model"):
-        temperature = calibrate(model, data)
+        learned = history.held_out is not None or modality.fitted_to_val(recipe)
+        temperature = calibrate(model, data, history.held_out, learned=learned)
         save_run_model(run, model, data)
         if strategy is not None:
             model = load_keras(run / "model.keras")  # on this machine alone
@@ -140,6 +141,7 @@ def _train(
         "views": history.views,
         "phases": [phase_entry(phase.name, phase.rows, phase.val_accuracy) for phase in history.phases],
         "temperature": temperature,
+        "fitted_to_val": learned,
     }
     if audition is not None:
         facts["audition"] = audition

@@ -297,6 +297,10 @@ class Modality(ABC):
         """The items, prepared by what the training items teach, where a network needs that."""
         return dataset
 
+    def fitted_to_val(self, recipe: Recipe) -> bool:
+        """Whether `build` fits a recipe's classifier to validation items, too."""
+        return False
+
     def literal(self, name: str) -> bytes | None:
         """The item that an argument of a command is itself, such as a sentence, where it names no file."""
         return None

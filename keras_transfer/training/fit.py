@@ -1,21 +1,25 @@
 """Training as a whole: the head to convergence on frozen features, then the top of the backbone, never ending worse."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from keras_transfer.data import Dataset
+from keras_transfer.data.folds import item_groups
 from keras_transfer.errors import InputError, check_options
 from keras_transfer.inputs import Strength
 from keras_transfer.progress import say
 from keras_transfer.recipe import Phase, Strategy
 from keras_transfer.schemas import HistoryRow
 from keras_transfer.training.efficient import efficiently
-from keras_transfer.training.feed import as_dataset
+from keras_transfer.training.feed import Samples, as_dataset
+from keras_transfer.training.linear import linear_head, solve_head
 from keras_transfer.training.lr_finder import LearningRateSweep, find_learning_rate
 from keras_transfer.training.phases import (
     PhaseResult,
@@ -24,7 +28,7 @@ from keras_transfer.training.phases import (
     train_phase,
     unfreeze_phase,
 )
-from keras_transfer.training.plan import Plan, make_plan
+from keras_transfer.training.plan import Plan, make_plan, solvable
 from keras_transfer.training.samples import ClassWeights, phase_samples
 from keras_transfer.training.views import plan_views
 from keras_transfer.training.workers import share_data, worker_count
@@ -49,6 +53,8 @@ class History:
         views: cached views of each item.
         kept: the name of the phase whose weights the model has.
         remarks: what a person should know, such as a rolled-back phase.
+        held_out: where the head has learned from validation items in the end: probabilities of those, float32
+            `[n, outputs]`, by the head before it did.
     """
 
     phases: list[PhaseResult]
@@ -56,6 +62,7 @@ class History:
     views: int
     kept: str
     remarks: list[str] = field(default_factory=list)
+    held_out: NDArray[np.float32] | None = None
 
     @property
     def rows(self) -> list[PhaseRow]:
@@ -71,6 +78,8 @@ class FitOptions(TypedDict, total=False):
         class_weights: weigh classes inversely to their frequency where they are uneven, the default; or the weight of
             each class.
         seed: of orders, views and dropout; 0 unless given.
+        refit: let a head that is solved learn from validation items as well, once they have chosen its penalty and
+            what is kept: the model can no longer be judged by them. Not unless given.
         checkpoints: a folder in which every epoch is saved; a fit with the same arguments continues from there.
         on_epoch: called with the phase's name and each epoch's figures.
     """
@@ -78,6 +87,7 @@ class FitOptions(TypedDict, total=False):
     label_smoothing: float
     class_weights: ClassWeights
     seed: int
+    refit: bool
     checkpoints: Path | None
     on_epoch: OnEpoch | None
 
@@ -143,6 +153,7 @@ def fit_plan(
     label_smoothing: float = 0.0,
     class_weights: ClassWeights = True,
     seed: int = 0,
+    refit: bool = False,
     checkpoints: Path | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> History:
@@ -183,7 +194,32 @@ def fit_plan(
                 )
                 say(remarks[-1])
             results.append(result)
-    return History(results, plan.strategy, plan.views, max(results, key=_score).name, remarks)
+        kept, held_out = max(results, key=_score), None
+        where = results.index(kept)
+        alone = plan.phases[where].frozen and worker_count(model.distribute_strategy) == 1
+        if refit and alone and solvable(model, len(data.train)):
+            held_out = _refit(model, data, kept, samples[where], label_smoothing, seed)
+    return History(results, plan.strategy, plan.views, kept.name, remarks, held_out)
+
+
+def _refit(
+    model: keras.Model,
+    data: Dataset,
+    kept: PhaseResult,
+    samples: tuple[keras.KerasTensor, Samples, Samples],
+    label_smoothing: float,
+    seed: int,
+) -> NDArray[np.float32] | None:
+    """Has the head learn from validation items, too; what one that had not says of them, or None where it stays."""
+    dense, (_, train, val), solved = linear_head(model), samples, kept.solved
+    if solved is None:
+        train = replace(train, groups=item_groups(data, data.train))
+        solved = solve_head(train, val, sigmoid=data.multi_label, label_smoothing=label_smoothing, seed=seed)
+    found = solved.figures["val_accuracy"], -solved.figures["val_loss"]
+    if dense is None or found < _score(kept):  # it was stepped to, and further
+        return None
+    dense.set_weights([solved.whole.kernel, solved.whole.bias])
+    return solved.val
 
 
 def sweep_phases(

@@ -224,9 +224,26 @@ def linear_head(model: keras.Model) -> keras.layers.Dense | None:
     return dense[0] if flat and dense[0].activation is keras.activations.linear and dense[0].use_bias else None
 
 
+@dataclass(frozen=True)
+class Solved:
+    """A head that was solved.
+
+    Args:
+        head: fitted to the training items.
+        figures: its figures as those of an epoch: `loss` and `accuracy`, on validation with `val_` before them.
+        val: its probabilities of the validation items, float32 `[n, outputs]`.
+        whole: fitted with the same penalty to the validation items, too, which it can no longer be judged by.
+    """
+
+    head: LinearHead
+    figures: dict[str, float]
+    val: Rows
+    whole: LinearHead
+
+
 def solve_head(
     train: Samples, val: Samples, *, sigmoid: bool = False, label_smoothing: float = 0.0, seed: int = 0
-) -> tuple[LinearHead, dict[str, float]]:
+) -> Solved:
     """The linear head of a phase's samples; the penalty is chosen by the loss on items that a fit has not seen.
 
     Those are the validation items and, where they are few, the training items, in folds that keep `train.groups`
@@ -238,9 +255,6 @@ def solve_head(
         sigmoid: whether the outputs are independent.
         label_smoothing: see `models.head.head_loss`.
         seed: of the folds.
-
-    Returns:
-        The head, and the figures of an epoch: `loss` and `accuracy`, on validation with `val_` before them.
     """
     rows, known = (np.asarray(each.arrays[each.names[0]], np.float32) for each in (train, val))
     views, items = train.views, np.arange(len(train))
@@ -253,10 +267,12 @@ def solve_head(
 
     def fitted(some: NDArray[np.int64], strength: float) -> LinearHead:
         every = (views * some[:, None] + np.arange(views)).ravel()
+        return fit(rows[every], targets[every], weights[every], strength)
+
+    def fit(some: Array, wanted: Array, importance: Array, strength: float) -> LinearHead:
         # Half-way: a feature that hardly varies gets no huge weight, which would make much of noise and of the steps of
         # a quantized file. Probes, of random networks too, want all features alike.
-        part = rows[every], targets[every], weights[every]
-        return fit_linear(*part, strength=strength, sigmoid=sigmoid, evened=0.5)
+        return fit_linear(some, wanted, importance, strength=strength, sigmoid=sigmoid, evened=0.5)
 
     heads, losses = [], []
     for strength in STRENGTHS:
@@ -264,13 +280,26 @@ def solve_head(
         losses.append(heads[-1].losses(known, known_targets).sum())
         for rest, part in cuts:
             losses[-1] += fitted(rest, strength).losses(rows[views * part], targets[views * part]).sum()
-    head = heads[int(np.argmin(losses))]
-    return head, {
+    best = int(np.argmin(losses))
+    head, more = heads[best], _like(val.labels, labels, weights * views)
+    both = [np.concatenate(each) for each in ((rows, known), (targets, known_targets), (weights, more))]
+    figures = {
         "loss": float(np.average(head.losses(rows, targets), weights=weights)),
         "accuracy": head.accuracy(rows, labels),
         "val_loss": float(head.losses(known, known_targets).mean()),
         "val_accuracy": head.accuracy(known, val.labels),
     }
+    return Solved(head, figures, head.probabilities(known), fit(both[0], both[1], both[2], STRENGTHS[best]))
+
+
+def _like(labels: Array, others: Array, weights: Array) -> NDArray[np.float64]:
+    """The weights of items, as those of others whose classes they share; 1 where there is none."""
+    if labels.shape[1] == 1:
+        own, theirs = labels[:, 0] >= 0.5, others[:, 0] >= 0.5
+    else:
+        own, theirs = labels.argmax(axis=1), others.argmax(axis=1)
+    known = {each: float(np.mean(weights[theirs == each])) for each in np.unique(theirs)}
+    return np.array([known.get(each, 1.0) for each in own], np.float64)
 
 
 def _smoothed(targets: Array, smoothing: float, sigmoid: bool) -> Rows:

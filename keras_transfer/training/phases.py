@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from keras_transfer.training.callbacks import AveragedWeights, PullToStart, Redu
 from keras_transfer.training.features import frozen_boundary
 from keras_transfer.training.feed import Samples, as_dataset
 from keras_transfer.training.kernels import quick_kernels
-from keras_transfer.training.linear import linear_head, solve_head
+from keras_transfer.training.linear import Solved, linear_head, solve_head
 from keras_transfer.training.optimizers import layerwise_optimizer, learning_rate_schedule
 from keras_transfer.training.workers import fit_on_workers, send_file, worker_count
 
@@ -30,12 +30,16 @@ _EVALUATION_BATCH, _SHORT = 256, 64  # items, and up to which length so many
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """What a phase did: one row of figures for each epoch, and the validation figures of its best epoch."""
+    """What a phase did: one row of figures for each epoch, and the validation figures of its best epoch.
+
+    `solved` is its head, where it was solved.
+    """
 
     name: str
     rows: list[HistoryRow]
     val_accuracy: float
     val_loss: float
+    solved: Solved | None = None
 
     @property
     def seconds(self) -> float:
@@ -134,16 +138,16 @@ def _solve_phase(
     top = suffix(model, tensor, output=logits_of(model))
     stopping = ResumableEarlyStopping(phase.patience, phase.monitor, checkpoint, on_epoch)
     stopping.restore(top)
+    solved = solve_head(train, val, sigmoid=multi_label, label_smoothing=label_smoothing, seed=seed)
     if not stopping.finished:
         callbacks = keras.callbacks.CallbackList([stopping], model=top, epochs=1, steps=1, verbose=0)
         top.stop_training = False  # as `fit` begins
         callbacks.on_train_begin()
         callbacks.on_epoch_begin(0)
-        head, figures = solve_head(train, val, sigmoid=multi_label, label_smoothing=label_smoothing, seed=seed)
-        dense.set_weights([head.kernel, head.bias])
-        callbacks.on_epoch_end(0, figures)
+        dense.set_weights([solved.head.kernel, solved.head.bias])
+        callbacks.on_epoch_end(0, solved.figures)
         callbacks.on_train_end()
-    return _result(phase, stopping.rows)
+    return replace(_result(phase, stopping.rows), solved=solved)
 
 
 def _evaluation_batch(phase: Phase, val: Samples) -> int:

@@ -77,7 +77,7 @@ def make_plan(
         own = {**modality.tuning(strategy, depth), **({"rank": rank} if rank is not None else {})}
         # Not before fine-tuning, which goes less far from a solved head (food10: docs/next.md).
         alone = strategy == "feature-extraction" and epochs is None and worker_count(model.distribute_strategy) == 1
-        solved = alone and _solvable(model, n_items)
+        solved = alone and solvable(model, n_items)
         phases = make_phases(strategy, stage_count=depth, n_items=n_items, gradual=gradual, own=own, solved=solved)
     phases = with_epochs(phases, epochs)
     if ema is not None:
@@ -198,8 +198,13 @@ def with_epochs(phases: Sequence[Phase], epochs: int | None) -> tuple[Phase, ...
     return tuple(phase if phase.frozen and not alone else changed(phase) for phase in phases)
 
 
-def _solvable(model: "keras.Model", n_items: int) -> bool:
-    """Whether the head is one Dense layer, and its features of all items small."""
+def solvable(model: "keras.Model", n_items: int) -> bool:
+    """Whether the head is one Dense layer, and its features of all items small.
+
+    Args:
+        model: a classifier. Its backbone is frozen.
+        n_items: how many items.
+    """
     from keras_transfer.training.linear import linear_head
 
     dense = linear_head(model)

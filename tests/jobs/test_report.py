@@ -1,6 +1,7 @@
 """The report of a run: its figures, its baselines, its page, on data of every kind."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,14 +10,19 @@ from PIL import Image
 
 from keras_transfer.cli.summary import print_artifacts
 from keras_transfer.errors import InputError
-from keras_transfer.evaluation import open_classifier
+from keras_transfer.evaluation import load_keras, open_classifier
 from keras_transfer.evaluation.calibration import calibrated
+from keras_transfer.files import write_json
 from keras_transfer.jobs import baselines as baselines_module
 from keras_transfer.jobs import learning_curve as curve_module
+from keras_transfer.jobs.finish import calibrate
+from keras_transfer.jobs.parts import load_data
 from keras_transfer.jobs.report import report_run
 from keras_transfer.jobs.train import train
 from keras_transfer.modalities.image.builder import build_classifier
+from keras_transfer.models.head import last_dense
 from keras_transfer.recipe import Phase, make_recipe
+from keras_transfer.run import read_run
 
 NASTY = "<script>alert(1)</script> & \"x\" 'y' | `z`".replace("/", "∕")
 HEAD = (Phase(name="frozen", epochs=3, learning_rate=0.02, batch_size=16),)
@@ -142,6 +148,26 @@ def test_the_runs_temperature_is_applied_to_what_its_files_say(run, report):
     plain, scaled = classifier.predict(pixels), calibrated(classifier).predict(pixels)
     assert (plain.argmax(axis=1) == scaled.argmax(axis=1)).all()
     assert (report["calibration"]["temperature"] == 1) == np.allclose(plain, scaled, atol=1e-5)
+
+
+def test_a_model_that_learned_from_validation_items_is_not_calibrated_by_them(run, report, tmp_path):
+    recipe, result = read_run(run)
+    assert result["fitted_to_val"] == ("val" not in report["calibration"])
+    data, model = load_data(recipe, run), load_keras(run / "model.keras")
+    assert calibrate(model, data, learned=True) == 1
+    wrong = np.roll(np.eye(3, dtype=np.float32)[data.val.labels], 1, axis=1) * 0.98 + 0.01
+    kernel = last_dense(model)[0].get_weights()[0]
+    found = calibrate(model, data, wrong, learned=True)
+    assert found > 2 and np.allclose(last_dense(model)[0].get_weights()[0] * found, kernel, rtol=1e-5)
+    shutil.copytree(run, tmp_path / "run")
+    for learned in (True, False):
+        write_json(tmp_path / "run" / "result.json", {**result, "fitted_to_val": learned, "temperature": 2.0})
+        figures = report_run(tmp_path / "run", baselines="none")["calibration"]
+        assert figures["folded"] == 2 and ("val" in figures) != learned
+        assert not learned or figures["temperature"] == 1
+        check_page(tmp_path / "run" / "report.html")
+        page = (tmp_path / "run" / "report.html").read_text()
+        assert ("before the head learned from those as well" in page) == learned
 
 
 def test_two_classes_without_transfer(tmp_path):

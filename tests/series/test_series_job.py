@@ -48,6 +48,7 @@ def test_its_files_take_raw_samples_of_a_window(run):
     assert result["test"]["accuracy"] > 0.5
     proof = json.loads((folder / "export" / "model_int8.json").read_text())
     assert proof["input"]["dtype"] in ("int8", "uint8") and proof["agreement"] > 0.7
+    assert result["fitted_to_val"] and result["temperature"] == 1  # by items that are left out in turn
     assert proof["inputs"] == result["inputs"]  # the whole model, normalization included
     hands = {}
     for line in (folder / "data.csv").read_text().splitlines()[1:]:

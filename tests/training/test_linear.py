@@ -10,10 +10,12 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
 import keras_transfer as kt
+from keras_transfer.data.labels import label_losses
 from keras_transfer.errors import InputError
 from keras_transfer.recipe import Phase
+from keras_transfer.training.features import predict_cached
 from keras_transfer.training.feed import Samples
-from keras_transfer.training.linear import fit_linear, linear_head, solve_head
+from keras_transfer.training.linear import STRENGTHS, fit_linear, linear_head, solve_head
 
 SOLVED = Phase(name="frozen", optimizer="lbfgs")
 
@@ -90,10 +92,10 @@ def test_the_penalty_follows_what_a_fit_has_not_seen() -> None:
     rows, labels = task(2, 60, 30, spread=8)
     targets = np.eye(2, dtype=np.float32)[labels]
     noise = np.random.default_rng(0).permutation(labels)
-    weak, figures = solve_head(samples(rows, targets), samples(rows[:4], targets[:4]))
-    none, _ = solve_head(samples(rows, np.eye(2)[noise]), samples(rows[:4], np.eye(2)[noise][:4]))
-    assert np.linalg.norm(none.kernel) < np.linalg.norm(weak.kernel)
-    assert set(figures) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    weak = solve_head(samples(rows, targets), samples(rows[:4], targets[:4]))
+    none = solve_head(samples(rows, np.eye(2)[noise]), samples(rows[:4], np.eye(2)[noise][:4]))
+    assert np.linalg.norm(none.head.kernel) < np.linalg.norm(weak.head.kernel)
+    assert set(weak.figures) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
 def test_likes_in_groups_are_not_told_apart() -> None:
@@ -101,9 +103,9 @@ def test_likes_in_groups_are_not_told_apart() -> None:
     rows, labels = task(2, 16, 40, spread=6)
     copies, targets = np.repeat(rows, 6, axis=0), np.repeat(np.eye(2, dtype=np.float32)[labels], 6, axis=0)
     val = samples(rows[:1], targets[:1])
-    apart, _ = solve_head(samples(copies, targets), val)
-    together, _ = solve_head(samples(copies, targets, groups=np.repeat(np.arange(16), 6)), val)
-    assert np.linalg.norm(together.kernel) < np.linalg.norm(apart.kernel)
+    apart = solve_head(samples(copies, targets), val)
+    together = solve_head(samples(copies, targets, groups=np.repeat(np.arange(16), 6)), val)
+    assert np.linalg.norm(together.head.kernel) < np.linalg.norm(apart.head.kernel)
 
 
 def test_a_phase_solves_the_head_and_resumes(model, data, tmp_path) -> None:
@@ -128,3 +130,38 @@ def test_other_heads_are_refused(model, data) -> None:
     assert linear_head(model) is None
     with pytest.raises(InputError, match="solves a head of one Dense layer"):
         kt.fit(model, data, phases=[SOLVED], augmentation="none")
+
+
+def test_a_refitted_head_learns_from_validation_items_too(model, data, tmp_path) -> None:
+    random = model.get_weights()
+    before = kt.fit(model, data, phases=[SOLVED], augmentation="none")
+    answers, kernel = predict_cached(model, data.val), model.get_layer("logits").get_weights()[0]
+    for checkpoints in (None, tmp_path, tmp_path):  # the last one is resumed when all is done
+        model.set_weights(random)
+        after = kt.fit(model, data, phases=[SOLVED], augmentation="none", refit=True, checkpoints=checkpoints)
+        assert np.allclose(after.held_out, answers, atol=1e-3)
+        assert [row["val_loss"] for row in after.rows] == [row["val_loss"] for row in before.rows]
+        wider = model.get_layer("logits").get_weights()[0]
+        assert not np.allclose(wider, kernel, atol=1e-3 * np.abs(kernel).max())
+    assert label_losses(data.val.labels, predict_cached(model, data.val)).mean() < before.rows[-1]["val_loss"]
+
+
+def test_a_head_that_steps_trained_further_stays(model, data) -> None:
+    """And what fine-tuning trained is not mixed with a head for other features."""
+    top = Phase(name="fine-tuning", stages=1, epochs=3, learning_rate=0.003, batch_size=16)
+    history = kt.fit(model, data, phases=[SOLVED, top], augmentation="none", refit=True)
+    assert (history.held_out is None) == (history.kept == "fine-tuning")
+    ruin = Phase(name="fine-tuning", stages=1, epochs=1, learning_rate=1.0, batch_size=16)
+    head = Phase(name="frozen", epochs=2, learning_rate=1e-3, batch_size=16)
+    rolled = kt.fit(model, data, phases=[head, ruin], augmentation="none", refit=True)
+    assert rolled.kept == "frozen" and rolled.held_out is not None
+    assert kt.fit(model, data, phases=[SOLVED], augmentation="none").held_out is None  # unless it is asked for
+
+
+def test_weights_of_validation_items_are_those_of_their_classes() -> None:
+    rows, labels = task(2, 60)
+    targets, first = np.eye(2, dtype=np.float32)[labels], labels == 0
+    weights = np.where(first, 3.0, 0.5).astype(np.float32)
+    solved = solve_head(samples(rows, targets, weights=weights), samples(rows, targets))
+    doubled = [fit_linear(rows, targets, 2 * weights, strength=each, evened=0.5).kernel for each in STRENGTHS]
+    assert any(np.allclose(solved.whole.kernel, kernel, atol=1e-2) for kernel in doubled)

@@ -241,11 +241,9 @@ class SeriesModality(Modality):
 
     def build(self, recipe: Recipe, dataset: Dataset) -> "keras.Model":
         """The classifier of a recipe; see `build_series_classifier`. Rocket is fitted to validation series, too."""
-        from keras_transfer.modalities.series.backbones import find_series_backbone
         from keras_transfer.modalities.series.builder import build_series_classifier
 
-        fitted = find_series_backbone(recipe.backbone).layers is None
-        known = joined([dataset.train, dataset.val]) if fitted else dataset.train
+        known = joined([dataset.train, dataset.val]) if self.fitted_to_val(recipe) else dataset.train
         preparer = _own(dataset.train.preparer)
         return build_series_classifier(
             recipe.backbone,
@@ -258,6 +256,12 @@ class SeriesModality(Modality):
             seed=recipe.seed,
             **head_options(recipe, dataset),
         )
+
+    def fitted_to_val(self, recipe: Recipe) -> bool:
+        """Rocket, whose penalty and sharpness items that are left out in turn choose."""
+        from keras_transfer.modalities.series.backbones import find_series_backbone
+
+        return find_series_backbone(recipe.backbone).layers is None
 
     def quantized_part(self, model: "keras.Model") -> "keras.Model":
         """All of it, or what is behind the normalization where eight bits for all channels are too few for one."""
