@@ -24,6 +24,7 @@ PUBLIC = {
     "jobs.audition": "audition",
     "jobs.cross_validate": "cross_validate",
     "jobs.search": "search",
+    "jobs.stream": "evaluate_stream",
     "evaluation": "evaluate open_classifier",
     "exporters": "export",
     "compression": "cluster distill prune quantize_aware remove_channels sensitivity shrink weight_figures",

@@ -17,6 +17,7 @@ from keras_transfer.jobs.add_class import add_class as add_class
 from keras_transfer.jobs.audition import audition as audition
 from keras_transfer.jobs.cross_validate import cross_validate as cross_validate
 from keras_transfer.jobs.search import search as search
+from keras_transfer.jobs.stream import evaluate_stream as evaluate_stream
 from keras_transfer.litert import convert as convert
 from keras_transfer.litert import open_litert as open_litert
 from keras_transfer.modalities import load as load

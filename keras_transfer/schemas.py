@@ -124,6 +124,38 @@ class Seen(TypedDict):
     without: Metrics | None
 
 
+class EventFigures(TypedDict):
+    """Of events in long recordings, how many a model missed, and how many it heard that were none."""
+
+    events: int
+    misses: int
+    missed: Share | None  # of the events; None where there are none
+    false_accepts: int
+    an_hour: Interval  # false accepts
+
+
+class EventPoint(EventFigures):
+    """The same at a threshold."""
+
+    threshold: float
+
+
+class EventScores(TypedDict):
+    """What `evaluate --stream` finds, see `keras_transfer.evaluation.events`."""
+
+    threshold: float
+    hop: float  # seconds
+    tolerance: float  # seconds
+    nothing: list[str]  # classes that are no events
+    recordings: int
+    hours: float
+    trained_on: list[str]  # recordings that the model was trained on
+    all: EventFigures
+    per_class: dict[str, EventFigures]
+    per_group: dict[str, EventFigures]  # where groups are known; false accepts belong to none
+    curve: list[EventPoint]
+
+
 class PhaseSummary(TypedDict):
     """One phase of training."""
 
@@ -663,6 +695,13 @@ class BeforeAfter(TypedDict):
 
     before: Reliability
     after: Reliability
+
+
+class LearnedFrom(TypedDict):
+    """What a run says of its calibration, see `Result`."""
+
+    temperature: NotRequired[float]
+    fitted_to_val: NotRequired[bool]
 
 
 class Calibration(TypedDict):

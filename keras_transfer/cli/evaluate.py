@@ -25,6 +25,15 @@ def command(
     allow_bad: Annotated[
         bool, typer.Option("--allow-bad", help="Go on though over 5% of the files cannot be used.")
     ] = False,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="Find events in long recordings: misses, and false accepts an hour. DATA: recordings beside label "
+            "tracks, a table of their stretches, or of series a row for each moment.",
+        ),
+    ] = False,
+    events: options.Events = options.Events(),
     own: options.OwnFile = options.OwnFile(),
     layout: options.Layout = options.Layout(),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
@@ -39,6 +48,14 @@ def command(
 
     set_quiet(json)
     require_model(model)
+    if stream:
+        from keras_transfer.cli.heard import print_events
+        from keras_transfer.jobs.stream import evaluate_stream
+
+        found = evaluate_stream(model, data, layout=events.layout(layout), **events.options(), **own.options())
+        print_events(found, f"{model} on {data}", as_json=json)
+        return
+    events.refuse()
     inputs = known_inputs(model)
     part = held_out(
         data, split, allow_bad=allow_bad, layout=layout.source(), preparation=inputs.preparation if inputs else None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keras_transfer.evaluation.timeline import Segment
+    from keras_transfer.schemas import EventFigures, EventScores
 
 
 def print_timeline(heard: Iterable["Segment"], form: str) -> None:
@@ -51,6 +52,38 @@ def print_live(heard: Iterable["Segment"], form: str) -> None:
                 flush=True,
             )
             before = segment.labels
+
+
+def print_events(found: "EventScores", title: str, *, as_json: bool) -> None:
+    """What `evaluate --stream` found: in all at several thresholds, then of each class and group."""
+    from keras_transfer.cli.output import print_json, print_table
+
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("threshold", "events", "missed", "false accepts", "an hour"),
+        [
+            (f"{row['threshold']:g}{' *' * (row['threshold'] == found['threshold'])}", *_event_row(row))
+            for row in found["curve"]
+        ],
+        f"{title}: {found['recordings']} recordings, {found['hours']:.2f} hours, a window every {found['hop']:g} s",
+    )
+    print_table(
+        ("class", "events", "missed", "false accepts", "an hour"),
+        [(name, *_event_row(row)) for name, row in found["per_class"].items()],
+        f"At the threshold {found['threshold']:g}, give or take {found['tolerance']:g} s",
+    )
+    if found["per_group"]:
+        rows = [(name, *_event_row(row)[:2]) for name, row in found["per_group"].items()]
+        print_table(("group", "events", "missed"), rows)
+    print("Choose a threshold on other recordings than those that judge it.")
+
+
+def _event_row(row: "EventFigures") -> tuple[int, str, int, str]:
+    missed, rate = row["missed"], row["an_hour"]
+    share = "" if missed is None else f"{missed['value']:.1%} ({missed['low']:.1%} to {missed['high']:.1%})"
+    return row["events"], share, row["false_accepts"], f"{rate['value']:.2g} ({rate['low']:.2g} to {rate['high']:.2g})"
 
 
 def _print_lines(heard: Iterable["Segment"], form: str) -> Iterator["Segment"]:

@@ -15,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from keras_transfer.data.listing import Layout as SourceLayout
+    from keras_transfer.jobs.stream import EventOptions
     from keras_transfer.models.silent import ModelOptions, OwnModelOptions
 
 
@@ -292,6 +293,53 @@ class SplitLayout(Layout):
     background: Annotated[
         str | None, typer.Option(help="A folder of recordings that become one more class, 'background'.")
     ] = None
+
+
+@dataclass(frozen=True)
+class Events:
+    """How what is found in long recordings is compared with what happens in them."""
+
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="With --stream: the least probability of an event.  [0.5]")
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds,
+            metavar="SECONDS",
+            help="With --stream: how much earlier or later than an event it may be heard.  [half of a window]",
+        ),
+    ] = None
+    nothing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS",
+            help="With --stream: a class that is no event; may be repeated.  [background, silence, unknown, ...]",
+        ),
+    ] = None
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="With --stream: figures for each of these: a table's column, or a part of file names."),
+    ] = None
+
+    def options(self) -> "EventOptions":
+        """The same, as those who evaluate take it."""
+        given: EventOptions = {"tolerance": self.tolerance, "nothing": self.nothing}
+        return given if self.threshold is None else {**given, "threshold": self.threshold}
+
+    def layout(self, layout: "Layout") -> "SourceLayout":
+        """How the source is arranged, with its groups."""
+        from dataclasses import replace
+
+        return replace(layout.source(), group_by=self.group_by)
+
+    def refuse(self) -> None:
+        """Raises `InputError` where something is given that goes with --stream alone."""
+        from keras_transfer.errors import InputError
+
+        given = [name for name, value in vars(self).items() if value is not None]
+        if given:
+            raise InputError(f"--{given[0].replace('_', '-')} goes with --stream.")
 
 
 @dataclass(frozen=True)

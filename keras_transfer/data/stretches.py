@@ -2,12 +2,57 @@
 
 import math
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from keras_transfer.errors import InputError
 
 _NAME = re.compile(r"(.+)#t=(?:npt:)?([0-9]{1,9}(?:\.[0-9]{1,9})?)?(?:,([0-9]{1,9}(?:\.[0-9]{1,9})?))?", re.DOTALL)
 MOST_WINDOWS = 1_000_000
 """Windows of one file; more are refused, as a forged length would have them."""
+
+
+class Mark(NamedTuple):
+    """A stretch of a recording that has labels; `group` is what it shares with others, such as who speaks."""
+
+    start: float
+    end: float
+    labels: tuple[str, ...]
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class MarkedRecording:
+    """A recording, and what happens in it when.
+
+    Attributes:
+        file: what it is called.
+        seconds: how long it is.
+        marks: its labelled stretches, in seconds. Between them nothing happens.
+    """
+
+    file: str
+    seconds: float
+    marks: tuple[Mark, ...]
+
+
+def marked(found: Mapping[str, Sequence[Mark]], seconds: Iterable[float]) -> list[MarkedRecording]:
+    """Recordings with their marks, which end with them.
+
+    Args:
+        found: the marks of each file.
+        seconds: how long each is, in the same order.
+
+    >>> marked({"a.wav": [Mark(3, math.inf, ("dog",)), Mark(9, 12, ("cat",))]}, [5.0])[0].marks
+    (Mark(start=3, end=5.0, labels=('dog',), group=''),)
+    """
+    return [
+        MarkedRecording(
+            file, length, tuple(sorted(m._replace(end=min(m.end, length)) for m in marks if m.start < length))
+        )
+        for (file, marks), length in zip(found.items(), seconds, strict=True)
+    ]
 
 
 def stretch_name(file: str, start: float, end: float) -> str:

@@ -1,6 +1,7 @@
 """Items that a model was trained on: scored on them, it is flattered."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def seen_in_training(model: Path, hashes: Sequence[str]) -> list[str]:
     with (run / "data.csv").open(newline="", encoding="utf-8") as file:
         used = {row["sha256"]: row["split"] for row in csv.DictReader(file) if row["split"] in ("train", "val")}
     return [used.get(digest, "") for digest in hashes]
+
+
+def trained_files(model: Path) -> set[str]:
+    """The absolute paths of files of which a part trained a model or stopped its training, where that is known."""
+    run = next((folder for folder in model.parents[:_DEPTH] if _trained_in(folder)), None)
+    if run is None:
+        return set()
+    with (run / "data.csv").open(newline="", encoding="utf-8") as file:
+        used = [row["path"] for row in csv.DictReader(file) if row["split"] in ("train", "val")]
+    return {path.rpartition("#")[0] if re.search(r"#(t|row)=[^/]*$", path) else path for path in used}
 
 
 def _trained_in(folder: Path) -> bool:

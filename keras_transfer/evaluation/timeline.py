@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keras_transfer.data.stretches import parse_stretch
 from keras_transfer.decisions import THRESHOLD
+from keras_transfer.errors import InputError
 from keras_transfer.evaluation.classifier import Classifier
 from keras_transfer.evaluation.predictions import answer, answers
 from keras_transfer.inputs import open_modality, open_preparer, stacked
@@ -57,18 +58,43 @@ def timeline(classifier: Classifier, path: str, hop: float) -> Iterator[Segment]
     Raises:
         InputError: items of the classifier have no length in time.
     """
+    try:
+        borders, rows = moments(classifier, path, hop)
+    except ItemError as error:
+        yield Segment(path, problem=str(error))
+        return
+    yield from _joined(path, classifier, ((*span, row) for span, row in zip(pairwise(borders), rows, strict=True)))
+
+
+class ItemError(InputError):
+    """A window of a recording cannot be read."""
+
+
+def moments(classifier: Classifier, path: str, hop: float) -> tuple[list[float], NDArray[np.float32]]:
+    """What a classifier hears in a recording at each moment, averaged over three windows.
+
+    Args:
+        classifier: as for `timeline`.
+        path: the recording.
+        hop: seconds from one window to the next.
+
+    Returns:
+        The ends of the moments in seconds, `[n + 1]`, and what `predictions.answers` says in each, float32 `[n, ...]`.
+
+    Raises:
+        ItemError: a window cannot be read.
+        InputError: see `timeline`.
+    """
     names = open_modality(classifier.inputs.modality).parts(path, classifier.inputs, hop)
     spans = [(parse_stretch(name) or (path, 0.0, 0.0))[1:] for name in names]
     rows: list[Row] = []
     for row in answers(classifier, names):
         if isinstance(row, str):
-            yield Segment(path, problem=row)
-            return
+            raise ItemError(row)
         rows.append(row)
     middles = [(start + end) / 2 for start, end in spans]
     borders = [spans[0][0], *((a + b) / 2 for a, b in pairwise(middles)), spans[-1][1]]
-    heard = ((*span, row) for span, row in zip(pairwise(borders), _centred(rows), strict=True))
-    yield from _joined(path, classifier, heard)
+    return borders, np.stack(list(_centred(rows)))
 
 
 def live(classifier: Classifier, windows: Iterable[tuple[float, float, bytes]]) -> Iterator[Segment]:

@@ -31,6 +31,7 @@ from keras_transfer.schemas import (
     Epoch,
     Example,
     ItemView,
+    LearnedFrom,
     LearningCurve,
     ModelFigures,
     NextStep,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from keras_transfer.data.dataset import Dataset
     from keras_transfer.data.split import Split
     from keras_transfer.jobs.baselines import Baseline
-    from keras_transfer.jobs.finish import RunFacts
 
 _PAIRS, _PER_PAIR, _SHOWN = 4, 6, 8  # pairs of classes, items of each, and of the mistakes and doubts
 
@@ -122,7 +122,7 @@ class Figures:
 def model_figures(
     recipe: Recipe,
     kept: str | None,
-    facts: "RunFacts | Result",
+    facts: LearnedFrom,
     data: "Dataset",
     model: "keras.Model",
     test: "Split",
@@ -285,7 +285,7 @@ def _calibration(
     val: "Split",
     test: "Split",
     probabilities: NDArray[np.float32],
-    facts: "RunFacts | Result",
+    facts: LearnedFrom,
 ) -> Calibration:
     """The temperature, fitted on validation, and what it and the one in the model do to the test split.
 

@@ -16,6 +16,7 @@ from keras_transfer.data.loading import LoadOptions, load_listing
 from keras_transfer.data.reader import FileReader
 from keras_transfer.data.sources import list_path, names_files
 from keras_transfer.data.split import Split
+from keras_transfer.data.stretches import MarkedRecording
 from keras_transfer.errors import InputError
 from keras_transfer.exporters.contract import plain_contract
 from keras_transfer.inputs import Array, Arrays, Indices, InputSpec, Json, Preparer, TensorNotes
@@ -323,6 +324,19 @@ class Modality(ABC):
         if hop is not None:
             raise InputError(f"`hop` (--hop) needs recordings, not {self.kind.items}. Received: hop={hop}.")
         return [source]
+
+    def marked_recordings(self, source: str, layout: Layout, inputs: InputSpec) -> tuple[list[MarkedRecording], float]:
+        """The recordings of a source with what happens in them when, and how many seconds of them a model hears.
+
+        Args:
+            source: as for `list_source`.
+            layout: as for `list_source`.
+            inputs: of the model.
+
+        Raises:
+            InputError: items have no length in time (the default), or see `list_source`.
+        """
+        raise InputError(f"Events over time (--stream) are of recordings, not of {self.kind.items}.")
 
     def stream(
         self, source: "BufferedReader", inputs: InputSpec, hop: float | None

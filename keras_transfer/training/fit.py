@@ -215,8 +215,9 @@ def _refit(
     if solved is None:
         train = replace(train, groups=item_groups(data, data.train))
         solved = solve_head(train, val, sigmoid=data.multi_label, label_smoothing=label_smoothing, seed=seed)
-    found = solved.figures["val_accuracy"], -solved.figures["val_loss"]
-    if dense is None or found < _score(kept):  # it was stepped to, and further
+    # One that was stepped to stays where it is better beyond chance: it has not seen all items.
+    chance = (kept.val_accuracy * (1 - kept.val_accuracy) / len(val)) ** 0.5
+    if dense is None or solved.figures["val_accuracy"] < kept.val_accuracy - chance:
         return None
     dense.set_weights([solved.whole.kernel, solved.whole.bias])
     return solved.val

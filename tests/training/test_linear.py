@@ -146,8 +146,8 @@ def test_a_refitted_head_learns_from_validation_items_too(model, data, tmp_path)
     assert label_losses(data.val.labels, predict_cached(model, data.val)).mean() < before.rows[-1]["val_loss"]
 
 
-def test_a_head_that_steps_trained_further_stays(model, data) -> None:
-    """And what fine-tuning trained is not mixed with a head for other features."""
+def test_the_head_of_a_phase_that_is_kept_is_solved_in_the_end(model, data) -> None:
+    """What fine-tuning trained is not mixed with a head for other features."""
     top = Phase(name="fine-tuning", stages=1, epochs=3, learning_rate=0.003, batch_size=16)
     history = kt.fit(model, data, phases=[SOLVED, top], augmentation="none", refit=True)
     assert (history.held_out is None) == (history.kept == "fine-tuning")

@@ -12,7 +12,7 @@ from keras_transfer.data.dataset import Dataset, Record
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.made import is_made
 from keras_transfer.data.split import Split
-from keras_transfer.data.stretches import parse_stretch
+from keras_transfer.data.stretches import MarkedRecording, parse_stretch
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.shift import differences
 from keras_transfer.inputs import Array, Indices, InputSpec, Json, Preparer, TensorNotes, only
@@ -25,7 +25,7 @@ from keras_transfer.modalities.audio.live import raw_windows
 from keras_transfer.modalities.audio.made import NAME
 from keras_transfer.modalities.audio.preparer import AudioPreparer, open_preparer
 from keras_transfer.modalities.audio.reader import NOTES, AudioReader, summarize
-from keras_transfer.modalities.audio.sources import list_source, windows_of
+from keras_transfer.modalities.audio.sources import list_source, marked_recordings, windows_of
 from keras_transfer.modalities.modality import check_choice, head_options
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, NAMED_WEIGHTS, Format, ModelOptions, Recipe
@@ -103,6 +103,10 @@ class AudioModality(Modality):
     def parts(self, source: str, inputs: InputSpec, hop: float | None = None) -> Sequence[str]:
         """The windows of a recording, as long as a model's clips."""
         return windows_of(source, open_preparer(inputs.preparation).seconds, hop)
+
+    def marked_recordings(self, source: str, layout: Layout, inputs: InputSpec) -> tuple[list[MarkedRecording], float]:
+        """Recordings beside label tracks, or of a table with stretches; of class folders each is one event."""
+        return marked_recordings(source, layout), open_preparer(inputs.preparation).seconds
 
     def stream(
         self, source: "BufferedReader", inputs: InputSpec, hop: float | None

@@ -20,7 +20,15 @@ from keras_transfer.data.made import is_made
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.sources import list_files
 from keras_transfer.data.spooled import TemporaryFolder, spooled_listing
-from keras_transfer.data.stretches import cut_windows, parse_stretch, stretch_name, whole_file
+from keras_transfer.data.stretches import (
+    Mark,
+    MarkedRecording,
+    cut_windows,
+    marked,
+    parse_stretch,
+    stretch_name,
+    whole_file,
+)
 from keras_transfer.data.tables import MAX_LABEL
 from keras_transfer.errors import InputError
 from keras_transfer.files import read_file
@@ -93,6 +101,38 @@ def list_source(
         _drop_shared(listing)
         _split_in_time(listing)
     return Windows(listing, window)
+
+
+def marked_recordings(source: str, layout: Layout) -> list[MarkedRecording]:
+    """The recordings of a source with what happens in them when; one with an empty label track has nothing.
+
+    Args:
+        source: as for `list_source`.
+        layout: as for `list_source`.
+
+    Raises:
+        InputError: see `list_source`, or a recording cannot be read.
+    """
+    folder, found = Path(source).expanduser(), dict[str, list[Mark]]()
+    if folder.is_dir() and (tracks := _tracks_below(folder)):
+        for path, marks in tracks:
+            group = group_of(path.name, layout.group_by) if layout.group_by else ""
+            found[str(path)] = [Mark(m.start, m.end, (m.label,), group) for m in _long(marks)]
+    else:
+        listing = list_files(source, None, layout, KIND)
+        assert listing is not None
+        for entry in listing.entries:
+            _, start, end = parse_stretch(entry.file) or (entry.file, 0.0, math.inf)
+            mark = Mark(start, end, entry.labels, entry.group if layout.group_by else "")
+            found.setdefault(whole_file(entry.file), []).append(mark)
+    return marked(found, track(ordered(_seconds, found), "Measuring recordings", total=len(found)))
+
+
+def _seconds(file: str) -> float:
+    try:
+        return measure_sound(file).seconds
+    except InputError as error:
+        raise InputError(f"{file}: {error}.") from None
 
 
 def _made(source: str) -> Listing:
@@ -266,7 +306,7 @@ def _add_background(listing: Listing, folder: Path, window: float) -> None:
 # Label tracks, as Audacity exports them: start, end and label of a line, with tabs between
 
 
-class Mark(NamedTuple):
+class TrackMark(NamedTuple):
     """A line of a label track."""
 
     start: float
@@ -274,7 +314,7 @@ class Mark(NamedTuple):
     label: str
 
 
-def read_label_track(content: bytes) -> list[Mark]:
+def read_label_track(content: bytes) -> list[TrackMark]:
     """The marks of one of Audacity's label tracks.
 
     Lines that begin with a backslash, which hold frequencies, are left out, and so are marks without a label.
@@ -283,7 +323,7 @@ def read_label_track(content: bytes) -> list[Mark]:
         InputError: it is something else.
 
     >>> read_label_track(b"0.5\\t2\\tdog\\n\\\\\\t100\\t900\\n3,25\\t4\\tcat\\n")
-    [Mark(start=0.5, end=2.0, label='dog'), Mark(start=3.25, end=4.0, label='cat')]
+    [TrackMark(start=0.5, end=2.0, label='dog'), TrackMark(start=3.25, end=4.0, label='cat')]
     """
     encoding, _ = detect_encoding([content])
     marks = []
@@ -292,7 +332,7 @@ def read_label_track(content: bytes) -> list[Mark]:
             continue
         start, end, label = (*(part.strip() for part in line.split("\t", 2)), "", "")[:3]
         try:
-            mark = Mark(float(start.replace(",", ".")), float(end.replace(",", ".")), label)
+            mark = TrackMark(float(start.replace(",", ".")), float(end.replace(",", ".")), label)
         except ValueError as error:
             raise InputError(f"line {number} is no 'start, end, label' with tabs between: {line[:40]!r}") from error
         if not 0 <= mark.start <= mark.end < 1e9 or len(label) > MAX_LABEL:
@@ -302,7 +342,7 @@ def read_label_track(content: bytes) -> list[Mark]:
     return sorted(marks)
 
 
-def _tracks(folder: Path) -> Iterator[tuple[Path, list[Mark]]]:
+def _tracks(folder: Path) -> Iterator[tuple[Path, list[TrackMark]]]:
     """The recordings directly in a folder that have a label track beside them; none of a folder without recordings."""
     try:
         names = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
@@ -318,7 +358,7 @@ def _tracks(folder: Path) -> Iterator[tuple[Path, list[Mark]]]:
             raise InputError(f"{beside}: {error}. Export it from Audacity again, or remove it.") from error
 
 
-def _tracks_below(folder: Path) -> list[tuple[Path, list[Mark]]]:
+def _tracks_below(folder: Path) -> list[tuple[Path, list[TrackMark]]]:
     """Those directly in a folder; where there are none, those in its folders if each recording in them has one."""
     if tracks := list(_tracks(folder)):
         return tracks
@@ -334,7 +374,7 @@ def _recordings(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.suffix.lower() in KIND.extensions and path.is_file()]
 
 
-def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]], group_by: str | None) -> Listing:
+def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[TrackMark]]], group_by: str | None) -> Listing:
     """Each mark as a stretch; where marks overlap, the pieces between their ends, each with its labels."""
     several = any(_overlap(marks) for _, marks in tracks)
     groups = {path: group_of(path.name, group_by) if group_by else str(path) for path, _ in tracks}
@@ -354,14 +394,14 @@ def _of_tracks(folder: Path, tracks: Sequence[tuple[Path, list[Mark]]], group_by
     return listing
 
 
-def _long(marks: Iterable[Mark]) -> Iterator[Mark]:
+def _long(marks: Iterable[TrackMark]) -> Iterator[TrackMark]:
     """The marks; those of a moment as a second around it."""
     for mark in marks:
         moment = mark.end - mark.start < 0.01
-        yield Mark(max(0.0, mark.start - 0.5), mark.end + 0.5, mark.label) if moment else mark
+        yield TrackMark(max(0.0, mark.start - 0.5), mark.end + 0.5, mark.label) if moment else mark
 
 
-def _overlap(marks: Sequence[Mark]) -> bool:
+def _overlap(marks: Sequence[TrackMark]) -> bool:
     end = 0.0
     for mark in marks:
         if mark.start < end - _OVERLAP:
@@ -370,7 +410,7 @@ def _overlap(marks: Sequence[Mark]) -> bool:
     return False
 
 
-def _pieces(marks: Sequence[Mark]) -> Iterator[tuple[float, float, tuple[str, ...]]]:
+def _pieces(marks: Sequence[TrackMark]) -> Iterator[tuple[float, float, tuple[str, ...]]]:
     """What lies between the ends of marks, with all labels that hold there."""
     long = list(_long(marks))
     ends = sorted({point for mark in long for point in (mark.start, mark.end)})

@@ -13,6 +13,7 @@ from keras_transfer.data.folds import joined
 from keras_transfer.data.labels import one_hot
 from keras_transfer.data.listing import Kind, Layout, Listing
 from keras_transfer.data.split import Split
+from keras_transfer.data.stretches import MarkedRecording
 from keras_transfer.data.table_files import TABLES
 from keras_transfer.errors import InputError
 from keras_transfer.evaluation.shift import differences
@@ -28,7 +29,7 @@ from keras_transfer.modalities.series.loading import READERS, is_wide, open_spoo
 from keras_transfer.modalities.series.preparer import SeriesPreparer, open_preparer
 from keras_transfer.modalities.series.reader import NOTES, SeriesReader, lengths_of, summarize
 from keras_transfer.modalities.series.remarks import settle
-from keras_transfer.modalities.series.sources import list_source, recognizes, windows_of
+from keras_transfer.modalities.series.sources import list_source, marked_recordings, recognizes, windows_of
 from keras_transfer.modalities.series.spool import row_name
 from keras_transfer.progress import say
 from keras_transfer.recipe import AUTO, Format, ModelOptions, Recipe, make_recipe
@@ -138,6 +139,15 @@ class SeriesModality(Modality):
         except InputError:
             return False
         return True
+
+    def marked_recordings(self, source: str, layout: Layout, inputs: InputSpec) -> tuple[list[MarkedRecording], float]:
+        """A table with a row for each moment, with its stretches of one label; or files, each of one label.
+
+        Raises:
+            InputError: see `list_source`, or no rate is known.
+        """
+        preparer = open_preparer(inputs.preparation)
+        return marked_recordings(source, self.layout_for(layout, inputs.preparation)), preparer.window
 
     def stream(
         self, source: "BufferedReader", inputs: InputSpec, hop: float | None

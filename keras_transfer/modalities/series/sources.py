@@ -1,5 +1,6 @@
 """Sources of labelled series: files of many, class folders, long tables, arrays."""
 
+import math
 import os
 import re
 from dataclasses import replace
@@ -17,7 +18,15 @@ from keras_transfer.data.made import is_made
 from keras_transfer.data.parallel import ordered
 from keras_transfer.data.sources import list_files, refuse_layout
 from keras_transfer.data.spooled import TemporaryFolder
-from keras_transfer.data.stretches import cut_windows, parse_stretch, stretch_name, whole_file
+from keras_transfer.data.stretches import (
+    Mark,
+    MarkedRecording,
+    cut_windows,
+    marked,
+    parse_stretch,
+    stretch_name,
+    whole_file,
+)
 from keras_transfer.data.table_files import TABLES, key, sample_table
 from keras_transfer.data.tables import PATHS, is_prose
 from keras_transfer.errors import InputError
@@ -310,6 +319,43 @@ def windows_of(name: str, window: float, rate: float | None, hop: float | None =
     file, start, end = parse_stretch(name) or (name, 0.0, seconds)
     cut = cut_windows(start, min(end, seconds), window, hop)
     return [stretch_name(file, *each) for each in cut] if len(cut) > 1 or hop is not None else [name]
+
+
+def marked_recordings(source: str, layout: Layout) -> list[MarkedRecording]:
+    """The recordings of a source with what happens in them when.
+
+    Args:
+        source: a table with a row for each moment, or files of one series each.
+        layout: as for `list_source`.
+
+    Raises:
+        InputError: see `list_source`, or a rate is not known.
+    """
+    path = Path(source).expanduser()
+    if path.is_file() and path.suffix.lower() in TABLES and not _names_files(path, layout):
+        columns = open_columns(str(path))
+        roles, rate = find_roles(path, columns, layout), _known(layout.rate or columns.rate, path)
+        marks = [
+            Mark(each.first / rate, each.end / rate, (each.label,), each.group)
+            for each in stretches(path, columns, roles)
+            if each.label
+        ]
+        return [MarkedRecording(str(path), len(columns.values) / rate, tuple(marks))]
+    listing = list_files(source, None, layout, KIND)
+    assert listing is not None
+    found: dict[str, list[Mark]] = {}
+    for entry in listing.entries:
+        _, start, end = parse_stretch(entry.file) or (entry.file, 0.0, math.inf)
+        mark = Mark(start, end, entry.labels, entry.group if layout.group_by else "")
+        found.setdefault(whole_file(entry.file), []).append(mark)
+    opened = ((file, open_file(file)) for file in found)
+    return marked(found, (len(own.values) / _known(own.rate or layout.rate, file) for file, own in opened))
+
+
+def _known(rate: float | None, file: str | Path) -> float:
+    if rate is None:
+        raise InputError(f"{file} does not say how many samples a second it has: say it with --rate.")
+    return rate
 
 
 # Arrays
