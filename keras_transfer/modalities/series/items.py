@@ -230,7 +230,7 @@ def to_number(cell: str) -> float:
 
 
 def read_numbers(cells: Sequence[str], name: str, first: int = 1) -> NDArray[np.float64] | None:
-    """The numbers of a column; None where most of its cells hold something else.
+    """The numbers of a column; None where most of what it holds is something else, such as labels here and there.
 
     Args:
         cells: as they stand there.
@@ -244,7 +244,7 @@ def read_numbers(cells: Sequence[str], name: str, first: int = 1) -> NDArray[np.
         return np.array(cells, np.float64)
     except ValueError:
         wrong = [i for i, cell in enumerate(cells) if not is_number(cell)]
-    if 2 * len(wrong) > len(cells):
+    if 2 * len(wrong) > sum(cell.strip().lower() not in _MISSING for cell in cells):
         return None
     if wrong:
         raise InputError(f"row {wrong[0] + 1}: {cells[wrong[0]][:20]!r} in {name} is no number")
