@@ -19,6 +19,7 @@ LABELS = ("label", "class", "category", "target", "labels", "classname")
 
 STARTS = ("start", "starttime", "startseconds", "onset", "begin", "begintime")
 ENDS = ("end", "endtime", "endseconds", "offset", "stop", "stoptime")
+DURATIONS = ("duration", "durationseconds", "length", "lengthseconds")
 FOLD = "fold"
 
 _LIKELY = (*LABELS, "sentiment", "emotion", "intent", "polarity", "topic", "rating", "stars")
@@ -41,6 +42,7 @@ class _Roles(NamedTuple):
         column: the name of a column of items that has no usual name, and of one that the user named.
         cells: whether the column's cells are the items.
         stretch: of start and end in seconds, where items are stretches of files.
+        lasts: whether the second of these is a duration.
         group_by: a regular expression that finds the group in a path, where no column holds it.
     """
 
@@ -53,6 +55,7 @@ class _Roles(NamedTuple):
     column: str = ""
     cells: bool = False
     stretch: tuple[int, int] | None = None
+    lasts: bool = False
     group_by: str = ""
 
 
@@ -167,25 +170,29 @@ def _roles(path: Path, table: Table, layout: Layout, kind: Kind, warnings: list[
         raise InputError(
             f"{path}: the column `{name}` cannot be the {kind.item} and its label as well: name both columns."
         )
-    stretch = _stretch_columns(path, columns) if kind.stretches and not ours else None
+    stretch, lasts = _stretch_columns(path, columns) if kind.stretches and not ours else (None, False)
     used = {item, label, split, *(stretch or ()), *(columns.index(name) for name in kind.columns if ours)}
     others = {name: i for i, name in enumerate(columns) if name and i not in used}
     if cells and others:
         seen = sample_table(path, wanted_columns(layout, kind), whole=False)[1]
         others = {name: i for name, i in others.items() if not is_prose(seen[i])}
     multi_label = key(columns[label]) == "labels" or columns[label] in table.lists
-    return _Roles(item, label, split, group, others, multi_label, column, cells, stretch, pattern)
+    return _Roles(item, label, split, group, others, multi_label, column, cells, stretch, lasts, pattern)
 
 
-def _stretch_columns(path: Path, columns: Sequence[str]) -> tuple[int, int] | None:
-    """The columns of start and end, None where there is neither; one alone is refused."""
-    start, end = (_column(path, columns, None, names, "") for names in (STARTS, ENDS))
-    if start is not None and end is not None:
-        return start, end
-    if start is None and end is None:
-        return None
+def _stretch_columns(path: Path, columns: Sequence[str]) -> tuple[tuple[int, int] | None, bool]:
+    """The columns of start and end, or of start and duration; none where there is neither; one alone is refused."""
+    start, end, lasts = (_column(path, columns, None, names, "") for names in (STARTS, ENDS, DURATIONS))
+    if lasts is not None and start is None and end is not None and key(columns[end]) == "offset":
+        start, end = end, None  # beside a duration an offset is where something begins, as in NeMo's manifests
+    if start is not None and (end is not None or lasts is not None):
+        return (start, end if end is not None else lasts or 0), end is None
+    if start is None and end is None:  # a duration alone says how long the whole file is
+        return None, False
     there = columns[start if start is not None else end or 0]
-    raise InputError(f"{path} has a column `{there}` alone: stretches need a start and an end, both in seconds.")
+    raise InputError(
+        f"{path} has a column `{there}` alone: stretches need a start and an end, or a duration, in seconds."
+    )
 
 
 def cell_column(path: Path, columns: Sequence[str], name: str | None, kind: Kind) -> int | None:
@@ -356,7 +363,8 @@ def _stretch(file: str, row: Row, roles: _Roles) -> tuple[str, str]:
     if not start and not end:
         return file, ""
     try:
-        name = stretch_name(file, _seconds(start or "0"), _seconds(end))
+        first = _seconds(start or "0")
+        name = stretch_name(file, first, _seconds(end) + first * roles.lasts)
     except ValueError:
         return file, f"no stretch of time: {start[:20]!r} to {end[:20]!r}"
     return (name, "") if parse_stretch(name) else (file, f"no stretch of time: {start[:20]!r} to {end[:20]!r}")

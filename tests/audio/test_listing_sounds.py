@@ -76,6 +76,11 @@ def test_a_table_names_stretches_folds_and_splits(tmp_path, folder):
     listing, _ = list_source(str(odd))
     assert names(listing) == ["1.wav#t=0.25,0.5", "2.wav#t=0,1000"]
     assert listing.warnings[0].startswith("1 of 2 stretches end after their file does, such as 2.wav#t=0,1000")
+    for first, last in (("start", "duration"), ("offset", "duration"), ("start", "length_seconds")):
+        lasting = table(folder / "lasts.csv", ("path", "label", first, last), ("low/long.flac", "a", 0.5, 1))
+        assert names(list_source(str(lasting)).listing) == ["long.flac#t=0.5,1.5"]
+    whole = table(folder / "whole.csv", ("path", "label", "duration"), ("low/1.wav", "a", 1))
+    assert names(list_source(str(whole)).listing) == ["1.wav"]
     with pytest.raises(InputError, match="stretches need a start and an end"):
         list_source(str(table(folder / "half.csv", ("path", "label", "start"), ("low/1.wav", "a", 0))))
 
