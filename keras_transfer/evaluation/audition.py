@@ -12,7 +12,8 @@ from keras_transfer.schemas import AuditionRow, AuditionScore
 def cross_validated(name: str, labels: ArrayLike, answers: ArrayLike, groups: ArrayLike) -> AuditionScore:
     """The accuracy of answers from a cross-validation, and its standard error.
 
-    Items of one group (a speaker's, near-duplicates) are not independent: the error is that of the groups' sums.
+    Items of one group (a speaker's, near-duplicates) are not independent: the error is that of the groups' sums. Where
+    all are of one group it is that of the items, which is too small.
 
     Args:
         name: of what answered.
@@ -26,6 +27,8 @@ def cross_validated(name: str, labels: ArrayLike, answers: ArrayLike, groups: Ar
     right = correct_labels(labels, answers).astype(np.float64)
     shares = right.mean(axis=1) if right.ndim == 2 else right
     _, places = np.unique(groups, return_inverse=True)
+    if len(places) and not places.any():  # one group tells nothing of others; its items at least of themselves
+        places = np.arange(len(shares))
     sums = np.bincount(places, shares - shares.mean())
     few = len(sums) / max(1, len(sums) - 1)
     error = float(np.sqrt(few * np.square(sums).sum()) / len(shares))

@@ -39,6 +39,8 @@ _FINALISTS = 3  # candidates that fit a budget, which are trained before one is 
 _FINAL_FOLDS = 3  # folds that judge them
 _BUDGET = 1e13  # multiply-adds of a candidate on all items: some minutes on two cores
 _FITS = 1e12  # of one that is trained in each fold
+_KNOWN = 0.75  # below which accuracy a network of random weights is tried
+_TRIAL, _TRIAL_EPOCHS = 2.5e12, 20  # multiply-adds forward of all items and epochs, about a minute on two cores
 _TRAINED_ON = 200  # items, below which no network of random weights is tried
 _FILE = Path("checkpoints", "audition.json")
 
@@ -145,7 +147,12 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
         ranked = sorted(rows, key=lambda row: -row["accuracy"])[:_FINALISTS]
         won, taken, finals = _finals({row["name"]: recipes[row["name"]] for row in ranked}, data, whole, folds, groups)
         chosen = best = next(row for row in rows if row["name"] == won)
-    rival, random_split = _beside(recipes, recipes[chosen["name"]], data, whole, folds, groups)
+    tried = _trial(recipe, recipes[best["name"]], best, data) if within is None else None
+    if tried is not None and tried.better:
+        taken, chosen, best = tried.recipe, tried.row, tried.row
+    if tried is not None:
+        rows, recipes = [*rows, tried.row], {**recipes, tried.row["name"]: tried.recipe}
+    rival, random_split = _beside(recipes, taken, data, whole, folds, groups)
     sentences = audition_sentences(
         chosen, best, rival, random_split, "those on this machine" if within is None else "those that fit"
     )
@@ -154,6 +161,8 @@ def _hold(recipe: Recipe, data: "Dataset") -> tuple[Recipe, Audition]:
             f"Trained in {_FINAL_FOLDS} folds, {scored(finals[0])} was the best of {len(finals)} that came first by "
             "probes."
         )
+    if tried is not None:
+        sentences.append(tried.sentence)
     for sentence in sentences:
         say(f"Audition: {sentence}")
     found: Audition = {
@@ -191,12 +200,92 @@ def _beside(
         answers = _fitted_answers(data, whole, folds, lambda fold, part: modality.rival(fold, part, seed)[1])
         rival = cross_validated(modality.rival_name, whole.labels, answers, groups)
     if any(record.group for record in data.records):
-        alone = np.arange(len(whole))
-        _, _, answers = _heard(
-            chosen, data, whole, audition_folds(whole.labels, alone, seed), math.inf, _Bodies([chosen])
-        )
-        random_split = cross_validated("", whole.labels, answers, alone)["accuracy"]
+        if not chosen.model.pretrained and modality.from_scratch(chosen) is not None:
+            mixed = _mixed(_at_most(prepared_for(chosen, data), ITEMS, seed), seed)
+            labels, alone = mixed.val.labels, np.arange(len(mixed.val))
+            answers, _ = retrained(chosen.replace(epochs=_TRIAL_EPOCHS), mixed, mixed.val)
+        else:
+            labels, alone = whole.labels, np.arange(len(whole))
+            own = audition_folds(labels, alone, seed)
+            _, _, answers = _heard(chosen, data, whole, own, math.inf, _Bodies([chosen]))
+        random_split = cross_validated("", labels, answers, alone)["accuracy"]
     return rival, random_split
+
+
+class _Tried(NamedTuple):
+    """A network of random weights that was trained briefly in one fold."""
+
+    recipe: Recipe
+    row: AuditionRow
+    better: bool
+    sentence: str
+
+
+def _trial(recipe: Recipe, known: Recipe, best: AuditionRow, data: "Dataset") -> _Tried | None:
+    """A small network of random weights, against the best candidate, both on the validation items.
+
+    None where that knows them well, the recipe says how to train, or the items are few or long.
+    """
+    from keras_transfer.data.folds import item_groups
+    from keras_transfer.evaluation.audition import cross_validated, scored
+    from keras_transfer.models import model_inputs, multiply_adds
+    from keras_transfer.models.replay import at_size
+
+    started, modality = time.perf_counter(), open_modality(data.train.preparer.modality)
+    candidate, own = modality.from_scratch(recipe), recipe.training
+    left = recipe.backbone == AUTO and (own.strategy, own.phases, own.epochs) == ("auto", None, None)
+    if candidate is None or best["accuracy"] >= _KNOWN or not left or len(data.train) < _TRAINED_ON:
+        return None
+    candidate = settled(candidate)
+    items = prepared_for(candidate, data)
+    model = build_classifier_of(candidate, items)
+    cost = multiply_adds(at_size(model, items.train.spec(model_inputs(model)).tensors))
+    most = int(_TRIAL / cost / _TRIAL_EPOCHS)
+    if most < _TRAINED_ON:
+        return None
+    items = _at_most(items, most, recipe.seed)
+    name = f"{modality.title(modality.complete(candidate, model))} from scratch"
+    say(f"Audition: {scored(best)} is little, so {name} is tried ({_TRIAL_EPOCHS} epochs)")
+    groups = item_groups(data, data.val)
+    score, theirs = (
+        cross_validated(title, data.val.labels, retrained(way, own, own.val)[0], groups)
+        for title, way, own in (
+            (name, candidate.replace(epochs=_TRIAL_EPOCHS), items),
+            (best["name"], known.replace(strategy="feature-extraction", refit=False), prepared_for(known, data)),
+        )
+    )
+    better = score["accuracy"] > theirs["accuracy"]  # though it trains for longer when it is taken
+    row: AuditionRow = {
+        **score,
+        "backbone": candidate.backbone,
+        "alpha": candidate.model.alpha,
+        "weights": candidate.model.weights,
+        "parameters": model.count_params(),
+        "multiply_adds": cost,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    sentence = (
+        f"Trained from random weights for {_TRIAL_EPOCHS} epochs, {candidate.backbone} is right on "
+        f"{score['accuracy']:.1%} of the {len(data.val)} validation {modality.kind.items}, {best['name']} on "
+        f"{theirs['accuracy']:.1%}: {'it is taken, and trained in full' if better else 'it is not taken'}."
+    )
+    return _Tried(candidate, row, better, sentence)
+
+
+def _at_most(data: "Dataset", count: int, seed: int) -> "Dataset":
+    """The data with so many training items, of each class its share."""
+    return data if len(data.train) <= count else replace(data, train=data.train.stratified(count, seed))
+
+
+def _mixed(data: "Dataset", seed: int) -> "Dataset":
+    """The items with training and validation mixed, like ones on both sides."""
+    from keras_transfer.data.folds import joined
+
+    whole = joined([data.train, data.val])
+    order = np.random.default_rng(seed).permutation(len(whole))
+    return replace(
+        data, train=whole.part(np.sort(order[len(data.val) :])), val=whole.part(np.sort(order[: len(data.val)]))
+    )
 
 
 def audition_items(data: "Dataset", seed: int) -> "tuple[Split, Indices, list[Fold]]":

@@ -497,6 +497,17 @@ class Modality(ABC):
         """
         return ()
 
+    def from_scratch(self, recipe: Recipe) -> Recipe | None:
+        """A small network of random weights, which an audition tries where pretrained ones know little of the items.
+
+        Args:
+            recipe: whose backbone is `recipe.AUTO`.
+
+        Returns:
+            The recipe with it; None, the default, where there is none, or it is among the candidates already.
+        """
+        return None
+
     def tuning(self, strategy: str, stage_count: int) -> Mapping[str, Json]:
         """Fields of the phase that trains a backbone, where they are not those of other modalities.
 
