@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keras_transfer.cli import options
+
+if TYPE_CHECKING:
+    from keras_transfer.schemas import Metrics
 
 
 class _Split(StrEnum):
@@ -39,12 +42,11 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Score a model on labelled photographs, texts, recordings or series."""
-    from keras_transfer.cli.output import print_json, print_table
+    from keras_transfer.cli.output import print_json
     from keras_transfer.evaluation import chance_hint, classifier_of, evaluate, in_text_order, require_model
     from keras_transfer.evaluation.opening import known_inputs
     from keras_transfer.modalities import held_out, open_modality
     from keras_transfer.progress import say, set_quiet
-    from keras_transfer.schemas import N_ITEMS
 
     set_quiet(json)
     require_model(model)
@@ -69,8 +71,14 @@ def command(
     if json:
         print_json({"model": str(model), "data": data, "split": part.name, **scores})
         return
-    items = open_modality(classifier.inputs.modality).kind.items
-    title = f"{model} on {'all items' if part.name == 'all' else f'the {part.name} split'} of {data}"
+    _print(scores, f"{model} on", part.name, data, open_modality(classifier.inputs.modality).kind.items)
+
+
+def _print(scores: "Metrics", model: str, split: str, data: str, items: str) -> None:
+    from keras_transfer.cli.output import print_table
+    from keras_transfer.schemas import N_ITEMS
+
+    title = f"{model} {'all items' if split == 'all' else f'the {split} split'} of {data}"
     if "label_accuracy" in scores:
         title += f"; accuracy: {items} with all labels right, label_accuracy: single labels"
     single = [(name, value) for name, value in scores.items() if not isinstance(value, dict | list)]

@@ -92,14 +92,14 @@ def retrain_run(
         raise InputError(f"`margin` (--margin) must be over 0 and at most 1. Received: {margin}.")
     if out.is_dir() and any(file.name[0] != "." for file in out.iterdir()):
         raise InputError(f"{out} is not empty: choose another --out.")
-    from keras_transfer.evaluation import predict_split
-
     base = open_run_model(folder, data)
     check_files(base.recipe)
     new = _labelled(added, base.data, base.recipe.seed, layout)
     arranged = dict.fromkeys(ARRANGED)
     recipe = base.recipe.replace(base=str(folder.absolute()), data=str((out / ITEMS).absolute()), **arranged)
     with open_run(out, recipe) as run:
+        from keras_transfer.evaluation import predict_split
+
         clock = Clock(run)
         write_text(run / ITEMS, _table(base.data, new))
         joined = load_data(recipe, run).prepared_by(base.data.train.preparer)
@@ -113,8 +113,7 @@ def retrain_run(
             problem = str(error)
         challenger = predict_split(base.model, joined.test)
         old = np.isin(joined.test.hashes, base.data.test.hashes)
-        verdict = _judge(joined.test.labels, champion, challenger, old, margin)
-        verdict |= {"base": str(folder), "added": added}
+        verdict = _judge(joined.test.labels, champion, challenger, old, margin) | {"base": str(folder), "added": added}
         if problem is not None:
             verdict = {**verdict, "promote": False, "reasons": [*verdict["reasons"], problem]}
         write_json(run / VERDICT, verdict)

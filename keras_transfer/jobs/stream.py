@@ -71,41 +71,17 @@ def evaluate_stream(
     modality, names = open_modality(classifier.inputs.modality), classifier.class_names
     recordings, window = modality.marked_recordings(source, replace(layout, hop=None), classifier.inputs)
     hop, tolerance = layout.hop or window / 4, window / 2 if tolerance is None else tolerance
-    quiet = {each for each in names if each.lower() in NOTHING} if nothing is None else set(nothing)
-    if unknown := sorted(quiet - set(names)):
-        raise InputError(f"`nothing` (--nothing) must be classes of the model. Received: {', '.join(unknown)}.")
+    quiet = _quiet(nothing, names)
     truth = [_events(each, set(names) - quiet) for each in recordings]
     if not any(truth):
-        said = sorted({label for each in recordings for mark in each.marks for label in mark.labels})
-        raise InputError(
-            f"{source} has no events of the model's classes ({', '.join(sorted(set(names) - quiet))[:200]}). Received: "
-            f"{', '.join(said)[:200] or 'no labels'}."
-        )
+        raise InputError(_no_events(source, recordings, set(names) - quiet))
     heard = [moments(classifier, each.file, hop) for each in track(recordings, "Listening", total=len(recordings))]
     hours = sum(each.seconds for each in recordings) / _HOUR
-
-    several, limit = bool(classifier.multi_label), math.inf
-    if classifier.limit is not None:
-        limit = classifier.limit.threshold
-
-    def tried(least: float) -> _Outcome:
-        outcome = _Outcome([], [], [])
-        for own, each in zip(truth, heard, strict=True):
-            events = [event for event, _ in own]
-            found = detect(*each, names, least, nothing=quiet, several=several, limit=limit)
-            matched = match(events, found, tolerance)
-            outcome.events.extend(events)
-            outcome.found.extend(matched.found.tolist())
-            outcome.wrong.extend(event for event, ok in zip(found, matched.right, strict=True) if not ok)
-        return outcome
-
-    outcomes = {least: tried(least) for least in sorted({*THRESHOLDS, threshold})}
+    outcomes = {
+        least: _outcome(classifier, truth, heard, least, quiet, tolerance) for least in sorted({*THRESHOLDS, threshold})
+    }
     chosen, groups = outcomes[threshold], [group for own in truth for _, group in own]
-    named = {mark.group for each in recordings for mark in each.marks if mark.group}
-    trained = trained_files(classifier.path) if classifier.path is not None else set()
-    known = sorted(each.file for each in recordings if str(Path(each.file).absolute()) in trained)
-    if known:
-        say(f"Warning: the model was trained on parts of {len(known)} of these {len(recordings)} recordings.")
+    named = sorted({mark.group for each in recordings for mark in each.marks if mark.group})
     return {
         "threshold": threshold,
         "hop": hop,
@@ -113,16 +89,10 @@ def evaluate_stream(
         "nothing": sorted(quiet),
         "recordings": len(recordings),
         "hours": hours,
-        "trained_on": known,
+        "trained_on": _trained_on(classifier, recordings),
         "all": _figures(chosen, hours, np.unique(groups, return_inverse=True)[1]),
-        "per_class": {
-            name: _figures(chosen.only([event.label == name for event in chosen.events], name), hours)
-            for name in names
-            if name not in quiet
-        },
-        "per_group": {
-            name: _figures(chosen.only([group == name for group in groups]), hours) for name in sorted(named)
-        },
+        "per_class": {name: _figures(chosen.of_class(name), hours) for name in names if name not in quiet},
+        "per_group": {name: _figures(chosen.only([group == name for group in groups]), hours) for name in named},
         "curve": [{"threshold": least, **_figures(outcome, hours)} for least, outcome in outcomes.items()],
     }
 
@@ -134,23 +104,44 @@ class _Outcome(NamedTuple):
     found: list[bool]
     wrong: list[Event]
 
-    def only(self, kept: Sequence[bool], label: str = "") -> "_Outcome":
-        """Some of the events, and the wrong detections of a class; none without one."""
+    def only(self, kept: Sequence[bool]) -> "_Outcome":
+        """Some of the events; what was wrong belongs to none of them."""
         chosen = [n for n, keep in enumerate(kept) if keep]
-        wrong = [event for event in self.wrong if event.label == label]
-        return _Outcome([self.events[n] for n in chosen], [self.found[n] for n in chosen], wrong)
+        return _Outcome([self.events[n] for n in chosen], [self.found[n] for n in chosen], [])
+
+    def of_class(self, label: str) -> "_Outcome":
+        """Those of a class."""
+        own = self.only([event.label == label for event in self.events])
+        return own._replace(wrong=[event for event in self.wrong if event.label == label])
+
+
+_Truth = Sequence[list[tuple[Event, str]]]  # of each recording its events, and the group of each
+_Heard = Sequence[tuple[list[float], NDArray[np.float32]]]  # see `moments`
+
+
+def _outcome(
+    classifier: Classifier, truth: _Truth, heard: _Heard, threshold: float, quiet: Collection[str], tolerance: float
+) -> _Outcome:
+    """What a classifier finds at a threshold."""
+    limit = classifier.limit.threshold if classifier.limit is not None else math.inf
+    names, several, outcome = classifier.class_names, bool(classifier.multi_label), _Outcome([], [], [])
+    for own, each in zip(truth, heard, strict=True):
+        events = [event for event, _ in own]
+        found = detect(*each, names, threshold, nothing=quiet, several=several, limit=limit)
+        matched = match(events, found, tolerance)
+        outcome.events.extend(events)
+        outcome.found.extend(matched.found.tolist())
+        outcome.wrong.extend(event for event, ok in zip(found, matched.right, strict=True) if not ok)
+    return outcome
 
 
 def _figures(outcome: _Outcome, hours: float, groups: NDArray[np.int64] | None = None) -> EventFigures:
     """Misses, their share of the events, and false accepts an hour, with intervals."""
     missed, share = ~np.array(outcome.found, bool), None
     if len(missed):
-        alone = groups is None or len(np.unique(groups)) < 2
-        low, high = (
-            share_interval(int(missed.sum()), len(missed))
-            if groups is None or alone
-            else grouped_interval(missed, np.ones(len(missed), bool), groups)
-        )
+        low, high = share_interval(int(missed.sum()), len(missed))
+        if groups is not None and len(np.unique(groups)) > 1:
+            low, high = grouped_interval(missed, np.ones(len(missed), bool), groups)
         share = Share(value=float(missed.mean()), low=low, high=high)
     low, high = rate_interval(len(outcome.wrong), hours)
     rate = Interval(value=len(outcome.wrong) / hours, low=low, high=high)
@@ -167,6 +158,32 @@ def _events(recording: MarkedRecording, classes: Collection[str]) -> list[tuple[
         for label in mark.labels
         if label in classes
     ]
+
+
+def _trained_on(classifier: Classifier, recordings: Sequence[MarkedRecording]) -> list[str]:
+    """The recordings of which a part trained the model."""
+    trained = trained_files(classifier.path) if classifier.path is not None else set()
+    known = sorted(each.file for each in recordings if str(Path(each.file).absolute()) in trained)
+    if known:
+        say(f"Warning: the model was trained on parts of {len(known)} of these {len(recordings)} recordings.")
+    return known
+
+
+def _quiet(nothing: Sequence[str] | None, names: Sequence[str]) -> set[str]:
+    """The classes that are no events."""
+    if nothing is None:
+        return {each for each in names if each.lower() in NOTHING}
+    if unknown := sorted(set(nothing) - set(names)):
+        raise InputError(f"`nothing` (--nothing) must be classes of the model. Received: {', '.join(unknown)}.")
+    return set(nothing)
+
+
+def _no_events(source: str, recordings: Sequence[MarkedRecording], classes: Collection[str]) -> str:
+    said = sorted({label for each in recordings for mark in each.marks for label in mark.labels})
+    return (
+        f"{source} has no events of the model's classes ({', '.join(sorted(classes))[:200]}). Received: "
+        f"{', '.join(said)[:200] or 'no labels'}."
+    )
 
 
 def _check(hop: float | None, threshold: float, tolerance: float | None) -> None:
