@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import InputError
+from keras_transfer.exporters.footprint import footprint
+from keras_transfer.modalities.image.backbones import PRESETS
 from keras_transfer.modalities.image.builder import build_classifier
 from keras_transfer.models import (
     as_classifier,
@@ -174,3 +176,20 @@ def test_a_preset_without_an_image_converter_takes_pixels_as_they_are(presets, t
     freeze_backbone(model)
     expected = presets[1]["vit"](pixels(32))[:, 0]
     np.testing.assert_allclose(prefix(model, boundary(model))(pixels(32)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("listed", PRESETS, ids=lambda row: row.architecture)
+def test_presets_for_devices_are_flat_and_of_their_operators(listed, tmp_path):
+    """With random weights: the structure is that of KerasHub's converter of timm's weights."""
+    from keras_hub.src.utils.timm import convert_efficientnet, convert_mobilenet
+
+    converter = convert_efficientnet if "efficientnet" in listed.name else convert_mobilenet
+    config = converter.convert_backbone_config({"architecture": listed.architecture}) | {"image_shape": (None, None, 3)}
+    assert listed.name.removeprefix("kerashub:") in converter.backbone_cls.presets
+    backbone = converter.backbone_cls(**config)
+    assert backbone.count_params() / 1e6 == pytest.approx(listed.parameters, rel=1e-3)
+    backbone.save_to_preset(str(tmp_path / "preset"))
+    model = build_classifier(str(tmp_path / "preset"), 3, image_size=64)
+    assert len(stages(model)) == 5 and boundary(model) is not None
+    for target in {"microcontroller", "edgetpu"} & set(listed.fit_for):
+        assert footprint(model, target).why == ""

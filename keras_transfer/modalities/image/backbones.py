@@ -128,6 +128,40 @@ BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 """Every backbone by its name."""
 
 
+@dataclass(frozen=True)
+class Preset:
+    """A network of KerasHub that `keras.applications` has not, or with weights of another recipe, and for devices.
+
+    Attributes:
+        name: the name to ask for it by: `kerashub:` and KerasHub's own.
+        architecture: what timm, whose weights these are, calls it.
+        image_size: side of the square pictures its weights were made for.
+        parameters: millions of parameters without the classifier.
+        licence: SPDX identifier of the weights' licence, by timm's model cards on Hugging Face.
+        source: who released the weights.
+        fit_for: see `Backbone`.
+    """
+
+    name: str
+    architecture: str
+    image_size: int
+    parameters: float
+    licence: str
+    source: str
+    fit_for: tuple[str, ...]
+
+
+PRESETS = tuple(
+    Preset(f"kerashub:{name}_imagenet", architecture, 224, parameters, "Apache-2.0", "timm, by KerasHub", fit_for)
+    for name, architecture, parameters, fit_for in (
+        ("efficientnet_lite0_ra", "efficientnet_lite0", 3.413, ("phone", "edgetpu")),
+        ("mobilenet_v3_small_100", "mobilenetv3_small_100", 0.939, ("phone", "microcontroller")),
+        ("mobilenet_v3_large_100", "mobilenetv3_large_100", 2.996, ("phone",)),
+    )
+)
+"""Presets of KerasHub that are worth having on devices; any other can be asked for, too."""
+
+
 def find_backbone(name: str) -> Backbone:
     """The row of the backbone called `name`; case, dashes and underscores do not matter.
 

@@ -63,10 +63,10 @@ class ImageModality(Modality):
     }
 
     def backbones(self) -> list[dict[str, Json]]:
-        """The table of `keras.applications`."""
-        from keras_transfer.modalities.image.backbones import BACKBONES
+        """The table of `keras.applications`, and presets of KerasHub for devices."""
+        from keras_transfer.modalities.image.backbones import BACKBONES, PRESETS
 
-        return [asdict(row) for row in BACKBONES.values()]
+        return [*map(asdict, BACKBONES.values()), *map(asdict, PRESETS)]
 
     def recognizes(self, source: object) -> bool:
         """Photographs are what a source holds where no other modality knows it."""
