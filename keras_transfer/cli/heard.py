@@ -77,13 +77,23 @@ def print_events(found: "EventScores", title: str, *, as_json: bool) -> None:
     if found["per_group"]:
         rows = [(name, *_event_row(row)[:2]) for name, row in found["per_group"].items()]
         print_table(("group", "events", "missed"), rows)
+    if not found["nothing"]:
+        print(
+            "Every class is an event: a class of background (`train --background FOLDER`) and files that say none of "
+            "these (`train --reject`) lower false accepts."
+        )
     print("Choose a threshold on other recordings than those that judge it.")
 
 
 def _event_row(row: "EventFigures") -> tuple[int, str, int, str]:
     missed, rate = row["missed"], row["an_hour"]
     share = "" if missed is None else f"{missed['value']:.1%} ({missed['low']:.1%} to {missed['high']:.1%})"
-    return row["events"], share, row["false_accepts"], f"{rate['value']:.2g} ({rate['low']:.2g} to {rate['high']:.2g})"
+    value, low, high = (_rate(end or 0.0) for end in (rate["value"], rate["low"], rate["high"]))
+    return row["events"], share, row["false_accepts"], f"{value} ({low} to {high})"
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _print_lines(heard: Iterable["Segment"], form: str) -> Iterator["Segment"]:
