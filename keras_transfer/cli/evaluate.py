@@ -52,8 +52,11 @@ def command(
     require_model(model)
     if stream:
         from keras_transfer.cli.heard import print_events
+        from keras_transfer.errors import InputError
         from keras_transfer.jobs.stream import evaluate_stream
 
+        if split is not None or allow_bad:
+            raise InputError("--stream hears all recordings of DATA, whole: leave out --split and --allow-bad.")
         found = evaluate_stream(model, data, layout=events.layout(layout), **events.options(), **own.options())
         print_events(found, f"{model} on {data}", as_json=json)
         return

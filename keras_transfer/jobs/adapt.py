@@ -84,7 +84,8 @@ def _pretrain(work: Work) -> AdaptationFigures:
     model = build_classifier_of(work.recipe, work.data)
     modality = open_modality(work.data.train.preparer.modality)
     rows = modality.pretrain(model, [work.data.train, work.new], work.recipe.seed)
-    fit_recipe(model, work.data, work.recipe, plan_of(work.recipe, model, work.data))
+    recipe = work.recipe.replace(refit=False)  # whether the run's head has learned from validation items stays true
+    fit_recipe(model, work.data, recipe, plan_of(recipe, model, work.data))
     work.model.set_weights(model.get_weights())
     return {N_ITEMS: len(work.new), "epochs": rows}
 

@@ -213,7 +213,7 @@ def _beside(
 
 
 class _Tried(NamedTuple):
-    """A network of random weights that was trained briefly in one fold."""
+    """A network of random weights that was trained briefly, and whether it is better than what is known."""
 
     recipe: Recipe
     row: AuditionRow

@@ -15,6 +15,7 @@ from keras_transfer.jobs.parts import build_classifier_of, check_weights, from_s
 from keras_transfer.jobs.retrain import retrained, training_data
 from keras_transfer.progress import track
 from keras_transfer.recipe import Recipe
+from keras_transfer.run import read_result
 from keras_transfer.schemas import N_ITEMS, Difference, LearningCurve
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def learning_curve(
     drawn = _draw(data, draws, recipe.seed)
     ways = _ways(recipe, data, drawn, scratch, own)
     right = _answered(drawn, ways)
-    curve = _figures(drawn, right, _unfreezing(recipe, data, model, ways["head"]))
+    result = read_result(run)
+    learned = result is not None and result.get("fitted_to_val", False)  # then validation items say nothing of it
+    curve = _figures(drawn, right, None if learned else _unfreezing(recipe, data, model, ways["head"]))
     curve["seconds"] = round(time.perf_counter() - started, 1)
     write_json(run / FILE, curve)
     return curve

@@ -148,6 +148,8 @@ def test_the_command_prints_tables_and_json(recordings, monkeypatch, tmp_path) -
     found = json.loads(CliRunner().invoke(app, [*words, "--json", "--threshold", "0.6"]).output)
     assert found["all"]["events"] == 5 and found["threshold"] == 0.6
     refused = CliRunner().invoke(app, ["evaluate", str(file), str(recordings), "--tolerance", "1"])
+    whole = CliRunner().invoke(app, [*words, "--split", "test"])
+    assert isinstance(whole.exception, InputError) and "leave out --split" in str(whole.exception)
     assert isinstance(refused.exception, InputError) and "goes with --stream" in str(refused.exception)
 
 
