@@ -42,6 +42,9 @@ def command(
     label_next: _LabelNext = None,
     webhook: _Webhook = None,
     data: options.MovedData = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Also write what was read as this Parquet table, which is a log as well.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the page goes.  [monitors/RUN]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print monitor.json instead of tables.")] = False,
 ) -> None:
@@ -69,6 +72,11 @@ def command(
             break
         say(f"{found['items']} items: {found['title'].lower()}.")
         time.sleep(watch)
+    if parquet is not None:
+        from keras_transfer.operations.log import read_logs, write_parquet
+
+        write_parquet(read_logs(logs).entries, parquet)
+        say(f"The log as a table: {parquet}")
     if json:
         print_json(found)
     else:

@@ -8,6 +8,7 @@ languages write the same bytes.
 
 import fcntl
 import hashlib
+import io
 import json
 import math
 import os
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_transfer.errors import InputError
+from keras_transfer.extras import require
 from keras_transfer.files import write_bytes
 
 MAX_LINE = 16_384
@@ -38,6 +40,10 @@ SKETCH = 64
 """Numbers of a sketch."""
 OLDER = ".1"
 """Behind the name of the log before."""
+PARQUET = ".parquet"
+_MOST_BYTES = 512 << 20  # of a row group of a Parquet file, which is read at once
+_FIELDS = ("time", "model", "score", "ms", "fingerprint", "sketch", "scale", "item", "label")  # columns of a table
+_MEASURES = "measure_"  # before the name of a measure: a column of a table
 _HASH = 16  # hex digits
 _LARGEST = 1e9
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
@@ -173,7 +179,7 @@ def parse_line(line: bytes) -> Entry:
     )
 
 
-def _refuse(constant: str) -> float:
+def _refuse(constant: object) -> float:
     raise ValueError(f"{constant} is no number")
 
 
@@ -199,7 +205,7 @@ def read_logs(paths: Iterable[str | Path], most: int = MAX_ENTRIES) -> Log:
     """Reads logs, each after the older one beside it; lines that make no sense are skipped and counted.
 
     Args:
-        paths: files; of folders every `.jsonl` in them.
+        paths: files; of folders every `.jsonl` and `.parquet` in them.
         most: how many entries to keep, the last ones. They are sorted by time where every one has a time.
 
     Raises:
@@ -221,7 +227,8 @@ def read_logs(paths: Iterable[str | Path], most: int = MAX_ENTRIES) -> Log:
 
 def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
     for path in map(Path, paths):
-        for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
+        inside = sorted((*path.glob("*.jsonl"), *path.glob(f"*{PARQUET}"))) if path.is_dir() else [path]
+        for file in inside:
             older = file.with_name(file.name + OLDER)
             if older.is_file():
                 yield older
@@ -233,6 +240,9 @@ def _read(path: Path) -> Iterator[Entry | None]:
     try:
         if not S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise InputError(f"{path} is no regular file: give a log.")
+        if path.suffix == PARQUET:
+            yield from _read_parquet(path)
+            return
         with path.open("rb") as file:
             for line in _lines(file):
                 try:
@@ -241,6 +251,69 @@ def _read(path: Path) -> Iterator[Entry | None]:
                     yield None
     except OSError as error:
         raise InputError(f"Cannot read the log {path}: {error.strerror or error}.") from error
+
+
+def write_parquet(entries: Iterable[Entry], path: str | Path) -> None:
+    """Writes entries as a Parquet table, which pandas and others read and `read_logs` as well.
+
+    A row for each; columns are the fields of the lines, but for `labels` and `probabilities` in place of `top`, and a
+    column `measure_NAME` for each measure.
+
+    Raises:
+        InputError: pyarrow is not installed.
+    """
+    require("pyarrow", "parquet", "Writing Parquet")
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = []
+    for entry in entries:
+        row = json.loads(line_of(entry))
+        names, shares = zip(*row.pop("top"), strict=True)
+        measures = {f"{_MEASURES}{name}": value for name, value in row.pop("measures", {}).items()}
+        rows.append({**row, "labels": list(names), "probabilities": list(shares), **measures})
+    columns = dict.fromkeys(name for row in rows for name in row)
+    table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(table, content, compression="zstd")
+    write_bytes(path, content.getvalue())
+
+
+def _read_parquet(path: Path) -> Iterator[Entry | None]:
+    """The entries of a table that `write_parquet` wrote, or that claims it; None for a row that makes no sense."""
+    require("pyarrow", "parquet", "Reading Parquet")
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            about = file.metadata
+            largest = max((about.row_group(i).total_byte_size for i in range(about.num_row_groups)), default=0)
+            if largest > _MOST_BYTES:
+                raise InputError(f"{path} has a row group of {largest} bytes, over the limit of {_MOST_BYTES}.")
+            for batch in file.iter_batches(1000):
+                for row in batch.to_pylist():
+                    yield _of_row(row)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} is no sound Parquet file ({str(error)[:100]}).") from error
+
+
+def _of_row(row: Mapping[str, object]) -> Entry | None:
+    """The entry of a row, judged as a line is."""
+    labels, shares = row.get("labels"), row.get("probabilities")
+    if not isinstance(labels, list) or not isinstance(shares, list) or len(labels) != len(shares):
+        return None
+    measures = {
+        name.removeprefix(_MEASURES): value
+        for name, value in row.items()
+        if name.startswith(_MEASURES) and value is not None
+    }
+    fields = {name: row[name] for name in _FIELDS if row.get(name) is not None}
+    line = {**fields, "top": [*map(list, zip(labels, shares, strict=True))], "measures": measures}
+    try:
+        return parse_line(json.dumps(line, allow_nan=False, default=_refuse).encode())
+    except ValueError:
+        return None
 
 
 def _items(path: Path) -> set[str]:

@@ -20,6 +20,7 @@ from keras_transfer.operations.log import (
     read_logs,
     sketches_of,
     unsketched,
+    write_parquet,
 )
 
 MODEL = "0123456789abcdef"
@@ -152,3 +153,33 @@ def test_distances_of_sketches_are_about_those_of_features():
     assert np.abs(numbers).max() <= 127 and np.abs(numbers).max(axis=1).min() >= 63
     ratios = np.linalg.norm(short[:20] - short[20:], axis=1) / np.linalg.norm(rows[:20] - rows[20:], axis=1)
     assert abs(ratios.mean() - 1) < 0.1 and ratios.std() < 0.2
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(entries, min_size=1, max_size=5))
+def test_a_table_is_read_as_the_lines_are(tmp_path_factory, written):
+    pytest.importorskip("pyarrow", exc_type=ImportError)
+    folder = tmp_path_factory.mktemp("log")
+    write_parquet(written, folder / "log.parquet")
+    lines = [parse_line(line_of(entry).encode()) for entry in written]
+    found = read_logs([folder])
+    assert found.skipped == 0 and len(found.entries) == len(lines)
+    assert all(entry in found.entries for entry in lines)
+
+
+def test_rows_that_make_no_sense_are_skipped_and_other_files_refused(tmp_path):
+    pyarrow, parquet = (pytest.importorskip(name, exc_type=ImportError) for name in ("pyarrow", "pyarrow.parquet"))
+    columns = {
+        "model": [MODEL, "no hash", MODEL, None],
+        "labels": [["cat"], ["cat"], ["cat", "dog"], ["cat"]],
+        "probabilities": [[0.5], [0.5], [0.5], [0.5]],
+        "measure_brightness": [0.25, None, None, None],
+        "other": [b"bytes", b"", b"", b""],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    found = read_logs([tmp_path / "a.parquet"])
+    assert found.skipped == 3 and found.entries[0].measures == {"brightness": 0.25}
+    for content in (b"", b"PAR1 no table PAR1", (tmp_path / "a.parquet").read_bytes()[:-20]):
+        (tmp_path / "b.parquet").write_bytes(content)
+        with pytest.raises(InputError, match="no sound Parquet file"):
+            read_logs([tmp_path / "b.parquet"])
