@@ -11,7 +11,7 @@ from html_page import check_page
 from keras_transfer.cli.monitor import command
 from keras_transfer.errors import GateError, InputError
 from keras_transfer.jobs.monitor import Watch, monitor_run
-from keras_transfer.operations.log import Entry, LogWriter, line_of, model_hash
+from keras_transfer.operations.log import Entry, LogWriter, line_of, model_hash, read_logs
 from keras_transfer.recipe import make_recipe, write_recipe
 
 NAMES = ["cat", "dog", "a/b"]
@@ -58,7 +58,8 @@ def test_nothing_has_changed(field, tmp_path, capsys):
     log = log_of(tmp_path / "a.jsonl", made(model, random, 230), [other])
     with log.open("ab") as file:
         file.write(b"{torn")
-    command(run, [log], window=100, out=out, json=True)
+    command(run, [log], window=100, out=out, parquet=out / "log.parquet", json=True)
+    assert read_logs([out / "log.parquet"]).entries == read_logs([log]).entries
     found = json.loads(capsys.readouterr().out)
     assert not found["alert"] and [look["end"] for look in found["looks"]] == [100, 200]
     assert (found["skipped"], found["others"], found["items"]) == (1, 1, 230)
