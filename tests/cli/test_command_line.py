@@ -11,7 +11,7 @@ from terminal import AT_A_PROMPT
 from keras_transfer import __version__
 from keras_transfer.inputs import MODALITIES
 from keras_transfer.modalities.audio.backbones import AUDIO_BACKBONES
-from keras_transfer.modalities.image.backbones import BACKBONES
+from keras_transfer.modalities.image.backbones import BACKBONES, PRESETS
 from keras_transfer.modalities.series.backbones import SERIES_BACKBONES
 from keras_transfer.modalities.text.presets import ENCODERS
 
@@ -125,7 +125,7 @@ def test_backbones_that_fit() -> None:
 def test_backbones_lists_the_whole_table_without_tensorflow() -> None:
     listed = json.loads(command("backbones", "--json").stdout)
     assert [row["name"] for row in listed] == [
-        *BACKBONES, *ENCODERS, "tfidf", *AUDIO_BACKBONES, *SERIES_BACKBONES,
+        *BACKBONES, *(row.name for row in PRESETS), *ENCODERS, "tfidf", *AUDIO_BACKBONES, *SERIES_BACKBONES,
     ]  # fmt: skip
     assert {row["modality"] for row in listed} == set(MODALITIES)
     done = command("backbones", "--fit-for", "microcontroller")
