@@ -255,15 +255,7 @@ def _trial(recipe: Recipe, known: Recipe, best: AuditionRow, data: "Dataset") ->
         )
     )
     better = score["accuracy"] > theirs["accuracy"]  # though it trains for longer when it is taken
-    row: AuditionRow = {
-        **score,
-        "backbone": candidate.backbone,
-        "alpha": candidate.model.alpha,
-        "weights": candidate.model.weights,
-        "parameters": model.count_params(),
-        "multiply_adds": cost,
-        "seconds": round(time.perf_counter() - started, 1),
-    }
+    row = _row(score, candidate, model, cost, started)
     sentence = (
         f"Trained from random weights for {_TRIAL_EPOCHS} epochs, {candidate.backbone} is right on "
         f"{score['accuracy']:.1%} of the {len(data.val)} validation {modality.kind.items}, {best['name']} on "
@@ -460,17 +452,21 @@ def _heard(
         answers = _fitted_answers(data, whole, folds, partial(_trained_answers, candidate))
     else:
         answers = _probe_answers(model, whole.prepared_by(own.train.preparer), folds)
-    return candidate, {
-        "name": modality.title(modality.complete(candidate, model)),
-        "accuracy": 0.0,
-        "error": 0.0,
+    score = AuditionScore(name=modality.title(modality.complete(candidate, model)), accuracy=0.0, error=0.0)
+    return candidate, _row(score, candidate, model, cost, started), answers
+
+
+def _row(score: AuditionScore, candidate: Recipe, model: "keras.Model", cost: int, started: float) -> AuditionRow:
+    """What an audition says of a candidate that it began to hear at a time of `time.perf_counter`."""
+    return {
+        **score,
         "backbone": candidate.backbone,
         "alpha": candidate.model.alpha,
         "weights": candidate.model.weights,
         "parameters": model.count_params(),
         "multiply_adds": cost,
         "seconds": round(time.perf_counter() - started, 1),
-    }, answers  # fmt: skip
+    }
 
 
 def _data_of(data: "Dataset", whole: "Split", fold: Fold) -> "Dataset":

@@ -194,8 +194,8 @@ def fit_plan(
                 )
                 say(remarks[-1])
             results.append(result)
-        kept, held_out = max(results, key=_score), None
-        where = results.index(kept)
+        where = max(range(len(results)), key=lambda index: _score(results[index]))
+        kept, held_out = results[where], None
         alone = plan.phases[where].frozen and worker_count(model.distribute_strategy) == 1
         if refit and alone and solvable(model, len(data.train)):
             held_out = _refit(model, data, kept, samples[where], label_smoothing, seed)
